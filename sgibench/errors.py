@@ -1,0 +1,62 @@
+"""What can go wrong, as one tree.
+
+    SgibenchError                 one clear line for a person; never a traceback
+    ├── UsageError                wrong words on the command line            -> exit 2
+    ├── DeclarationError          a file of the catalogue is not as expected -> exit 2
+    ├── ResultsError              a run can't be read or written             -> exit 1
+    ├── EnvironmentFailure        an isolated environment can't be made      -> that server is skipped
+    ├── ServerFailure             a server did not start, answer, or survive -> that trial is failed
+    └── LoadFailure               the load process broke its protocol        -> exit 1
+
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SgibenchError(Exception):
+    """Base of everything a user may meet; `str(error)` is the line that is shown."""
+
+    exit_code = 1
+
+
+class UsageError(SgibenchError):
+    """The command line asked for something that does not exist or can't be combined."""
+
+    exit_code = 2
+
+
+class DeclarationError(SgibenchError):
+    """A server, app or scenario file is not what the catalogue expects; names the path and the expectation."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, expected: str, came: str) -> None:
+        """Say which file, what was expected there and what was found."""
+        super().__init__(f"{path}: expected {expected}, but {came}")
+        self.path = path
+
+
+class ResultsError(SgibenchError):
+    """A results folder can't be written, or what it holds can't be read."""
+
+
+class EnvironmentFailure(SgibenchError):
+    """An isolated environment for a server can't be made; the server is skipped by name."""
+
+
+class ServerFailure(SgibenchError):
+    """A server exited, hung, or answered wrongly; its trial is failed with `reason`."""
+
+    def __init__(self, reason: str, detail: str, log_tail: str = "") -> None:
+        """`reason` is a short kind such as `exited`; `detail` one sentence; `log_tail` the end of its log."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.log_tail = log_tail
+
+
+class LoadFailure(SgibenchError):
+    """The load process ended or answered something that is not in its protocol."""

@@ -1,0 +1,513 @@
+"""The nouns of sgibench: frozen, keyword-only, typed; every other module speaks in them.
+
+Units stand in names (`latency_us`, `window_s`, `rss_bytes`). `None` means "not measured", never 0 or -1.
+Nothing here computes more than a name, reads a file, or knows where a value came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+SCHEMA = 1
+"""Version of what `results/<run>/` holds; a reader refuses a newer one."""
+
+Interface = Literal["wsgi", "asgi", "rsgi"]
+Concurrency = Literal["processes", "threads", "greenlets", "event loop"]
+Connection = Literal["keep-alive", "close"]
+LoadKind = Literal["closed", "open"]
+Arrivals = Literal["uniform", "poisson"]
+Status = Literal["ok", "failed", "skipped"]
+Verdict = Literal["faster", "slower", "tie", "unknown"]
+
+
+# --- the catalogue -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """All that a server declaration may know when it writes its command line."""
+
+    bin: Path
+    """Folder of the environment's executables, absolute."""
+    launchers: Path
+    """Folder `servers/launchers`, where small launcher scripts stand."""
+    scratch: Path
+    """An empty folder that belongs to this one server process; a declaration may name files in it."""
+    host: str
+    port: int
+    target: str
+    """The app as `module:attribute`, importable from the working directory."""
+    options: Mapping[str, str]
+    """The chosen variant's options, e.g. `{"loop": "uvloop"}`."""
+    workers: int
+    threads: int
+    backlog: int
+    keep_alive_s: int
+
+    @property
+    def python(self) -> str:
+        """The environment's interpreter."""
+        return str(self.bin / "python")
+
+    def executable(self, name: str) -> str:
+        """Path of a console script of the environment."""
+        return str(self.bin / name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to run a server: what a row of the report stands for."""
+
+    id: str
+    """Names worker class, parser and loop where they matter; never "auto"."""
+    interface: Interface
+    concurrency: Concurrency
+    packages: tuple[str, ...]
+    """Exact requirements, e.g. `("uvicorn==0.54.0", "uvloop==0.22.1")`."""
+    summary: str
+    """One line for people."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    keep_alive: bool = True
+    """False when the server closes every connection: then it is compared only among `close` loads."""
+    threads: bool = False
+    """Whether the `threads` setting limits how many requests it serves at once."""
+    manager: bool = False
+    """Whether a master process that serves no requests stands above the workers, even when there is one worker."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files written into the scratch folder before the start, name -> text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """What `SERVER` in a file of `servers/` is: one family, its variants, and how each is launched."""
+
+    variants: tuple[Variant, ...]
+    command: Callable[[Launch], list[str]]
+    homepage: str
+    notes: tuple[str, ...] = ()
+    """Known limits and traps, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerEntry:
+    """A variant as found in the catalogue, with its family and file."""
+
+    variant: Variant
+    family: str
+    path: Path
+    command: Callable[[Launch], list[str]]
+    homepage: str
+    notes: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The variant's id."""
+        return self.variant.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One implementation of the contract, as found in `apps/`."""
+
+    id: str
+    interface: Interface
+    target: str
+    """`module:attribute`, importable with `folder` on the path."""
+    folder: Path
+    packages: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request and the answer it must get, as a scenario declares it."""
+
+    name: str
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    status: int
+    expected_body: bytes | None
+    """None when a check function decides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is asked of an app, as the load process describes it."""
+
+    id: str
+    summary: str
+    path: Path
+    exchanges: tuple[Exchange, ...]
+    """Declared requests; empty for a scenario of `@task` methods."""
+    floor_s: float
+    """No right answer can take less than this; 0 when nothing is declared."""
+    interfaces: tuple[Interface, ...]
+    """Interfaces that can serve it."""
+
+
+# --- the plan ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How hard: closed (C connections, next request when the last is answered) or open (R arrivals per second)."""
+
+    kind: LoadKind
+    connections: int
+    """Connections held open (closed), or the most that may be open (open)."""
+    connection: Connection = "keep-alive"
+    rate_per_s: float | None = None
+    """Arrivals per second; only for open loads."""
+    arrivals: Arrivals = "uniform"
+
+    @property
+    def id(self) -> str:
+        """E.g. `closed-64`, `open-500`, `closed-64-close`."""
+        amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s:g}"
+        return f"{self.kind}-{amount}" + ("-close" if self.connection == "close" else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is held equal between the servers of a group."""
+
+    workers: int
+    threads: int
+    backlog: int = 1024
+    keep_alive_s: int = 75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """server x app x scenario x load x settings."""
+
+    server: str
+    app: str
+    scenario: str
+    load: Load
+    settings: Settings
+    control: bool = False
+    """True for the second copy of a cell that runs twice in every block (the A/A control)."""
+
+    @property
+    def id(self) -> str:
+        """One string that names the cell, the same in every block and every run."""
+        server = f"{self.server}~control" if self.control else self.server
+        settings = f"w{self.settings.workers}t{self.settings.threads}"
+        return f"{server}/{self.app}/{self.scenario}/{self.load.id}/{settings}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The cells compared with one another: same scenario, load and settings, in the order they are visited."""
+
+    scenario: str
+    load: Load
+    settings: Settings
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The groups of a block that differ only in load and so share one fresh process per server."""
+
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One seeded random pass over all groups, every server started afresh."""
+
+    index: int
+    seed: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How long things are measured, in seconds."""
+
+    window_s: float
+    """Counted time of each trial."""
+    slice_s: float | None
+    """Length of a visit's counted part; None for one unbroken window per server."""
+    settle_s: float = 0.02
+    """Not counted at the start of each visit."""
+    warmup_s: float = 3.0
+    """The longest warm-up; it ends earlier once the rate is steady."""
+    timeout_s: float = 10.0
+    """An answer that takes longer is an error of the kind `timeout`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All blocks of one run."""
+
+    seed: int
+    windows: Windows
+    blocks: tuple[Block, ...]
+
+
+# --- what was measured ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a trial has no numbers."""
+
+    reason: str
+    """A short kind: exited, not-ready, wrong-answer, crashed, hung, ignored-sigterm, log-flood, environment, …"""
+    detail: str
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Microseconds; None where too few samples stand behind the figure."""
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    p999: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Of the server's whole process tree, after the window."""
+
+    pss_bytes: int | None
+    uss_bytes: int | None
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """How the load process fared during the window."""
+
+    cpu_s: float | None
+    utilisation: float | None
+    """CPU seconds per second of window, 1 = one full CPU of each load worker."""
+    lag_us_p99: float | None
+    """Closed: how late the loop woke up. Open: how late requests were sent after they were due."""
+    connections_established: int | None
+    jain: float | None
+    """Jain's fairness index over requests per connection; 1 = all equal."""
+    slowest_share: float | None
+    """Requests of the slowest connection over the median connection's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """One visit of a trial: `requests` right answers in `window_s`, `cpu_s` of the server's tree meanwhile."""
+
+    round: int
+    window_s: float
+    requests: int
+    cpu_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistogramData:
+    """A latency histogram as it is stored; `sgibench.histogram` turns it into one and back.
+
+    `gaps[i]` is the distance of the i-th used bucket from the one before (the first: from bucket 0).
+    """
+
+    gaps: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One execution of a cell: a line of trials.jsonl (design, section 6)."""
+
+    cell: str
+    server: str
+    app: str
+    scenario: str
+    load: Load
+    workers: int
+    threads: int
+    block: int
+    order: int
+    """Place in the random order of its group."""
+    started_at: str
+    """UTC, ISO 8601."""
+    status: Status
+    control: bool = False
+    interface: Interface | None = None
+    failure: Failure | None = None
+    argv: tuple[str, ...] | None = None
+    startup_s: float | None = None
+    """From launch until every worker answered."""
+    warmup_s: float | None = None
+    window_s: float | None = None
+    """Counted time, the sum of the slices."""
+    requests: int | None = None
+    """Right answers in the counted time."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Everything else, by kind."""
+    rps: float | None = None
+    cpu_s: float | None = None
+    cpu_us_per_request: float | None = None
+    latency_us: Latency | None = None
+    """Open loads: from the time a request was due."""
+    histogram_us: HistogramData | None = None
+    """Service time: from sending to the whole answer."""
+    intended_histogram_us: HistogramData | None = None
+    """From the time it was due; only for open loads."""
+    slices: tuple[Slice, ...] = ()
+    series: tuple[int, ...] = ()
+    """Right answers in each second of an unbroken window."""
+    memory: Memory | None = None
+    generator: Generator | None = None
+    steal: float | None = None
+    """Share of the server CPUs' time that the hypervisor took away during the group."""
+    throttled_s: float | None = None
+    """Seconds for which a container's CPU quota held processes back during the group."""
+    pressure: float | None = None
+    """Share of time some task waited for a CPU (Linux PSI) during the group."""
+    idle_cpu: float | None = None
+    """CPUs that the server's tree burned while nothing was asked of it."""
+    requests_by_pid: Mapping[str, int] | None = None
+    answer_bytes: float | None = None
+    """Mean size of an answer on the wire, head and body."""
+    retries: int = 0
+    """How often the trial was measured again because of a machine or generator doubt."""
+
+    @property
+    def connections(self) -> int:
+        """Connections of the load."""
+        return self.load.connections
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentInfo:
+    """One isolated environment, as it really is."""
+
+    key: str
+    python: str
+    requirements: tuple[str, ...]
+    packages: tuple[str, ...]
+    """Every package in it, `name==version`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The host, as far as it can be known."""
+
+    hostname_hash: str
+    """Tells machines apart without naming them."""
+    cpu_model: str
+    cores: int
+    cpus_usable: tuple[int, ...]
+    server_cpus: tuple[int, ...]
+    load_cpus: tuple[int, ...]
+    kernel: str
+    system: str
+    governor: str | None
+    python: str
+    memory_bytes: int
+    container: str | None
+    cpu_quota: float | None
+    """CPUs that a container limit allows; None without a limit."""
+    sysctls: Mapping[str, str]
+    not_measured: Mapping[str, str]
+    """What this host can't tell, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The generator's ceiling for one scenario on this machine."""
+
+    scenario: str
+    rps_per_core: float
+    """Requests per CPU-second of the generator, against a server that only sends prepared bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """run.json."""
+
+    schema: int
+    run: str
+    started_at: str
+    finished_at: str | None
+    profile: str
+    seed: int
+    argv: tuple[str, ...]
+    version: str
+    commit: str | None
+    machine: Machine
+    environments: Mapping[str, EnvironmentInfo]
+    """By server id."""
+    skipped: Mapping[str, str]
+    """Server id -> why it could not take part."""
+    plan: Plan
+    calibration: tuple[Calibration, ...] = ()
+    measuring_share: float | None = None
+    """Share of the run's time inside measuring windows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as read from disk."""
+
+    path: Path
+    info: RunInfo
+    trials: tuple[Trial, ...]
+    notices: tuple[str, ...] = ()
+    """What was odd about the files, e.g. a half-written last line that was left out."""
+
+
+# --- the judgement -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value with its 95 % interval over blocks; the interval is None with fewer than two blocks."""
+
+    value: float
+    low: float | None
+    high: float | None
+    blocks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Cell a against cell b: `ratio` = a / b with its interval, and what may be said about it."""
+
+    ratio: float
+    low: float | None
+    high: float | None
+    blocks: int
+    verdict: Verdict
+    more_blocks: int | None
+    """For `unknown`: about how many further blocks would settle it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One row of a ranking; rows with the same `place` are not told apart."""
+
+    cell: str
+    place: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A typed reason not to believe a trial or a comparison."""
+
+    kind: str
+    detail: str
+    """The numbers that raised it."""
+    advice: str
+    """One sentence: what to do about it."""
