@@ -4,9 +4,9 @@
     ├── UsageError                wrong words on the command line            -> exit 2
     ├── DeclarationError          a file of the catalogue is not as expected -> exit 2
     ├── ResultsError              a run can't be read or written             -> exit 1
-    ├── EnvironmentFailure        an isolated environment can't be made      -> that server is skipped
-    ├── ServerFailure             a server did not start, answer, or survive -> that trial is failed
-    └── LoadFailure               the load process broke its protocol        -> exit 1
+    ├── EnvsError        an isolated environment can't be made      -> that server is skipped
+    ├── ServerError             a server did not start, answer, or survive -> that trial is failed
+    └── LoadError               the load process broke its protocol        -> exit 1
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -43,11 +43,11 @@ class ResultsError(SgibenchError):
     """A results folder can't be written, or what it holds can't be read."""
 
 
-class EnvironmentFailure(SgibenchError):
+class EnvsError(SgibenchError):
     """An isolated environment for a server can't be made; the server is skipped by name."""
 
 
-class ServerFailure(SgibenchError):
+class ServerError(SgibenchError):
     """A server exited, hung, or answered wrongly; its trial is failed with `reason`."""
 
     def __init__(self, reason: str, detail: str, log_tail: str = "") -> None:
@@ -58,5 +58,5 @@ class ServerFailure(SgibenchError):
         self.log_tail = log_tail
 
 
-class LoadFailure(SgibenchError):
+class LoadError(SgibenchError):
     """The load process ended or answered something that is not in its protocol."""
