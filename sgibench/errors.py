@@ -1,12 +1,12 @@
 """What can go wrong, as one tree.
 
     SgibenchError                 one clear line for a person; never a traceback
-    ├── UsageError                wrong words on the command line            -> exit 2
-    ├── DeclarationError          a file of the catalogue is not as expected -> exit 2
-    ├── ResultsError              a run can't be read or written             -> exit 1
-    ├── EnvsError        an isolated environment can't be made      -> that server is skipped
-    ├── ServerError             a server did not start, answer, or survive -> that trial is failed
-    └── LoadError               the load process broke its protocol        -> exit 1
+    ├── UsageError            wrong words on the command line            -> exit 2
+    ├── DeclarationError      a file of the catalogue is not as expected -> exit 2
+    ├── ResultsError          a run can't be read or written             -> exit 1
+    ├── EnvsError             an isolated environment can't be made      -> that server is skipped
+    ├── ServerError           a server did not start, answer, or survive -> that trial is failed
+    └── LoadError             the load process broke its protocol        -> exit 1
 
 Anything else that is raised is a bug and keeps its traceback.
 """
