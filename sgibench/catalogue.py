@@ -1,0 +1,198 @@
+"""Files to declarations: what stands in `apps/`, `servers/` and `scenarios/` is what there is.
+
+There is no registry and no central list. Declarations are loaded by path under a private module name, so that a file
+`servers/uvicorn.py` never shadows the real uvicorn; apps are only read, never imported, because their packages live in
+other environments. A bad file stops the command with its path and what was expected.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import fnmatch
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, get_args
+
+from sgibench.errors import DeclarationError, UsageError
+from sgibench.model import App, Interface, Server, ServerEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """All declarations; scenarios stay paths until the load process describes them."""
+
+    servers: tuple[ServerEntry, ...]
+    apps: tuple[App, ...]
+    scenario_paths: tuple[Path, ...]
+    roots: tuple[Path, ...]
+
+    def server(self, server_id: str) -> ServerEntry:
+        """The server of that id."""
+        return next(entry for entry in self.servers if entry.id == server_id)
+
+    def app(self, app_id: str) -> App:
+        """The app of that id."""
+        return next(app for app in self.apps if app.id == app_id)
+
+    @property
+    def contract(self) -> Path:
+        """The file in which the apps' behaviour is written down."""
+        return self.roots[0] / "apps" / "contract.py"
+
+
+class Named(Protocol):
+    """Anything of the catalogue that has an id."""
+
+    @property
+    def id(self) -> str:
+        """Its name on the command line."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def home() -> Path:
+    """Folder that holds the catalogue: the checkout, or the copy inside an installed package."""
+    package = Path(__file__).parent
+    inside = package / "_catalogue"
+    return inside if inside.is_dir() else package.parent
+
+
+def load(extra: Sequence[Path] = ()) -> Catalogue:
+    """Read the catalogue, then the user's own folders; a later declaration of the same id is an error."""
+    roots = (home(), *(root.resolve() for root in extra))
+    for root in roots:
+        if not any((root / name).is_dir() for name in ("apps", "servers", "scenarios")):
+            raise UsageError(f"--catalogue {root}: expected a folder with apps/, servers/ or scenarios/ in it")
+    servers = [entry for root in roots for path in _files(root / "servers") for entry in _servers_of(path)]
+    apps = [app for root in roots for path in _files(root / "apps") if (app := _app_of(path)) is not None]
+    scenarios = [path for root in roots for path in _files(root / "scenarios")]
+    _refuse_twins((entry.id, entry.path) for entry in servers)
+    _refuse_twins((app.id, app.folder / f"{app.id}.py") for app in apps)
+    _refuse_twins((path.stem, path) for path in scenarios)
+    return Catalogue(
+        servers=tuple(sorted(servers, key=lambda entry: entry.id)),
+        apps=tuple(sorted(apps, key=lambda app: app.id)),
+        scenario_paths=tuple(sorted(scenarios, key=lambda path: path.stem)),
+        roots=roots,
+    )
+
+
+def select(kind: str, available: Sequence[N], patterns: Sequence[str]) -> list[N]:
+    """Those whose id is named by `patterns` (names or globs), in the order of the catalogue.
+
+    Raises UsageError with the nearest names when a pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(item.id, pattern) for item in available):
+            raise UsageError(f"unknown {kind} {pattern!r}: {nearest(pattern, [item.id for item in available])}")
+    return [item for item in available if any(fnmatch.fnmatchcase(item.id, pattern) for pattern in patterns)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names come closest to `name`."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [n for n in names if name in n][:3]
+    return f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(names) or 'none'}"
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+def _refuse_twins(found: Iterable[tuple[str, Path]]) -> None:
+    seen: dict[str, Path] = {}
+    for name, path in found:
+        if name in seen:
+            raise DeclarationError(path, "an id of its own", f"{name!r} is declared in {seen[name]} already")
+        seen[name] = path
+
+
+def _servers_of(path: Path) -> list[ServerEntry]:
+    declared = getattr(_import_privately(path), "SERVER", None)
+    if not isinstance(declared, Server):
+        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
+        raise DeclarationError(path, "SERVER = Server(...) at the top level", came)
+    if not declared.variants:
+        raise DeclarationError(path, "at least one Variant", "variants is empty")
+    for variant in declared.variants:
+        if variant.interface not in get_args(Interface):
+            known = " or ".join(get_args(Interface))
+            raise DeclarationError(path, f"interface {known}", f"{variant.id} has {variant.interface!r}")
+        if not variant.packages or isinstance(variant.packages, str):
+            raise DeclarationError(
+                path, "packages as a tuple of requirements", f"{variant.id} has {variant.packages!r}"
+            )
+    return [
+        ServerEntry(
+            variant=variant,
+            family=path.stem,
+            path=path,
+            command=declared.command,
+            homepage=declared.homepage,
+            notes=declared.notes,
+        )
+        for variant in declared.variants
+    ]
+
+
+def _import_privately(path: Path) -> Any:
+    name = f"_sgibench_catalogue_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DeclarationError(path, "a Python file", "it can't be loaded as one")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        raise DeclarationError(
+            path, "a declaration that can be imported", f"{type(error).__name__}: {error}{where}"
+        ) from error
+    return module
+
+
+def _app_of(path: Path) -> App | None:
+    """Read an app's literals; None for a file of `apps/` that isn't an app (the contract)."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise DeclarationError(path, "a Python file", str(error)) from None
+    literals = _literals(path, tree)
+    if "INTERFACE" not in literals:
+        return None
+    interface, packages = literals["INTERFACE"], literals.get("PACKAGES", ())
+    if interface not in get_args(Interface):
+        raise DeclarationError(path, f"INTERFACE to be {' or '.join(get_args(Interface))}", f"it is {interface!r}")
+    if not isinstance(packages, tuple) or not all(isinstance(package, str) for package in packages):
+        raise DeclarationError(path, "PACKAGES to be a tuple of requirements", f"it is {packages!r}")
+    return App(
+        id=path.stem,
+        interface=interface,
+        target=f"{path.stem}:{literals.get('TARGET', 'app')}",
+        folder=path.parent.resolve(),
+        packages=packages,
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+    )
+
+
+def _literals(path: Path, tree: ast.Module) -> dict[str, Any]:
+    """The top-level constants that the catalogue reads from an app."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        names = [t.id for t in targets if isinstance(t, ast.Name) and t.id in {"INTERFACE", "PACKAGES", "TARGET"}]
+        if not names or not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        try:
+            found[names[0]] = ast.literal_eval(node.value)
+        except ValueError:
+            raise DeclarationError(path, f"{names[0]} to be a literal", f"it is {ast.unparse(node.value)}") from None
+    return found

@@ -1,0 +1,178 @@
+"""results/: append what was measured, read it back; nothing else touches these files.
+
+A run is a folder with `run.json` (what was planned, on what) and `trials.jsonl` (one finished trial a line, flushed to
+disk as it ends), so a run killed at any moment keeps every finished trial. `run.json` is replaced atomically.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Self
+
+from sgibench.codec import decode, encode
+from sgibench.errors import ResultsError
+from sgibench.model import SCHEMA, Run, RunInfo, Trial
+
+INFO_FILE = "run.json"
+TRIALS_FILE = "trials.jsonl"
+
+
+class RunWriter:
+    """The open files of a run that is being measured; a context manager."""
+
+    def __init__(self, folder: Path, info: RunInfo) -> None:
+        """Create the folder and write `run.json`; raises ResultsError when that can't be done."""
+        self.folder = folder
+        self.info = info
+        self._trials: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with _one_line(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.write_info(self.info)
+            mend_last_line(self.folder / TRIALS_FILE)
+            self._trials = (self.folder / TRIALS_FILE).open("ab")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._trials is not None:
+            self._trials.close()
+
+    def append(self, trial: Trial) -> None:
+        """Write one finished trial and wait until the disk has it."""
+        line = json.dumps(encode(trial), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        if self._trials is None:
+            raise AssertionError("append() outside the context")
+        with _one_line(self.folder):
+            self._trials.write(line)
+            self._trials.flush()
+            os.fsync(self._trials.fileno())
+
+    def write_info(self, info: RunInfo) -> None:
+        """Replace `run.json` in one step."""
+        self.info = info
+        target = self.folder / INFO_FILE
+        beside = target.with_suffix(".json.new")
+        with _one_line(self.folder):
+            beside.write_text(json.dumps(encode(info), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            beside.replace(target)
+
+
+class _one_line:  # noqa: N801 - reads as a statement: `with _one_line(folder):`
+    """Turn an operating system error on the results folder into one clear line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            advice = {
+                errno.ENOSPC: "the disk is full: free some space, or pass --results DIR on another disk",
+                errno.EDQUOT: "your disk quota is used up: free some space, or pass --results DIR elsewhere",
+            }.get(error.errno or 0, "check its permissions, or pass --results DIR")
+            raise ResultsError(
+                f"can't write results to {self.folder} ({error.strerror}); {advice}. What was measured before is kept"
+            ) from error
+
+
+def mend_last_line(path: Path) -> None:
+    """Cut off a half-written last line, so that what is appended next starts on a line of its own."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def new_run_id(started: datetime) -> str:
+    """Name a run after the moment it began, sortable: `20261122-153000-1a2b`."""
+    return f"{started.astimezone(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run; raises ResultsError in one line when it isn't one.
+
+    A half-written last line is left out with a notice; a broken line elsewhere stops the reading with its number.
+    """
+    info_path = folder / INFO_FILE
+    try:
+        raw = json.loads(info_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError(f"{folder} is not a run: expected {INFO_FILE} in it") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{info_path} can't be read: {error}") from None
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ResultsError(
+            f"{info_path} has schema {schema!r}, this sgibench reads up to {SCHEMA}: read it with a newer sgibench"
+        )
+    try:
+        info = decode(RunInfo, raw)
+    except ValueError as error:
+        raise ResultsError(f"{info_path}: {error}") from None
+    trials, notices = _read_trials(folder / TRIALS_FILE)
+    return Run(path=folder, info=info, trials=tuple(trials), notices=tuple(notices))
+
+
+def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return [], [f"{path.name} is not there yet: no trial has finished"]
+    except OSError as error:
+        raise ResultsError(f"{path} can't be read: {error.strerror}") from None
+    lines = data.split(b"\n")
+    whole, rest = lines[:-1], lines[-1]
+    notices = [f"the last line of {path.name} is half-written and was left out"] if rest else []
+    trials = []
+    for number, line in enumerate(whole, start=1):
+        if not line.strip():
+            continue
+        try:
+            trials.append(decode(Trial, json.loads(line)))
+        except ValueError as error:
+            if number == len(whole) and not rest:
+                notices.append(f"the last line of {path.name} can't be read and was left out")
+                continue
+            raise ResultsError(f"{path} line {number}: {error}") from None
+    return trials, notices
+
+
+_RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+
+
+def list_runs(results: Path) -> list[Path]:
+    """All run folders under `results`, newest first."""
+    if not results.is_dir():
+        return []
+    folders = [folder for folder in results.iterdir() if (folder / INFO_FILE).is_file()]
+    return sorted(folders, key=lambda folder: (bool(_RUN_NAME.fullmatch(folder.name)), folder.name), reverse=True)
+
+
+def find_run(results: Path, name: str | None) -> Path:
+    """Find a run by folder, by name under `results`, by the start of its name, or the newest when `name` is None."""
+    if name is not None and (Path(name) / INFO_FILE).is_file():
+        return Path(name)
+    runs = list_runs(results)
+    if name is None or name == "latest":
+        if not runs:
+            raise ResultsError(f"no run in {results} yet: start one with sgibench run")
+        return runs[0]
+    matching = [run for run in runs if run.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    found = _names(matching or runs[:3])
+    raise ResultsError(f"expected the name of one run in {results}, got {name!r}; {len(matching)} match ({found})")
+
+
+def _names(runs: Sequence[Path]) -> str:
+    return ", ".join(run.name for run in runs[:5]) or "there is none"
