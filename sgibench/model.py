@@ -343,6 +343,8 @@ class Trial:
     status: Status
     control: bool = False
     interface: Interface | None = None
+    concurrency: Concurrency | None = None
+    """The variant's concurrency model, so that a report needs no catalogue."""
     failure: Failure | None = None
     argv: tuple[str, ...] | None = None
     startup_s: float | None = None
