@@ -1,0 +1,42 @@
+"""Gunicorn as the manager of uvicorn workers: the arrangement that many deployments still use."""
+
+from sgibench.model import Launch, Server, Variant
+
+
+def command(launch: Launch) -> list[str]:
+    """Gunicorn's options, and uvicorn's worker class; its log level quiets uvicorn's access log."""
+    return [
+        launch.executable("gunicorn"),
+        f"--bind={launch.host}:{launch.port}",
+        "--worker-class=uvicorn_worker.UvicornWorker",
+        f"--workers={launch.workers}",
+        f"--backlog={launch.backlog}",
+        f"--keep-alive={launch.keep_alive_s}",
+        "--graceful-timeout=3",
+        "--log-level=warning",
+        "--no-control-socket",
+        launch.target,
+    ]
+
+
+SERVER = Server(
+    homepage="https://github.com/Kludex/uvicorn-worker",
+    command=command,
+    variants=(
+        Variant(
+            id="gunicorn-uvicorn",
+            interface="asgi",
+            concurrency="event loop",
+            packages=(
+                "gunicorn==27.0.1",
+                "uvicorn-worker==0.4.0",
+                "uvicorn==0.54.0",
+                "uvloop==0.23.0",
+                "httptools==0.9.0",
+            ),
+            manager=True,
+            summary="Gunicorn forks and watches; uvicorn on uvloop with httptools serves.",
+        ),
+    ),
+    notes=("The worker takes loop and parser from what is installed: this environment holds uvloop and httptools.",),
+)

@@ -1,0 +1,293 @@
+"""What this host is, how its CPUs are shared out, and what it took away while we measured.
+
+Reads /proc, /sys and cgroup files on Linux; elsewhere what psutil knows. What can't be read is None, and
+`Machine.not_measured` says why. Nothing here starts or stops a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sgibench.errors import UsageError
+from sgibench.model import Machine, Memory
+
+LINUX = sys.platform.startswith("linux")
+SYSCTLS = (
+    "net.core.somaxconn",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_fin_timeout",
+    "net.core.rmem_default",
+    "net.core.wmem_default",
+    "fs.file-max",
+    "kernel.sched_autogroup_enabled",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuPlan:
+    """Who runs where; empty tuples where the system can't pin."""
+
+    servers: tuple[int, ...]
+    load: tuple[int, ...]
+    note: str | None
+    """Why the two sets are not disjoint, or None when they are."""
+
+
+def usable_cpus() -> tuple[int, ...]:
+    """CPUs that this process may run on; all of them where the system doesn't tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def plan_cpus(workers: int, load_workers: int = 1, usable: Sequence[int] | None = None) -> CpuPlan:
+    """Share the CPUs out: one for each server worker as far as they go, others for the load, never the same ones.
+
+    With a single CPU, or where processes can't be pinned, both sets are empty and `note` says so.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return CpuPlan(servers=(), load=(), note=f"{platform.system()} can't pin a process to a CPU")
+    cpus = tuple(usable if usable is not None else usable_cpus())
+    if len(cpus) < 2:  # noqa: PLR2004 - one for the server, one for the load
+        return CpuPlan(servers=(), load=(), note="one CPU only: server and load share it")
+    for_servers = max(1, min(workers, len(cpus) - load_workers))
+    for_load = max(1, min(load_workers, len(cpus) - for_servers))
+    return CpuPlan(servers=cpus[:for_servers], load=cpus[-for_load:], note=None)
+
+
+def parse_cpus(text: str) -> tuple[int, ...]:
+    """Read `0,2-3` as (0, 2, 3); raises UsageError when a CPU isn't usable here."""
+    chosen: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            chosen |= set(range(int(first), int(last or first) + 1))
+    except ValueError:
+        raise UsageError(f"expected CPUs such as 0,2-3, got {text!r}") from None
+    if not chosen or not chosen <= set(usable_cpus()):
+        raise UsageError(f"CPUs {text}: this process may use {','.join(map(str, usable_cpus()))}")
+    return tuple(sorted(chosen))
+
+
+def describe(cpus: CpuPlan) -> Machine:
+    """Say all that may explain a number measured here."""
+    return Machine(
+        hostname_hash=hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12],
+        cpu_model=_cpu_model(),
+        cores=os.cpu_count() or 1,
+        cpus_usable=usable_cpus(),
+        server_cpus=cpus.servers,
+        load_cpus=cpus.load,
+        kernel=platform.release(),
+        system=_system(),
+        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        memory_bytes=psutil.virtual_memory().total,
+        container=_container(),
+        cpu_quota=_cpu_quota(),
+        sysctls=_sysctls(),
+        not_measured=_not_measured(cpus),
+    )
+
+
+def _cpu_model() -> str:
+    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
+        if line.startswith(("model name", "Model", "Hardware")):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return f"{platform.system()} {platform.mac_ver()[0] or platform.release()}"
+
+
+def _container() -> str | None:
+    if Path("/.dockerenv").exists():
+        return "docker"
+    if Path("/run/.containerenv").exists():
+        return "podman"
+    return os.environ.get("container")  # noqa: SIM112 - systemd's name for it is in lower case
+
+
+def _cgroup_value(v2: str, v1: str) -> str | None:
+    return _read(Path("/sys/fs/cgroup") / v2) or _read(Path("/sys/fs/cgroup") / v1)
+
+
+def _cpu_quota() -> float | None:
+    """CPUs allowed by the container's limit (cgroup v2 `cpu.max`, v1 `cfs_quota_us`)."""
+    if (text := _read(Path("/sys/fs/cgroup/cpu.max"))) is not None:
+        quota, _, period = text.partition(" ")
+        return None if quota == "max" else int(quota) / int(period or 100_000)
+    quota_us = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+    period_us = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+    if quota_us is None or period_us is None or int(quota_us) < 0:
+        return None
+    return int(quota_us) / int(period_us)
+
+
+def _sysctls() -> dict[str, str]:
+    found = {name: _read(Path("/proc/sys") / name.replace(".", "/")) for name in SYSCTLS}
+    return {name: " ".join(value.split()) for name, value in found.items() if value is not None}
+
+
+def _not_measured(cpus: CpuPlan) -> dict[str, str]:
+    missing = {}
+    if cpus.note:
+        missing["pinning"] = cpus.note
+    if not Path("/proc/stat").exists():
+        missing["steal"] = f"{platform.system()} doesn't tell how much time a hypervisor took"
+    if not Path("/proc/pressure/cpu").exists():
+        missing["pressure"] = "this kernel has no pressure stall information (/proc/pressure)"
+    if not Path("/proc/self/smaps_rollup").exists():
+        missing["pss"] = "this system doesn't tell the proportional share of memory"
+    if _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) is None:
+        missing["governor"] = "the CPU's frequency policy isn't visible here (usual in virtual machines)"
+    return missing
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+# --- what was taken away -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbance:
+    """What the host did to us between two snapshots."""
+
+    steal: float | None
+    """Share of the watched CPUs' time taken by the hypervisor."""
+    throttled_s: float | None
+    pressure: float | None
+    """Share of time in which some task waited for a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Counters of the host at one moment; two of them give a Disturbance."""
+
+    at_s: float
+    steal_s: float | None
+    """Summed over the watched CPUs."""
+    cpus: int
+    throttled_s: float | None
+    pressure_s: float | None
+
+    def until(self, later: Snapshot) -> Disturbance:
+        """Differences over the time between, as shares of it."""
+        elapsed_s = max(later.at_s - self.at_s, 1e-9)
+        return Disturbance(
+            steal=_difference(self.steal_s, later.steal_s, elapsed_s * self.cpus),
+            throttled_s=_difference(self.throttled_s, later.throttled_s, 1.0),
+            pressure=_difference(self.pressure_s, later.pressure_s, elapsed_s),
+        )
+
+
+def _difference(before: float | None, after: float | None, over: float) -> float | None:
+    return None if before is None or after is None else max(0.0, after - before) / over
+
+
+def snapshot(cpus: Iterable[int]) -> Snapshot:
+    """Read the host's counters now, steal only of `cpus` (all usable ones when empty)."""
+    watched = set(cpus) or set(usable_cpus())
+    return Snapshot(
+        at_s=time.monotonic(),
+        steal_s=_steal_s(watched),
+        cpus=len(watched),
+        throttled_s=_throttled_s(),
+        pressure_s=_pressure_s(),
+    )
+
+
+def _steal_s(cpus: set[int]) -> float | None:
+    """Field 8 of the `cpuN` lines of /proc/stat, in clock ticks (proc_stat(5))."""
+    text = _read(Path("/proc/stat"))
+    if text is None:
+        return None
+    names = {f"cpu{cpu}" for cpu in cpus}
+    rows = [line.split() for line in text.splitlines() if line.split(" ", 1)[0] in names]
+    return sum(int(row[8]) for row in rows) / os.sysconf("SC_CLK_TCK")
+
+
+def _throttled_s() -> float | None:
+    """`throttled_usec` (cgroup v2) or `throttled_time` in ns (v1) of the cgroup we are in, as far as it is mounted."""
+    text = _cgroup_value("cpu.stat", "cpu/cpu.stat")
+    fields = dict(line.split() for line in (text or "").splitlines() if len(line.split()) == 2)  # noqa: PLR2004 - pairs
+    if "throttled_usec" in fields:
+        return int(fields["throttled_usec"]) / 1e6
+    return int(fields["throttled_time"]) / 1e9 if "throttled_time" in fields else None
+
+
+def _pressure_s() -> float | None:
+    """`total` of the `some` line of /proc/pressure/cpu, in microseconds (Documentation/accounting/psi.rst)."""
+    text = _read(Path("/proc/pressure/cpu"))
+    if text is None or "total=" not in text:
+        return None
+    return int(text.splitlines()[0].rpartition("total=")[2]) / 1e6
+
+
+# --- other processes -----------------------------------------------------------------------------------------------
+
+
+def cpu_clock_s(pid: int) -> float | None:
+    """CPU seconds that a process has used, all its threads, not its children; None when it is gone.
+
+    On Linux the process's own CPU clock, exact to the nanosecond: its id is `(~pid << 3) | 2` (clock_getcpuclockid(3)).
+    """
+    try:
+        if LINUX:
+            return time.clock_gettime_ns((~pid << 3) | 2) / 1e9
+        times = psutil.Process(pid).cpu_times()
+    except (OSError, psutil.Error):
+        return None
+    return float(times.user + times.system)
+
+
+def tree_cpu_s(pids: Iterable[int]) -> float | None:
+    """CPU seconds of several processes together; None when any of them is gone."""
+    clocks = [cpu_clock_s(pid) for pid in pids]
+    return None if None in clocks else sum(clock for clock in clocks if clock is not None)
+
+
+def tree_memory(pids: Sequence[int]) -> Memory:
+    """Proportional and unique memory of several processes together; None for what the system doesn't tell."""
+    shares = [_memory_of(pid) for pid in pids]
+    known = [share for share in shares if share is not None]
+    pss = [share[0] for share in known if share[0] is not None]
+    uss = [share[1] for share in known if share[1] is not None]
+    return Memory(
+        pss_bytes=sum(pss) if len(pss) == len(pids) else None,
+        uss_bytes=sum(uss) if len(uss) == len(pids) else None,
+        processes=len(pids),
+    )
+
+
+def _memory_of(pid: int) -> tuple[int | None, int | None] | None:
+    """(PSS, USS) in bytes, from smaps_rollup on Linux (proc_pid_smaps(5), kB)."""
+    text = _read(Path(f"/proc/{pid}/smaps_rollup"))
+    if text is not None:
+        fields = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in text.splitlines()[1:] if ":" in line}
+        return fields.get("Pss"), fields.get("Private_Clean", 0) + fields.get("Private_Dirty", 0)
+    try:
+        return None, psutil.Process(pid).memory_full_info().uss
+    except (psutil.Error, OSError):
+        return None
