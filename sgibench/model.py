@@ -502,6 +502,8 @@ class Ranked:
     cell: str
     place: int
     estimate: Estimate
+    worst_place: int | None = None
+    """The lowest place that it may really have: `place` to `worst_place` is the interval of its rank."""
 
 
 @dataclass(frozen=True, kw_only=True)

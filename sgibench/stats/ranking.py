@@ -1,0 +1,113 @@
+"""Places that the data carry: cells in order of their estimate, in tie groups, never a strict order by itself.
+
+All pairs of a table are compared inside blocks and corrected together (Holm), so with 95 % confidence every "surely
+ahead" of the table is true at once. Rule: a cell's place is 1 + the number of cells surely ahead of it; in order of
+the estimates, a new place starts only where a cell is told apart from one that stands before it, and two cells that
+are told apart never share a place. `worst_place` counts the cells that are surely behind; the two are the confidence
+interval of the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Review of Economic Studies, 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from sgibench.model import Comparison, Estimate, Ranked, Verdict
+from sgibench.stats.intervals import CONFIDENCE, DELTA_FLOOR, Values, compare, estimate, holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """One table's judgement."""
+
+    rows: tuple[Ranked, ...]
+    """Best first; the control's second copy is not among them."""
+    delta: float
+    """Ratios from 1 / (1 + delta) to 1 + delta make no difference: the larger of 2 % and the noise floor."""
+    noise_floor: Comparison | None
+    """The A/A control: one cell against its copy; None when it was not measured."""
+    versus_best: Mapping[str, Comparison]
+    """Each other cell against the first row, by cell; corrected with all pairs of the table."""
+    unranked: tuple[str, ...]
+    """Cells without a single measured block: they failed, which is no number and no place."""
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Cells that share a place, best first."""
+        places = sorted({row.place for row in self.rows})
+        return tuple(tuple(row.cell for row in self.rows if row.place == place) for place in places)
+
+
+def noise_delta(noise_floor: Comparison | None) -> float:
+    """Take delta from the A/A control: max(2 %, half-width of its interval); 2 % without an interval."""
+    if noise_floor is None or noise_floor.low is None or noise_floor.high is None:
+        return DELTA_FLOOR
+    return max(DELTA_FLOOR, math.sqrt(noise_floor.high / noise_floor.low) - 1)
+
+
+def rank(
+    cells: Mapping[str, Values],
+    *,
+    higher_is_better: bool,
+    control: tuple[str, str] | None,
+    confidence: float = CONFIDENCE,
+) -> Ranking:
+    """Rank the cells of one table: cell -> block -> value; `control` names the cell that ran twice and its copy."""
+    copy = control[1] if control else None
+    floor = None
+    if control and control[0] in cells and control[1] in cells:
+        floor = compare(cells[control[1]], cells[control[0]], delta=DELTA_FLOOR, higher_is_better=higher_is_better)
+    delta = noise_delta(floor)
+    estimates = {cell: estimate(list(values.values())) for cell, values in cells.items() if cell != copy}
+    known = {cell: found for cell, found in estimates.items() if found is not None}
+    order = sorted(known, key=lambda cell: (known[cell].value * (-1 if higher_is_better else 1), cell))
+    verdicts = holm(
+        {(a, b): (cells[a], cells[b]) for a, b in combinations(order, 2)},
+        delta=delta,
+        confidence=confidence,
+        higher_is_better=higher_is_better,
+    )
+    return Ranking(
+        rows=_places(order, known, verdicts),
+        delta=delta,
+        noise_floor=floor,
+        versus_best={b: _reversed(found) for (a, b), found in verdicts.items() if a == order[0]},
+        unranked=tuple(cell for cell, found in estimates.items() if found is None),
+    )
+
+
+def _places(
+    order: list[str], known: Mapping[str, Estimate], verdicts: Mapping[tuple[str, str], Comparison]
+) -> tuple[Ranked, ...]:
+    apart = [pair for pair, found in verdicts.items() if found.verdict in ("faster", "slower")]
+    places: dict[str, int] = {}
+    reached = 1
+    for cell in order:
+        ahead = [first for first, second in apart if second == cell]
+        reached = max(reached, 1 + len(ahead), *(places[first] + 1 for first in ahead))
+        places[cell] = reached
+    surely_behind = Counter(first for first, _second in apart)
+    return tuple(
+        Ranked(
+            cell=cell,
+            place=places[cell],
+            estimate=known[cell],
+            worst_place=max(places[cell], len(order) - surely_behind[cell]),
+        )
+        for cell in order
+    )
+
+
+def _reversed(found: Comparison) -> Comparison:
+    """Turn a / b into b / a."""
+    swapped: dict[Verdict, Verdict] = {"faster": "slower", "slower": "faster"}
+    return replace(
+        found,
+        ratio=1 / found.ratio,
+        low=None if found.high is None else 1 / found.high,
+        high=None if found.low is None else 1 / found.low,
+        verdict=swapped.get(found.verdict, found.verdict),
+    )

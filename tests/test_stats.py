@@ -1,0 +1,267 @@
+"""The judgement on samples worked out by hand, and on simulated data whose truth is known."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from sgibench import stats
+from sgibench.model import Comparison
+
+T_2_975 = 4.302653  # Student's t, 2 degrees of freedom, 97.5 %
+T_5_975 = 2.570582
+
+
+def around(centre: float, logs: list[float]) -> dict[int, float]:
+    """Blocks whose values are `centre` times exp of each number."""
+    return {block: centre * math.exp(x) for block, x in enumerate(logs)}
+
+
+def compared(a: stats.Values, b: stats.Values, **options: object) -> Comparison:
+    found = stats.compare(a, b, delta=0.02, **options)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+# --- estimates -----------------------------------------------------------------------------------------------------
+
+
+def test_an_estimate_is_the_geometric_mean_with_students_interval_in_log_space() -> None:
+    found = stats.estimate([100.0, 200.0, 400.0])
+    assert found is not None
+    assert found.value == pytest.approx(200.0)
+    half = T_2_975 * math.log(2) / math.sqrt(3)
+    assert found.low == pytest.approx(200 * math.exp(-half), rel=1e-6)
+    assert found.high == pytest.approx(200 * math.exp(half), rel=1e-6)
+    assert found.blocks == 3
+
+
+def test_one_block_has_a_value_and_no_interval() -> None:
+    found = stats.estimate([123.0])
+    assert found is not None
+    assert found.value == pytest.approx(123.0)
+    assert (found.low, found.high, found.blocks) == (None, None, 1)
+
+
+def test_no_value_at_all_is_no_estimate() -> None:
+    assert stats.estimate([]) is None
+    assert stats.estimate([0.0, math.nan, math.inf, -3.0]) is None
+
+
+def test_equal_values_have_an_interval_of_no_width() -> None:
+    found = stats.estimate([50.0] * 5)
+    assert found is not None
+    assert found.low == found.high == pytest.approx(50.0)
+
+
+def test_a_zero_is_a_failed_block_and_not_a_number() -> None:
+    assert stats.estimate([0.0, 100.0, 100.0]) == stats.estimate([100.0, 100.0])
+
+
+# --- comparisons ---------------------------------------------------------------------------------------------------
+
+
+def test_a_ratio_is_taken_inside_blocks_so_that_a_slow_block_cancels() -> None:
+    b = around(1000, [0.0, -0.5, 0.3, 0.1, -0.2, 0.4])
+    a = {block: value * 1.10 for block, value in b.items()}
+    found = compared(a, b)
+    assert found.ratio == pytest.approx(1.10)
+    assert found.verdict == "faster"
+
+
+def test_the_interval_of_a_ratio_is_the_one_worked_out_by_hand() -> None:
+    found = compared(around(1, [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]), around(1, [0.0] * 6))
+    half = T_5_975 * math.sqrt(0.00035) / math.sqrt(6)
+    assert found.ratio == pytest.approx(math.exp(0.035))
+    assert found.low == pytest.approx(math.exp(0.035 - half), rel=1e-6)
+    assert found.high == pytest.approx(math.exp(0.035 + half), rel=1e-6)
+
+
+def test_faster_means_better_whichever_way_the_figure_points() -> None:
+    a, b = around(110, [0.001, 0.0, 0.002, 0.0, 0.001, 0.0]), around(100, [0.0] * 6)
+    assert compared(a, b, higher_is_better=True).verdict == "faster"
+    assert compared(a, b, higher_is_better=False).verdict == "slower"
+    assert compared(b, a, higher_is_better=False).verdict == "faster"
+
+
+def test_an_interval_inside_delta_is_a_tie() -> None:
+    noise = [0.004, -0.004, 0.003, -0.003, 0.002, -0.002]
+    found = compared(around(100, noise), around(100, [0.0] * 6))
+    assert (found.verdict, found.more_blocks) == ("tie", None)
+
+
+def test_a_small_but_certain_difference_within_delta_is_a_tie() -> None:
+    found = compared(around(101, [0.0001 * i for i in range(6)]), around(100, [0.0] * 6))
+    assert found.low is not None
+    assert found.low > 1
+    assert found.verdict == "tie"
+
+
+def test_unknown_says_about_how_many_more_blocks_would_settle_it() -> None:
+    noise = [0.04, -0.04, 0.04, -0.04, 0.04, -0.04]
+    found = compared(around(103, noise), around(100, [0.0] * 6))
+    assert found.verdict == "unknown"
+    # sd 0.0438, ratio ln 1.03 = 0.0296: t(n-1) * 0.0438 / sqrt(n) < 0.0296 holds from n = 11 on
+    assert found.more_blocks == 5
+
+
+def test_unknown_just_inside_delta_is_not_said_to_settle() -> None:
+    found = compared(around(101.95, [0.03, -0.03] * 3), around(100, [0.0] * 6))
+    assert (found.verdict, found.more_blocks) == ("unknown", None)
+
+
+def test_one_block_is_unknown_and_asks_for_the_standard_number() -> None:
+    found = compared({0: 300.0}, {0: 100.0})
+    assert (found.verdict, found.low, found.high, found.more_blocks) == ("unknown", None, None, 5)
+    assert found.ratio == pytest.approx(3.0)
+
+
+def test_three_blocks_claim_no_tie_and_only_what_is_clearly_different() -> None:
+    equal = around(100, [0.0, 0.001, -0.001])
+    assert compared(equal, around(100, [0.0] * 3)).verdict == "unknown"
+    barely = around(105, [0.0, 0.01, -0.01])  # interval from 1.024
+    assert compared(barely, around(100, [0.0] * 3)).verdict == "faster"
+    near = around(104, [0.0, 0.01, -0.01])  # interval from 1.014: clear of 1, not of delta
+    found = compared(near, around(100, [0.0] * 3))
+    assert found.low is not None
+    assert 1 < found.low < 1.02
+    assert found.verdict == "unknown"
+
+
+def test_zero_variance_gives_a_verdict_by_the_ratio_alone() -> None:
+    assert compared(around(100, [0.0] * 6), around(100, [0.0] * 6)).verdict == "tie"
+    assert compared(around(110, [0.0] * 6), around(100, [0.0] * 6)).verdict == "faster"
+
+
+def test_a_block_missing_in_one_cell_is_left_out_of_both() -> None:
+    a = around(110, [0.0, 0.01, 0.0, 0.01, 0.0, 0.01, 0.0])
+    b = around(100, [0.0] * 7)
+    lost = {block: value for block, value in b.items() if block != 6}
+    assert compared(a, lost).blocks == 6
+    assert compared(a, {**lost, 6: 0.0}) == compared(a, lost)
+
+
+def test_a_baseline_that_failed_gives_no_comparison() -> None:
+    assert stats.compare(around(100, [0.0] * 6), {}, delta=0.02) is None
+    assert stats.compare({0: 1.0}, {1: 1.0}, delta=0.02) is None
+
+
+# --- Holm ----------------------------------------------------------------------------------------------------------
+
+
+def test_holm_steps_down_as_in_the_worked_example() -> None:
+    levels = stats.holm_levels({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}, alpha=0.05)
+    rejected = {key for key, p in {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}.items() if p <= levels[key]}
+    assert rejected == {"a", "d"}
+    assert levels["d"] == pytest.approx(0.0125)
+    assert levels["a"] == pytest.approx(0.05 / 3)
+
+
+def test_holm_takes_back_a_verdict_that_only_one_of_many_looks_would_give() -> None:
+    a, b = around(103, [0.03, -0.02, 0.01, 0.02, -0.01, 0.0]), around(100, [0.0] * 6)
+    assert compared(a, b).verdict == "faster"
+    flat = around(100, [0.03, -0.03, 0.02, -0.02, 0.01, -0.01])
+    table = stats.holm({"real": (a, b), **{f"none{i}": (flat, b) for i in range(9)}}, delta=0.02)
+    assert table["real"].verdict == "unknown"
+    assert table["real"].low == compared(a, b).low
+
+
+# --- ranking -------------------------------------------------------------------------------------------------------
+
+
+def noisy(centre: float, seed: int, blocks: int = 10, sd: float = 0.01) -> dict[int, float]:
+    source = random.Random(seed)
+    return {block: centre * math.exp(source.gauss(0, sd)) for block in range(blocks)}
+
+
+def test_cells_that_are_not_told_apart_share_a_place() -> None:
+    cells = {"a": noisy(1000, 1), "b": noisy(1002, 2), "c": noisy(500, 3), "d": noisy(499, 4)}
+    found = stats.rank(cells, higher_is_better=True, control=None)
+    assert [set(group) for group in found.groups] == [{"a", "b"}, {"c", "d"}]
+    assert [row.place for row in found.rows] == [1, 1, 3, 3]
+    assert [row.worst_place for row in found.rows] == [2, 2, 4, 4]
+
+
+def test_lower_is_better_turns_the_order_round() -> None:
+    cells = {"a": noisy(1000, 1), "c": noisy(500, 3)}
+    found = stats.rank(cells, higher_is_better=False, control=None)
+    assert [row.cell for row in found.rows] == ["c", "a"]
+    assert found.versus_best["a"].verdict == "slower"
+    assert found.versus_best["a"].ratio == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_chain_in_which_only_the_ends_differ_keeps_the_ends_apart() -> None:
+    steady = [0.01, -0.01] * 3
+    cells = {
+        "first": around(106, steady),
+        "middle": around(103, [0.05, -0.05, 0.04, -0.04, 0.05, -0.05]),
+        "last": around(100, steady),
+    }
+    found = stats.rank(cells, higher_is_better=True, control=None)
+    places = {row.cell: (row.place, row.worst_place) for row in found.rows}
+    assert places == {"first": (1, 2), "middle": (1, 3), "last": (2, 3)}
+
+
+def test_a_place_never_claims_more_than_the_verdicts() -> None:
+    cells = {f"s{i:02}": noisy(1000 * 1.02**i, i, blocks=6, sd=0.02) for i in range(12)}
+    found = stats.rank(cells, higher_is_better=True, control=None)
+    names = [row.cell for row in found.rows]
+    pairs = stats.holm(
+        {(a, b): (cells[a], cells[b]) for i, a in enumerate(names) for b in names[i + 1 :]}, delta=found.delta
+    )
+    place = {row.cell: row.place for row in found.rows}
+    assert [row.place for row in found.rows] == sorted(row.place for row in found.rows)
+    assert all(place[a] < place[b] for (a, b), pair in pairs.items() if pair.verdict == "faster")
+    assert len(found.groups) > 1
+
+
+def test_delta_is_the_half_width_of_the_control_when_that_is_more_than_two_per_cent() -> None:
+    cells = {"a": around(100, [0.0] * 6), "a~control": around(100, [0.1, -0.1] * 3), "b": around(104, [0.0] * 6)}
+    found = stats.rank(cells, higher_is_better=True, control=("a", "a~control"))
+    half = T_5_975 * math.sqrt(6 * 0.01 / 5) / math.sqrt(6)
+    assert found.delta == pytest.approx(math.expm1(half), rel=1e-6)
+    assert [row.cell for row in found.rows] == ["b", "a"]
+    assert {row.place for row in found.rows} == {1}
+    assert found.noise_floor is not None
+    assert found.versus_best["a"].verdict == "tie"
+
+
+def test_a_quiet_control_leaves_delta_at_two_per_cent() -> None:
+    quiet = [0.001, -0.001] * 3
+    cells = {"a": around(100, [0.0] * 6), "a~control": around(100, quiet)}
+    assert stats.rank(cells, higher_is_better=True, control=("a", "a~control")).delta == pytest.approx(0.02)
+    assert stats.rank(cells, higher_is_better=True, control=("a", "missing")).noise_floor is None
+
+
+def test_a_cell_that_failed_in_every_block_has_no_place() -> None:
+    found = stats.rank({"a": noisy(100, 1), "dead": {}}, higher_is_better=True, control=None)
+    assert [row.cell for row in found.rows] == ["a"]
+    assert found.unranked == ("dead",)
+    assert found.versus_best == {}
+
+
+def test_an_empty_table_is_an_empty_ranking() -> None:
+    found = stats.rank({}, higher_is_better=True, control=None)
+    assert (found.rows, found.groups, found.unranked) == ((), (), ())
+
+
+def test_one_block_ranks_nothing() -> None:
+    found = stats.rank({"a": {0: 900.0}, "b": {0: 100.0}}, higher_is_better=True, control=None)
+    assert [row.place for row in found.rows] == [1, 1]
+    assert found.versus_best["b"].verdict == "unknown"
+
+
+# --- percentiles ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("q", "enough"), [(0.5, 20), (0.9, 100), (0.99, 1_000), (0.999, 10_000)])
+def test_a_percentile_needs_samples_behind_it(q: float, enough: int) -> None:
+    assert stats.percentile_allowed(q, enough)
+    assert not stats.percentile_allowed(q, enough - 1)
+
+
+def test_a_percentile_outside_its_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        stats.percentile_allowed(99, 1000)
