@@ -1,0 +1,109 @@
+"""ASGI without a framework: the contract and nothing else, so that what is measured is the server.
+
+The translation is kept short because servers are compared by it. A body is read to its end before anything is answered;
+GET and HEAD have none. SQLite and small files are used on the event loop itself: an embedded database answers in tens
+of microseconds, less than handing the work to a thread and back would cost, and a network database would be awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import contract
+
+INTERFACE = "asgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ()
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request, one WebSocket, or the server's start and stop."""
+    if scope["type"] != "http":
+        await OTHER_PROTOCOLS[scope["type"]](scope, receive, send)
+        return
+    method = scope["method"]
+    body = b"" if method in {"GET", "HEAD"} else await read_body(receive)
+    if body is None:
+        return  # the client went away
+    answer = contract.respond(method, scope["path"], scope["query_string"].decode("latin-1"), body)
+    if isinstance(answer, contract.Parts):
+        await send_parts(answer, method, send)
+        return
+    status, content_type, body, extra, wait_s = answer
+    if wait_s:
+        await asyncio.sleep(wait_s)
+    headers: list[tuple[bytes, bytes]] = []
+    if status != 204:  # noqa: PLR2004 - the one status without content
+        headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    if extra:
+        headers += [(name.lower().encode(), value.encode()) for name, value in extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """Read the whole request body; None when the client went away first."""
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece = message.get("body", b"")
+        if not message.get("more_body", False):
+            return b"".join((*pieces, piece)) if pieces else piece
+        pieces.append(piece)
+
+
+async def send_parts(answer: contract.Parts, method: str, send: Send) -> None:
+    """Send a file or an event stream piece by piece."""
+    headers = [(b"content-type", answer.content_type.encode())]
+    if answer.length is not None:
+        headers.append((b"content-length", b"%d" % answer.length))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if method != "HEAD":
+        for index, part in enumerate(answer.parts):
+            if index and answer.pause_s:
+                await asyncio.sleep(answer.pause_s)
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send every WebSocket message back, text as text and binary as binary; other paths are refused."""
+    await receive()  # websocket.connect
+    if scope["path"] != contract.WEBSOCKET:
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.accept"})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        # The specification lets a server leave the other key out, or set it to None.
+        text = message.get("text")
+        if text is None:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+        else:
+            await send({"type": "websocket.send", "text": text})
+
+
+async def lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Say yes to the server's start and stop; there is nothing to prepare."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+OTHER_PROTOCOLS: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
+    "websocket": echo,
+    "lifespan": lifespan,
+}

@@ -1,0 +1,428 @@
+"""What every app answers: constants and plain functions; an app file only translates them to its interface.
+
+Standard library only and no import of sgibench, because apps run in isolated environments where nothing else is
+installed. Importing this file does no work beyond listing `static/` (a verifier loads it to know what to expect).
+A handler gets (last segment of the path, query string, whole request body) and returns an `Answer` or `Parts`, or
+raises `Refusal`. Waiting is never done here: an answer says how long, and the app waits in its interface's own way.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import string
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from database.sqlite import SqliteItems
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+OCTETS = "application/octet-stream"
+EVENTS = "text/event-stream"
+
+MOST_BYTES = 16 * 1024 * 1024
+MOST_WAIT_MS = 60_000
+MOST_ROUNDS = 10_000_000
+MOST_EVENTS = 10_000
+MOST_PAUSE_MS = 1_000
+MOST_ITEMS = 100
+"""Largest `limit` of the list of items."""
+MOST_OFFSET = 1_000_000_000
+MOST_QUANTITY = 1_000_000_000
+MOST_NAME = 200
+"""Longest name of an item, in characters."""
+
+CHUNK_BYTES = 64 * 1024
+"""A static file is read in pieces of this size; one that fits a single piece is an ordinary answer."""
+
+
+class Answer(NamedTuple):
+    """A whole answer: the app sends Content-Type, Content-Length, then `extra`, then the body (none to a HEAD).
+
+    A 204 has neither Content-Type nor Content-Length: HTTP forbids the one and WSGI the other.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    extra: tuple[tuple[str, str], ...] = ()
+    wait_s: float = 0.0
+    """The app waits this long before it answers."""
+
+
+class Parts(NamedTuple):
+    """An answer of status 200 sent piece by piece, each piece flushed before the next is made."""
+
+    content_type: str
+    parts: Iterable[bytes]
+    length: int | None
+    """Content-Length; None for an event stream, which is framed by the server."""
+    pause_s: float = 0.0
+    """The app waits this long between two pieces."""
+
+
+class Refusal(Exception):  # noqa: N818 - not a fault of the program: an answer that says no
+    """The request can't be granted; `answer` is a JSON object with one sentence under `error`."""
+
+    def __init__(self, status: int, sentence: str, *extra: tuple[str, str]) -> None:
+        super().__init__(sentence)
+        self.answer = Answer(status, JSON, dump({"error": sentence}), extra)
+
+
+Handler = Callable[[str, str, bytes], Answer | Parts]
+
+# One encoder for all: json.dumps(…, separators=…) would build a new one for each call, at twice the price.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def dump(document: object) -> bytes:
+    """Serialise compactly, in ASCII: the same bytes as json.dumps(document, separators=(",", ":"))."""
+    return _encode(document).encode("ascii")
+
+
+def number(text: str, most: int, name: str) -> int:
+    """Read a whole number of the path; what is no number is no such address, what is too large is refused."""
+    if not (text.isascii() and text.isdecimal()):
+        raise Refusal(404, f"{name} must be a whole number")
+    if len(text) > len(str(most)) or int(text) > most:
+        raise Refusal(400, f"{name} must be at most {most}")
+    return int(text)
+
+
+# --- answers that need no state -------------------------------------------------------------------------------------
+
+_HELLO = Answer(200, TEXT, b"Hello, World!")
+_DELETED = Answer(204, "", b"")
+_PATTERN = b"0123456789abcdef"
+_BLOCK = _PATTERN * (CHUNK_BYTES // len(_PATTERN))
+
+
+def get_plaintext(_argument: str, _query: str, _body: bytes) -> Answer:
+    """`Hello, World!`, 13 bytes."""
+    return _HELLO
+
+
+def get_json(_argument: str, _query: str, _body: bytes) -> Answer:
+    """Serialise a small document, each time anew."""
+    return Answer(200, JSON, _encode({"message": "Hello, World!"}).encode("ascii"))
+
+
+def get_bytes(argument: str, _query: str, _body: bytes) -> Answer:
+    """Send that many bytes of a repeating pattern."""
+    count = number(argument, MOST_BYTES, "the number of bytes")
+    if count <= CHUNK_BYTES:
+        return Answer(200, OCTETS, _BLOCK[:count])
+    return Answer(200, OCTETS, (_BLOCK * (count // CHUNK_BYTES + 1))[:count])
+
+
+def post_echo(_argument: str, _query: str, body: bytes) -> Answer:
+    """Send the request's body back."""
+    return Answer(200, OCTETS, body)
+
+
+def post_upload(_argument: str, _query: str, body: bytes) -> Answer:
+    """Count and digest the request's body."""
+    return Answer(200, JSON, dump({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}))
+
+
+def get_wait(argument: str, _query: str, _body: bytes) -> Answer:
+    """Answer after that many milliseconds, as if an upstream service had been asked."""
+    wait_ms = number(argument, MOST_WAIT_MS, "the milliseconds to wait")
+    return Answer(200, TEXT, b"waited %d ms" % wait_ms, wait_s=wait_ms / 1000)
+
+
+def get_cpu(argument: str, _query: str, _body: bytes) -> Answer:
+    """Do that many rounds of pure-Python work and answer its digest.
+
+    One round is Knuth's MMIX linear congruential generator (multiplier 6364136223846793005, increment
+    1442695040888963407, modulo 2**64) followed by an xor-shift, so that no round can be left out.
+    """
+    state = 0x53676962656E6368  # "Sgibench"
+    for _ in range(number(argument, MOST_ROUNDS, "the number of rounds")):
+        state = (state * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 29
+    return Answer(200, TEXT, b"%016x" % state)
+
+
+def get_stream(argument: str, query: str, _body: bytes) -> Parts:
+    """Send that many server-sent events, numbered from 0, `?pause_ms=` apart (default: no pause)."""
+    count = number(argument, MOST_EVENTS, "the number of events")
+    pause_ms = _parameters(query, pause_ms=(0, MOST_PAUSE_MS))["pause_ms"]
+    return Parts(EVENTS, (b"data: chunk %d\n\n" % index for index in range(count)), None, pause_ms / 1000)
+
+
+def get_pid(_argument: str, _query: str, _body: bytes) -> Answer:
+    """Tell which process answers."""
+    return Answer(200, TEXT, b"%d" % os.getpid())
+
+
+def get_error(_argument: str, _query: str, _body: bytes) -> Answer:
+    """Fail, so that it shows what the server makes of an app's exception."""
+    raise RuntimeError("this route raises an exception on purpose")
+
+
+def _parameters(query: str, **known: tuple[int, int]) -> dict[str, int]:
+    """Read whole numbers from a query string; `known` gives each name's default and largest value."""
+    values = {name: default for name, (default, _) in known.items()}
+    for name, text in parse_qsl(query, keep_blank_values=True) if query else ():
+        if name in known:
+            most = known[name][1]
+            # Compared by length first: int() of a very long text is slow, and refused by Python itself.
+            if not (text.isascii() and text.isdecimal()) or len(text) > len(str(most)) or int(text) > most:
+                raise Refusal(422, f"{name} must be a whole number from 0 to {most}")
+            values[name] = int(text)
+    return values
+
+
+# --- a page and files -----------------------------------------------------------------------------------------------
+
+_PAGE = string.Template("""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>$title</title><link rel="stylesheet" href="/static/style.css"></head>
+<body>
+<h1>$title</h1>
+<table>
+<thead><tr><th>#</th><th>Name</th><th>Quantity</th><th>Note</th></tr></thead>
+<tbody>
+$rows</tbody>
+</table>
+<p>$count items, $total pieces.</p>
+</body>
+</html>
+""")
+_ROW = string.Template("<tr><td>$id</td><td>$name</td><td>$quantity</td><td>$note</td></tr>\n")
+
+PAGE_TITLE = "Stock & <supplies>"
+PAGE_ITEMS = (
+    ("Paper clips", 1200, "box of 100"),
+    ("Envelopes C4", 340, "self-sealing"),
+    ("Nuts & bolts", 87, "M4, M5 & M6"),
+    ('Screen 27"', 14, "incl. stand"),
+    ("Müsli", 25, "for the kitchen"),
+    ("Cable <3 m", 61, "USB-C"),
+    ("Cable >3 m", 9, "USB-C"),
+    ("O'Reilly books", 33, "don't lend"),
+    ("Crème brûlée", 6, "keep cool"),
+    ("<script>alert(1)</script>", 1, "must stay text"),
+    ("Stapler", 18, ""),
+    ("日本茶", 42, "green"),
+)
+
+
+def get_page(_argument: str, _query: str, _body: bytes) -> Answer:
+    """Render an HTML table from a template and data, every text escaped."""
+    rows = "".join(
+        _ROW.substitute(id=index, name=escape(name), quantity=quantity, note=escape(note))
+        for index, (name, quantity, note) in enumerate(PAGE_ITEMS, start=1)
+    )
+    total = sum(quantity for _, quantity, _ in PAGE_ITEMS)
+    page = _PAGE.substitute(title=escape(PAGE_TITLE), rows=rows, count=len(PAGE_ITEMS), total=total)
+    return Answer(200, HTML, page.encode())
+
+
+CONTENT_TYPES = {
+    ".bin": OCTETS,
+    ".css": "text/css; charset=utf-8",
+    ".html": HTML,
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": TEXT,
+}
+
+# A request picks from this listing, so no path is ever built from what a client sent.
+STATIC = {path.name: path for path in sorted(Path(__file__).with_name("static").glob("*")) if path.is_file()}
+
+
+class _Pieces:
+    """A file's content in pieces; opened when it is iterated, so a HEAD opens nothing and nothing is left open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.path.open("rb", buffering=0) as file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+
+
+def get_static(argument: str, _query: str, _body: bytes) -> Answer | Parts:
+    """Send a file of `static/`, read from disk for each request."""
+    path = STATIC.get(argument)
+    if path is None:
+        raise Refusal(404, "no such file")
+    content_type = CONTENT_TYPES.get(path.suffix, OCTETS)
+    size = path.stat().st_size
+    if size > CHUNK_BYTES:
+        return Parts(content_type, _Pieces(path), size)
+    return Answer(200, content_type, path.read_bytes())
+
+
+# --- items: a small table in a real database ------------------------------------------------------------------------
+
+
+@functools.cache
+def items() -> SqliteItems:
+    """Open the table on first use, and so after a server has forked its workers.
+
+    It stands in the folder that SGIBENCH_DATA names, else in a temporary folder named after the user and the process
+    group, which the workers of one server share. The database's module is imported here and not above, because a
+    verifier loads this file alone.
+    """
+    from database.sqlite import SqliteItems as Items  # noqa: PLC0415 - see the docstring
+
+    folder = os.environ.get("SGIBENCH_DATA")
+    if folder:
+        return Items(Path(folder))
+    private = Path(tempfile.gettempdir()) / f"sgibench-data-{os.getuid()}-{os.getpgrp()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid():
+        raise PermissionError(f"{private} belongs to another user; name a folder of yours in SGIBENCH_DATA")
+    return Items(private)
+
+
+def read_item(body: bytes) -> tuple[str, int]:
+    """Read a whole item from JSON: name and quantity; other fields are ignored."""
+    match read_change(body):
+        case str(name), int(quantity):
+            return name, quantity
+        case _:
+            raise Refusal(422, "an item has a name and a quantity")
+
+
+def read_change(body: bytes) -> tuple[str | None, int | None]:
+    """Read name, quantity or both from JSON; what is not given is None."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(422, "the body must be JSON") from None
+    if not isinstance(document, dict):
+        raise Refusal(422, "the body must be a JSON object")
+    if not document.keys() & {"name", "quantity"}:
+        raise Refusal(422, "give a name, a quantity or both")
+    name, quantity = document.get("name"), document.get("quantity")
+    if "name" in document and not (isinstance(name, str) and 1 <= len(name) <= MOST_NAME and _is_unicode(name)):
+        raise Refusal(422, f"name must be a text of 1 to {MOST_NAME} characters")
+    if "quantity" in document and not (type(quantity) is int and 0 <= quantity <= MOST_QUANTITY):
+        raise Refusal(422, f"quantity must be a whole number from 0 to {MOST_QUANTITY}")
+    return name, quantity
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell half a surrogate pair, which no database stores."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _item_id(argument: str) -> int:
+    """Ids beyond 64 bits can't exist, so they are missing like any other."""
+    if not (argument.isascii() and argument.isdecimal() and len(argument) < len(str(2**63))):
+        raise Refusal(404, "no such item")
+    return int(argument)
+
+
+def _document(row: tuple[int, str, int]) -> dict[str, int | str]:
+    return {"id": row[0], "name": row[1], "quantity": row[2]}
+
+
+def _one(row: tuple[int, str, int] | None) -> Answer:
+    if row is None:
+        raise Refusal(404, "no such item")
+    return Answer(200, JSON, dump(_document(row)))
+
+
+def get_items(_argument: str, query: str, _body: bytes) -> Answer:
+    """List items as a JSON array, `?limit=` of them (default 20) from `?offset=` on (default 0)."""
+    asked = _parameters(query, limit=(20, MOST_ITEMS), offset=(0, MOST_OFFSET))
+    return Answer(200, JSON, dump([_document(row) for row in items().page(asked["limit"], asked["offset"])]))
+
+
+def post_item(_argument: str, _query: str, body: bytes) -> Answer:
+    """Add an item; Location tells where it is."""
+    row = items().add(*read_item(body))
+    return Answer(201, JSON, dump(_document(row)), (("Location", f"/items/{row[0]}"),))
+
+
+def get_item(argument: str, _query: str, _body: bytes) -> Answer:
+    """Tell one item."""
+    return _one(items().get(_item_id(argument)))
+
+
+def put_item(argument: str, _query: str, body: bytes) -> Answer:
+    """Replace an item that exists."""
+    return _one(items().change(_item_id(argument), *read_item(body)))
+
+
+def patch_item(argument: str, _query: str, body: bytes) -> Answer:
+    """Change an item's name, quantity or both."""
+    return _one(items().change(_item_id(argument), *read_change(body)))
+
+
+def delete_item(argument: str, _query: str, _body: bytes) -> Answer:
+    """Delete an item; the answer has no body."""
+    _one(items().delete(_item_id(argument)))
+    return _DELETED
+
+
+# --- the routes -----------------------------------------------------------------------------------------------------
+
+
+def _reads(handler: Handler) -> dict[str, Handler]:
+    return {"GET": handler, "HEAD": handler}
+
+
+FIXED: dict[str, dict[str, Handler]] = {
+    "/plaintext": _reads(get_plaintext),
+    "/json": _reads(get_json),
+    "/echo": {"POST": post_echo},
+    "/upload": {"POST": post_upload},
+    "/page": _reads(get_page),
+    "/items": {**_reads(get_items), "POST": post_item},
+    "/pid": _reads(get_pid),
+    "/error": _reads(get_error),
+}
+"""Whole path -> method -> handler."""
+
+PREFIXED: dict[str, dict[str, Handler]] = {
+    "/bytes": _reads(get_bytes),
+    "/wait": _reads(get_wait),
+    "/cpu": _reads(get_cpu),
+    "/static": _reads(get_static),
+    "/stream": _reads(get_stream),
+    "/items": {**_reads(get_item), "PUT": put_item, "PATCH": patch_item, "DELETE": delete_item},
+}
+"""Path up to its last slash -> method -> handler; what follows the slash is the handler's argument."""
+
+WEBSOCKET = "/ws"
+"""Where an ASGI app echoes WebSocket messages, text as text and binary as binary."""
+
+_NOT_FOUND = Refusal(404, "no such route").answer
+
+
+def respond(method: str, path: str, query: str, body: bytes) -> Answer | Parts:
+    """Answer any request; the only way into the contract for an app that has no router of its own."""
+    argument = ""
+    methods = FIXED.get(path)
+    if methods is None:
+        prefix, _, argument = path.rpartition("/")
+        methods = PREFIXED.get(prefix) if argument else None
+        if methods is None:
+            return _NOT_FOUND
+    handler = methods.get(method)
+    if handler is None:
+        return Refusal(405, f"use {' or '.join(methods)} here", ("Allow", ", ".join(methods))).answer
+    try:
+        return handler(argument, query, body)
+    except Refusal as refusal:
+        return refusal.answer

@@ -1,0 +1,104 @@
+"""WSGI without a framework: the contract and nothing else, so that what is measured is the server.
+
+The translation is kept short because servers are compared by it: one look-up of the route, one list of headers, one
+body. The whole request body is read before anything is answered, since several servers reset a connection whose body
+was left unread. Every answer has a Content-Length, except the event stream, which the server frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import contract
+
+INTERFACE = "wsgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ()
+
+STATUS = {
+    200: "200 OK",
+    201: "201 Created",
+    204: "204 No Content",
+    400: "400 Bad Request",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    411: "411 Length Required",
+    422: "422 Unprocessable Content",
+}
+
+
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer one request."""
+    method = environ["REQUEST_METHOD"]
+    try:
+        body = read_body(environ)
+    except contract.Refusal as refusal:
+        answer: contract.Answer | contract.Parts = refusal.answer
+    else:
+        answer = contract.respond(method, environ["PATH_INFO"], environ.get("QUERY_STRING", ""), body)
+    if isinstance(answer, contract.Parts):
+        return send_parts(answer, method, start_response)
+    status, content_type, body, extra, wait_s = answer
+    if wait_s:
+        time.sleep(wait_s)  # looked up at each call, because gevent's workers replace it
+    if status == 204:  # noqa: PLR2004 - the one status without content
+        start_response(STATUS[status], list(extra))
+        return []
+    start_response(STATUS[status], [("Content-Type", content_type), ("Content-Length", str(len(body))), *extra])
+    return [] if method == "HEAD" else [body]
+
+
+def read_body(environ: WSGIEnvironment) -> bytes:
+    """Read the whole request body; a chunked one only where the server promises that its end can be seen.
+
+    PEP 3333 knows no length but Content-Length; `wsgi.input_terminated` is the servers' later agreement that reading
+    to the end is safe. Without it such a body can't be read at all, and the request is refused with 411.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        return read_exactly(environ["wsgi.input"], length)
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    if not environ.get("wsgi.input_terminated"):
+        raise contract.Refusal(411, "this server gives a WSGI app no way to read a chunked body")
+    body: bytes = environ["wsgi.input"].read()
+    return body
+
+
+def read_exactly(stream: Any, length: str) -> bytes:
+    """Read `length` bytes; a server may give fewer at a time."""
+    if not (length.isascii() and length.isdecimal()):
+        raise contract.Refusal(400, "Content-Length must be a whole number")
+    missing = int(length)
+    body: bytes = stream.read(missing)
+    if len(body) == missing:
+        return body
+    pieces = [body]
+    while body and (missing := missing - len(body)):
+        body = stream.read(missing)
+        pieces.append(body)
+    if missing:
+        raise contract.Refusal(400, "the body ended before its Content-Length")
+    return b"".join(pieces)
+
+
+def send_parts(answer: contract.Parts, method: str, start_response: StartResponse) -> Iterable[bytes]:
+    """Send a file or an event stream piece by piece."""
+    headers = [("Content-Type", answer.content_type)]
+    if answer.length is not None:
+        headers.append(("Content-Length", str(answer.length)))
+    start_response("200 OK", headers)
+    if method == "HEAD":
+        return []
+    return paused(answer.parts, answer.pause_s) if answer.pause_s else answer.parts
+
+
+def paused(parts: Iterable[bytes], pause_s: float) -> Iterator[bytes]:
+    """Wait between two parts."""
+    for index, part in enumerate(parts):
+        if index:
+            time.sleep(pause_s)
+        yield part
