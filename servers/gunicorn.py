@@ -54,7 +54,7 @@ SERVER = Server(
             id="gunicorn-gevent",
             interface="wsgi",
             concurrency="greenlets",
-            packages=(GUNICORN, "gevent==26.9.0"),
+            packages=(GUNICORN, "gevent==26.9.0", "packaging==26.3"),
             options={"worker_class": "gevent"},
             manager=True,
             summary="A greenlet for each connection; the standard library is patched to yield; Python parser.",
@@ -71,6 +71,7 @@ SERVER = Server(
     ),
     notes=(
         "gunicorn-sync closes each connection after its answer, so it is compared only with connection-per-request.",
+        "gunicorn-gevent needs the package packaging, which gunicorn's extra for gevent would bring.",
         "gunicorn-asgi listens with a backlog of 100 whatever --backlog says: it creates its loop server without one.",
     ),
 )

@@ -1,0 +1,312 @@
+"""One running server: started behind a guard, ready when every worker has answered, always killed with all it started.
+
+The engine owns server processes through this module alone. Nothing here measures load; it says which processes a
+server consists of, what they hold in memory, whether they live, and what they logged.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from sgibench import machine
+from sgibench.errors import ServerError
+from sgibench.model import App, Launch, Memory, ServerEntry, Settings
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+"""A server that has no connections left and still runs so long after SIGTERM has ignored it."""
+LOG_CAP_BYTES = 8 * 2**20
+LOG_TAIL_BYTES = 2000
+POLL_S = 0.02
+GUARD = Path(__file__).with_name("guard.py")
+IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSpec:
+    """All that is needed to start one server."""
+
+    entry: ServerEntry
+    app: App
+    settings: Settings
+    bin: Path
+    """Executables of its environment."""
+    cpus: tuple[int, ...]
+    """Where it may run; empty for anywhere."""
+    scratch: Path
+    """A folder of its own, made anew at each start."""
+
+
+def free_port() -> int:
+    """Ask the system for a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess:
+    """A server from launch to burial; a context manager that never leaves a process behind."""
+
+    def __init__(self, spec: ServerSpec) -> None:
+        """Nothing is started before the context is entered."""
+        self.spec = spec
+        self.port = 0
+        self.argv: tuple[str, ...] = ()
+        self.pid = 0
+        self.startup_s: float | None = None
+        self.exit_status: int | None = None
+        self.log = spec.scratch / "server.log"
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._half_heard = b""
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self.port = free_port()
+        self._prepare_scratch()
+        self.argv = tuple(self.spec.entry.command(self._launch()))
+        order = {
+            "argv": self.argv,
+            "cwd": str(self.spec.app.folder),
+            "env": self._environment(),
+            "log": str(self.log),
+            "cpus": list(self.spec.cpus),
+        }
+        self.exit_status, self._half_heard = None, b""
+        self._started_s = time.monotonic()
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), json.dumps(order)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._keep_guard_off_the_servers_cpus(self._guard.pid)
+        told = self._hear(timeout_s=10)
+        if "pid" not in told:
+            self.kill()
+            raise ServerError("not-started", told.get("error", "its guard said nothing"))
+        self.pid = int(told["pid"])
+
+    def _prepare_scratch(self) -> None:
+        shutil.rmtree(self.spec.scratch, ignore_errors=True)
+        (self.spec.scratch / "data").mkdir(parents=True)
+        for name, text in self.spec.entry.variant.files.items():
+            (self.spec.scratch / name).write_text(text, encoding="utf-8")
+
+    def _launch(self) -> Launch:
+        return Launch(
+            bin=self.spec.bin,
+            launchers=self.spec.entry.path.parent / "launchers",
+            scratch=self.spec.scratch,
+            host=HOST,
+            port=self.port,
+            target=self.spec.app.target,
+            options=self.spec.entry.variant.options,
+            workers=self.spec.settings.workers,
+            threads=self.spec.settings.threads,
+            backlog=self.spec.settings.backlog,
+            keep_alive_s=self.spec.settings.keep_alive_s,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Give the server little, and the same every time: no variable of the user's changes a result."""
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
+        return {
+            **kept,
+            "PATH": f"{self.spec.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "PYTHONPATH": str(self.spec.app.folder),
+            "PYTHONSAFEPATH": "1",
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "SGIBENCH_DATA": str(self.spec.scratch / "data"),
+        }
+
+    def _keep_guard_off_the_servers_cpus(self, guard: int) -> None:
+        others = set(machine.usable_cpus()) - set(self.spec.cpus)
+        if self.spec.cpus and others and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(guard, others)
+
+    def _hear(self, timeout_s: float) -> dict[str, Any]:
+        """Read what the guard has said by now, waiting at most so long for its next words; all of it as one."""
+        if self._guard is None or self._guard.stdout is None:
+            return {}
+        told: dict[str, Any] = {}
+        pipe = self._guard.stdout.fileno()
+        while not told and select.select([pipe], [], [], timeout_s)[0]:
+            words = os.read(pipe, 4096)
+            if not words:
+                break
+            *lines, self._half_heard = (self._half_heard + words).split(b"\n")
+            for line in lines:
+                told |= json.loads(line)
+        if "exit" in told:
+            self.exit_status = int(told["exit"])
+        return told
+
+    def _say(self, word: str) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            try:
+                self._guard.stdin.write(word.encode())
+                self._guard.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                return
+
+    def alive(self) -> bool:
+        """Whether its first process still runs."""
+        if self.exit_status is None:
+            self._hear(timeout_s=0)
+        return self.exit_status is None and self._guard is not None and self._guard.poll() is None
+
+    def wait_ready(self) -> None:
+        """Poll `GET /pid` on new connections until every worker has answered; log lines are not believed.
+
+        Tries again on another port when this one turns out to be taken. Raises ServerError.
+        """
+        for _attempt in range(3):
+            try:
+                self._wait_for_workers()
+            except ServerError as error:
+                if error.reason != "exited" or not any(sign in self.log_tail().lower() for sign in IN_USE):
+                    raise
+                self.kill()
+                self._start()
+            else:
+                self.startup_s = time.monotonic() - self._started_s
+                return
+        raise ServerError("not-started", "three ports in a row were taken", self.log_tail())
+
+    def _wait_for_workers(self) -> None:
+        deadline = self._started_s + READY_TIMEOUT_S
+        workers = self.spec.settings.workers
+        seen: set[int] = set()
+        last = "nothing listened"
+        answers = 0
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise ServerError(
+                    "exited", f"it ended with status {self.exit_status} before it answered", self.log_tail()
+                )
+            answer = ask_pid(self.port)
+            if isinstance(answer, int):
+                seen.add(answer)
+                answers += 1
+                # A shared socket may give one worker nearly everything: after so many answers the rest is taken as up.
+                if len(seen) >= workers or answers >= 8 * workers:
+                    return
+            else:
+                last = answer
+                time.sleep(POLL_S)
+        raise ServerError("not-ready", f"not ready within {READY_TIMEOUT_S:g} s: {last}", self.log_tail())
+
+    def stop(self) -> None:
+        """Ask it to end and wait; raises ServerError when it had to be killed. Everything is killed in any case."""
+        was_alive = self.alive()
+        if was_alive:
+            self._say("term\n")
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self.alive() and time.monotonic() < deadline:
+                self._hear(timeout_s=min(0.5, max(0.0, deadline - time.monotonic())))
+        ignored = was_alive and self.alive()
+        tail = self.log_tail()
+        self.kill()
+        if ignored:
+            raise ServerError("ignored-sigterm", f"still ran {STOP_TIMEOUT_S:g} s after SIGTERM and was killed", tail)
+
+    def kill(self) -> None:
+        """End the guard, which kills every process that the server ever started."""
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        for pipe in (guard.stdin, guard.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            guard.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            guard.kill()
+            guard.wait()
+
+    # --- what it is ------------------------------------------------------------------------------------------------
+
+    def pids(self) -> tuple[int, ...]:
+        """All its processes now, those included that left its process group."""
+        if self._guard is None:
+            return ()
+        try:
+            return tuple(sorted(child.pid for child in psutil.Process(self._guard.pid).children(recursive=True)))
+        except psutil.Error:
+            return ()
+
+    def memory(self) -> Memory:
+        """Memory of the whole tree."""
+        return machine.tree_memory(self.pids())
+
+    def log_bytes(self) -> int:
+        """How much it has logged."""
+        try:
+            return self.log.stat().st_size
+        except OSError:
+            return 0
+
+    def log_tail(self) -> str:
+        """Return the end of its log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log_bytes() - LOG_TAIL_BYTES))
+                return file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+
+
+def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:
+    """Ask `GET /pid` on a new connection: the worker's pid, or what went wrong in a few words."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/pid", headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"GET /pid: {str(error) or type(error).__name__}"
+    finally:
+        connection.close()
+    if response.status != http.client.OK or not body.isdigit():
+        return f"GET /pid answered {response.status} {body[:60]!r}"
+    return int(body)
+
+
+def idle_cpu(servers: Sequence[ServerProcess], for_s: float) -> list[float | None]:
+    """CPUs that each server burns while nothing is asked of any, over `for_s` seconds."""
+    trees = [server.pids() for server in servers]
+    before = [machine.tree_cpu_s(pids) for pids in trees]
+    began_s = time.monotonic()
+    time.sleep(for_s)
+    elapsed_s = time.monotonic() - began_s
+    after = [machine.tree_cpu_s(pids) for pids in trees]
+    return [
+        None if first is None or last is None else (last - first) / elapsed_s
+        for first, last in zip(before, after, strict=True)
+    ]
