@@ -1,0 +1,282 @@
+"""The engine's end of the line to the load process: JSON lines out, JSON lines in.
+
+The load process lives for the whole run, in a session of its own, on its own CPUs. This module starts it, gives it
+orders, and calls back while it waits, so that the engine can watch the servers meanwhile. It never imports Locust.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from sgibench.codec import decode, encode
+from sgibench.errors import DeclarationError, LoadError, SgibenchError
+from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load, Scenario, Slice, Windows
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+WATCH_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One server, as the load process needs to know it."""
+
+    id: str
+    host: str
+    port: int
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Progress inside a running order."""
+
+    target: str
+    phase: str
+    done: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the load process saw of one target; field by field what the protocol says."""
+
+    id: str
+    warmup_s: float | None = None
+    window_s: float = 0.0
+    requests: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    errors_uncounted: Mapping[str, int] = field(default_factory=dict)
+    error_samples: Mapping[str, str] = field(default_factory=dict)
+    cpu_s: float | None = None
+    mean_us: float | None = None
+    max_us: float | None = None
+    histogram: HistogramData | None = None
+    intended_histogram: HistogramData | None = None
+    slices: tuple[Slice, ...] = ()
+    series: tuple[int, ...] = ()
+    connections_established: int | None = None
+    jain: float | None = None
+    slowest_share: float | None = None
+    lag_us_p99: float | None = None
+    generator_cpu_s: float | None = None
+    generator_utilisation: float | None = None
+    answer_bytes: float | None = None
+    requests_by_pid: Mapping[str, int] | None = None
+    gave_up_reason: str | None = None
+    gave_up_detail: str = ""
+
+
+class LoadProcess:
+    """The running load process; a context manager."""
+
+    def __init__(self, cpus: Sequence[int], log: Path, extra: Sequence[str] = ()) -> None:
+        """`log` takes its stderr; `extra` are further arguments of `python -m sgibench.load`."""
+        self.cpus = tuple(cpus)
+        self.log = log
+        self.extra = tuple(extra)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._half = b""
+
+    def __enter__(self) -> Self:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "sgibench.load", *self.extra],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "LOCUST_SKIP_MONKEY_PATCH": "1"},
+                start_new_session=True,
+            )
+        if self.cpus and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(self._process.pid, self.cpus)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it: politely, and after a few seconds not."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        try:
+            process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    # --- orders ----------------------------------------------------------------------------------------------------
+
+    def describe(self, paths: Sequence[Path]) -> list[Scenario]:
+        """Read scenario files; raises DeclarationError for a broken one."""
+        answer = self._order({"do": "describe", "scenarios": [str(path) for path in paths]}, START_TIMEOUT_S)
+        return [_scenario(data) for data in answer["scenarios"]]
+
+    def measure(
+        self,
+        scenario: Scenario,
+        targets: Sequence[Target],
+        load: Load,
+        windows: Windows,
+        seed: int,
+        *,
+        on_step: Callable[[Step], None],
+        watch: Callable[[], Mapping[str, str]],
+    ) -> list[Measured]:
+        """Load the targets and return what was seen of each, in their order.
+
+        `watch` is called several times a second and names the targets that are gone, with the reason.
+        """
+        order = {
+            "do": "measure",
+            "scenario": str(scenario.path),
+            "targets": [encode(target) for target in targets],
+            "load": encode(load),
+            **encode(windows),
+            "seed": seed,
+            "identify": True,
+        }
+        dropped: set[str] = set()
+
+        def watch_and_drop() -> None:
+            for gone, reason in watch().items():
+                if gone not in dropped:
+                    dropped.add(gone)
+                    self._send({"do": "drop", "target": gone, "reason": reason})
+
+        answer = self._order(order, _longest_s(len(targets), load, windows), on_step=on_step, watch=watch_and_drop)
+        return [_measured(data) for data in answer["targets"]]
+
+    def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:
+        """Find the generator's ceiling for a scenario against a server that only sends prepared bytes."""
+        order = {"do": "calibrate", "scenario": str(scenario.path), "window_s": window_s}
+        answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
+        return Calibration(scenario=scenario.id, rps_per_core=float(answer["rps_per_core"]))
+
+    def ui(self, order: Mapping[str, Any]) -> str:
+        """Open the Locust web UI in the load process; returns its address."""
+        return str(self._order({"do": "ui", **order}, START_TIMEOUT_S)["url"])
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    # --- the line --------------------------------------------------------------------------------------------------
+
+    def _order(
+        self,
+        order: dict[str, Any],
+        timeout_s: float,
+        on_step: Callable[[Step], None] = lambda _step: None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        self._send(order)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            watch()
+            for line in self._lines(WATCH_EVERY_S):
+                if line.get("event") == "progress":
+                    on_step(Step(target=line["target"], phase=line["phase"], done=float(line["done"])))
+                elif line.get("did") == "error":
+                    raise _error_of(line)
+                elif line.get("did") == order["do"]:
+                    return line
+        raise LoadError(
+            f"the load process did not finish {order['do']!r} within {timeout_s:.0f} s; {self._last_words()}"
+        )
+
+    def _send(self, order: Mapping[str, Any]) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise AssertionError("an order outside the context")
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise LoadError(f"the load process has ended; {self._last_words()}") from None
+
+    def _lines(self, timeout_s: float) -> list[dict[str, Any]]:
+        if self._process is None or self._process.stdout is None:
+            raise AssertionError("listening outside the context")
+        pipe = self._process.stdout.fileno()
+        if not select.select([pipe], [], [], timeout_s)[0]:
+            return []
+        words = os.read(pipe, 1 << 20)
+        if not words:
+            raise LoadError(f"the load process ended; {self._last_words()}")
+        *lines, self._half = (self._half + words).split(b"\n")
+        try:
+            return [json.loads(line) for line in lines if line.strip()]
+        except ValueError:
+            raise LoadError(f"the load process said something that is no JSON: {words[:200]!r}") from None
+
+    def _last_words(self) -> str:
+        try:
+            tail = self.log.read_bytes()[-600:].decode("utf-8", errors="replace").strip().replace("\n", " | ")
+        except OSError:
+            tail = ""
+        return f"its last words: {tail}" if tail else "it said nothing"
+
+
+def _longest_s(targets: int, load: Load, windows: Windows) -> float:
+    """Give an order ample time: everything may go wrong once for every target before it is called lost."""
+    calm = targets * (windows.warmup_s + windows.window_s) * 2
+    return 60 + calm * 3 + targets * windows.timeout_s * 3 + load.connections / 100
+
+
+def _error_of(line: Mapping[str, Any]) -> SgibenchError:
+    kinds: dict[str, type[SgibenchError]] = {"DeclarationError": DeclarationError}
+    kind = kinds.get(str(line.get("kind")), LoadError)
+    message = str(line.get("message", "no reason was given"))
+    if line.get("traceback"):
+        message = f"{message}\n{line['traceback']}"
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
+
+def _scenario(data: Mapping[str, Any]) -> Scenario:
+    interfaces: tuple[Interface, ...] = tuple(data["interfaces"])
+    return Scenario(
+        id=data["id"],
+        summary=data["summary"],
+        path=Path(data["path"]),
+        exchanges=tuple(_exchange(exchange) for exchange in data["exchanges"]),
+        floor_s=float(data["floor_s"]),
+        interfaces=interfaces,
+    )
+
+
+def _exchange(data: Mapping[str, Any]) -> Exchange:
+    expected = data["expected_b64"]
+    return Exchange(
+        name=data["name"],
+        method=data["method"],
+        path=data["path"],
+        headers=tuple((str(name), str(value)) for name, value in data["headers"]),
+        body=base64.b64decode(data["body_b64"]),
+        status=int(data["status"]),
+        expected_body=None if expected is None else base64.b64decode(expected),
+    )
+
+
+def _measured(data: Mapping[str, Any]) -> Measured:
+    gave_up = data.get("gave_up") or {}
+    try:
+        return decode(
+            Measured, {**data, "gave_up_reason": gave_up.get("reason"), "gave_up_detail": gave_up.get("detail", "")}
+        )
+    except ValueError as error:
+        raise LoadError(f"the load process answered outside its protocol: {error}") from None

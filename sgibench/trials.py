@@ -1,0 +1,143 @@
+"""From what was seen of a cell to the trial that is stored: a result, or a failure with its reason (pure).
+
+The rule of what counts as a failure stands here, once. A wrong answer is never forgiven; connections that broke are
+forgiven up to one in a hundred and stay visible as errors (the audit raises a doubt for each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sgibench.histogram import Histogram
+from sgibench.machine import Disturbance
+from sgibench.model import Cell, Failure, Generator, Latency, Memory, ServerEntry, Trial
+from sgibench.orders import Measured
+from sgibench.stats import percentile_allowed
+
+WRONG_ANSWERS = frozenset({"status", "length", "body", "protocol", "check"})
+"""Kinds of errors in which the server did answer, but not what was asked."""
+FORGIVEN_SHARE = 0.01
+"""Share of requests whose connection may break before a trial is a failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A cell after its load, before its server was stopped."""
+
+    cell: Cell
+    entry: ServerEntry
+    block: int
+    order: int
+    started_at: str
+    argv: tuple[str, ...] | None = None
+    startup_s: float | None = None
+    idle_cpu: float | None = None
+    measured: Measured | None = None
+    disturbance: Disturbance | None = None
+    memory: Memory | None = None
+    failure: Failure | None = None
+    retries: int = 0
+
+
+def judge(measured: Measured, log_tail: str) -> Failure | None:
+    """Say why what was seen is no result, or None when it is one."""
+    if measured.gave_up_reason is not None:
+        return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
+    wrong = {kind: count for kind, count in measured.errors.items() if kind in WRONG_ANSWERS}
+    if wrong:
+        return Failure(reason="wrong-answer", detail=_tell(wrong, measured), log_tail=log_tail)
+    if measured.requests == 0:
+        detail = _tell(measured.errors, measured) if measured.errors else "not one answer came in the window"
+        return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
+    broken = sum(measured.errors.values())
+    if broken > FORGIVEN_SHARE * (measured.requests + broken):
+        return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
+    return None
+
+
+def _tell(errors: Mapping[str, int], measured: Measured) -> str:
+    counted = ", ".join(f"{count} x {kind}" for kind, count in sorted(errors.items()))
+    samples = [measured.error_samples[kind] for kind in errors if kind in measured.error_samples]
+    return f"{counted} beside {measured.requests} right answers" + (f"; first: {samples[0]}" if samples else "")
+
+
+def to_trial(draft: Draft) -> Trial:
+    """Make the line that is stored."""
+    cell, measured = draft.cell, draft.measured
+    failed = draft.failure is not None or measured is None
+    trial = Trial(
+        cell=cell.id,
+        server=cell.server,
+        app=cell.app,
+        scenario=cell.scenario,
+        load=cell.load,
+        workers=cell.settings.workers,
+        threads=cell.settings.threads,
+        block=draft.block,
+        order=draft.order,
+        started_at=draft.started_at,
+        status="failed" if failed else "ok",
+        control=cell.control,
+        interface=draft.entry.variant.interface,
+        concurrency=draft.entry.variant.concurrency,
+        failure=draft.failure,
+        argv=draft.argv,
+        startup_s=draft.startup_s,
+        idle_cpu=draft.idle_cpu,
+        memory=draft.memory,
+        errors=measured.errors if measured is not None else {},
+        retries=draft.retries,
+    )
+    return trial if measured is None or failed else _with_numbers(trial, measured, draft.disturbance)
+
+
+def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | None) -> Trial:
+    return replace(
+        trial,
+        warmup_s=measured.warmup_s,
+        window_s=measured.window_s,
+        requests=measured.requests,
+        rps=measured.requests / measured.window_s,
+        cpu_s=measured.cpu_s,
+        cpu_us_per_request=None if measured.cpu_s is None else measured.cpu_s / measured.requests * 1e6,
+        latency_us=latency_of(measured, open_loop=trial.load.kind == "open"),
+        histogram_us=measured.histogram,
+        intended_histogram_us=measured.intended_histogram,
+        slices=measured.slices,
+        series=measured.series,
+        generator=Generator(
+            cpu_s=measured.generator_cpu_s,
+            utilisation=measured.generator_utilisation,
+            lag_us_p99=measured.lag_us_p99,
+            connections_established=measured.connections_established,
+            jain=measured.jain,
+            slowest_share=measured.slowest_share,
+        ),
+        steal=disturbance.steal if disturbance else None,
+        throttled_s=disturbance.throttled_s if disturbance else None,
+        pressure=disturbance.pressure if disturbance else None,
+        requests_by_pid=measured.requests_by_pid,
+        answer_bytes=measured.answer_bytes,
+    )
+
+
+def latency_of(measured: Measured, *, open_loop: bool) -> Latency | None:
+    """Percentiles in microseconds, from the due time in open loops; None where too few samples stand behind one."""
+    data = measured.intended_histogram if open_loop else measured.histogram
+    if data is None:
+        return None
+    histogram = Histogram.from_data(data)
+    samples = histogram.count
+
+    def percentile_us(share: float) -> float | None:
+        return histogram.percentile_us(share) if percentile_allowed(share, samples) else None
+
+    return Latency(
+        mean=measured.mean_us,
+        p50=percentile_us(0.5),
+        p90=percentile_us(0.9),
+        p99=percentile_us(0.99),
+        p999=percentile_us(0.999),
+        max=measured.max_us,
+    )
