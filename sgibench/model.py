@@ -449,7 +449,7 @@ class RunInfo:
     commit: str | None
     machine: Machine
     environments: Mapping[str, EnvironmentInfo]
-    """By server id."""
+    """By server id; by `server app` for an app that brings packages of its own."""
     skipped: Mapping[str, str]
     """Server id -> why it could not take part."""
     plan: Plan

@@ -29,6 +29,12 @@ IDLE_CHECK_S = 0.3
 class Listener(Protocol):
     """Who wants to know what happens; see `progress`."""
 
+    def say(self, sentence: str) -> None:
+        """Something a person should read."""
+
+    def planned(self, plan: Plan) -> None:
+        """The plan is made and the first block is about to begin."""
+
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Servers of a stage are about to be started."""
 

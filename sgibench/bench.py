@@ -1,0 +1,246 @@
+"""One run from the request to the last trial on disk: the road that `sgibench run` takes.
+
+Everything that can be refused is refused before the first server starts: names, scenarios, environments, the folder
+for results. From then on nothing measured is lost, whatever ends the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from sgibench import __version__, catalogue, envs, machine, store
+from sgibench.errors import EnvsError
+from sgibench.model import (
+    SCHEMA,
+    App,
+    Cell,
+    EnvironmentInfo,
+    Load,
+    Plan,
+    RunInfo,
+    Scenario,
+    ServerEntry,
+    Settings,
+    Trial,
+    Windows,
+)
+from sgibench.orders import LoadProcess
+from sgibench.plan import PROFILES, make_cells, make_plan
+from sgibench.progress import Silent
+from sgibench.runner import Workshop, environment_key, run_plan
+
+DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
+DEFAULT_CONNECTIONS = 64
+DEFAULT_THREADS = 8
+DEFAULT_SLICE_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for; empty tuples and None stand for what the profile says."""
+
+    results: Path
+    argv: tuple[str, ...]
+    profile: str = "quick"
+    servers: tuple[str, ...] = ()
+    apps: tuple[str, ...] = DEFAULT_APPS
+    scenarios: tuple[str, ...] = ()
+    blocks: int | None = None
+    window_s: float | None = None
+    slice_s: float | None = DEFAULT_SLICE_S
+    connections: int = DEFAULT_CONNECTIONS
+    workers: int = 1
+    threads: int = DEFAULT_THREADS
+    seed: int | None = None
+    control: bool = False
+    catalogues: tuple[Path, ...] = ()
+    server_cpus: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Where the run is, and whether it was broken off."""
+
+    folder: Path
+    finished: bool
+
+
+def run(request: Request, listener: Silent) -> Outcome:
+    """Measure what was asked for; a Ctrl-C or SIGTERM ends it early and keeps every finished trial."""
+    profile = PROFILES[request.profile]
+    found = catalogue.load(request.catalogues)
+    servers = catalogue.select("server", found.servers, request.servers or profile.servers)
+    apps = catalogue.select("app", found.apps, request.apps)
+    paths = select_scenarios(found, request.scenarios or profile.scenarios)
+    cpus = _cpus(request)
+    started = datetime.now(UTC)
+    folder = request.results / store.new_run_id(started)
+    windows = Windows(window_s=request.window_s or profile.window_s, slice_s=request.slice_s)
+    settings = Settings(workers=request.workers, threads=request.threads)
+    load = Load(kind="closed", connections=request.connections)
+    with (
+        tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
+        LoadProcess(cpus.load, Path(scratch) / "load.log") as load_process,
+    ):
+        scenarios = load_process.describe(paths)
+        cells = make_cells(servers, apps, scenarios, [load], [settings])
+        environments, skipped = _environments(cells, servers, apps, listener)
+        cells = [cell for cell in cells if environment_key(cell) in environments]
+        seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
+        plan = make_plan(
+            cells, blocks=request.blocks or profile.blocks, windows=windows, seed=seed, control=request.control
+        )
+        info = RunInfo(
+            schema=SCHEMA,
+            run=folder.name,
+            started_at=started.isoformat(timespec="seconds"),
+            finished_at=None,
+            profile=request.profile,
+            seed=plan.seed,
+            argv=request.argv,
+            version=__version__,
+            commit=_commit(),
+            machine=machine.describe(cpus),
+            environments=_recorded(environments, apps),
+            skipped=skipped,
+            plan=plan,
+        )
+        workshop = Workshop(
+            catalogue=found,
+            environments=environments,
+            scenarios={scenario.id: scenario for scenario in scenarios},
+            load=load_process,
+            cpus=cpus,
+            windows=windows,
+            listener=listener,
+            scratch=Path(scratch),
+        )
+        with store.RunWriter(folder, info) as writer:
+            return _measure(plan, workshop, writer)
+
+
+def _measure(plan: Plan, workshop: Workshop, writer: store.RunWriter) -> Outcome:
+    """Run the plan and close the books: the end, and how much of the time was measuring."""
+    measured_s = 0.0
+
+    def append(trial: Trial) -> None:
+        nonlocal measured_s
+        writer.append(trial)
+        measured_s += trial.window_s or 0.0
+
+    began_s = time.monotonic()
+    workshop.listener.planned(plan)
+    finished = False
+    with ending_on_sigterm():
+        try:
+            run_plan(plan, workshop, append)
+            finished = True
+        except KeyboardInterrupt:
+            workshop.listener.say("stopped: what was measured is kept")
+    writer.write_info(
+        replace(
+            writer.info,
+            finished_at=_now() if finished else None,
+            measuring_share=measured_s / (time.monotonic() - began_s),
+        )
+    )
+    return Outcome(folder=writer.folder, finished=finished)
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM end the run the way Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Path]:
+    """Find scenario files by name or glob; raises UsageError with the nearest names."""
+
+    @dataclass(frozen=True)
+    class Named:
+        id: str
+        path: Path
+
+    available = [Named(path.stem, path) for path in found.scenario_paths]
+    return [named.path for named in catalogue.select("scenario", available, patterns)]
+
+
+def _cpus(request: Request) -> machine.CpuPlan:
+    planned = machine.plan_cpus(request.workers)
+    if request.server_cpus is None:
+        return planned
+    others = tuple(sorted(set(machine.usable_cpus()) - set(request.server_cpus)))
+    note = None if others else "the servers were given every CPU, so the load shares them"
+    return machine.CpuPlan(servers=request.server_cpus, load=others[-1:] or request.server_cpus, note=note)
+
+
+def _environments(
+    cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequence[App], listener: Silent
+) -> tuple[dict[str, envs.Environment], dict[str, str]]:
+    """Make what the cells need; servers without an environment are skipped by name, and none at all is an error."""
+    listener.say("preparing the servers' environments")
+    packages = {server.id: server.variant.packages for server in servers}
+    extra = {app.id: app.packages for app in apps}
+    ready, refused = envs.ensure_all(
+        {environment_key(cell): (*packages[cell.server], *extra[cell.app]) for cell in cells}
+    )
+    skipped = {cell.server: refused[environment_key(cell)] for cell in cells if environment_key(cell) in refused}
+    for server, reason in skipped.items():
+        listener.say(f"skipped {server}: {reason}")
+    if not ready:
+        raise EnvsError(
+            f"not one environment could be made, so there is nothing to measure; {next(iter(skipped.values()))}"
+        )
+    return ready, skipped
+
+
+def _recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:
+    """Name the environments as run.json does."""
+    bare = {app.id for app in apps if not app.packages}
+    named = {}
+    for key, environment in sorted(environments.items()):
+        server, _, app = key.partition(" ")
+        named[server if app in bare else key] = environment.info
+    return named
+
+
+def _commit() -> str | None:
+    """Name the commit of the checkout, when this is one."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(catalogue.home()), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def scenarios_of(load_process: LoadProcess, found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Scenario]:
+    """Describe the scenarios that the patterns name."""
+    return load_process.describe(select_scenarios(found, patterns))

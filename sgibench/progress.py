@@ -1,0 +1,189 @@
+"""What a run shows while it goes on: a live picture on a terminal, plain lines anywhere else.
+
+It only listens. Everything goes to stderr, so that stdout holds nothing but results.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sgibench import units
+from sgibench.model import Block, Cell, Plan, Stage, Trial
+from sgibench.plan import trials_in
+
+LAST_SHOWN = 8
+START_AND_VERIFY_S = 1.0
+"""Guess for one server, until real trials have been timed."""
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+
+    def say(self, sentence: str) -> None:
+        """Keep it to itself."""
+
+    def planned(self, plan: Plan) -> None:
+        """Take no note."""
+
+    def stage_started(self, block: Block, stage: Stage) -> None:
+        """Take no note."""
+
+    def step(self, cell: Cell, phase: str, done: float) -> None:
+        """Take no note."""
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Take no note."""
+
+
+class Clock:
+    """How many trials are left and how long they will take, judged by those that ended."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.ended = 0
+        self.blocks = 0
+        self._guess_s = 0.0
+        self._began_s = time.monotonic()
+
+    def planned(self, plan: Plan) -> None:
+        """Start counting."""
+        self.total, self.ended, self.blocks = trials_in(plan), 0, len(plan.blocks)
+        self._guess_s = plan.windows.window_s * 1.35 + START_AND_VERIFY_S
+        self._began_s = time.monotonic()
+
+    def left_s(self) -> float:
+        """Seconds until the last trial, by the mean of those that ended."""
+        each_s = (time.monotonic() - self._began_s) / self.ended if self.ended else self._guess_s
+        return each_s * (self.total - self.ended)
+
+
+class Lines(Silent):
+    """One plain line for each stage and trial: for logs, pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._clock = Clock()
+
+    def say(self, sentence: str) -> None:
+        """Print it."""
+        self._console.print(Text(sentence), soft_wrap=True)
+
+    def planned(self, plan: Plan) -> None:
+        """Say how much is to come."""
+        self._clock.planned(plan)
+        self.say(
+            f"{self._clock.total} trials in {self._clock.blocks} blocks, about {units.seconds(self._clock.left_s())}"
+        )
+
+    def stage_started(self, block: Block, stage: Stage) -> None:
+        """Say what comes next."""
+        group = stage.groups[0]
+        self.say(
+            f"block {block.index + 1}/{self._clock.blocks}: {group.scenario}, {len(group.cells)} servers, "
+            f"{', '.join(group.load.id for group in stage.groups)}"
+        )
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Say what came out."""
+        self._clock.ended += 1
+        left = units.seconds(self._clock.left_s())
+        self.say(f"[{self._clock.ended}/{self._clock.total}, {left} left] {tell(trial)}")
+
+
+class LiveMatrix(Silent):
+    """A live picture: what is running, what came out last, how much is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._clock = Clock()
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), console=console
+        )
+        self._task = self._bar.add_task("trials", total=None)
+        self._stage: Stage | None = None
+        self._title = ""
+        self._now: dict[str, tuple[str, float]] = {}
+        self._last: list[Text] = []
+        self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the picture away."""
+        self._live.__exit__(None, None, None)
+
+    def say(self, sentence: str) -> None:
+        """Print it above the picture."""
+        self._console.print(Text(sentence))
+
+    def planned(self, plan: Plan) -> None:
+        """Start the clock and the bar."""
+        self._clock.planned(plan)
+        self._bar.update(self._task, total=self._clock.total)
+
+    def stage_started(self, block: Block, stage: Stage) -> None:
+        """Show the servers of the stage."""
+        group = stage.groups[0]
+        loads = ", ".join(group.load.id for group in stage.groups)
+        self._title = f"block {block.index + 1} of {self._clock.blocks} · {group.scenario} · {loads}"
+        self._stage = stage
+        self._now = {}
+
+    def step(self, cell: Cell, phase: str, done: float) -> None:
+        """Move a server on."""
+        self._now[_label(cell)] = (phase, done)
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Show what came out."""
+        self._clock.ended += 1
+        self._bar.update(self._task, completed=self._clock.ended)
+        self._last = [*self._last, Text(tell(trial), style="red" if trial.status == "failed" else "")][-LAST_SHOWN:]
+
+    def _picture(self) -> RenderableType:
+        matrix = Table.grid(padding=(0, 2))
+        cells = [] if self._stage is None else self._stage.groups[0].cells
+        for name in sorted(_label(cell) for cell in cells):
+            phase, done = self._now.get(name, ("waiting", 0.0))
+            share = f"{done:4.0%}" if phase in {"warmup", "measure", "drain"} else ""
+            matrix.add_row(Text(name), Text(phase, style="cyan" if phase != "waiting" else "dim"), Text(share))
+        left = Text(f"{units.seconds(self._clock.left_s())} left", style="bold")
+        return Group(*self._last, Text(self._title, style="bold"), matrix, self._bar, left)
+
+
+def _label(cell: Cell) -> str:
+    return f"{cell.server} ({cell.app})" + (" A/A control" if cell.control else "")
+
+
+def tell(trial: Trial) -> str:
+    """One trial in one line."""
+    name = f"{trial.server}{' (A/A control)' if trial.control else ''} {trial.scenario} {trial.load.id}"
+    if trial.status != "ok":
+        reason = f"{trial.failure.reason}: {trial.failure.detail}" if trial.failure else "no reason recorded"
+        return f"{name}: {trial.status}, {reason}"
+    p50_us = trial.latency_us.p50 if trial.latency_us else None
+    return (
+        f"{name}: {units.rate(trial.rps)}, {units.microseconds(trial.cpu_us_per_request)} of CPU per request, "
+        f"p50 {units.microseconds(p50_us)}"
+    )
+
+
+def listener_for(console: Console, *, quiet: bool) -> Silent:
+    """Choose the display that fits where the words go."""
+    if quiet:
+        return Silent()
+    return LiveMatrix(console) if console.is_terminal else Lines(console)
