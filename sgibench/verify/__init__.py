@@ -1,0 +1,116 @@
+"""The contract, asked of a live server before any load: a server that answers wrongly is never measured.
+
+Two questions: does it keep the whole contract (`verify_contract`, for people who check a server), and does it answer
+one scenario's requests as declared (`verify_scenario`, before each trial). Nothing here measures speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from sgibench import catalogue
+from sgibench.errors import ServerError, UsageError
+from sgibench.model import Exchange, Scenario
+from sgibench.verify.checks import CHECKS, Problem, Target, load_contract, run, shown
+from sgibench.verify.client import Client, Question, Reply
+
+__all__ = ["CHECKS", "Problem", "verify_contract", "verify_scenario"]
+
+CLOSE_WITHIN_S = 1.0
+"""A server that is declared to close connections must do so within this time after an answer."""
+
+TASK_CHECKS = {"crud": "items"}
+"""Scenarios of `@task` methods declare no exchanges: these checks of the contract stand for them."""
+
+
+def verify_contract(
+    host: str,
+    port: int,
+    interface: str,
+    contract_path: Path,
+    only: Collection[str] | None = None,
+    *,
+    keep_alive: bool = True,
+) -> list[Problem]:
+    """Ask a server for the contract, or for those checks whose names are in `only`.
+
+    `keep_alive` is what the server's variant declares. Raises UsageError for an unknown check; what the server does
+    wrong comes back as problems, an answer that does not come within 5 s included.
+    """
+    unknown = sorted(set(only or ()) - set(CHECKS))
+    if unknown:
+        raise UsageError(f"unknown check {unknown[0]!r}: there are {', '.join(CHECKS)}")
+    names = [name for name in CHECKS if only is None or name in only]
+    target = Target(
+        host=host, port=port, interface=interface, keep_alive=keep_alive, contract=load_contract(contract_path)
+    )
+    return list(run(names, target))
+
+
+def verify_scenario(
+    host: str,
+    port: int,
+    scenario: Scenario,
+    keep_alive: bool,  # noqa: FBT001 - callers name it
+    contract_path: Path | None = None,
+) -> None:
+    """Ask each request of a scenario once, and check the answers and whether the connection is kept as declared.
+
+    A scenario without declared requests is checked by the part of the contract it works on, if there is one; the
+    contract is the built-in one unless `contract_path` names another. Raises ServerError `wrong-answer`, `hung` or
+    `crashed` with what was expected and what came.
+    """
+    if not scenario.exchanges:
+        _verify_tasks(host, port, scenario, keep_alive, contract_path or catalogue.home() / "apps" / "contract.py")
+        return
+    with Client(host, port) as client:
+        for exchange in scenario.exchanges:
+            _ask(client, exchange, keep_alive)
+        if keep_alive:
+            # Once more, so that even a scenario of one request proves that a second one is answered.
+            _ask(client, scenario.exchanges[0], keep_alive)
+
+
+def _verify_tasks(host: str, port: int, scenario: Scenario, keep_alive: bool, contract_path: Path) -> None:  # noqa: FBT001
+    name = TASK_CHECKS.get(scenario.id, scenario.id)
+    if name not in CHECKS:
+        return
+    interface = scenario.interfaces[0] if len(scenario.interfaces) == 1 else "wsgi"
+    checks = (name, "keep-alive")
+    for problem in verify_contract(host, port, interface, contract_path, checks, keep_alive=keep_alive):
+        if problem.severity == "wrong":
+            raise ServerError("wrong-answer", problem.detail)
+
+
+def _ask(client: Client, exchange: Exchange, keep_alive: bool) -> None:  # noqa: FBT001
+    question = Question(method=exchange.method, path=exchange.path, body=exchange.body, headers=exchange.headers)
+    reply = client.ask(question)
+    fault = _fault(exchange, reply) or _connection_fault(client, exchange, reply, keep_alive)
+    if fault:
+        raise ServerError("wrong-answer", f"{question}: {fault}")
+    if not keep_alive:
+        client.close()
+
+
+def _fault(exchange: Exchange, reply: Reply) -> str | None:
+    """What is wrong with an answer, as expected and came."""
+    if reply.status != exchange.status:
+        return f"expected status {exchange.status}, but {reply.status} came with {shown(reply.body)}"
+    if exchange.expected_body is not None and reply.body != exchange.expected_body:
+        return f"expected {shown(exchange.expected_body)}, but {shown(reply.body)} came"
+    if reply.body and not reply.all("content-type"):
+        return "expected a Content-Type, but none came"
+    return None
+
+
+def _connection_fault(client: Client, exchange: Exchange, reply: Reply, keep_alive: bool) -> str | None:  # noqa: FBT001
+    """Whether the connection was not kept or closed as declared; a request that asks for its end proves nothing."""
+    if any(name.lower() == "connection" and value.lower() == "close" for name, value in exchange.headers):
+        client.close()
+        return None
+    if keep_alive and not reply.reusable:
+        return "expected the connection to be kept, but the server closes it"
+    if not keep_alive and reply.reusable and not client.closed_by_server(CLOSE_WITHIN_S):
+        return "expected the server to close the connection, but it keeps it"
+    return None
