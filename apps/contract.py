@@ -350,28 +350,33 @@ def get_items(_argument: str, query: str, _body: bytes) -> Answer:
 
 def post_item(_argument: str, _query: str, body: bytes) -> Answer:
     """Add an item; Location tells where it is."""
-    row = items().add(*read_item(body))
+    name, quantity = read_item(body)
+    row = items().add(name, quantity)
     return Answer(201, JSON, dump(_document(row)), (("Location", f"/items/{row[0]}"),))
 
 
 def get_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Tell one item."""
-    return _one(items().get(_item_id(argument)))
+    item_id = _item_id(argument)
+    return _one(items().get(item_id))
 
 
 def put_item(argument: str, _query: str, body: bytes) -> Answer:
     """Replace an item that exists."""
-    return _one(items().change(_item_id(argument), *read_item(body)))
+    item_id, (name, quantity) = _item_id(argument), read_item(body)
+    return _one(items().change(item_id, name, quantity))
 
 
 def patch_item(argument: str, _query: str, body: bytes) -> Answer:
     """Change an item's name, quantity or both."""
-    return _one(items().change(_item_id(argument), *read_change(body)))
+    item_id, (name, quantity) = _item_id(argument), read_change(body)
+    return _one(items().change(item_id, name, quantity))
 
 
 def delete_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Delete an item; the answer has no body."""
-    _one(items().delete(_item_id(argument)))
+    item_id = _item_id(argument)
+    _one(items().delete(item_id))
     return _DELETED
 
 

@@ -18,6 +18,9 @@ INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ()
 
+# Not an empty list: hypercorn sends the head of an answer with its first piece, so there must be one.
+NOTHING = (b"",)
+
 STATUS = {
     200: "200 OK",
     201: "201 Created",
@@ -46,9 +49,9 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
         time.sleep(wait_s)  # looked up at each call, because gevent's workers replace it
     if status == 204:  # noqa: PLR2004 - the one status without content
         start_response(STATUS[status], list(extra))
-        return []
+        return NOTHING
     start_response(STATUS[status], [("Content-Type", content_type), ("Content-Length", str(len(body))), *extra])
-    return [] if method == "HEAD" else [body]
+    return NOTHING if method == "HEAD" else [body]
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:
@@ -92,7 +95,7 @@ def send_parts(answer: contract.Parts, method: str, start_response: StartRespons
         headers.append(("Content-Length", str(answer.length)))
     start_response("200 OK", headers)
     if method == "HEAD":
-        return []
+        return NOTHING
     return paused(answer.parts, answer.pause_s) if answer.pause_s else answer.parts
 
 

@@ -175,15 +175,25 @@ def check_static(target: Target) -> Findings:
 def check_stream(target: Target) -> Findings:
     """The events are right; that they are flushed one by one is worth knowing but not demanded."""
     with target.client() as client:
-        for question in get("/stream/3"):
-            yield from ask_and_compare(client, target, question)
+        yield from ask_and_compare(client, target, Question(method="GET", path="/stream/3"))
+    yield from _check_stream_head(target)
     question = Question(method="GET", path="/stream/4?pause_ms=50")
     with target.client() as client:
         reply = client.ask(question)
     yield from differences(question, reply, target.contract.respond("GET", "/stream/4", "", b""))
-    first_s, last_s = (*reply.arrivals_s[:1], 0.0)[0], (*reply.arrivals_s[-1:], 0.0)[0]
-    if last_s - first_s < 0.075:  # noqa: PLR2004 - half of the three pauses
-        yield "note", f"{question}: the events are 50 ms apart, but all came together after {last_s * 1000:.0f} ms"
+    if reply.arrivals_s and reply.arrivals_s[-1] - reply.arrivals_s[0] < 0.075:  # noqa: PLR2004 - half of three pauses
+        after_ms = reply.arrivals_s[-1] * 1000
+        yield "note", f"{question}: the events are 50 ms apart, but all came together after {after_ms:.0f} ms"
+
+
+def _check_stream_head(target: Target) -> Findings:
+    """A HEAD of an answer without a length; waitress 3.0.2 sends the end mark of a chunked body that isn't there."""
+    with target.client() as client:
+        try:
+            yield from ask_and_compare(client, target, Question(method="HEAD", path="/stream/3"))
+            yield from ask_and_compare(client, target, Question(method="GET", path="/plaintext"))
+        except ServerError as error:
+            yield "note", f"after HEAD /stream/3 the connection is spoilt: {error.detail}"
 
 
 def check_pid(target: Target) -> Findings:
@@ -235,17 +245,29 @@ def check_keep_alive(target: Target) -> Findings:
 
 
 def check_websocket(target: Target) -> Findings:
-    """Text comes back as text, binary as binary; another path is refused."""
+    """Text comes back as text, binary as binary."""
     if target.interface != "asgi":
         return
-    messages: tuple[str | bytes, ...] = ("Hello, Wörld!", b"\x00\xff" * 5, "", "x" * 70000)
+    for severity, messages in WEBSOCKET_MESSAGES:
+        try:
+            yield from ((severity, detail) for detail in _echo_faults(target, messages))
+        except ServerError as error:
+            yield severity, error.detail
+
+
+# An empty message is asked apart: daphne 4.2.3 never sends one, which no real program notices.
+WEBSOCKET_MESSAGES: tuple[tuple[Literal["wrong", "note"], tuple[str | bytes, ...]], ...] = (
+    ("wrong", ("Hello, Wörld!", b"\x00\xff" * 5, "x" * 70000, bytes(70000))),
+    ("note", ("",)),
+)
+
+
+def _echo_faults(target: Target, messages: tuple[str | bytes, ...]) -> Iterator[str]:
     path: str = target.contract.WEBSOCKET
-    for message, reply in zip(messages, echo_over_websocket(target.host, target.port, path, messages), strict=True):
+    replies = echo_over_websocket(target.host, target.port, path, messages)
+    for message, reply in zip(messages, replies, strict=True):
         if reply != message:
-            yield (
-                "wrong",
-                f"WebSocket {path}: expected {message[:SHOWN_BYTES]!r} back, but {reply[:SHOWN_BYTES]!r} came",
-            )
+            yield f"WebSocket {path}: expected {message[:SHOWN_BYTES]!r} back, but {reply[:SHOWN_BYTES]!r} came"
 
 
 def check_items(target: Target) -> Findings:
