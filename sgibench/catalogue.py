@@ -196,3 +196,12 @@ def _literals(path: Path, tree: ast.Module) -> dict[str, Any]:
         except ValueError:
             raise DeclarationError(path, f"{names[0]} to be a literal", f"it is {ast.unparse(node.value)}") from None
     return found
+
+
+def summary_of(path: Path) -> str:
+    """Read the first line of a scenario's docstring, without running it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise DeclarationError(path, "a Python file", str(error)) from None
+    return (ast.get_docstring(tree) or "").partition("\n")[0]

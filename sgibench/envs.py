@@ -75,7 +75,7 @@ def ensure_all(
 def ensure(requirements: Sequence[str], python: str | None = None) -> Environment:
     """Find the environment for these requirements in the cache, or make it. Raises EnvsError."""
     interpreter = python or sys.executable
-    version = sys.version.split()[0] if python is None else _version_of(interpreter)
+    version = sys.version.split()[0] if python is None else version_of(interpreter)
     key = _key(requirements, version)
     folder = cache_folder() / "envs" / key
     with _locked(folder):
@@ -110,7 +110,7 @@ def _make(folder: Path, key: str, requirements: tuple[str, ...], interpreter: st
     _uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
     info = EnvironmentInfo(
         key=key,
-        python=_version_of(python),
+        python=version_of(python),
         requirements=requirements,
         packages=tuple(_uv("pip", "freeze", "--python", python).split()),
     )
@@ -159,7 +159,8 @@ def _reason(stderr: str) -> str:
     return "; ".join(told)[:400] or "uv failed without a word"
 
 
-def _version_of(interpreter: str) -> str:
+def version_of(interpreter: str) -> str:
+    """Ask an interpreter for its version, e.g. `3.12.1`; raises EnvsError when it doesn't run."""
     try:
         done = subprocess.run(
             [interpreter, "-c", "import sys; print(sys.version.split()[0])"],

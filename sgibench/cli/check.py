@@ -1,0 +1,98 @@
+"""`sgibench check`: the whole contract, asked of live servers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from sgibench import bench, catalogue, envs, machine, verify
+from sgibench.cli.options import catalogue_option, json_option
+from sgibench.errors import EnvsError, ServerError, UsageError
+from sgibench.model import App, ServerEntry, Settings
+from sgibench.process import HOST, ServerProcess, ServerSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What came of one server with one app."""
+
+    server: str
+    app: str
+    status: str
+    """`ok`, `failed` or `skipped`."""
+    problems: tuple[str, ...] = ()
+
+
+@click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
+@click.argument("servers", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@catalogue_option
+@json_option
+def check(
+    servers: tuple[str, ...],
+    apps: tuple[str, ...],
+    workers: int,
+    catalogues: tuple[Path, ...],
+    *,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Start SERVERS (names or globs) and ask each for the whole contract. Exit 1 when one doesn't hold it."""
+    if not servers and not every:
+        raise UsageError("name the servers to check, or pass --all; sgibench list shows what there is")
+    found = catalogue.load(catalogues)
+    chosen = catalogue.select("server", found.servers, ("*",) if every else servers)
+    chosen_apps = catalogue.select("app", found.apps, apps or bench.DEFAULT_APPS)
+    settings = Settings(workers=workers, threads=bench.DEFAULT_THREADS)
+    pairs = [(server, app) for server in chosen for app in chosen_apps if app.interface == server.variant.interface]
+    console = Console(stderr=as_json)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
+        for server, app in pairs:
+            results.append(_check(found, server, app, settings, Path(scratch)))
+            _show(results[-1], console)
+    if as_json:
+        click.echo(json.dumps([vars(result) for result in results]))
+    if not pairs:
+        raise UsageError("none of the chosen apps speaks the interface of a chosen server")
+    sys.exit(1 if any(result.status == "failed" for result in results) else 0)
+
+
+def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: Settings, scratch: Path) -> Checked:
+    try:
+        environment = envs.ensure((*server.variant.packages, *app.packages))
+    except EnvsError as error:
+        return Checked(server=server.id, app=app.id, status="skipped", problems=(str(error),))
+    spec = ServerSpec(
+        entry=server,
+        app=app,
+        settings=settings,
+        bin=environment.bin,
+        cpus=machine.plan_cpus(settings.workers).servers,
+        scratch=scratch / f"{server.id}-{app.id}",
+    )
+    try:
+        with ServerProcess(spec) as process:
+            process.wait_ready()
+            problems = verify.verify_contract(HOST, process.port, app.interface, found.contract)
+            process.stop()
+    except ServerError as error:
+        return Checked(server=server.id, app=app.id, status="failed", problems=(str(error),))
+    told = tuple(str(problem) for problem in problems)
+    return Checked(server=server.id, app=app.id, status="failed" if told else "ok", problems=told)
+
+
+def _show(result: Checked, console: Console) -> None:
+    style = {"ok": "green", "failed": "bold red", "skipped": "yellow"}[result.status]
+    console.print(Text.assemble((f"{result.status:8}", style), f"{result.server} with {result.app}"))
+    for problem in result.problems:
+        console.print(Text(f"        {problem}"), soft_wrap=True)

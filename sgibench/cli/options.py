@@ -1,0 +1,62 @@
+"""Options that several commands share, and the types they read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sgibench.units import parse_seconds
+
+
+class Duration(click.ParamType[float]):
+    """A length of time such as `100ms`, `3s` or `2min`; gives seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"expected more than nothing, got {value!r}", param, ctx)
+        return seconds
+
+
+class SliceLength(Duration):
+    """A duration, or `none` for one unbroken window; gives seconds or 0."""
+
+    name = "duration|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        return 0.0 if str(value).lower() in {"none", "0.0"} else super().convert(value, param, ctx)
+
+
+catalogue_option = click.option(
+    "--catalogue",
+    "catalogues",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="One more folder with apps/, servers/ or scenarios/ in it. Repeatable.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the runs.",
+)
+reports_option = click.option(
+    "--reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder for the pages.",
+)

@@ -1,0 +1,134 @@
+"""`sgibench run`: measure, then say what came out and where the report is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from sgibench import bench, machine, report, store, units
+from sgibench.catalogue import nearest
+from sgibench.cli.options import (
+    Duration,
+    SliceLength,
+    catalogue_option,
+    json_option,
+    reports_option,
+    results_option,
+)
+from sgibench.cli.runs import read_all
+from sgibench.errors import UsageError
+from sgibench.model import Run
+from sgibench.plan import PROFILES
+from sgibench.progress import listener_for
+from sgibench.report import terminal
+
+INTERRUPTED = 130
+
+
+@click.command(
+    epilog="Example: sgibench run --server 'uvicorn-*' --server granian-asgi --scenario json --blocks 6",
+)
+@click.option("--profile", default="quick", show_default=True, help=f"One of {', '.join(PROFILES)}.")
+@click.option("--server", "servers", multiple=True, metavar="NAME", help="Server or glob. Repeatable.")
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable.")
+@click.option("--blocks", type=click.IntRange(min=1), help="How often everything is repeated afresh.")
+@click.option("--window", type=Duration(), help="Counted time of each trial, e.g. 3s.")
+@click.option(
+    "--slice",
+    "slice_s",
+    type=SliceLength(),
+    default="100ms",
+    show_default=True,
+    help="Length of a visit when servers are visited in turn, or none.",
+)
+@click.option("--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes of a server.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=bench.DEFAULT_THREADS,
+    show_default=True,
+    help="Threads of each process, for servers that have a pool.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
+@click.option("--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load.")
+@catalogue_option
+@results_option
+@reports_option
+@json_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def run(  # noqa: PLR0917 - click calls it by name
+    profile: str,
+    servers: tuple[str, ...],
+    apps: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    blocks: int | None,
+    window: float | None,
+    slice_s: float,
+    connections: int,
+    workers: int,
+    threads: int,
+    seed: int | None,
+    server_cpus: str | None,
+    catalogues: tuple[Path, ...],
+    results: Path,
+    reports: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure servers side by side and write a report.
+
+    Every trial starts its server afresh, checks its answers, and is stored as it ends. Ctrl-C stops early and keeps
+    what was measured.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}: {nearest(profile, PROFILES)}")
+    request = bench.Request(
+        results=results,
+        argv=("sgibench", *sys.argv[1:]),
+        profile=profile,
+        servers=servers,
+        apps=apps or bench.DEFAULT_APPS,
+        scenarios=scenarios,
+        blocks=blocks,
+        window_s=window,
+        slice_s=slice_s or None,
+        connections=connections,
+        workers=workers,
+        threads=threads,
+        seed=seed,
+        catalogues=catalogues,
+        server_cpus=machine.parse_cpus(server_cpus) if server_cpus else None,
+    )
+    with listener_for(Console(stderr=True), quiet=quiet) as listener:
+        outcome = bench.run(request, listener)
+    measured = store.read_run(outcome.folder)
+    page = report.write(measured, reports)
+    report.write_index(reports, read_all(results))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"run": str(outcome.folder), "report": str(page), "summary": report.summary(measured)}, allow_nan=False
+            )
+        )
+    else:
+        _conclude(measured, page)
+    if not outcome.finished:
+        sys.exit(INTERRUPTED)
+    if not any(trial.status == "ok" for trial in measured.trials):
+        sys.exit(1)
+
+
+def _conclude(measured: Run, page: Path) -> None:
+    console = Console()
+    terminal.ranking(measured, console)
+    share = units.percent(measured.info.measuring_share)
+    console.print(f"Inside measuring windows: {share} of the run", highlight=False)
+    console.print(f"Results: {measured.path}", highlight=False, soft_wrap=True)
+    console.print(f"Report:  {page}", highlight=False, soft_wrap=True)
