@@ -1,0 +1,89 @@
+"""Imports only go down the floors of the house, and the engine never reaches into the load process."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sgibench
+
+PACKAGE = Path(sgibench.__file__).parent
+
+FLOORS: dict[str, int] = {
+    "__init__": 0,
+    "errors": 0,
+    "model": 0,
+    "units": 0,
+    "codec": 1,
+    "histogram": 1,
+    "plan": 1,
+    "stats": 1,
+    "audit": 2,
+    "catalogue": 3,
+    "doctor": 4,
+    "envs": 3,
+    "guard": 3,
+    "machine": 2,
+    "orders": 3,
+    "process": 3,
+    "store": 3,
+    "verify": 3,
+    "load": 3,
+    "trials": 4,
+    "progress": 4,
+    "runner": 4,
+    "report": 4,
+    "bench": 5,
+    "cli": 6,
+}
+"""A module may import modules of its own floor or below, as long as no circle arises."""
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "__init__"
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if "_catalogue" not in path.parts}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of sgibench that a file imports, by their full dotted name below the package."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    ours = {name.removeprefix("sgibench.") for name in found if name.startswith("sgibench.")}
+    return {name if name in MODULES else name.rpartition(".")[0] for name in ours} - {""}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_stands_on_a_floor_and_imports_only_from_it_or_below(name: str) -> None:
+    room = name.split(".", maxsplit=1)[0]
+    assert room in FLOORS, f"{name}: give the room {room!r} a floor"
+    upwards = {other for other in imports_of(MODULES[name]) if FLOORS[other.split(".")[0]] > FLOORS[room]}
+    assert not upwards, f"{name} imports from floors above it"
+
+
+def test_no_circle_of_imports_exists() -> None:
+    graph = {name: imports_of(path) - {name} for name, path in MODULES.items()}
+    left = dict(graph)
+    while left:
+        free = {name for name, needed in left.items() if not needed & left.keys()}
+        assert free, f"these import one another: {sorted(left)}"
+        left = {name: needed for name, needed in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("load")])
+def test_the_engine_imports_neither_gevent_nor_locust_nor_the_load_process(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    roots = {
+        alias.name.split(".", maxsplit=1)[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    roots |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not roots & {"gevent", "locust"}
+    assert not {other for other in imports_of(MODULES[name]) if other.split(".")[0] == "load"}
