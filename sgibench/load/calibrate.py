@@ -1,0 +1,70 @@
+"""The generator's own ceiling: how many requests one CPU-second of it makes against a server that does nothing.
+
+Measured like any target, by the same code, with the answers the scenario expects. A benchmark result near this figure
+says more about the generator than about the server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sgibench.errors import DeclarationError, LoadError
+from sgibench.load.loading import load_scenario
+from sgibench.load.measure import Measurement
+from sgibench.load.null_server import null_server
+from sgibench.load.orders import MeasureOrder, TargetOrder
+from sgibench.load.request import expand
+from sgibench.load.user import BenchUser
+from sgibench.model import Load
+
+CONNECTIONS = 32
+
+
+def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> bytes:
+    """Write an answer as a plain server would."""
+    head = f"HTTP/1.1 {status} OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: null\r\n"
+    if status == 204:  # noqa: PLR2004 - no content
+        return (head + "\r\n").encode()
+    return (head + f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
+    """Prepare the right answers of a scenario; raises DeclarationError when it does not say what they are."""
+    answers = {line: [whole_answer(*each) for each in given] for line, given in cls.examples.items()}
+    for request in (each for declared in cls.requests for each in expand(declared)):
+        body = request.expect if isinstance(request.expect, bytes) else request.example
+        answers.setdefault(f"{request.method} {request.path}", [whole_answer(request.status, body)])
+    if not answers:
+        raise DeclarationError(path, "`examples` of right answers, to calibrate with", f"{cls.__name__} has none")
+    return answers
+
+
+def calibrate(path: Path, window_s: float) -> dict[str, Any]:
+    """Measure the ceiling for one scenario; gives the protocol's answer."""
+    answers = answers_of(path, load_scenario(path))
+    with null_server(answers) as (host, port, pid):
+        order = MeasureOrder(
+            scenario=path,
+            targets=(TargetOrder(id="null", host=host, port=port, pids=(pid,)),),
+            load=Load(kind="closed", connections=CONNECTIONS),
+            slice_s=None,
+            settle_s=0.1,
+            window_s=window_s,
+            warmup_s=1.0,
+            timeout_s=5.0,
+            seed=0,
+            identify=False,
+        )
+        measured = Measurement(order, lambda _: None).run()["targets"][0]
+    if measured["gave_up"] or not measured["requests"]:
+        why = measured["gave_up"] or measured["error_samples"]
+        raise LoadError(f"calibrate {path.stem}: the null server's answers were not taken as right: {why}")
+    return {
+        "did": "calibrate",
+        "scenario": path.stem,
+        "rps_per_core": measured["requests"] / measured["generator_cpu_s"],
+        "requests": measured["requests"],
+        "cpu_s": measured["generator_cpu_s"],
+        "utilisation": measured["generator_utilisation"],
+    }

@@ -1,0 +1,172 @@
+"""The load process behind JSON lines: one order a line on stdin, one answer a line on stdout, nothing else there.
+
+The engine decides; this process never ends on Ctrl-C, and never outlives the engine: the end of stdin, or the death
+of the parent, ends it at once. While an order runs, `abort` and `drop` are read and obeyed between two callbacks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.hub import get_hub
+
+from sgibench.errors import DeclarationError, LoadError, SgibenchError
+from sgibench.load.calibrate import calibrate
+from sgibench.load.loading import describe
+from sgibench.load.measure import Measurement
+from sgibench.load.orders import read_measure
+
+PR_SET_PDEATHSIG = 1
+WATCH_PARENT_S = 1.0
+CHUNK = 65536
+
+
+class Driver:
+    """Reads orders, carries them out one after the other, writes answers."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self._source = source
+        self._sink = sink
+        self._partial = b""
+        self._waiting: list[dict[str, Any]] = []
+        self._arrived = Event()
+        self._running: Measurement | None = None
+        self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "describe": self._describe,
+            "measure": self._measure,
+            "calibrate": self._calibrate,
+        }
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Write one line, whole."""
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        while line:
+            line = line[os.write(self._sink, line) :]
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Read orders for ever, beside whatever runs; the end of stdin ends the process."""
+        watcher = get_hub().loop.io(self._source, 1)
+        watcher.start(self._on_input)
+
+    def _on_input(self) -> None:
+        data = os.read(self._source, CHUNK)
+        if not data:
+            os._exit(0)
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in filter(bytes.strip, lines):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Obey `abort` and `drop` now, put everything else in the queue."""
+        try:
+            order = json.loads(line)
+            if not isinstance(order, dict) or not isinstance(order.get("do"), str):
+                raise TypeError("expected an object with `do`")
+        except (ValueError, TypeError) as error:
+            self._fail("?", LoadError(f"an order that can't be read: {error}: {line[:200]!r}"))
+            return
+        if order["do"] == "abort":
+            if self._running is not None:
+                self._running.abort()
+        elif order["do"] == "drop":
+            if self._running is not None:
+                self._running.drop(str(order.get("target")), str(order.get("reason", "")))
+        else:
+            self._waiting.append(order)
+            self._arrived.set()
+
+    # --- obeying ---------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Carry out orders until `stop`."""
+        while True:
+            while not self._waiting:
+                self._arrived.clear()
+                self._arrived.wait()
+            order = self._waiting.pop(0)
+            if order["do"] == "stop":
+                self.say({"did": "stop"})
+                return
+            self._obey(order)
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        handler = self._handlers.get(order["do"])
+        try:
+            if handler is None:
+                raise LoadError(f"unknown order {order['do']!r}; known: {', '.join([*self._handlers, 'stop'])}")
+            self.say(handler(order))
+        except Exception as error:  # noqa: BLE001 - the engine must hear of bugs too
+            self._fail(order["do"], error)
+
+    def _fail(self, order: str, error: Exception) -> None:
+        """Tell the engine that an order failed; bugs bring their traceback."""
+        known = isinstance(error, SgibenchError)
+        answer = {
+            "did": "error",
+            "order": order,
+            "kind": type(error).__name__ if known else "LoadError",
+            "message": str(error) if known else f"{type(error).__name__}: {error}",
+        }
+        if not known:
+            answer["traceback"] = "".join(traceback.format_exception(error))
+        self.say(answer)
+
+    def _describe(self, order: dict[str, Any]) -> dict[str, Any]:
+        paths = [Path(path) for path in order.get("scenarios", [])]
+        return {"did": "describe", "scenarios": [describe(path) for path in paths]}
+
+    def _measure(self, order: dict[str, Any]) -> dict[str, Any]:
+        self._running = Measurement(read_measure(order), self.say)
+        try:
+            return self._running.run()
+        except DeclarationError:
+            raise
+        except OSError as error:
+            raise LoadError(f"measure: {error}") from error
+        finally:
+            self._running = None
+
+    def _calibrate(self, order: dict[str, Any]) -> dict[str, Any]:
+        return calibrate(Path(order["scenario"]), float(order.get("window_s", 2.0)))
+
+
+def follow_parent() -> None:
+    """End when the engine ends, however it ends."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent == 1:
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            gevent.sleep(WATCH_PARENT_S)
+        os._exit(1)
+
+    gevent.spawn(watch)
+
+
+def main() -> None:
+    """Run the load process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sink = os.dup(1)
+    os.dup2(2, 1)  # whatever prints, prints to stderr
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of spawn rates above 100 per second
+    follow_parent()
+    driver = Driver(0, sink)
+    driver.listen()
+    driver.serve()

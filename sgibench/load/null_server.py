@@ -1,0 +1,172 @@
+"""A server that does nothing but send prepared answers: what the generator is calibrated against.
+
+Each connection walks the list of answers of a request line in turn, so a session of dependent steps gets what it
+expects. It does no HTTP beyond finding where a request ends, and imports only the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Answers = Mapping[str, Sequence[bytes]]
+"""Request line without version, e.g. "GET /json" -> whole answers, given in turn on each connection."""
+
+ROOM = 65536
+
+
+class Peer:
+    """One connection of the null server."""
+
+    __slots__ = ("answers", "data", "recv", "send", "sock", "turns", "unsent")
+
+    def __init__(self, sock: socket.socket, answers: Mapping[bytes, Sequence[bytes]]) -> None:
+        self.sock = sock
+        self.recv = sock.recv
+        self.send = sock.send
+        self.answers = answers
+        self.turns: dict[bytes, int] = {}
+        self.data = b""
+        self.unsent = b""
+
+    def answer_to(self, line: bytes) -> bytes:
+        """Give the next answer for a request line."""
+        answers = self.answers.get(line)
+        if not answers:
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        turn = self.turns.get(line, 0)
+        self.turns[line] = (turn + 1) % len(answers)
+        return answers[turn]
+
+
+def whole_request(data: bytes) -> int:
+    """Length of the first request in `data`; 0 when it is not whole."""
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4:  # noqa: PLR2004 - not found
+        return 0
+    head = data[:end].lower()
+    at = head.find(b"\r\ncontent-length:")
+    if at < 0:
+        return end
+    length = int(head[at + 17 : head.index(b"\r\n", at + 2)])
+    return end + length if len(data) >= end + length else 0
+
+
+def serve(listener: socket.socket, answers: Mapping[bytes, Sequence[bytes]]) -> None:
+    """Answer for ever; ends when stdin does."""
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ, None)
+    selector.register(0, selectors.EVENT_READ, "stdin")
+    known: dict[bytes, bytes] = {}  # whole request -> its only answer
+    while True:
+        for key, _ in selector.select():
+            peer = key.data
+            if peer is None:
+                sock, _ = listener.accept()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(sock, selectors.EVENT_READ, Peer(sock, answers))
+            elif peer == "stdin":
+                return
+            elif not _answer(peer, known):
+                selector.unregister(peer.sock)
+                peer.sock.close()
+
+
+def _answer(peer: Peer, known: dict[bytes, bytes]) -> bool:
+    """Answer what has come; whether the connection goes on."""
+    try:
+        data = peer.recv(ROOM)
+        answer = known.get(data)
+        if answer is not None and not peer.data:
+            return _send(peer, answer)
+        if not data:
+            return False
+        data = peer.data + data
+        while size := whole_request(data):
+            line = data[: data.index(b" HTTP/")]
+            answer = peer.answer_to(line)
+            if size == len(data) and len(peer.answers.get(line, ())) == 1 and len(known) < ROOM:
+                known[data] = answer
+            data = data[size:]
+            if not _send(peer, answer):
+                return False
+        peer.data = data
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _send(peer: Peer, answer: bytes) -> bool:
+    """Send all of an answer; waits when the client is slow to read."""
+    sent = peer.send(answer)
+    if sent != len(answer):
+        peer.sock.setblocking(True)
+        peer.sock.sendall(answer[sent:])
+        peer.sock.setblocking(False)
+    return True
+
+
+@contextmanager
+def null_server(answers: Answers) -> Iterator[tuple[str, int, int]]:
+    """Run one in a process of its own, on CPUs that this process does not use if there are any; host, port, pid."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sgibench.load.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("both are pipes")
+        cpus = sorted(set(range(os.cpu_count() or 1)) - set(os.sched_getaffinity(0))) if _pins() else []
+        config = {
+            "cpus": cpus,
+            "answers": {line: [b64encode(each).decode() for each in given] for line, given in answers.items()},
+        }
+        process.stdin.write(json.dumps(config).encode() + b"\n")
+        process.stdin.flush()
+        yield "127.0.0.1", int(process.stdout.readline()), process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _pins() -> bool:
+    return hasattr(os, "sched_setaffinity")
+
+
+def main() -> None:
+    """Read what to answer from the first line of stdin, say the port, serve."""
+    config: dict[str, Any] = json.loads(_first_line())
+    if config["cpus"] and _pins():
+        try:
+            os.sched_setaffinity(0, config["cpus"])
+        except OSError:
+            pass  # a container allows fewer CPUs than the machine has
+    answers = {line.encode("latin-1"): [b64decode(each) for each in given] for line, given in config["answers"].items()}
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        os.write(1, b"%d\n" % listener.getsockname()[1])
+        serve(listener, answers)
+
+
+def _first_line() -> bytes:
+    """Read one line from stdin without reading ahead."""
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(0, ROOM)
+        if not piece:
+            break
+        line += piece
+    return line
+
+
+if __name__ == "__main__":
+    main()

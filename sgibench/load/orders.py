@@ -1,0 +1,69 @@
+"""The orders of the engine as data: JSON in, frozen dataclasses out, and a clear line for what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sgibench.errors import LoadError
+from sgibench.model import Load
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOrder:
+    """A server to put under load."""
+
+    id: str
+    host: str
+    port: int
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureOrder:
+    """One group, or one server: what `measure` asks."""
+
+    scenario: Path
+    targets: tuple[TargetOrder, ...]
+    load: Load
+    slice_s: float | None
+    settle_s: float
+    window_s: float
+    warmup_s: float
+    timeout_s: float
+    seed: int
+    identify: bool
+
+
+def read_measure(order: dict[str, Any]) -> MeasureOrder:
+    """Read a measure order; raises LoadError."""
+    try:
+        load = Load(**order["load"])
+        if load.kind not in {"closed", "open"} or load.connection not in {"keep-alive", "close"}:
+            raise ValueError(f"unknown load {order['load']}")
+        if load.connections < 1 or (load.kind == "open" and not (load.rate_per_s or 0) > 0):
+            raise ValueError(f"expected connections of at least 1 and, for open loads, a rate, got {order['load']}")
+        slice_s = order.get("slice_s")
+        return MeasureOrder(
+            scenario=Path(order["scenario"]),
+            targets=tuple(
+                TargetOrder(
+                    id=str(target["id"]),
+                    host=str(target["host"]),
+                    port=int(target["port"]),
+                    pids=tuple(map(int, target.get("pids", ()))),
+                )
+                for target in order["targets"]
+            ),
+            load=load,
+            slice_s=None if slice_s is None or load.kind == "open" else float(slice_s),
+            settle_s=float(order.get("settle_s", 0.02)),
+            window_s=float(order["window_s"]),
+            warmup_s=float(order.get("warmup_s", 3.0)),
+            timeout_s=float(order.get("timeout_s", 10.0)),
+            seed=int(order.get("seed", 0)),
+            identify=bool(order.get("identify", True)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error

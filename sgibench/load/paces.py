@@ -1,0 +1,216 @@
+"""What a free connection does next: closed loop, open loop, or what a task asks for. One small class each.
+
+A pace decides and calls `Target.begin`; it never touches a socket. Open loops count latency from the moment a request
+was due: a request that waits because no connection is free is late by the server's fault, and that lateness counts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic_ns
+
+from gevent import monkey
+from gevent.hub import get_hub
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
+
+from sgibench.histogram import Histogram
+from sgibench.load.pacing import Schedule
+from sgibench.load.request import Ask
+from sgibench.load.tally import Tally
+from sgibench.load.target import BURST_NS, Target
+from sgibench.load.wire.answer import Answer, WireError
+from sgibench.load.wire.connection import Connection
+
+NEAR_NS = 2_500_000
+"""Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
+
+
+class IdlePace:
+    """Asks nothing, notes nothing: what the others begin from."""
+
+    hot = False
+
+    def attach(self) -> None:
+        """Begin to act by itself."""
+
+    def detach(self) -> None:
+        """Stop acting by itself."""
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Handle a connection that is open and has nothing in flight."""
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Take note of a right answer."""
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Take note of an error on a connection that had a request in flight."""
+
+    def fold(self, tally: Tally) -> None:
+        """Move what it recorded by itself into the tally."""
+
+    def begin_count(self) -> None:
+        """Forget what it recorded about itself so far."""
+
+
+class ClosedPace(IdlePace):
+    """Each connection asks again as soon as it is answered."""
+
+    hot = True
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask the next request if the gate is open."""
+        if self._target.gate_open and conn.next_ask is not None:
+            self._target.begin(conn, conn.next_ask(), now_ns)
+
+
+class OpenPace(IdlePace):
+    """Requests leave when they are due; with no connection free they queue, and that lateness counts."""
+
+    hot = False
+
+    def __init__(self, target: Target, schedule: Schedule) -> None:
+        self._target = target
+        self.schedule = schedule
+        self._idle: deque[Connection] = deque(conn for conn in target.connections if conn.stands and not conn.since)
+        self._intended: list[int] = []
+        self._lateness_ns: list[int] = []
+        self.lateness = Histogram()
+        """How late requests left though a connection was free: the generator's own fault."""
+        self.queue_max = 0
+        """Most requests that were due and waited for a connection."""
+        self._select = monkey.get_original("select", "select")
+        self._timer = get_hub().loop.timer(0)
+        self._attached = False
+
+    def attach(self) -> None:
+        """Wake up when requests are due."""
+        self._attached = True
+        self._timer.start(self._on_due)
+
+    def detach(self) -> None:
+        """Send nothing more."""
+        self._attached = False
+        self._timer.stop()
+
+    def _on_due(self) -> None:
+        """Gevent's callback: send what is due, and wait here for moments that are too near for gevent's timers."""
+        try:
+            self._run(monotonic_ns() + BURST_NS)
+        except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
+            self._target.fault = error
+            return
+        if self._attached:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Come back shortly before the next moment; at the earliest after everything else had its turn."""
+        wait_ns = max(0, self.schedule.next_ns - monotonic_ns() - NEAR_NS)
+        self._timer.close()
+        self._timer = get_hub().loop.timer(min(wait_ns / 1e9, 3600.0))
+        self._timer.start(self._on_due)
+
+    def _run(self, until_ns: int) -> None:
+        """One burst: events and due moments in turn."""
+        poller = self._target.poller
+        while True:
+            self.send_due()
+            now = monotonic_ns()
+            ahead = self.schedule.next_ns - now
+            if now >= until_ns or ahead > NEAR_NS:
+                return
+            self._select((poller,), (), (), max(0, min(ahead if ahead > 0 else BURST_NS, until_ns - now)) / 1e9)
+            self._target.take_events()
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Serve the queue, or wait for the next moment."""
+        if self._target.gate_open and self.schedule.next_ns <= now_ns:
+            self._send(conn, now_ns)
+        elif conn not in self._idle:
+            self._idle.append(conn)
+
+    def _send(self, conn: Connection, now_ns: int) -> None:
+        due = self.schedule.take()
+        self._lateness_ns.append(now_ns - max(due, conn.idle_since))
+        if conn.next_ask is not None:
+            self._target.begin(conn, conn.next_ask(), now_ns, due)
+
+    def send_due(self) -> None:
+        """Send what is due by now."""
+        now = monotonic_ns()
+        while self.schedule.next_ns <= now and self._target.gate_open:
+            if not self._idle:
+                self.queue_max = max(self.queue_max, self.schedule.overdue(now))
+                return
+            conn = self._idle.popleft()
+            if conn.stands and not conn.since and not conn.retired:
+                self._send(conn, now)
+            now = monotonic_ns()
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Note the latency from the due time."""
+        self._intended.append(now_ns - conn.due)
+
+    def fold(self, tally: Tally) -> None:
+        """Latencies from the due time."""
+        tally.intended.record(self._intended)
+        self._intended.clear()
+        self.lateness.record(self._lateness_ns)
+        self._lateness_ns.clear()
+
+    def begin_count(self) -> None:
+        """Forget lateness and queue so far."""
+        self.lateness = Histogram()
+        self.queue_max = 0
+
+
+class TaskPace(IdlePace):
+    """Each connection belongs to a user whose tasks, in a greenlet of their own, decide what is asked."""
+
+    hot = False
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._hub = get_hub()
+
+    def ask(self, conn: Connection, ask: Ask) -> Answer:
+        """Ask, from a task's greenlet, and wait for the answer; raises WireError."""
+        me = getcurrent()
+        if conn.since:
+            self._target.abandon(conn)
+        conn.waiter, conn.pending, conn.outcome = me, ask, None
+        try:
+            self._target.release(conn, monotonic_ns())
+            while conn.outcome is None:
+                self._hub.switch()
+            outcome = conn.outcome
+        finally:
+            conn.waiter = conn.pending = conn.outcome = None
+        if isinstance(outcome, WireError):
+            raise outcome
+        return outcome
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask what the task wants, if the gate is open."""
+        if self._target.gate_open and conn.pending is not None:
+            ask, conn.pending = conn.pending, None
+            self._target.begin(conn, ask, now_ns)
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Give the answer to the task."""
+        if answer is not None:
+            self._wake(conn, answer)
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Give the error to the task."""
+        self._wake(conn, error)
+
+    def _wake(self, conn: Connection, outcome: Answer | WireError) -> None:
+        waiter: greenlet | None = conn.waiter
+        if waiter is None:
+            return
+        conn.outcome = outcome
+        if waiter is not getcurrent():
+            waiter.switch()

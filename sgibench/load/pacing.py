@@ -1,0 +1,111 @@
+"""When requests are due: schedules of open loops, as arrays of moments; pure, no clock and no sockets.
+
+A schedule is fixed before the first request leaves, so a slow server can't bend it (coordinated omission). Moments
+are in nanoseconds from the schedule's beginning; a rate may be a constant or a function of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgibench.model import Arrivals
+
+Rate = float | Callable[[float], float]
+"""Arrivals per second, constant or as a function of seconds since the beginning."""
+
+CHUNK = 4096
+"""Moments computed at once."""
+GRID_S = 0.001
+"""A rate that varies is integrated in steps of this length."""
+
+
+def due_times_ns(rate: Rate, arrivals: Arrivals, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Give the moments in chunks, without end (a varying rate that falls to 0 for an hour ends it).
+
+    Uniform arrivals come when the integral of the rate reaches 1, 2, 3, …; Poisson arrivals when it reaches the sums
+    of exponential gaps of mean 1 (time rescaling; Çinlar, Introduction to Stochastic Processes, 1975, chapter 4.7).
+    """
+    amounts = _amounts(arrivals, seed)
+    if not callable(rate):
+        if not rate > 0:
+            raise ValueError(f"expected a rate above 0 per second, got {rate}")
+        for amount in amounts:
+            yield (amount / rate * 1e9).astype(np.int64)
+        return
+    yield from _varying(rate, amounts)
+
+
+def _amounts(arrivals: Arrivals, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How much of the rate's integral has passed at each arrival."""
+    random = np.random.default_rng(seed)
+    done = 0.0
+    while True:
+        if arrivals == "uniform":
+            chunk = done + np.arange(CHUNK, dtype=np.float64)
+            done += CHUNK
+        else:
+            chunk = done + np.cumsum(random.exponential(size=CHUNK))
+            done = float(chunk[-1])
+        yield chunk
+
+
+def _varying(rate: Callable[[float], float], amounts: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.int64]]:
+    """Invert the integral of a rate that changes with time, second by second."""
+    second, reached, waiting = 0, 0.0, next(amounts)
+    quiet_s = 0
+    while quiet_s < 3600:  # noqa: PLR2004 - seconds in an hour
+        at = second + np.arange(0, 1 + GRID_S / 2, GRID_S)
+        rates = np.array([max(0.0, float(rate(float(moment)))) for moment in at])
+        steps = (rates[1:] + rates[:-1]) / 2 * GRID_S
+        integral = reached + np.concatenate(([0.0], np.cumsum(steps)))
+        quiet_s = quiet_s + 1 if integral[-1] == reached else 0
+        while waiting[0] < integral[-1]:
+            now = int(np.searchsorted(waiting, integral[-1]))
+            # Where the rate is 0 the integral is flat; interp then takes the flat part's end, which is right.
+            yield (np.interp(waiting[:now], integral, at) * 1e9).astype(np.int64)
+            waiting = waiting[now:] if now < waiting.size else next(amounts)
+        reached = float(integral[-1])
+        second += 1
+
+
+class Schedule:
+    """The moments one after the other, in absolute monotonic nanoseconds."""
+
+    __slots__ = ("_chunks", "_index", "_moments", "_start_ns", "next_ns")
+
+    NEVER = (1 << 63) - 1
+
+    def __init__(self, rate: Rate, arrivals: Arrivals, seed: int, start_ns: int) -> None:
+        self._chunks = due_times_ns(rate, arrivals, seed)
+        self._start_ns = start_ns
+        self._moments: list[int] = []
+        self._index = 0
+        self.next_ns = 0
+        """When the next request is due; NEVER when no more will be."""
+        self._refill()
+
+    def _refill(self) -> None:
+        chunk = next(self._chunks, None)
+        self._moments = [] if chunk is None else (chunk + self._start_ns).tolist()
+        self._index = 0
+        self.next_ns = self._moments[0] if self._moments else self.NEVER
+
+    def take(self) -> int:
+        """Take the next moment off the schedule."""
+        taken = self.next_ns
+        self._index += 1
+        if self._index < len(self._moments):
+            self.next_ns = self._moments[self._index]
+        else:
+            self._refill()
+        return taken
+
+    def overdue(self, now_ns: int) -> int:
+        """How many of the moments prepared so far are past and not taken: the length of the queue."""
+        count = 0
+        while self._index + count < len(self._moments) and self._moments[self._index + count] <= now_ns:
+            count += 1
+        return count

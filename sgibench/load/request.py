@@ -1,0 +1,234 @@
+"""What a scenario declares: requests as data, and what a right answer to each is.
+
+Everything is checked here, when it is declared, so that the hot loop may trust it. A check function must depend on
+nothing but the answer: an answer that equals, byte for byte, one that passed the check is right without asking again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle, islice, repeat
+from random import Random
+from typing import Any
+
+from sgibench.load.wire.answer import Answer
+
+Check = Callable[[Answer], str | None]
+"""None when the answer is right, else one sentence that says what is wrong."""
+
+BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What may differ from one request to the next; None keeps what the request says."""
+
+    path: str | None = None
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] | None = None
+    expect: bytes | Check | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request of a scenario and the answer it must get."""
+
+    method: str
+    path: str
+    """Path and query, as it goes on the wire."""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    status: int = 200
+    expect: bytes | Check | None = None
+    """The exact body, or a check function; None accepts any body with the right status."""
+    weight: int = 1
+    """How often it is asked, in proportion to the scenario's other requests."""
+    name: str = ""
+    """Under this name it appears in statistics; the path when not given."""
+    variants: tuple[Variant, ...] = ()
+    """Prepared beforehand and asked in turn."""
+    make: Callable[[int], Variant] | None = None
+    """Called for every request with its serial number, when no two may be alike; costs time per request."""
+    example: bytes = b""
+    """Where a check function decides: a body that passes it, for the null server."""
+
+    def __post_init__(self) -> None:
+        for problem in _problems(self):
+            raise ValueError(f"{self.method} {self.path}: {problem}")
+
+    @property
+    def title(self) -> str:
+        """Its name in statistics."""
+        return self.name or self.path
+
+    def varied(self, variant: Variant) -> Request:
+        """Apply a variant."""
+        return replace(
+            self,
+            path=self.path if variant.path is None else variant.path,
+            body=self.body if variant.body is None else variant.body,
+            headers=self.headers if variant.headers is None else variant.headers,
+            expect=self.expect if variant.expect is None else variant.expect,
+            variants=(),
+            make=None,
+        )
+
+
+def _problems(request: Request) -> Iterator[str]:
+    """Say what is wrong with a declaration."""
+    if not request.method or not set(request.method) <= _TOKEN:
+        yield f"expected an HTTP method, but it is {request.method!r}"
+    if not request.path.startswith("/") or any(ch <= " " or ch > "~" for ch in request.path):
+        yield f"expected a path that starts with / and is percent-encoded, but it is {request.path!r}"
+    if not 200 <= request.status <= 599:  # noqa: PLR2004 - final statuses of HTTP
+        yield f"expected a final status, 200 to 599, but it is {request.status!r}"
+    if not isinstance(request.body, bytes):
+        yield f"expected a body of bytes, but it is {type(request.body).__name__}"
+    if request.expect is not None and not isinstance(request.expect, bytes) and not callable(request.expect):
+        yield f"expected bytes or a check function in `expect`, but it is {type(request.expect).__name__}"
+    if not isinstance(request.weight, int) or request.weight < 1:
+        yield f"expected a weight of at least 1, but it is {request.weight!r}"
+    for key, value in request.headers:
+        if not key or not set(key) <= _TOKEN or any(ch in "\r\n\0" for ch in value):
+            yield f"expected header names and values without line breaks, but one is {key!r}: {value!r}"
+    if request.variants and request.make:
+        yield "expected either variants or make, but both are given"
+
+
+def get(path: str, **fields: Any) -> Request:
+    """Declare a GET; the keywords are the fields of Request."""
+    return Request(method="GET", path=path, **fields)
+
+
+def head(path: str, **fields: Any) -> Request:
+    """Declare a HEAD, whose answer has no body."""
+    return Request(method="HEAD", path=path, **fields)
+
+
+def post(path: str, **fields: Any) -> Request:
+    """Declare a POST."""
+    return Request(method="POST", path=path, **fields)
+
+
+def put(path: str, **fields: Any) -> Request:
+    """Declare a PUT."""
+    return Request(method="PUT", path=path, **fields)
+
+
+def patch(path: str, **fields: Any) -> Request:
+    """Declare a PATCH."""
+    return Request(method="PATCH", path=path, **fields)
+
+
+def delete(path: str, **fields: Any) -> Request:
+    """Declare a DELETE."""
+    return Request(method="DELETE", path=path, **fields)
+
+
+class Ask:
+    """A request made ready for the wire: bytes to send, what to compare, and where its latencies go."""
+
+    __slots__ = ("answer", "body", "check", "is_head", "method", "name", "payload", "record", "size", "status", "whole")
+
+    def __init__(self, request: Request, payload: bytes, record: Callable[[int], None]) -> None:
+        self.name = request.title
+        self.method = request.method
+        self.is_head = request.method == "HEAD"
+        self.payload = payload
+        self.size = len(payload)
+        self.status = request.status
+        self.body: bytes | None = request.expect if isinstance(request.expect, bytes) else None
+        self.check: Check | None = request.expect if callable(request.expect) else None
+        self.record = record
+        self.whole: bytes | None = None
+        """The last answer found right, from its first byte to its last; None when none may be remembered."""
+        self.answer: Answer | None = None
+        """The same, read."""
+
+
+def payload_of(request: Request, *, host: str, keep_alive: bool) -> bytes:
+    """Write the request as it goes on the wire; `host` is the Host header's value."""
+    names = {key.lower() for key, _ in request.headers}
+    lines = [f"{request.method} {request.path} HTTP/1.1"]
+    if "host" not in names:
+        lines.append(f"Host: {host}")
+    lines += [f"{key}: {value}" for key, value in request.headers]
+    if not keep_alive and "connection" not in names:
+        lines.append("Connection: close")
+    if request.body or request.method not in BODILESS_METHODS:
+        if "content-type" not in names and request.body:
+            lines.append("Content-Type: application/octet-stream")
+        if "content-length" not in names:
+            lines.append(f"Content-Length: {len(request.body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + request.body
+
+
+@dataclass(kw_only=True)
+class Program:
+    """All requests of a scenario, ready for one target; gives each connection its own endless sequence of asks."""
+
+    requests: Sequence[Request]
+    host: str
+    keep_alive: bool = True
+    seed: int = 0
+    latencies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """Service times in ns, not yet folded, by (method, name)."""
+    _rounds: list[list[Ask]] = field(default_factory=list)
+    _serial: int = 0
+
+    def ask_for(self, request: Request) -> Ask:
+        """Make one ask whose latencies land in this program's lists."""
+        payload = payload_of(request, host=self.host, keep_alive=self.keep_alive)
+        return Ask(request, payload, self.record_for(request.method, request.title))
+
+    def record_for(self, method: str, name: str) -> Callable[[int], None]:
+        """Give the function that records a latency in ns under a name."""
+        return self.latencies.setdefault((method, name), []).append
+
+    def sequence(self, index: int) -> Callable[[], Ask]:
+        """Endless asks for connection number `index`; connections walk the same shuffled ring from unlike places."""
+        if any(request.make for request in self.requests):
+            return self._made(index).__next__
+        if not self._rounds:
+            self._rounds.append(self._ring())
+        ring = self._rounds[0]
+        if len(ring) == 1:
+            return repeat(ring[0]).__next__
+        return islice(cycle(ring), index * 7919 % len(ring), None).__next__
+
+    def _ring(self) -> list[Ask]:
+        """Every request as often as its weight says, variants in turn, in a seeded random order."""
+        deck = [request for request in self.requests for _ in range(request.weight)]
+        variants = {id(request): [self.ask_for(each) for each in expand(request)] for request in self.requests}
+        times = max(len(asks) for asks in variants.values())
+        turns = {key: cycle(asks).__next__ for key, asks in variants.items()}
+        random = Random(self.seed)
+        ring: list[Ask] = []
+        for _ in range(1 if len(deck) == 1 and times == 1 else max(times, -(-256 // len(deck)))):
+            random.shuffle(deck)
+            ring += [turns[id(request)]() for request in deck]
+        return ring
+
+    def _made(self, index: int) -> Iterator[Ask]:
+        """Asks written afresh for each request."""
+        random = Random(f"{self.seed}/{index}")
+        weights = [request.weight for request in self.requests]
+        fixed: Mapping[int, Ask] = {id(request): self.ask_for(request) for request in self.requests if not request.make}
+        while True:
+            request = random.choices(self.requests, weights)[0]
+            if request.make is None:
+                yield fixed[id(request)]
+                continue
+            self._serial += 1
+            named = replace(request, name=request.title)
+            yield self.ask_for(named.varied(request.make(self._serial)))
+
+
+def expand(request: Request) -> Sequence[Request]:
+    """Give the requests that a declaration with variants stands for, all under one name."""
+    if not request.variants:
+        return [request]
+    named = replace(request, name=request.title)
+    return [named.varied(variant) for variant in request.variants]

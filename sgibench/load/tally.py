@@ -1,0 +1,57 @@
+"""What was counted: right answers with their latencies, errors by kind; filled by a target, read at a window's edges.
+
+Latencies wait in plain lists, because appending is the cheapest thing Python can do, and are folded into histograms
+in bulk. What happens outside a count is kept apart, so that every request the server saw can be accounted for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sgibench.histogram import Histogram
+
+MAX_SAMPLE = 300
+"""Longest example of an error that is kept, in characters."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Sums over one or more windows."""
+
+    requests: int = 0
+    sum_ns: int = 0
+    max_ns: int = 0
+    histogram: Histogram = field(default_factory=Histogram)
+    intended: Histogram = field(default_factory=Histogram)
+    errors: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, latencies_ns: list[int]) -> None:
+        """Fold a list of service times in."""
+        if not latencies_ns:
+            return
+        values = np.array(latencies_ns, dtype=np.int64)
+        self.requests += values.size
+        self.sum_ns += int(values.sum())
+        self.max_ns = max(self.max_ns, int(values.max()))
+        self.histogram.record(values)
+
+    def fail(self, kind: str, detail: str) -> None:
+        """Count an error, and keep the first example of its kind."""
+        self.errors[kind] += 1
+        if kind not in self.samples:
+            self.samples[kind] = " ".join(detail.split())[:MAX_SAMPLE]
+
+    def merge(self, other: Tally) -> None:
+        """Add another's sums."""
+        self.requests += other.requests
+        self.sum_ns += other.sum_ns
+        self.max_ns = max(self.max_ns, other.max_ns)
+        self.histogram.merge(other.histogram)
+        self.intended.merge(other.intended)
+        self.errors.update(other.errors)
+        for kind, sample in other.samples.items():
+            self.samples.setdefault(kind, sample)

@@ -1,0 +1,480 @@
+"""One server under load: its connections, the gate, and the loop that moves answers and requests.
+
+Everything between an answer's arrival and the next request's departure happens here, inside one callback of gevent's
+loop, with no greenlet switch. What is asked next is the pace's decision; when to open the gate and what to count is
+the caller's. Nothing is ever sent twice: a request that fails is an error, and its connection is opened anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol
+
+import gevent
+from gevent.hub import get_hub
+
+from sgibench.load.request import Ask, Program
+from sgibench.load.tally import Tally
+from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.connection import ROOM, Connection, kind_of, resolve
+from sgibench.load.wire.poller import READ, TROUBLE, WRITE, make_poller
+
+BURST_NS = 4_000_000
+"""How long the loop may go on before everything else in the process gets a turn."""
+PATIENCE_S = 0.001
+"""How long a burst of a closed loop waits for the next answer inside the callback: saves a turn of gevent's loop."""
+BATCH = 64
+"""Most events taken at once; keeps the edges of a window sharp."""
+TICK_S = 0.02
+"""How often time-outs and failed connections are looked after."""
+RETRY_NS = 20_000_000
+"""Pause before a connection that was refused is opened again."""
+FOLD_AT = 4096
+"""Latencies kept in a list before they are folded, so that memory stays flat and no fold takes long."""
+
+
+class Pace(Protocol):
+    """Decides what a connection does when it is free; `sgibench.load.paces` has them."""
+
+    hot: bool
+    """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
+
+    def attach(self) -> None:
+        """Begin to act by itself."""
+
+    def detach(self) -> None:
+        """Stop acting by itself."""
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Handle a connection that is open and has nothing in flight."""
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Take note of a right answer."""
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Take note of an error on a connection that had a request in flight."""
+
+    def fold(self, tally: Tally) -> None:
+        """Move what it recorded by itself into the tally."""
+
+    def begin_count(self) -> None:
+        """Forget what it recorded about itself so far."""
+
+
+class Target:
+    """Connections to one server, all alike."""
+
+    def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
+        self.family, self.address = resolve(host, port)
+        self.program = program
+        self.timeout_ns = round(timeout_s * 1e9)
+        self.poller = make_poller()
+        self.connections: list[Connection] = []
+        self.pace: Pace
+        self.gate_open = False
+        self.tally = Tally()
+        self.outside = Tally()
+        """What happened outside counts."""
+        self.counting = False
+        self.lags_ns: list[int] = []
+        """How long each batch of events kept the loop from looking at the next."""
+        self.connect_ns: list[int] = []
+        self.reopened = 0
+        """Connections lost and opened again, idle ones included."""
+        self.answer_sizes = [0, 0]
+        """Sum and number of the sizes of answers read in full."""
+        self.body_sizes: dict[tuple[str, str], int] = {}
+        """Size of the last body read in full, by (method, name)."""
+        self.on_fold: Callable[[str, str, list[int]], None] | None = None
+        """Told of each list of latencies by (method, name) as it is folded, e.g. for Locust's statistics."""
+        self.on_failure: Callable[[str, str, WireError], None] | None = None
+        """Told of each failed request by (method, name)."""
+        self.fault: BaseException | None = None
+        self._by_fd: dict[int, Connection] = {}
+        hub = get_hub()
+        self._watcher = hub.loop.io(self.poller.fileno(), 1)
+        self._timer = hub.loop.timer(TICK_S, TICK_S)
+        self._attached = False
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def add(self) -> Connection:
+        """Add a connection and begin to open it."""
+        conn = Connection(len(self.connections), self.address, self.family, self.poller)
+        conn.next_ask = self.program.sequence(conn.index) if self.program.requests else None
+        self.connections.append(conn)
+        self._reopen(conn, monotonic_ns())
+        return conn
+
+    def retire(self, conn: Connection) -> None:
+        """Close a connection for good, once the answer it waits for is in."""
+        conn.retired = True
+        if not conn.since and conn in self.connections:
+            self._by_fd.pop(conn.fd, None)
+            conn.close()
+            self.connections.remove(conn)
+
+    def attach(self) -> None:
+        """Let gevent's loop drive this target."""
+        if not self._attached:
+            self._attached = True
+            self._watcher.start(self._on_ready)
+            self._timer.start(self._on_tick)
+            self.pace.attach()
+
+    def detach(self) -> None:
+        """Leave the target alone; its connections stay open."""
+        if self._attached:
+            self._attached = False
+            self._watcher.stop()
+            self._timer.stop()
+            self.pace.detach()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.detach()
+        for conn in self.connections:
+            conn.close(by_reset=bool(conn.since))
+        self.connections.clear()
+        self._by_fd.clear()
+        self._watcher.close()
+        self._timer.close()
+        self.poller.close()
+
+    # --- the gate and the count ----------------------------------------------------------------------------------
+
+    def open_gate(self) -> None:
+        """Let every free connection go."""
+        self.gate_open = True
+        now = monotonic_ns()
+        for conn in self.connections:
+            self.release(conn, now)
+
+    def release(self, conn: Connection, now_ns: int) -> None:
+        """Let one connection go, if it is free."""
+        if conn.stands and not conn.since:
+            self.pace.ready(conn, now_ns)
+        elif conn.sock is None and not conn.retry_at:
+            self._reopen(conn, now_ns)
+
+    def close_gate(self) -> None:
+        """Start nothing more; what is in flight goes on."""
+        self.gate_open = False
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered yet."""
+        return sum(1 for conn in self.connections if conn.since)
+
+    @property
+    def standing(self) -> int:
+        """Connections that are open."""
+        return sum(1 for conn in self.connections if conn.stands)
+
+    def begin_count(self) -> None:
+        """From here on, right answers and errors count."""
+        self.fold()
+        self.counting = True
+        self.pace.begin_count()
+        self.lags_ns.clear()
+
+    def end_count(self) -> None:
+        """What comes from here on does not count."""
+        self.fold()
+        self.counting = False
+
+    def fold(self) -> None:
+        """Move the latencies that wait in lists into the tally."""
+        tally = self.tally if self.counting else self.outside
+        for (method, name), latencies in self.program.latencies.items():
+            if latencies:
+                tally.add(latencies)
+                if self.on_fold is not None:
+                    self.on_fold(method, name, latencies)
+                latencies.clear()
+        self.pace.fold(tally)
+
+    def fail(self, kind: str, detail: str) -> None:
+        """Count an error where it belongs."""
+        (self.tally if self.counting else self.outside).fail(kind, detail)
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def _on_ready(self) -> None:
+        """Gevent's callback: some connection is ready."""
+        try:
+            if self.gate_open and self.pace.hot:
+                self._burst(monotonic_ns() + BURST_NS)
+            else:
+                self._serve(monotonic_ns() + BURST_NS)
+        except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
+            self.fault = error
+            self.detach()
+
+    def _burst(self, until_ns: int) -> None:
+        """Closed loop, gate open: as little as possible per answer."""
+        poll, by_fd, clock, lag = self.poller.poll, self._by_fd, monotonic_ns, self.lags_ns.append
+        while True:
+            events = poll(PATIENCE_S, BATCH)
+            if not events:
+                return
+            began = now = clock()
+            for fd, mask in events:
+                conn = by_fd[fd]
+                if mask != READ:
+                    self._on_event(conn, mask)
+                    continue
+                try:
+                    data = conn.recv(ROOM)
+                except OSError as error:
+                    self._lost(conn, error)
+                    continue
+                now = clock()
+                if data != conn.fast:
+                    self._on_data(conn, data, now)
+                    continue
+                conn.ask.record(now - conn.since)  # type: ignore[union-attr]  # fast is only set with ask
+                conn.count += 1
+                conn.ask = ask = conn.next_ask()  # type: ignore[misc]  # hot paces have programs
+                conn.fast = ask.whole
+                conn.since = now
+                try:
+                    sent = conn.send(ask.payload)
+                except OSError as error:
+                    self._unsent(conn, error)
+                    continue
+                if sent != ask.size:
+                    self._partly_sent(conn, sent)
+            now = clock()
+            lag(now - began)
+            if now >= until_ns:
+                return
+
+    def _serve(self, until_ns: int) -> None:
+        """Any pace, gate open or closed: every event by the general path; returns when nothing is ready."""
+        while self.take_events() and monotonic_ns() < until_ns:
+            pass
+
+    def take_events(self) -> bool:
+        """Handle one batch of what is ready, by the general path; whether there was anything."""
+        events = self.poller.poll(0, BATCH)
+        began = monotonic_ns()
+        for fd, mask in events:
+            conn = self._by_fd.get(fd)
+            if conn is not None:
+                self._on_event(conn, mask)
+        if events:
+            self.lags_ns.append(monotonic_ns() - began)
+        return bool(events)
+
+    def _on_event(self, conn: Connection, mask: int) -> None:
+        """Handle any event of any connection."""
+        if conn.connecting:
+            self._on_connected(conn)
+            return
+        if mask & WRITE and conn.unsent is not None:
+            try:
+                conn.flush()
+            except WireError as error:
+                self._on_error(conn, error)
+                return
+        if mask & (READ | TROUBLE):
+            try:
+                data = conn.recv(ROOM)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._lost(conn, error)
+                return
+            self._on_data(conn, data, monotonic_ns())
+
+    def _on_data(self, conn: Connection, data: bytes, now_ns: int) -> None:
+        """Read what came; an empty piece is the end of the stream."""
+        ask = conn.ask
+        if not conn.since or ask is None:
+            self._on_idle_data(conn, data)
+            return
+        if data and data == conn.fast:
+            self._on_answer(conn, ask, None, now_ns, closes=False)
+            return
+        first = conn.reader.untouched
+        conn.fast = None
+        try:
+            answer = conn.reader.feed(data) if data else conn.reader.end()
+            if answer is None:
+                return
+            verify(ask, answer)
+            if conn.reader.leftover:
+                raise WireError("leftover", f"bytes after the answer's end: {conn.reader.leftover[:80]!r}")
+        except WireError as error:
+            self._on_error(conn, error)
+            return
+        self._note_size(ask, answer)
+        closes = not (data and self.program.keep_alive) or answer.head.closes or conn.unsent is not None
+        if first and not closes and len(data) == answer.size:
+            ask.whole, ask.answer = data, answer
+        self._on_answer(conn, ask, answer, now_ns, closes=closes)
+
+    def _note_size(self, ask: Ask, answer: Answer) -> None:
+        """Remember how large answers are."""
+        self.answer_sizes[0] += answer.size
+        self.answer_sizes[1] += 1
+        self.body_sizes[ask.method, ask.name] = len(answer.body)
+
+    def _on_answer(self, conn: Connection, ask: Ask, answer: Answer | None, now_ns: int, *, closes: bool) -> None:
+        """Record a right answer and go on."""
+        conn.took_ns = took_ns = now_ns - conn.since
+        ask.record(took_ns)
+        conn.count += 1
+        conn.since = 0
+        conn.idle_since = now_ns
+        if closes or conn.retired:
+            self._reopen(conn, now_ns)
+        self.pace.answered(conn, answer or ask.answer, now_ns)
+        if conn.stands and not conn.since:
+            self.pace.ready(conn, now_ns)
+
+    def begin(self, conn: Connection, ask: Ask, now_ns: int, due_ns: int = 0) -> None:
+        """Send a request on a free connection; a failure is counted like any other."""
+        conn.due = due_ns or now_ns
+        try:
+            conn.start(ask, now_ns)
+        except WireError as error:
+            self._on_error(conn, error)
+
+    def abandon(self, conn: Connection) -> None:
+        """Give up a request in flight that nobody waits for any more."""
+        self._on_error(conn, WireError("abandoned", "the task that waited for the answer was interrupted"))
+
+    # --- trouble -------------------------------------------------------------------------------------------------
+
+    def _on_idle_data(self, conn: Connection, data: bytes) -> None:
+        """A connection with nothing in flight became readable: the server closed it, or says something unasked."""
+        if data:
+            self.fail("leftover", f"bytes that nobody asked for: {data[:80]!r}")
+        self._reopen(conn, monotonic_ns())
+
+    def _lost(self, conn: Connection, error: OSError) -> None:
+        """Reading failed."""
+        self._on_error(conn, WireError(kind_of(error, "reset"), f"reading failed: {error}"))
+
+    def _unsent(self, conn: Connection, error: OSError) -> None:
+        """Sending failed in the hot loop."""
+        if isinstance(error, BlockingIOError):
+            self._partly_sent(conn, 0)
+        else:
+            self._on_error(conn, WireError(kind_of(error, "reset"), f"sending failed: {error}"))
+
+    def _partly_sent(self, conn: Connection, sent: int) -> None:
+        """The socket took only a part of the request: send the rest when it is ready."""
+        if conn.ask is not None:
+            conn.unsent = memoryview(conn.ask.payload)[sent:]
+            conn.poller.change(conn.fd, READ | WRITE)
+
+    def _on_error(self, conn: Connection, error: WireError) -> None:
+        """Count a failed request and open its connection anew."""
+        had_request = bool(conn.since)
+        if had_request:
+            self.fail(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error))
+            if self.on_failure is not None and conn.ask is not None:
+                self.on_failure(conn.ask.method, conn.ask.name, error)
+        self._by_fd.pop(conn.fd, None)
+        conn.close(by_reset=True)
+        self._reopen(conn, monotonic_ns())
+        if had_request:
+            self.pace.failed(conn, error)
+
+    def _reopen(self, conn: Connection, now_ns: int) -> None:
+        """Close what is left of a connection and begin a new one."""
+        if conn.sock is not None:
+            self._by_fd.pop(conn.fd, None)
+            conn.close()
+            self.reopened += self.program.keep_alive
+        if conn.retired:
+            self.connections.remove(conn)
+            return
+        if not (self.program.keep_alive or self.gate_open):
+            return  # a server of one request at a time would wait for this connection and serve no other
+        try:
+            conn.open(now_ns)
+        except OSError as error:
+            self._not_opened(conn, error, now_ns)
+            return
+        self._by_fd[conn.fd] = conn
+
+    def _on_connected(self, conn: Connection) -> None:
+        """An attempt to connect ended."""
+        now = monotonic_ns()
+        fd = conn.fd
+        try:
+            began = conn.opened()
+        except OSError as error:
+            self._by_fd.pop(fd, None)
+            self._not_opened(conn, error, now)
+            return
+        self.connect_ns.append(now - began)
+        conn.idle_since = now
+        self.pace.ready(conn, now)
+
+    def _not_opened(self, conn: Connection, error: OSError, now_ns: int) -> None:
+        kind: ErrorKind = kind_of(error, "connect")
+        self.fail(kind, f"connecting failed: {error}")
+        conn.retry_at = now_ns + RETRY_NS
+
+    def _on_tick(self) -> None:
+        """Gevent's timer: time-outs, connections to open again, and the pace's own time."""
+        try:
+            self.tick(monotonic_ns())
+        except Exception as error:  # noqa: BLE001 - as in _on_ready
+            self.fault = error
+            self.detach()
+
+    def tick(self, now_ns: int) -> None:
+        """Look after what no event announces: time-outs, connections to open again, lists that grow."""
+        latest = now_ns - self.timeout_ns
+        for conn in list(self.connections):
+            if conn.since and conn.since < latest:
+                self._on_error(conn, WireError("timeout", f"no whole answer within {self.timeout_ns / 1e9:g} s"))
+            elif conn.connecting and conn.connecting < latest:
+                self._by_fd.pop(conn.fd, None)
+                conn.close()
+                self._not_opened(conn, TimeoutError(110, "timed out"), now_ns)
+            elif conn.retry_at and conn.retry_at <= now_ns and conn.sock is None:
+                self._reopen(conn, now_ns)
+        if sum(map(len, self.program.latencies.values())) > FOLD_AT:
+            self.fold()
+        if len(self.connect_ns) > FOLD_AT:
+            del self.connect_ns[: -FOLD_AT // 2]
+
+    def wait_until(self, happened: Callable[[], bool], timeout_s: float) -> bool:
+        """Let the loop run until something is so; whether it came to be within the time."""
+        deadline = monotonic_ns() + round(timeout_s * 1e9)
+        while not happened():
+            self.check()
+            if monotonic_ns() > deadline:
+                return False
+            gevent.sleep(0.0005)
+        return True
+
+    def check(self) -> None:
+        """Raise the bug that stopped the loop, if one did."""
+        if self.fault is not None:
+            raise self.fault
+
+
+def verify(ask: Ask, answer: Answer) -> None:
+    """Compare an answer with what the scenario expects; raises WireError."""
+    if answer.head.status != ask.status:
+        raise WireError("status", f"expected status {ask.status}, but got {answer.status}: {answer.body[:120]!r}")
+    if ask.body is not None and answer.body != ask.body:
+        if len(answer.body) != len(ask.body):
+            raise WireError("length", f"expected {len(ask.body)} bytes, but got {len(answer.body)}")
+        raise WireError("body", f"expected {ask.body[:60]!r}, but got {answer.body[:60]!r}")
+    if ask.check is not None:
+        try:
+            problem = ask.check(answer)
+        except Exception as error:  # noqa: BLE001 - a check that breaks on an answer says that the answer is wrong
+            problem = f"the check function raised {type(error).__name__}: {error}"
+        if problem:
+            raise WireError("body", problem)

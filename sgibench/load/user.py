@@ -1,0 +1,122 @@
+"""BenchUser: the Locust user that scenarios subclass; a thin adapter between Locust and a Target.
+
+A user is one connection. A class that declares `requests` takes the fast path: its greenlet only waits to be stopped,
+while the target's loop asks and checks. A class with `@task` methods runs them with `self.client`. Both report to
+Locust's statistics in batches, so the web UI, --html, --csv and distributed mode show them as usual.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from gevent.event import Event
+from locust import User, events
+from locust.exception import StopUser
+
+from sgibench.load import module_names
+from sgibench.load.client import Client
+from sgibench.load.field import field_of
+from sgibench.load.paces import TaskPace
+from sgibench.load.pacing import Rate
+from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
+from sgibench.load.wire.answer import Answer
+from sgibench.model import Arrivals, Connection, Interface
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+__all__ = ["Answer", "BenchUser", "Request", "Variant", "delete", "events", "get", "head", "patch", "post", "put"]
+
+
+class BenchUser(User):
+    """One connection that asks what its class declares, and checks every answer."""
+
+    abstract = True
+    requests: ClassVar[tuple[Request, ...]] = ()
+    """Declared requests; empty for a class with `@task` methods."""
+    floor_s: ClassVar[float] = 0.0
+    """No right answer can take less than this."""
+    interfaces: ClassVar[tuple[Interface, ...]] = ("wsgi", "asgi", "rsgi")
+    """Interfaces that can serve it."""
+    timeout_s: ClassVar[float] = 10.0
+    connection: ClassVar[Connection] = "keep-alive"
+    rate: ClassVar[Rate | None] = None
+    """Arrivals per second over all users of a process, or a function of time; None for a closed loop."""
+    arrivals: ClassVar[Arrivals] = "uniform"
+    examples: ClassVar[dict[str, tuple[tuple[int, bytes], ...]]] = {}
+    """For tasks, answers of the null server: "METHOD /path" -> (status, body) in the order a session meets them."""
+
+    client: Client
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        module_names.give_back()
+        if cls.__dict__.get("abstract"):
+            return
+        if cls.requests:
+            problem = _problem(cls)
+            if problem:
+                raise TypeError(problem)
+            cls.tasks = [_stay]
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._stopping = Event()
+        field = field_of(environment, type(self), address(self.host or environment.host))
+        self._target = field.target
+        self._conn = self._target.add()
+        if isinstance(self._target.pace, TaskPace):
+            self.client = Client(self._conn, self._target.pace, self._target.program)
+            field.announce_to_listeners(self.client)
+
+    @property
+    def _taskset_instance(self) -> Any:
+        """Locust's default task set, which is made to skip sleeps of no length."""
+        return self._taskset
+
+    @_taskset_instance.setter
+    def _taskset_instance(self, taskset: Any) -> None:
+        self._taskset = taskset
+        if taskset is not None:
+            sleep = taskset._sleep  # noqa: SLF001 - Locust has no other place to hook into
+            taskset._sleep = lambda seconds: sleep(seconds) if seconds > 0 else None  # noqa: SLF001
+
+    def start(self, group: Any) -> Any:
+        """Start the greenlet; when it ends, its connection is closed once its last answer is in."""
+        greenlet = super().start(group)
+        greenlet.rawlink(lambda _: self._target.retire(self._conn))
+        return greenlet
+
+    def stop(self, force: bool = False) -> Any:  # noqa: FBT001, FBT002 - Locust's signature
+        """Stop this user."""
+        stopped = super().stop(force)
+        self._stopping.set()
+        return stopped
+
+    def stay(self) -> None:
+        """Wait until this user is stopped."""
+        self._stopping.wait()
+        raise StopUser
+
+
+def _stay(user: Any) -> None:
+    """Do nothing: the one task of a user whose requests are declared."""
+    getattr(user, "user", user).stay()
+
+
+def _problem(cls: type[BenchUser]) -> str | None:
+    """Say what is wrong with a class's declaration."""
+    if not all(isinstance(request, Request) for request in cls.requests):
+        return f"{cls.__name__}: expected `requests` to hold what get(…), post(…) give, but it is {cls.requests!r}"
+    if any(task is not _stay for task in cls.tasks):
+        return f"{cls.__name__}: expected either `requests` or @task methods, but both are there"
+    return None
+
+
+def address(host: str | None) -> tuple[str, int]:
+    """Host and port of `http://host:port`; raises ValueError with what was expected."""
+    parts = urlsplit(host or "")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"expected a host such as http://127.0.0.1:8000 (--host), but it is {host!r}")
+    return parts.hostname, parts.port or 80

@@ -1,0 +1,197 @@
+"""One connection: its socket, what it is asked now, and how far the answer has come.
+
+It moves bytes and keeps its own state; it never decides what is asked next, what counts, or whether to try again:
+that is the target's. A request is sent once: when it fails the socket is closed, and opening a new one is the next
+thing that happens to it, not a second try.
+"""
+
+from __future__ import annotations
+
+import _socket  # the plain socket: gevent replaces socket.socket by one that switches greenlets
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.poller import READ, WRITE, Poller
+from sgibench.load.wire.reader import Reader
+
+if TYPE_CHECKING:
+    from greenlet import greenlet  # type: ignore[import-untyped]
+
+    from sgibench.load.request import Ask
+
+ROOM = 65536
+"""Bytes asked of one recv; more would make malloc map and unmap memory each time."""
+
+_KINDS: dict[int, ErrorKind] = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.ETIMEDOUT: "timeout",
+}
+_NOW = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: close by reset."""
+
+
+def kind_of(error: OSError, otherwise: ErrorKind) -> ErrorKind:
+    """Name the kind of an operating system's error."""
+    return _KINDS.get(error.errno or 0, otherwise)
+
+
+class Connection:
+    """State of one connection; the target's loop reads and writes these slots directly, for speed."""
+
+    __slots__ = (
+        "address",
+        "ask",
+        "connecting",
+        "count",
+        "due",
+        "family",
+        "fast",
+        "fd",
+        "idle_since",
+        "index",
+        "next_ask",
+        "outcome",
+        "pending",
+        "poller",
+        "reader",
+        "recv",
+        "retired",
+        "retry_at",
+        "send",
+        "since",
+        "sock",
+        "took_ns",
+        "unsent",
+        "waiter",
+    )
+
+    def __init__(self, index: int, address: tuple[str, int], family: int, poller: Poller) -> None:
+        self.index = index
+        self.address = address
+        self.family = family
+        self.poller = poller
+        self.reader = Reader()
+        self.sock: _socket.socket | None = None
+        self.fd = -1
+        self.recv: Callable[[int], bytes]
+        self.send: Callable[[bytes | memoryview], int]
+        self.next_ask: Callable[[], Ask] | None = None
+        self.ask: Ask | None = None
+        self.fast: bytes | None = None
+        """The exact bytes of a right answer to `ask`; None when none is known or an answer has begun."""
+        self.since = 0
+        """When the request in flight was sent, monotonic ns; 0 when none is in flight."""
+        self.due = 0
+        """When the request in flight was due."""
+        self.idle_since = 0
+        self.took_ns = 0
+        """How long the last answer took; not kept up to date by the hot loop."""
+        self.count = 0
+        """Right answers since the count began."""
+        self.connecting = 0
+        """When the connection attempt began; 0 when there is none."""
+        self.retry_at = 0
+        """When to open it again after a failed attempt; 0 for no wish."""
+        self.retired = False
+        """No longer wanted: close it once its answer is in."""
+        self.unsent: memoryview | None = None
+        self.waiter: greenlet | None = None
+        """The task greenlet that waits for the answer."""
+        self.pending: Ask | None = None
+        """What that greenlet wants to ask, while it may not yet."""
+        self.outcome: Answer | WireError | None = None
+        """What came of it."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is connected."""
+        return self.sock is not None and not self.connecting
+
+    def open(self, now_ns: int) -> None:
+        """Begin to connect; raises OSError when that fails at once."""
+        sock = _socket.socket(self.family, _socket.SOCK_STREAM)
+        self.sock = sock
+        self.fd = sock.fileno()
+        sock.setblocking(False)
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self.recv = sock.recv
+        self.send = sock.send
+        self.connecting = now_ns
+        self.retry_at = 0
+        failed = sock.connect_ex(self.address)
+        if failed not in {0, errno.EINPROGRESS}:
+            self.close()
+            raise OSError(failed, os.strerror(failed))
+        self.poller.watch(self.fd, WRITE)
+
+    def opened(self) -> int:
+        """The attempt ended: raise OSError, or give when it began, in monotonic ns."""
+        if self.sock is None:
+            raise AssertionError("no attempt under way")
+        failed = self.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if failed:
+            self.close()
+            raise OSError(failed, os.strerror(failed))
+        began, self.connecting = self.connecting, 0
+        self.poller.change(self.fd, READ)
+        return began
+
+    def start(self, ask: Ask, now_ns: int) -> None:
+        """Send a request on an idle connection; raises WireError when the socket does not take it."""
+        self.ask = ask
+        self.fast = ask.whole
+        self.since = now_ns
+        self.reader.expect(is_head=ask.is_head)
+        try:
+            sent = self.send(ask.payload)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise WireError(kind_of(error, "reset"), f"sending failed: {error}") from error
+        if sent != ask.size:
+            self.unsent = memoryview(ask.payload)[sent:]
+            self.poller.change(self.fd, READ | WRITE)
+
+    def flush(self) -> None:
+        """Send more of a request that did not fit; raises WireError."""
+        if self.unsent is None:
+            return
+        try:
+            sent = self.send(self.unsent)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise WireError(kind_of(error, "reset"), f"sending failed: {error}") from error
+        self.unsent = self.unsent[sent:]
+        if not self.unsent:
+            self.unsent = None
+            self.poller.change(self.fd, READ)
+
+    def close(self, *, by_reset: bool = False) -> None:
+        """Close the socket, if there is one; a reset lets go of a port at once and tells the server to stop."""
+        sock, self.sock = self.sock, None
+        if sock is None:
+            return
+        if by_reset:
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NOW)
+        sock.close()  # the poller forgets a closed descriptor by itself
+        self.fd = -1
+        self.connecting = 0
+        self.since = 0
+        self.fast = None
+        self.ask = None
+        self.unsent = None
+
+
+def resolve(host: str, port: int) -> tuple[int, tuple[str, int]]:
+    """Family and address of a host; raises OSError when it has none."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return family, (str(address[0]), int(address[1]))
