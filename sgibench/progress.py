@@ -48,8 +48,15 @@ class Silent:
         """Take no note."""
 
 
+PHASES = {"starting": (0.0, 0.05), "verifying": (0.05, 0.05), "warmup": (0.1, 0.15), "measure": (0.25, 0.7)}
+"""Where a phase begins in the life of a stage, and its share of it; later ones count as the end."""
+
+
 class Clock:
-    """How many trials are left and how long they will take, judged by those that ended."""
+    """How many trials are left and how long they will take, judged by the stages that ended.
+
+    Trials are stored together when their stage ends, so time is spread over stages, not counted by trial.
+    """
 
     def __init__(self) -> None:
         self.total = 0
@@ -57,6 +64,8 @@ class Clock:
         self.blocks = 0
         self._guess_s = 0.0
         self._began_s = time.monotonic()
+        self._before_stage = 0
+        self._in_stage: dict[str, float] = {}
 
     def planned(self, plan: Plan) -> None:
         """Start counting."""
@@ -64,10 +73,28 @@ class Clock:
         self._guess_s = plan.windows.window_s * 1.35 + START_AND_VERIFY_S
         self._began_s = time.monotonic()
 
+    def stage_started(self, stage: Stage) -> None:
+        """Open a stage with all of its cells undone."""
+        self._before_stage = self.ended
+        self._in_stage = {cell.id: 0.0 for group in stage.groups for cell in group.cells}
+
+    def step(self, cell: Cell, phase: str, done: float) -> None:
+        """Move a cell of the stage on."""
+        start, share = PHASES.get(phase, (1.0, 0.0))
+        self._in_stage[cell.id] = max(self._in_stage.get(cell.id, 0.0), start + share * done)
+
+    def trial_ended(self) -> None:
+        """One more; the whole stage is over by then."""
+        self.ended += 1
+        self._in_stage = dict.fromkeys(self._in_stage, 1.0)
+
     def left_s(self) -> float:
-        """Seconds until the last trial, by the mean of those that ended."""
-        each_s = (time.monotonic() - self._began_s) / self.ended if self.ended else self._guess_s
-        return each_s * (self.total - self.ended)
+        """Seconds until the last trial."""
+        done = self._before_stage + sum(self._in_stage.values())
+        elapsed_s = time.monotonic() - self._began_s
+        # The guess weighs as much as one trial, so that the first minute is not ruled by its first second.
+        each_s = (elapsed_s + self._guess_s) / (done + 1)
+        return each_s * max(0.0, self.total - done)
 
 
 class Lines(Silent):
@@ -90,15 +117,20 @@ class Lines(Silent):
 
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Say what comes next."""
+        self._clock.stage_started(stage)
         group = stage.groups[0]
         self.say(
             f"block {block.index + 1}/{self._clock.blocks}: {group.scenario}, {len(group.cells)} servers, "
             f"{', '.join(group.load.id for group in stage.groups)}"
         )
 
+    def step(self, cell: Cell, phase: str, done: float) -> None:
+        """Only keep the time."""
+        self._clock.step(cell, phase, done)
+
     def trial_ended(self, trial: Trial) -> None:
         """Say what came out."""
-        self._clock.ended += 1
+        self._clock.trial_ended()
         left = units.seconds(self._clock.left_s())
         self.say(f"[{self._clock.ended}/{self._clock.total}, {left} left] {tell(trial)}")
 
@@ -138,6 +170,7 @@ class LiveMatrix(Silent):
 
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Show the servers of the stage."""
+        self._clock.stage_started(stage)
         group = stage.groups[0]
         loads = ", ".join(group.load.id for group in stage.groups)
         self._title = f"block {block.index + 1} of {self._clock.blocks} · {group.scenario} · {loads}"
@@ -146,11 +179,12 @@ class LiveMatrix(Silent):
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Move a server on."""
+        self._clock.step(cell, phase, done)
         self._now[_label(cell)] = (phase, done)
 
     def trial_ended(self, trial: Trial) -> None:
         """Show what came out."""
-        self._clock.ended += 1
+        self._clock.trial_ended()
         self._bar.update(self._task, completed=self._clock.ended)
         self._last = [*self._last, Text(tell(trial), style="red" if trial.status == "failed" else "")][-LAST_SHOWN:]
 
