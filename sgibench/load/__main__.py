@@ -1,4 +1,4 @@
-"""`python -m sgibench.load`: the load process. Locust must not patch the standard library here, so that is said first."""
+"""`python -m sgibench.load`: the load process; before all else it keeps Locust from patching the standard library."""
 
 import os
 

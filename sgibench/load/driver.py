@@ -26,6 +26,7 @@ from sgibench.load.calibrate import calibrate
 from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
+from sgibench.load.webui import read_ui, start_ui
 
 PR_SET_PDEATHSIG = 1
 WATCH_PARENT_S = 1.0
@@ -46,6 +47,7 @@ class Driver:
             "describe": self._describe,
             "measure": self._measure,
             "calibrate": self._calibrate,
+            "ui": lambda order: start_ui(read_ui(order)),
         }
 
     def say(self, message: dict[str, Any]) -> None:
@@ -73,10 +75,10 @@ class Driver:
         """Obey `abort` and `drop` now, put everything else in the queue."""
         try:
             order = json.loads(line)
-            if not isinstance(order, dict) or not isinstance(order.get("do"), str):
-                raise TypeError("expected an object with `do`")
-        except (ValueError, TypeError) as error:
-            self._fail("?", LoadError(f"an order that can't be read: {error}: {line[:200]!r}"))
+        except ValueError:
+            order = None
+        if not isinstance(order, dict) or not isinstance(order.get("do"), str):
+            self._fail("?", LoadError(f"expected an order, an object with `do`, but got {line[:200]!r}"))
             return
         if order["do"] == "abort":
             if self._running is not None:
@@ -103,10 +105,8 @@ class Driver:
             self._obey(order)
 
     def _obey(self, order: dict[str, Any]) -> None:
-        handler = self._handlers.get(order["do"])
+        handler = self._handlers.get(order["do"], self._unknown)
         try:
-            if handler is None:
-                raise LoadError(f"unknown order {order['do']!r}; known: {', '.join([*self._handlers, 'stop'])}")
             self.say(handler(order))
         except Exception as error:  # noqa: BLE001 - the engine must hear of bugs too
             self._fail(order["do"], error)
@@ -123,6 +123,9 @@ class Driver:
         if not known:
             answer["traceback"] = "".join(traceback.format_exception(error))
         self.say(answer)
+
+    def _unknown(self, order: dict[str, Any]) -> dict[str, Any]:
+        raise LoadError(f"unknown order {order['do']!r}; known: {', '.join([*self._handlers, 'stop'])}")
 
     def _describe(self, order: dict[str, Any]) -> dict[str, Any]:
         paths = [Path(path) for path in order.get("scenarios", [])]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 Answers = Mapping[str, Sequence[bytes]]
@@ -71,7 +71,7 @@ def serve(listener: socket.socket, answers: Mapping[bytes, Sequence[bytes]]) -> 
             peer = key.data
             if peer is None:
                 sock, _ = listener.accept()
-                sock.setblocking(False)
+                sock.settimeout(0)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 selector.register(sock, selectors.EVENT_READ, Peer(sock, answers))
             elif peer == "stdin":
@@ -111,9 +111,9 @@ def _send(peer: Peer, answer: bytes) -> bool:
     """Send all of an answer; waits when the client is slow to read."""
     sent = peer.send(answer)
     if sent != len(answer):
-        peer.sock.setblocking(True)
+        peer.sock.settimeout(None)
         peer.sock.sendall(answer[sent:])
-        peer.sock.setblocking(False)
+        peer.sock.settimeout(0)
     return True
 
 
@@ -147,10 +147,8 @@ def main() -> None:
     """Read what to answer from the first line of stdin, say the port, serve."""
     config: dict[str, Any] = json.loads(_first_line())
     if config["cpus"] and _pins():
-        try:
+        with suppress(OSError):  # a container may allow fewer CPUs than the machine has
             os.sched_setaffinity(0, config["cpus"])
-        except OSError:
-            pass  # a container allows fewer CPUs than the machine has
     answers = {line.encode("latin-1"): [b64decode(each) for each in given] for line, given in config["answers"].items()}
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         os.write(1, b"%d\n" % listener.getsockname()[1])

@@ -39,11 +39,7 @@ class MeasureOrder:
 def read_measure(order: dict[str, Any]) -> MeasureOrder:
     """Read a measure order; raises LoadError."""
     try:
-        load = Load(**order["load"])
-        if load.kind not in {"closed", "open"} or load.connection not in {"keep-alive", "close"}:
-            raise ValueError(f"unknown load {order['load']}")
-        if load.connections < 1 or (load.kind == "open" and not (load.rate_per_s or 0) > 0):
-            raise ValueError(f"expected connections of at least 1 and, for open loads, a rate, got {order['load']}")
+        load = read_load(order["load"])
         slice_s = order.get("slice_s")
         return MeasureOrder(
             scenario=Path(order["scenario"]),
@@ -67,3 +63,13 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error
+
+
+def read_load(given: dict[str, Any]) -> Load:
+    """Read how hard to load; raises TypeError or ValueError."""
+    load = Load(**given)
+    if load.kind not in {"closed", "open"} or load.connection not in {"keep-alive", "close"}:
+        raise ValueError(f"unknown load {given}")
+    if load.connections < 1 or (load.kind == "open" and not (load.rate_per_s or 0) > 0):
+        raise ValueError(f"expected connections of at least 1 and, for open loads, a rate, got {given}")
+    return load

@@ -149,7 +149,7 @@ class OpenPace(IdlePace):
                 self._send(conn, now)
             now = monotonic_ns()
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
         """Note the latency from the due time."""
         self._intended.append(now_ns - conn.due)
 
@@ -198,7 +198,7 @@ class TaskPace(IdlePace):
             ask, conn.pending = conn.pending, None
             self._target.begin(conn, ask, now_ns)
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
         """Give the answer to the task."""
         if answer is not None:
             self._wake(conn, answer)

@@ -305,8 +305,7 @@ class Target:
             if answer is None:
                 return
             verify(ask, answer)
-            if conn.reader.leftover:
-                raise WireError("leftover", f"bytes after the answer's end: {conn.reader.leftover[:80]!r}")
+            refuse_leftover(conn.reader.leftover)
         except WireError as error:
             self._on_error(conn, error)
             return
@@ -478,3 +477,9 @@ def verify(ask: Ask, answer: Answer) -> None:
             problem = f"the check function raised {type(error).__name__}: {error}"
         if problem:
             raise WireError("body", problem)
+
+
+def refuse_leftover(leftover: bytes) -> None:
+    """Raise WireError when bytes came after an answer's end: nothing was asked that they could answer."""
+    if leftover:
+        raise WireError("leftover", f"bytes after the answer's end: {leftover[:80]!r}")

@@ -120,7 +120,7 @@ class Connection:
         sock = _socket.socket(self.family, _socket.SOCK_STREAM)
         self.sock = sock
         self.fd = sock.fileno()
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self.recv = sock.recv
         self.send = sock.send

@@ -68,13 +68,16 @@ class KqueuePoller:
         self._add, self._delete = getattr(select, "KQ_EV_ADD", 1), getattr(select, "KQ_EV_DELETE", 2)
 
     def fileno(self) -> int:
+        """Give the queue's own descriptor."""
         return int(self._kqueue.fileno())
 
     def watch(self, fd: int, mask: int) -> None:
+        """Begin to watch a descriptor."""
         self._masks[fd] = 0
         self.change(fd, mask)
 
     def change(self, fd: int, mask: int) -> None:
+        """Add and delete filters so that they say `mask`."""
         before = self._masks[fd]
         changes = [
             self._kevent(fd, filter_, self._add if mask & bit else self._delete)
@@ -85,10 +88,12 @@ class KqueuePoller:
         self._kqueue.control(changes, 0, 0)
 
     def forget(self, fd: int) -> None:
+        """Delete its filters."""
         self.change(fd, 0)
         del self._masks[fd]
 
     def poll(self, timeout_s: float, most: int) -> list[tuple[int, int]]:
+        """Wait, and join the events of one descriptor into a mask."""
         events = self._kqueue.control(None, most, timeout_s)
         masks: dict[int, int] = {}
         for event in events:
@@ -97,6 +102,7 @@ class KqueuePoller:
         return list(masks.items())
 
     def close(self) -> None:
+        """Give the descriptor back."""
         self._kqueue.close()
 
 
