@@ -187,7 +187,7 @@ def check_stream(target: Target) -> Findings:
 
 
 def _check_stream_head(target: Target) -> Findings:
-    """A HEAD of an answer without a length; waitress 3.0.2 sends the end mark of a chunked body that isn't there."""
+    """A HEAD of an answer without a length: some servers send the end mark of a chunked body that may not be there."""
     with target.client() as client:
         try:
             yield from ask_and_compare(client, target, Question(method="HEAD", path="/stream/3"))
