@@ -43,6 +43,8 @@ DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
 DEFAULT_THREADS = 8
 DEFAULT_SLICE_S = 0.1
+ANSWER_TIMEOUT_S = 10.0
+"""An answer that takes longer is an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,9 @@ def run(request: Request, listener: Silent) -> Outcome:
     cpus = _cpus(request)
     started = datetime.now(UTC)
     folder = request.results / store.new_run_id(started)
-    windows = Windows(window_s=request.window_s or profile.window_s, slice_s=request.slice_s)
+    windows = Windows(
+        window_s=request.window_s or profile.window_s, slice_s=request.slice_s, timeout_s=ANSWER_TIMEOUT_S
+    )
     settings = Settings(workers=request.workers, threads=request.threads)
     load = Load(kind="closed", connections=request.connections)
     with (

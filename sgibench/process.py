@@ -253,13 +253,14 @@ class ServerProcess:
     # --- what it is ------------------------------------------------------------------------------------------------
 
     def pids(self) -> tuple[int, ...]:
-        """All its processes now, those included that left its process group."""
+        """All its processes that live, those included that left its process group."""
         if self._guard is None:
             return ()
         try:
-            return tuple(sorted(child.pid for child in psutil.Process(self._guard.pid).children(recursive=True)))
+            children = psutil.Process(self._guard.pid).children(recursive=True)
         except psutil.Error:
             return ()
+        return tuple(sorted(child.pid for child in children if _lives(child)))
 
     def memory(self) -> Memory:
         """Memory of the whole tree."""
@@ -280,6 +281,14 @@ class ServerProcess:
                 return file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
         except OSError:
             return ""
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether a process runs; one that ended and was not buried yet doesn't."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:

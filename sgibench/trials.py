@@ -6,6 +6,7 @@ forgiven up to one in a hundred and stay visible as errors (the audit raises a d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -42,13 +43,14 @@ class Draft:
 
 def judge(measured: Measured, log_tail: str) -> Failure | None:
     """Say why what was seen is no result, or None when it is one."""
-    if measured.gave_up_reason is not None:
-        return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
-    wrong = {kind: count for kind, count in measured.errors.items() if kind in WRONG_ANSWERS}
+    everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted)
+    wrong = {kind: count for kind, count in everywhere.items() if kind in WRONG_ANSWERS}
     if wrong:
         return Failure(reason="wrong-answer", detail=_tell(wrong, measured), log_tail=log_tail)
+    if measured.gave_up_reason is not None:
+        return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
     if measured.requests == 0:
-        detail = _tell(measured.errors, measured) if measured.errors else "not one answer came in the window"
+        detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"
         return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
     broken = sum(measured.errors.values())
     if broken > FORGIVEN_SHARE * (measured.requests + broken):
@@ -59,7 +61,8 @@ def judge(measured: Measured, log_tail: str) -> Failure | None:
 def _tell(errors: Mapping[str, int], measured: Measured) -> str:
     counted = ", ".join(f"{count} x {kind}" for kind, count in sorted(errors.items()))
     samples = [measured.error_samples[kind] for kind in errors if kind in measured.error_samples]
-    return f"{counted} beside {measured.requests} right answers" + (f"; first: {samples[0]}" if samples else "")
+    beside = f" beside {measured.requests} right answers" if measured.requests else ""
+    return f"{counted}{beside}" + (f"; first: {samples[0]}" if samples else "")
 
 
 def to_trial(draft: Draft) -> Trial:

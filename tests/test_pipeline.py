@@ -1,0 +1,235 @@
+"""The whole road on real servers: what is asked for is measured, and a server that fails takes only itself along."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sgibench import bench, store
+from sgibench.model import Run, Trial
+from sgibench.progress import Silent
+
+FAULTY = Path(__file__).parent / "faulty"
+
+
+def run_of(tmp_path: Path, *servers: str, scenario: str = "json", **changes: object) -> Run:
+    settings: dict[str, object] = {"blocks": 1, "window_s": 0.5, "connections": 8, "seed": 1, **changes}
+    request = bench.Request(
+        results=tmp_path / "results",
+        argv=("sgibench", "run"),
+        servers=servers,
+        scenarios=(scenario,),
+        catalogues=(FAULTY,),
+        **settings,  # type: ignore[arg-type]  # checked by the dataclass's own users
+    )
+    return store.read_run(bench.run(request, Silent()).folder)
+
+
+def trial_of(run: Run, server: str) -> Trial:
+    return next(trial for trial in run.trials if trial.server == server)
+
+
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two real servers of each interface and the well-behaved one, in slices."""
+    servers = ["uvicorn-httptools", "granian-asgi", "waitress", "gunicorn-gthread", "gunicorn-sync", "faulty-none"]
+    return run_of(tmp_path_factory.mktemp("side"), *servers)
+
+
+def test_a_trial_holds_everything_that_a_number_needs(side_by_side: Run) -> None:
+    for trial in side_by_side.trials:
+        assert trial.status == "ok", trial.failure
+        assert trial.requests
+        assert trial.window_s
+        assert trial.rps == pytest.approx(trial.requests / trial.window_s)
+        assert trial.cpu_s
+        assert trial.cpu_us_per_request == pytest.approx(trial.cpu_s / trial.requests * 1e6)
+        assert trial.latency_us
+        assert trial.latency_us.p50
+        assert trial.memory
+        assert trial.memory.processes >= 1
+        assert trial.argv
+        assert trial.startup_s
+        assert trial.errors == {}
+
+
+def test_slices_add_up_to_what_the_trial_says(side_by_side: Run) -> None:
+    for trial in side_by_side.trials:
+        assert sum(one.requests for one in trial.slices) == trial.requests
+        assert sum(one.window_s for one in trial.slices) == pytest.approx(trial.window_s)
+        assert sum(one.cpu_s or 0 for one in trial.slices) == pytest.approx(trial.cpu_s)
+
+
+def test_the_latency_histogram_holds_every_counted_request(side_by_side: Run) -> None:
+    for trial in side_by_side.trials:
+        assert trial.histogram_us
+        assert sum(trial.histogram_us.counts) == trial.requests
+
+
+def test_the_run_names_machine_versions_and_plan(side_by_side: Run) -> None:
+    info = side_by_side.info
+    assert info.finished_at
+    assert "waitress==3.0.2" in info.environments["waitress"].packages
+    assert info.machine.cores >= 1
+    assert len(info.plan.blocks) == 1
+    if info.machine.server_cpus:
+        assert not set(info.machine.server_cpus) & set(info.machine.load_cpus)
+
+
+def test_a_closed_load_obeys_littles_law(side_by_side: Run) -> None:
+    # Connections = rate x mean latency: what is counted and what is timed are the same requests.
+    trial = trial_of(side_by_side, "uvicorn-httptools")
+    assert trial.rps
+    assert trial.latency_us
+    assert trial.latency_us.mean
+    assert trial.rps * trial.latency_us.mean / 1e6 == pytest.approx(8, rel=0.15)
+
+
+def test_waiting_is_limited_by_threads_and_not_by_an_event_loop(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "waitress", "uvicorn-httptools", scenario="wait", connections=16, threads=2, window_s=1.0)
+    threads, loop = trial_of(run, "waitress"), trial_of(run, "uvicorn-httptools")
+    assert threads.rps
+    assert loop.rps
+    assert threads.rps <= 2 / 0.05 * 1.02  # two threads, 50 ms each
+    assert loop.rps > 4 * threads.rps
+    assert loop.latency_us
+    assert loop.latency_us.p50
+    assert loop.latency_us.p50 >= 50_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "words"),
+    [
+        ("exits-at-start", "exited", "status 1"),
+        ("wrong-answer", "wrong-answer", "/json"),
+        ("wrong-later", "wrong-answer", "body"),
+        ("crashes", "crashed", "status 3"),
+        ("loses-worker", "crashed", "1 of its processes ended"),
+        ("floods-log", "log-flood", "logged more than"),
+        ("ignores-sigterm", "ignored-sigterm", "killed"),
+    ],
+)
+def test_a_server_that_fails_takes_only_its_own_trial_along(
+    tmp_path: Path, fault: str, reason: str, words: str
+) -> None:
+    run = run_of(tmp_path, f"faulty-{fault}", "faulty-none")
+    failed, good = trial_of(run, f"faulty-{fault}"), trial_of(run, "faulty-none")
+    assert failed.status == "failed"
+    assert failed.failure
+    assert failed.failure.reason == reason
+    assert words in failed.failure.detail
+    assert (failed.rps, failed.requests, failed.latency_us) == (None, None, None)
+    assert good.status == "ok", good.failure
+
+
+def test_the_end_of_the_log_comes_with_the_failure(tmp_path: Path) -> None:
+    failure = trial_of(run_of(tmp_path, "faulty-exits-at-start"), "faulty-exits-at-start").failure
+    assert failure
+    assert "no licence found" in failure.log_tail
+
+
+def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "ANSWER_TIMEOUT_S", 1.0)
+    run = run_of(tmp_path, "faulty-hangs", "faulty-none")
+    failure = trial_of(run, "faulty-hangs").failure
+    assert failure
+    assert failure.reason == "hung"
+    assert trial_of(run, "faulty-none").status == "ok"
+
+
+def test_a_server_that_never_answers_fails_as_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sgibench.process.READY_TIMEOUT_S", 2.0)
+    failure = trial_of(run_of(tmp_path, "faulty-never-ready"), "faulty-never-ready").failure
+    assert failure
+    assert failure.reason == "not-ready"
+
+
+def test_a_process_that_hides_from_its_server_is_found_and_killed(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "faulty-hides-child")
+    trial = trial_of(run, "faulty-hides-child")
+    assert trial.status == "ok", trial.failure
+    assert trial.memory
+    assert trial.memory.processes == 2
+    assert not leftovers("faulty_server.py")
+
+
+def leftovers(word: str) -> list[list[str]]:
+    """Command lines of processes of ours that should be gone."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any(word in part for part in words) and "pytest" not in " ".join(words):
+            found.append(words)
+    return found
+
+
+def start_command(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sgibench.cli", "run", "--server", "faulty-none", "--server", "waitress"]
+    return subprocess.Popen(
+        [
+            *command,
+            *["--catalogue", str(FAULTY), "--scenario", "json", "--blocks", "50", "--window", "0.3s"],
+            *["--connections", "4", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")],
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+
+
+def wait_for_trials(tmp_path: Path, wanted: int) -> Path:
+    """Wait until a running command has stored so many trials; returns its folder."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for folder in store.list_runs(tmp_path / "results"):
+            trials = folder / store.TRIALS_FILE
+            if trials.exists() and trials.read_bytes().count(b"\n") >= wanted:
+                return folder
+        time.sleep(0.05)
+    raise AssertionError(f"{wanted} trials did not come in a minute")
+
+
+def wait_until_gone(word: str) -> list[list[str]]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and leftovers(word):
+        time.sleep(0.1)
+    return leftovers(word)
+
+
+def test_an_engine_killed_in_mid_trial_leaves_no_process_and_keeps_every_finished_trial(tmp_path: Path) -> None:
+    command = start_command(tmp_path, "--quiet")
+    folder = wait_for_trials(tmp_path, 4)
+    time.sleep(0.3)
+    before = (folder / store.TRIALS_FILE).read_bytes().count(b"\n")
+    command.kill()
+    command.communicate()
+    assert wait_until_gone(str(tmp_path)) == []
+    run = store.read_run(folder)
+    assert len(run.trials) >= before >= 4
+    assert all(trial.status == "ok" for trial in run.trials)
+    assert run.info.finished_at is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(tmp_path: Path, number: int) -> None:
+    command = start_command(tmp_path, "--json")
+    wait_for_trials(tmp_path, 2)
+    command.send_signal(number)
+    out, err = command.communicate(timeout=60)
+    assert command.returncode == 130, err
+    told = json.loads(out)
+    assert Path(told["report"]).is_file()
+    assert len(store.read_run(Path(told["run"])).trials) >= 2
+    assert wait_until_gone(str(tmp_path)) == []
