@@ -1,0 +1,5 @@
+"""`python -m sgibench.cli` is `sgibench`."""
+
+from sgibench.cli import main
+
+main()
