@@ -345,6 +345,8 @@ class Trial:
     interface: Interface | None = None
     concurrency: Concurrency | None = None
     """The variant's concurrency model, so that a report needs no catalogue."""
+    floor_s: float | None = None
+    """The scenario's declared floor: no right answer can take less; 0 when nothing is declared."""
     failure: Failure | None = None
     argv: tuple[str, ...] | None = None
     startup_s: float | None = None

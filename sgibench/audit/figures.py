@@ -1,0 +1,129 @@
+"""What the audit looks at: one row of figures, whoever measured it; and what it answers: doubts.
+
+`Figures` is the common form of our trials and of other tools' results, so that one rule serves both. Everything may be
+missing; a rule speaks only when all it needs is there. Milliseconds, seconds and shares, as the names say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgibench.model import Doubt, LoadKind
+
+ADVICE = {
+    "GeneratorBound": "Give the load more CPU or lower the rate: this measured the generator, not the server.",
+    "GeneratorLag": "Do not quote the latency: the load came later than it was due; use a quieter machine.",
+    "LittleMismatch": "Do not quote the row: connections stood still or the latency describes only some requests.",
+    "Impossible": "Throw the row away: answers faster than the scenario allows are not its answers.",
+    "Plateau": "Look for Nagle with delayed ACK (TCP_NODELAY) or for retransmits: the server was waiting, not working.",
+    "Starvation": "Quote no mean or percentile alone: a part of the connections got hardly any service.",
+    "ServerIdle": "Look for what held it back (too few connections, a lock, a wait): this is no saturation.",
+    "ErrorsSeen": "Read the errors first: a server that fails has no speed to compare.",
+    "WrongCount": "Do not quote the row: its figures contradict each other, so at least one column is wrong.",
+    "BusyIdle": "Measure this server alone: while idle it takes CPU from the others.",
+    "Stolen": "Measure again: the hypervisor gave the server's CPUs to somebody else.",
+    "Throttled": "Raise the container's CPU quota: it held processes back.",
+    "Pressed": "Measure again on a quieter machine: something else wanted the same CPUs.",
+    "Unsteady": "Warm up longer or measure a longer window: it was not in a steady state.",
+    "Noisy": "Measure more blocks on a quieter machine before drawing conclusions.",
+    "TooFew": "Measure longer or more blocks: too little stands behind this figure.",
+    "NoDiscrimination": "Don't rank this table: the generator, the network or the scenario's ceiling was measured.",
+}
+"""Every kind of doubt, with what to do about it."""
+
+REFUTING = frozenset({"Impossible", "LittleMismatch", "WrongCount"})
+"""Doubts that refute a row: by arithmetic alone, its figures can't all be true of one measurement. The other doubts say
+that the figures may be right, but are noisy, or are not about the server."""
+
+MACHINE_KINDS = frozenset({"GeneratorBound", "GeneratorLag", "Stolen", "Throttled", "Pressed"})
+"""Doubts about the generator or the machine: such a trial is worth measuring again in the same block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A bump of a latency distribution that sits where the network's timers sit."""
+
+    centre_ms: float
+    share: float
+    """Of all answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One row: a trial of ours, or what another tool printed. None = not said."""
+
+    id: str
+    label: str = ""
+    """Whose row it is; unlike labels in a group are unlike servers."""
+    group: str | None = None
+    """Rows of one group are compared with one another."""
+    load: LoadKind = "closed"
+    connections: float | None = None
+    """Requests under way at once, all the time (closed); only when the tool kept them busy without a pause."""
+    at_once: float | None = None
+    """How many requests the server can serve at once; None for no known limit."""
+    floor_ms: float | None = None
+    """No right answer can take less."""
+    duration_s: float | None = None
+    requests_ok: float | None = None
+    cut_off: float | None = None
+    """Requests still under way when the time was up, when the tool counts them."""
+    errors: float | None = None
+    error_text: str = ""
+    rps: float | None = None
+    """Requests per second as published."""
+    mean_ms: float | None = None
+    p50_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    resolution: float = 0.005
+    """How much a latency figure may be off by the tool's rounding, as a share of it."""
+    server_cpu_share: float | None = None
+    """CPU that the server used, 1 = all that was meant for it."""
+    round_rps: tuple[float, ...] = ()
+    """Requests per second of each repeat; 0 = that repeat failed."""
+    generator_utilisation: float | None = None
+    """1 = one full CPU of each load process."""
+    ceiling_share: float | None = None
+    """The rate over what the generator can do at most in this scenario."""
+    lag_ms_p99: float | None = None
+    """How late requests were sent after they were due."""
+    jain: float | None = None
+    slowest_share: float | None = None
+    """Requests of the slowest connection over the median's."""
+    idle_cpu: float | None = None
+    """CPUs burned while nothing was asked."""
+    steal: float | None = None
+    throttled_s: float | None = None
+    pressure: float | None = None
+    modes: tuple[Mode, ...] = ()
+    """Timer-like bumps found in a histogram."""
+    window_parts: tuple[float, ...] = ()
+    """Requests per second in consecutive parts of the window."""
+
+    @property
+    def samples(self) -> float | None:
+        """Answers behind the latency figures, right or wrong."""
+        if self.requests_ok is not None:
+            return self.requests_ok + (self.errors or 0.0)
+        return None if self.rps is None or self.duration_s is None else self.rps * self.duration_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """A row and the doubts about it, those of its group included."""
+
+    id: str
+    doubts: tuple[Doubt, ...]
+
+    @property
+    def refuted(self) -> bool:
+        """Whether arithmetic alone says that the row can't be true."""
+        return any(doubt.kind in REFUTING for doubt in self.doubts)
+
+
+def doubt(kind: str, detail: str) -> Doubt:
+    """Make a doubt with its kind's advice."""
+    return Doubt(kind=kind, detail=detail, advice=ADVICE[kind])

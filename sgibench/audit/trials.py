@@ -1,0 +1,253 @@
+"""The audit of our own runs: stored trials as rows of figures, then the same rules as for everybody else.
+
+Doubts are computed here from what is stored, each time anew. To the rules about one row come those that need several
+blocks: `Noisy` and `TooFew` are about a cell, `NoDiscrimination` about a group; both stand under each of their trials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Mode, doubt
+from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
+from sgibench.audit.tables import group_doubts
+from sgibench.histogram import Histogram
+from sgibench.model import Doubt, Run, Trial
+from sgibench.units import percent, significant
+
+LEAST_BLOCKS = 3
+"""With fewer there is no spread worth the name, not even for the quick profile."""
+MODE_SHARE = 0.01
+"""A bump must hold one answer in a hundred ..."""
+MODE_DENSITY = 5.0
+"""... and be this much denser than what lies just below and above it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a trial does not know by itself."""
+
+    server_cpus: int | None = None
+    """CPUs that servers may use."""
+    ceiling_rps: Mapping[str, float] | None = None
+    """Scenario -> the generator's calibrated requests per second of one of its CPUs."""
+    floors_s: Mapping[str, float] | None = None
+    """Scenario -> declared floor; for runs whose trials do not carry it."""
+
+
+def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Surroundings:
+    """Take from a run what its trials need; `floors_s` from the catalogue, when it is at hand."""
+    return Surroundings(
+        server_cpus=len(run.info.machine.server_cpus) or None,
+        ceiling_rps={each.scenario: each.rps_per_core for each in run.info.calibration},
+        floors_s=floors_s,
+    )
+
+
+def trial_id(trial: Trial) -> str:
+    """Name one trial of a run: its cell and block."""
+    return f"{trial.cell}#{trial.block}"
+
+
+def group_id(trial: Trial) -> str:
+    """Name the cells that a trial is compared with: same scenario, load and settings."""
+    return f"{trial.scenario}/{trial.load.id}/w{trial.workers}t{trial.threads}"
+
+
+def at_once(trial: Trial) -> float | None:
+    """How many requests the server can serve at once; None when its concurrency model sets no limit.
+
+    Thread servers: workers × threads; process servers: workers; greenlets and event loops: no limit.
+    """
+    if trial.concurrency == "processes":
+        return float(trial.workers)
+    return float(trial.workers * trial.threads) if trial.concurrency == "threads" else None
+
+
+def figures_of(trial: Trial, around: Surroundings) -> Figures:
+    """Turn a trial into a row of figures; a failed trial has none but its errors."""
+    generator, latency, load = trial.generator, trial.latency_us, trial.load
+    established = generator.connections_established if generator else None
+    floor_s = trial.floor_s if trial.floor_s is not None else (around.floors_s or {}).get(trial.scenario)
+    ceiling = (around.ceiling_rps or {}).get(trial.scenario)
+    share = _cpu_share(trial, around)
+    return Figures(
+        id=trial_id(trial),
+        label=trial.server,
+        group=group_id(trial),
+        load=load.kind,
+        connections=float(load.connections if established is None else established),
+        at_once=at_once(trial),
+        floor_ms=None if floor_s is None else floor_s * 1e3,
+        duration_s=trial.window_s,
+        requests_ok=trial.requests,
+        errors=sum(trial.errors.values()),
+        error_text=", ".join(f"{count} × {kind}" for kind, count in sorted(trial.errors.items())),
+        rps=trial.rps,
+        mean_ms=_ms(latency.mean) if latency else None,
+        p50_ms=_ms(latency.p50) if latency else None,
+        p90_ms=_ms(latency.p90) if latency else None,
+        p99_ms=_ms(latency.p99) if latency else None,
+        max_ms=_ms(latency.max) if latency else None,
+        server_cpu_share=share,
+        generator_utilisation=generator.utilisation if generator else None,
+        ceiling_share=None if trial.rps is None or not ceiling else trial.rps / ceiling,
+        lag_ms_p99=_ms(generator.lag_us_p99) if generator else None,
+        jain=generator.jain if generator else None,
+        slowest_share=generator.slowest_share if generator else None,
+        idle_cpu=trial.idle_cpu,
+        steal=trial.steal,
+        throttled_s=trial.throttled_s,
+        pressure=trial.pressure,
+        modes=timer_modes(trial) if share is not None and share < IDLE_SHARE else (),
+        window_parts=_parts(trial),
+    )
+
+
+def _ms(value_us: float | None) -> float | None:
+    return None if value_us is None else value_us / 1e3
+
+
+def _cpu_share(trial: Trial, around: Surroundings) -> float | None:
+    """Share of the CPUs that the server could use: one for each worker, as far as there are so many."""
+    if trial.cpu_s is None or not trial.window_s:
+        return None
+    could = min(around.server_cpus or trial.workers, max(trial.workers, 1))
+    return trial.cpu_s / trial.window_s / could
+
+
+def _parts(trial: Trial) -> tuple[float, ...]:
+    """Rates of consecutive parts of the window: slices, else whole seconds. Only closed loops have a rate to drift."""
+    if trial.load.kind == "open":
+        return ()
+    if trial.slices:
+        return tuple(each.requests / each.window_s for each in trial.slices if each.window_s > 0)
+    return tuple(float(each) for each in trial.series)
+
+
+def timer_modes(trial: Trial) -> tuple[Mode, ...]:
+    """Bumps of the service-time histogram inside the bands of the network's timers."""
+    if trial.histogram_us is None:
+        return ()
+    middles_us, counts = Histogram.from_data(trial.histogram_us).buckets()
+    total = float(counts.sum())
+    if not total:
+        return ()
+
+    def share(low_ms: float, high_ms: float) -> float:
+        return float(counts[(middles_us >= low_ms * 1e3) & (middles_us < high_ms * 1e3)].sum()) / total
+
+    found = []
+    for low, high in TIMER_BANDS_MS:
+        width = high - low
+        inside = share(low, high)
+        around = max(share(low - width, low), share(high, high + width))
+        if inside >= MODE_SHARE and inside >= MODE_DENSITY * around:
+            found.append(Mode(centre_ms=(low + high) / 2, share=inside))
+    return tuple(found)
+
+
+def trial_doubts(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:
+    """Doubts about one trial by itself; the runner asks this at the end of a block. A failed trial raises none."""
+    return doubts_of(figures_of(trial, around)) if trial.status == "ok" else ()
+
+
+def worth_repeating(doubts: Iterable[Doubt]) -> bool:
+    """Whether the generator or the machine, not the server, spoilt the trial (method, section 6)."""
+    return any(each.kind in MACHINE_KINDS for each in doubts)
+
+
+def cell_doubts(trials: Sequence[Trial]) -> tuple[Doubt, ...]:
+    """Doubts about one cell over its blocks.
+
+    Noisy: the primary figure (CPU per request; the rate where there is none) scatters by more than 10 %. TooFew: fewer
+    than three blocks gave a result.
+    """
+    good = [trial for trial in trials if trial.status == "ok"]
+    if not good:
+        return ()
+    if len(good) < LEAST_BLOCKS:
+        return (doubt("TooFew", f"{len(good)} of {len(trials)} blocks gave a result"),)
+    named = (("CPU per request", [t.cpu_us_per_request for t in good]), ("requests per second", [t.rps for t in good]))
+    for name, values in named:
+        known = [value for value in values if value is not None and value > 0]
+        if len(known) == len(good):
+            spread = stdev(math.log(value) for value in known)
+            low, high = significant(min(known)), significant(max(known))
+            detail = f"{name} scatters by {percent(spread)} over {len(known)} blocks, from {low} to {high}"
+            return (doubt("Noisy", detail),) if spread > NOISY else ()
+    return ()
+
+
+def table_rows(trials: Iterable[Trial], around: Surroundings) -> list[Figures]:
+    """One row a cell, with its mean rate: what a group's rule looks at. The control's copy is no server of its own."""
+    by_cell: dict[str, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        if trial.status == "ok" and not trial.control:
+            by_cell[trial.cell].append(trial)
+    rows = []
+    for members in by_cell.values():
+        rates = [trial.rps for trial in members if trial.rps]
+        rows.append(replace(figures_of(members[0], around), rps=fmean(rates) if rates else None))
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAudit:
+    """All doubts about a run."""
+
+    trials: tuple[Audited, ...]
+    """One a trial, in the order of the run, id `cell#block`; the doubts of its cell and its group included."""
+    cells: Mapping[str, tuple[Doubt, ...]]
+    """Cell id -> each kind once, saying in how many of its blocks it arose; the group's doubts included."""
+    groups: Mapping[str, tuple[Doubt, ...]]
+    """Group id -> doubts about the table."""
+
+    @property
+    def refuted(self) -> bool:
+        """Whether arithmetic alone says that some trial can't be true."""
+        return any(trial.refuted for trial in self.trials)
+
+
+def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit:
+    """Audit all trials of a run; `floors_s` are the scenarios' declared floors, when the catalogue is at hand."""
+    around = surroundings_of(run, floors_s)
+    own = [trial_doubts(trial, around) for trial in run.trials]
+    members: dict[str, list[Trial]] = defaultdict(list)
+    cells: dict[str, list[int]] = defaultdict(list)
+    for place, trial in enumerate(run.trials):
+        members[group_id(trial)].append(trial)
+        cells[trial.cell].append(place)
+    about_group = {name: group_doubts(table_rows(trials, around)) for name, trials in members.items()}
+    about_cell = {cell: cell_doubts([run.trials[place] for place in places]) for cell, places in cells.items()}
+    return RunAudit(
+        trials=tuple(
+            Audited(id=trial_id(trial), doubts=(*doubts, *about_cell[trial.cell], *about_group[group_id(trial)]))
+            for trial, doubts in zip(run.trials, own, strict=True)
+        ),
+        cells={
+            cell: (
+                *summed_up([own[place] for place in places]),
+                *about_cell[cell],
+                *about_group[group_id(run.trials[places[0]])],
+            )
+            for cell, places in cells.items()
+        },
+        groups=about_group,
+    )
+
+
+def summed_up(blocks: Sequence[Sequence[Doubt]]) -> tuple[Doubt, ...]:
+    """Each kind once, with its first detail and the number of blocks in which it arose."""
+    details: dict[str, list[str]] = defaultdict(list)
+    for doubts in blocks:
+        for each in doubts:
+            details[each.kind].append(each.detail)
+    return tuple(
+        doubt(kind, f"in {len(said)} of {len(blocks)} blocks: {said[0]}" if len(blocks) > 1 else said[0])
+        for kind, said in details.items()
+    )

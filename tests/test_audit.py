@@ -1,0 +1,528 @@
+"""Doubts: what arithmetic finds in other people's rows, and in trials of our own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgibench import audit
+from sgibench.audit import Figures
+from sgibench.errors import UsageError
+from sgibench.histogram import Histogram
+from sgibench.model import (
+    Calibration,
+    Generator,
+    Latency,
+    Load,
+    Machine,
+    Plan,
+    Run,
+    RunInfo,
+    Slice,
+    Trial,
+    Windows,
+)
+
+DATA = Path(__file__).parent / "data" / "audit"
+
+
+def kinds(row: Figures) -> set[str]:
+    return {each.kind for each in audit.doubts_of(row)}
+
+
+def rows_of(name: str) -> list[Figures]:
+    return audit.read_rows((DATA / name).read_text(), name)
+
+
+# --- the table of truth --------------------------------------------------------------------------------------------
+
+
+def test_every_expected_doubt_is_raised_on_the_published_rows_and_no_other() -> None:
+    with (DATA / "published_rows.csv").open() as file:
+        expected = {row["id"]: set(filter(None, row["expected_doubts"].split(";"))) for row in csv.DictReader(file)}
+    found = {row.id: {each.kind for each in row.doubts} for row in audit.audit_rows(rows_of("published_rows.csv"))}
+    assert len(expected) == 161
+    assert found == expected
+
+
+def test_a_row_that_only_lies_in_a_table_without_discrimination_is_not_refuted() -> None:
+    by_id = {row.id: row for row in audit.audit_rows(rows_of("published_rows.csv"))}
+    assert by_id["G1-30"].refuted
+    assert by_id["R1"].refuted
+    assert not by_id["W1"].refuted
+    assert not by_id["H1-8"].refuted
+    assert not by_id["G1-1"].refuted
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [  # the published anomalies that are not among the rows
+        (Figures(id="A1", connections=128, floor_ms=100, rps=6778, mean_ms=18.846), {"Impossible"}),
+        (
+            Figures(id="A3", connections=512, floor_ms=10, at_once=1, rps=16412, mean_ms=20.75, max_ms=7610),
+            {"Impossible", "LittleMismatch"},
+        ),
+        (Figures(id="A4", duration_s=10, requests_ok=978, rps=413), {"WrongCount"}),
+        (Figures(id="A6", connections=256, rps=8990, mean_ms=0.982, max_ms=7874.828), {"LittleMismatch"}),
+        (Figures(id="A8", connections=512, rps=12322, mean_ms=41.6, p99_ms=42.5, server_cpu_share=0.0126), {"Plateau"}),
+        (
+            Figures(id="A10", connections=4096, rps=7150, mean_ms=6.65, p99_ms=6.65),
+            {"LittleMismatch", "WrongCount"},
+        ),
+        (Figures(id="A13", connections=4096, rps=1531028, mean_ms=0.665), {"LittleMismatch"}),
+        (Figures(id="A17", rps=61476, round_rps=(0, 126813, 122953, 0)), {"WrongCount"}),
+        (Figures(id="A22", connections=512, rps=148906, p50_ms=1.19, p99_ms=2.19), {"WrongCount"}),
+    ],
+    ids=lambda value: value.id if isinstance(value, Figures) else "",
+)
+def test_the_published_anomalies_are_found(row: Figures, expected: set[str]) -> None:
+    assert kinds(row) == expected
+
+
+# --- each rule, at its edge ----------------------------------------------------------------------------------------
+
+
+def test_littles_law_allows_five_per_cent_and_no_more() -> None:
+    honest = Figures(id="x", connections=100, rps=1000, mean_ms=95.1)
+    assert kinds(honest) == set()
+    assert kinds(replace(honest, mean_ms=94.0)) == {"LittleMismatch"}
+    assert kinds(replace(honest, mean_ms=106.0)) == {"LittleMismatch"}
+    assert kinds(replace(honest, mean_ms=50.0, load="open")) == set()
+
+
+def test_a_scenario_that_waits_sets_a_floor_and_a_ceiling() -> None:
+    honest = Figures(id="x", connections=64, floor_ms=50, rps=1270, mean_ms=50.4)
+    assert kinds(honest) == set()
+    assert kinds(replace(honest, mean_ms=49.6, rps=1290)) == set(), "timers may fire a little early"
+    assert kinds(replace(honest, p50_ms=30.0)) == {"Impossible"}
+    assert kinds(replace(honest, rps=1340, mean_ms=None)) == {"Impossible"}
+    assert kinds(replace(honest, at_once=8)) == {"Impossible"}
+    assert kinds(replace(honest, at_once=8, rps=159, mean_ms=402.0)) == set()
+
+
+def test_p99_below_the_mean_is_possible_with_a_slow_enough_tail() -> None:
+    row = Figures(id="x", mean_ms=10.0, p99_ms=2.0, max_ms=900.0)
+    assert kinds(row) == set()
+    assert kinds(replace(row, max_ms=500.0)) == {"WrongCount"}
+    assert kinds(replace(row, max_ms=None)) == {"WrongCount"}
+
+
+def test_an_implied_mean_above_p99_is_doubted_unless_the_window_has_room_for_the_tail() -> None:
+    row = Figures(id="x", connections=64, rps=2319, p99_ms=18.1)
+    assert kinds(row) == {"WrongCount"}
+    assert kinds(replace(row, duration_s=15)) == set()
+    assert kinds(replace(row, max_ms=30.0, duration_s=15)) == {"WrongCount"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Figures(id="copied mean", mean_ms=6.57, p99_ms=6.57),
+        Figures(id="copied p50", p50_ms=6.571, p99_ms=6.571),
+        Figures(id="copied maximum", p99_ms=41.23, max_ms=41.23, requests_ok=50_000),
+        Figures(id="p50 above p99", p50_ms=9.0, p99_ms=8.0),
+        Figures(id="p99 above the maximum", p99_ms=9.0, max_ms=8.0),
+        Figures(id="mean above the maximum", mean_ms=9.0, max_ms=8.0),
+        Figures(id="mean under half of p50", mean_ms=4.0, p50_ms=9.0),
+        Figures(id="failures in the rate", requests_ok=900, rps=100, duration_s=10),
+        Figures(id="rate under the count", requests_ok=3000, rps=100, duration_s=10),
+        Figures(id="all rounds failed", rps=10.0, round_rps=(0.0, 0.0)),
+        Figures(id="outside its rounds", rps=150.0, round_rps=(100.0, 101.0, 99.0)),
+    ],
+    ids=lambda row: row.id,
+)
+def test_figures_that_contradict_one_another_are_a_wrong_count(row: Figures) -> None:
+    assert kinds(row) == {"WrongCount"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Figures(id="in flight at the end", requests_ok=49_488, rps=5000, duration_s=10, connections=512),
+        Figures(id="a nominal duration", requests_ok=5_100, rps=1000, duration_s=5),
+        Figures(id="one digit each", mean_ms=0.3, p99_ms=0.3),
+        Figures(id="few samples: p99 is the maximum", p99_ms=41.23, max_ms=41.23),
+        Figures(id="percentiles rounded alike", p50_ms=100.0, p99_ms=100.0),
+        Figures(id="mean of good rounds", rps=124_883, round_rps=(126_813, 122_953, 124_883)),
+        Figures(id="all empty"),
+    ],
+    ids=lambda row: row.id,
+)
+def test_what_rounding_and_the_edges_of_a_window_explain_is_no_doubt(row: Figures) -> None:
+    assert kinds(row) == set()
+
+
+def test_a_failed_round_left_out_of_the_mean_is_an_error_seen_and_not_a_wrong_count() -> None:
+    assert kinds(Figures(id="x", rps=124_883, round_rps=(0, 126_813, 122_953))) == {"ErrorsSeen"}
+
+
+def test_rounds_that_scatter_are_noisy() -> None:
+    assert kinds(Figures(id="x", rps=100, round_rps=(70, 100, 130))) == {"Noisy"}
+
+
+def test_a_plateau_needs_an_idle_server_a_tight_distribution_and_no_better_explanation() -> None:
+    row = Figures(id="x", connections=512, rps=12390, mean_ms=41.38, p99_ms=42.4, server_cpu_share=0.02)
+    assert kinds(row) == {"Plateau"}
+    assert kinds(replace(row, server_cpu_share=0.9)) == set()
+    assert kinds(replace(row, server_cpu_share=None)) == set()
+    assert kinds(replace(row, p99_ms=110.0)) == set()
+    assert kinds(replace(row, floor_ms=40.0)) == set()
+
+
+def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_room() -> None:
+    row = Figures(id="x", connections=32, rps=1000, server_cpu_share=0.3)
+    assert kinds(row) == set()
+    assert kinds(replace(row, generator_utilisation=0.4)) == {"ServerIdle"}
+    assert kinds(replace(row, generator_utilisation=0.95)) == {"GeneratorBound"}
+    assert kinds(replace(row, generator_utilisation=0.4, floor_ms=1.0)) == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (Figures(id="x", generator_utilisation=0.86), {"GeneratorBound"}),
+        (Figures(id="x", generator_utilisation=0.84, ceiling_share=0.81), {"GeneratorBound"}),
+        (Figures(id="x", load="open", lag_ms_p99=0.2, p50_ms=1.5), {"GeneratorLag"}),
+        (Figures(id="x", load="open", lag_ms_p99=0.1, p50_ms=1.5), set()),
+        (Figures(id="x", connections=10, requests_ok=1000, slowest_share=0.05), {"Starvation"}),
+        (Figures(id="x", connections=10, requests_ok=1000, jain=0.7, slowest_share=0.5), {"Starvation"}),
+        (Figures(id="x", connections=10, requests_ok=100, jain=0.7, slowest_share=0.05), set()),
+        (Figures(id="x", errors=1, requests_ok=1000), {"ErrorsSeen"}),
+        (Figures(id="x", idle_cpu=0.02), {"BusyIdle"}),
+        (Figures(id="x", steal=0.06), {"Stolen"}),
+        (Figures(id="x", throttled_s=0.2, duration_s=3), {"Throttled"}),
+        (Figures(id="x", pressure=0.5), {"Pressed"}),
+        (Figures(id="x", p99_ms=3.0, requests_ok=900), {"TooFew"}),
+        (Figures(id="x", window_parts=(100.0, 101, 99, 100, 120, 121, 119, 120)), {"Unsteady"}),
+        (Figures(id="x", window_parts=(100.0, 140, 60, 100, 120, 150, 70, 120)), set()),
+    ],
+)
+def test_each_other_rule_at_its_threshold(row: Figures, expected: set[str]) -> None:
+    assert kinds(row) == expected
+
+
+def test_a_table_discriminates_when_ten_servers_differ_or_fewer_than_ten_are_alike() -> None:
+    alike = [Figures(id=str(i), label=f"s{i}", group="g", rps=1000.0 + 10 * i) for i in range(12)]
+    assert {each.kind for each in audit.group_doubts(alike)} == {"NoDiscrimination"}
+    assert all([d.kind for d in row.doubts] == ["NoDiscrimination"] for row in audit.audit_rows(alike))
+    assert audit.group_doubts(alike[:9]) == ()
+    assert audit.group_doubts([replace(row, rps=1000.0 * 1.1**i) for i, row in enumerate(alike)]) == ()
+    assert audit.group_doubts([replace(row, load="open") for row in alike]) == ()
+    assert audit.group_doubts([replace(row, label="same server") for row in alike]) == ()
+
+
+def test_a_doubt_says_the_numbers_and_what_to_do() -> None:
+    (found,) = audit.doubts_of(Figures(id="x", connections=256, rps=8990, mean_ms=0.982))
+    assert found.kind == "LittleMismatch"
+    assert "8.83 connections at work, of 256" in found.detail
+    assert found.advice == audit.ADVICE["LittleMismatch"]
+
+
+# --- other tools' files --------------------------------------------------------------------------------------------
+
+
+def test_wrk_is_read_with_its_percentiles() -> None:
+    (row,) = rows_of("wrk-latency.txt")
+    assert (row.connections, row.requests_ok, row.errors) == (16, 236578, 0)
+    assert row.duration_s == pytest.approx(3.1)
+    assert (row.rps, row.mean_ms, row.p99_ms, row.max_ms) == pytest.approx((76315.09, 0.20845, 0.343, 3.23))
+    assert kinds(row) == set()
+
+
+def test_wrk_counts_failures_into_its_rate_and_that_is_found() -> None:
+    (row,) = rows_of("wrk-errors.txt")
+    assert (row.requests_ok, row.errors) == (0, 146283)
+    assert kinds(row) == {"ErrorsSeen", "WrongCount"}
+
+
+def test_wrk_may_follow_wrk_in_one_file_and_socket_errors_are_read() -> None:
+    text = (DATA / "wrk-latency.txt").read_text()
+    broken = text.replace("Requests/sec", "  Socket errors: connect 0, read 3, write 0, timeout 4\nRequests/sec")
+    first, second = audit.read_rows(text + broken, "both.txt")
+    assert (first.id, second.id) == ("both.txt#1", "both.txt#2")
+    assert (first.errors, second.errors) == (0, 7)
+
+
+def test_hey_is_read_and_its_one_digit_figures_are_left_out() -> None:
+    (row,) = rows_of("hey.txt")
+    assert (row.requests_ok, row.errors) == (119492, 0)
+    assert (row.mean_ms, row.p50_ms, row.connections) == (None, None, None)
+    assert (row.p99_ms, row.max_ms) == pytest.approx((4.0, 8.8))
+    assert kinds(row) == set()
+    (failed,) = rows_of("hey-errors.txt")
+    assert (failed.requests_ok, failed.errors) == (0, 400)
+    assert {"ErrorsSeen", "WrongCount"} <= kinds(failed)
+
+
+def test_heys_error_distribution_is_read() -> None:
+    text = (DATA / "hey.txt").read_text().rstrip() + '\n\nError distribution:\n  [7]\tGet "http://x": EOF\n'
+    (row,) = audit.read_rows(text, "hey.txt")
+    assert row.errors == 7
+    assert "EOF" in row.error_text
+
+
+def test_oha_is_read_in_milliseconds_and_what_its_deadline_cut_off_is_no_error() -> None:
+    (row,) = rows_of("oha.json")
+    assert (row.requests_ok, row.errors, row.cut_off) == (50002, 0, 32)
+    assert (row.p50_ms, row.p99_ms, row.max_ms) == pytest.approx((3.1, 7.1, 41.2))
+    assert kinds(row) == set()
+
+
+def test_oha_failures_are_found() -> None:
+    found = json.loads((DATA / "oha.json").read_text())
+    found["statusCodeDistribution"] = {"200": 40002, "503": 9000}
+    found["errorDistribution"] = {"connection closed": 1000, "aborted due to deadline": 32}
+    (row,) = audit.read_rows(json.dumps(found), "oha.json")
+    assert (row.requests_ok, row.errors) == (40002, 10000)
+    assert kinds(row) == {"ErrorsSeen", "WrongCount"}
+
+
+def test_oha_without_a_single_answer_is_read_with_its_nulls() -> None:
+    found = json.loads((DATA / "oha.json").read_text())
+    found["summary"] |= {"average": None, "slowest": None, "fastest": None, "successRate": None}
+    found["latencyPercentiles"] = dict.fromkeys(found["latencyPercentiles"])
+    found["statusCodeDistribution"] = {}
+    (row,) = audit.read_rows(json.dumps(found), "oha.json")
+    assert (row.requests_ok, row.mean_ms, row.p99_ms) == (0, None, None)
+    assert kinds(row) == {"WrongCount"}
+
+
+def test_k6_users_are_connections_only_when_they_never_think() -> None:
+    (row,) = rows_of("k6_summary_export.json")
+    assert (row.connections, row.requests_ok, row.rps) == (8, 40000, 4000)
+    assert kinds(row) == set()
+    found = json.loads((DATA / "k6_summary_export.json").read_text())
+    found["metrics"]["iteration_duration"]["avg"] = 102.0
+    (thinking,) = audit.read_rows(json.dumps(found), "k6.json")
+    assert thinking.connections is None
+
+
+def test_k6_handle_summary_is_read_and_its_passes_are_failures() -> None:
+    (row,) = rows_of("k6_handle_summary.json")
+    assert (row.requests_ok, row.errors, row.connections) == (38000, 2000, None)
+    assert kinds(row) == {"ErrorsSeen", "WrongCount"}
+
+
+def test_locusts_csv_gives_a_row_for_each_request_name() -> None:
+    missing, hello, total = rows_of("locust_stats.csv")
+    assert hello.label == "GET /plaintext"
+    assert (hello.requests_ok, hello.errors) == (23323, 0)
+    assert kinds(hello) == set()
+    assert kinds(missing) == kinds(total) == {"ErrorsSeen", "WrongCount"}
+
+
+def test_httparena_finds_the_row_that_waits_for_delayed_acks() -> None:
+    found = {
+        row.id: {each.kind for each in row.doubts} for row in audit.audit_rows(rows_of("httparena_baseline-512.json"))
+    }
+    assert found.pop("httparena_baseline-512/bjoern") == {"Plateau"}
+    assert set().union(*found.values()) == set()
+    assert len(found) == 10
+
+
+def test_httparena_pipelining_counts_and_multiplexed_profiles_are_not_asked_for_littles_law() -> None:
+    row = {"framework": "x", "rps": 160_000, "avg_latency": "51.20ms", "connections": 512, "pipeline": 16}
+    (piped,) = audit.read_rows(json.dumps([row]), "pipelined-512.json")
+    assert piped.connections == 8192
+    (streams,) = audit.read_rows(json.dumps({"baseline-h2-256": [row]}), "1.json")
+    assert (streams.connections, streams.group) == (None, "baseline-h2-256")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "none of the formats"),
+        ("hello", "none of the formats"),
+        ("{}", "none of the formats"),
+        ("[1, 2", "none of the formats"),
+        ("id,rps\nA,fast\n", "line 2: rps is 'fast', not a number"),
+        ("id,rps\n,12\n", "line 2: id is empty"),
+        ("Running 3s test @ http://x\nRequests/sec: 3\n", "no line such as"),
+        ('{"metrics": {"http_req_duration": {}}}', "http_reqs has no count and rate"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_line(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        audit.read_rows(text, "file.txt")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_csv_takes_columns_in_any_order_and_a_byte_order_mark() -> None:
+    text = "\ufeffrps,id,threads,workers,declared_wait_ms\n170, a ,4,2,50\n150,b,4,2,50\n"
+    found = audit.audit_rows(audit.read_rows(text, "x.csv"))
+    assert [(row.id, {each.kind for each in row.doubts}) for row in found] == [("a", {"Impossible"}), ("b", set())]
+
+
+# --- our own trials ------------------------------------------------------------------------------------------------
+
+
+def trial(server: str = "uvicorn", block: int = 0, rps: float = 10_000.0, **fields: object) -> Trial:
+    """A plausible closed-loop trial of three seconds with 32 connections."""
+    made = Trial(
+        cell=f"{server}/asgi_plain/json/closed-32/w1t1",
+        server=server,
+        app="asgi_plain",
+        scenario="json",
+        load=Load(kind="closed", connections=32),
+        workers=1,
+        threads=1,
+        block=block,
+        order=0,
+        started_at="2026-01-01T00:00:00Z",
+        status="ok",
+        window_s=3.0,
+        requests=int(rps * 3),
+        rps=rps,
+        cpu_s=2.9,
+        cpu_us_per_request=2.9 / rps / 3 * 1e6,
+        latency_us=Latency(mean=32 / rps * 1e6, p50=31 / rps * 1e6, p90=None, p99=60 / rps * 1e6, p999=None, max=2e5),
+        generator=Generator(
+            cpu_s=1.2,
+            utilisation=0.4,
+            lag_us_p99=50.0,
+            connections_established=32,
+            jain=0.99,
+            slowest_share=0.9,
+        ),
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def run_of(trials: list[Trial], ceiling: float | None = None) -> Run:
+    machine = Machine(
+        hostname_hash="h",
+        cpu_model="m",
+        cores=2,
+        cpus_usable=(0, 1),
+        server_cpus=(0,),
+        load_cpus=(1,),
+        kernel="k",
+        system="Linux",
+        governor=None,
+        python="3.11",
+        memory_bytes=1,
+        container=None,
+        cpu_quota=None,
+        sysctls={},
+        not_measured={},
+    )
+    info = RunInfo(
+        schema=1,
+        run="r",
+        started_at="t",
+        finished_at="t",
+        profile="quick",
+        seed=1,
+        argv=(),
+        version="0",
+        commit=None,
+        machine=machine,
+        environments={},
+        skipped={},
+        plan=Plan(seed=1, windows=Windows(window_s=3, slice_s=None), blocks=()),
+        calibration=() if ceiling is None else (Calibration(scenario="json", rps_per_core=ceiling),),
+    )
+    return Run(path=Path("r"), info=info, trials=tuple(trials))
+
+
+def kinds_of(found: audit.RunAudit, place: int = 0) -> set[str]:
+    return {each.kind for each in found.trials[place].doubts}
+
+
+def test_an_honest_run_raises_no_doubt() -> None:
+    found = audit.audit_run(run_of([trial(block=block, rps=10_000 + 50 * block) for block in range(3)]))
+    assert [row.doubts for row in found.trials] == [(), (), ()]
+    assert not found.refuted
+
+
+def test_a_trial_with_lost_connections_is_refuted() -> None:
+    latency = Latency(mean=1000.0, p50=900.0, p90=None, p99=2000.0, p999=None, max=9e5)
+    found = audit.audit_run(run_of([trial(block=block, latency_us=latency) for block in range(3)]))
+    assert kinds_of(found) == {"LittleMismatch"}
+    assert found.refuted
+
+
+def test_the_generators_ceiling_comes_from_the_runs_calibration() -> None:
+    trials = [trial(block=block) for block in range(3)]
+    assert kinds_of(audit.audit_run(run_of(trials, ceiling=12_000))) == {"GeneratorBound"}
+    assert kinds_of(audit.audit_run(run_of(trials, ceiling=20_000))) == set()
+
+
+def test_a_thread_server_cannot_answer_more_than_its_threads_while_an_event_loop_can() -> None:
+    latency = Latency(mean=32 / 600 * 1e6, p50=5.2e4, p90=None, p99=6e4, p999=None, max=7e4)
+    waits = trial(rps=600.0, latency_us=latency, scenario="wait", floor_s=0.05, threads=4, cpu_s=0.1)
+    loops = replace(waits, concurrency="event loop")
+    threads = replace(loops, concurrency="threads")
+    found = audit.audit_run(run_of([replace(each, block=b) for each in (loops, threads) for b in range(3)]))
+    assert kinds_of(found, 0) == set()
+    assert kinds_of(found, 3) == {"Impossible"}
+
+
+def test_the_floor_may_come_from_the_catalogue_when_the_trial_does_not_carry_it() -> None:
+    trials = [trial(block=block) for block in range(3)]
+    assert kinds_of(audit.audit_run(run_of(trials), {"json": 0.05})) == {"Impossible"}
+
+
+def test_cells_that_scatter_are_noisy_and_cells_with_few_blocks_are_too_few() -> None:
+    noisy = audit.audit_run(
+        run_of([trial(block=block, rps=rps) for block, rps in enumerate((8000.0, 10_000.0, 13_000.0))])
+    )
+    assert kinds_of(noisy) == {"Noisy"}
+    failed = trial(block=1, status="failed")
+    few = audit.audit_run(run_of([trial(block=0), failed]))
+    assert kinds_of(few) == {"TooFew"}
+    assert "1 of 2 blocks" in few.trials[0].doubts[0].detail
+
+
+def test_an_empty_run_and_a_run_of_failures_have_defined_answers() -> None:
+    assert audit.audit_run(run_of([])).trials == ()
+    found = audit.audit_run(run_of([trial(block=block, status="failed") for block in range(3)]))
+    assert [row.doubts for row in found.trials] == [(), (), ()]
+
+
+def test_a_table_of_alike_servers_is_doubted_under_each_of_its_trials_but_not_the_controls_copy() -> None:
+    trials = [trial(server=f"s{i}", block=block, rps=10_000 + 20 * i) for i in range(10) for block in range(3)]
+    found = audit.audit_run(run_of(trials))
+    assert all(kinds_of(found, place) == {"NoDiscrimination"} for place in range(30))
+    without = [*trials[:27], *(replace(each, control=True) for each in trials[27:])]
+    assert kinds_of(audit.audit_run(run_of(without))) == set()
+
+
+def test_a_cells_doubts_are_said_once_with_the_number_of_blocks() -> None:
+    busy = Generator(
+        cpu_s=2.8, utilisation=0.95, lag_us_p99=None, connections_established=32, jain=None, slowest_share=None
+    )
+    found = audit.audit_run(run_of([trial(), trial(block=1, generator=busy), trial(block=2, generator=busy)]))
+    (only,) = found.cells[trial().cell]
+    assert only.kind == "GeneratorBound"
+    assert only.detail.startswith("in 2 of 3 blocks")
+
+
+def test_a_mode_of_the_histogram_at_forty_milliseconds_is_a_plateau_only_with_an_idle_server() -> None:
+    histogram = Histogram()
+    histogram.record(np.concatenate([np.linspace(5e5, 3e6, 900), np.linspace(40.5e6, 41.5e6, 100)]).astype(np.int64))
+    stuck = {"histogram_us": histogram.to_data(), "rps": 1000.0}
+    idle = [trial(block=block, cpu_s=0.3, **stuck) for block in range(3)]  # type: ignore[arg-type]
+    assert {"Plateau", "ServerIdle"} == kinds_of(audit.audit_run(run_of(idle)))
+    busy = [replace(each, cpu_s=2.9) for each in idle]
+    assert kinds_of(audit.audit_run(run_of(busy))) == set()
+
+
+def test_halves_of_a_window_that_differ_are_unsteady() -> None:
+    slices = tuple(
+        Slice(round=i, window_s=0.1, requests=900 + i % 3 if i < 15 else 1100 + i % 3, cpu_s=0.09) for i in range(30)
+    )
+    assert kinds_of(audit.audit_run(run_of([trial(block=block, slices=slices) for block in range(3)]))) == {"Unsteady"}
+
+
+def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> None:
+    around = audit.Surroundings(server_cpus=1)
+    assert audit.worth_repeating(audit.trial_doubts(trial(steal=0.2), around))
+    assert not audit.worth_repeating(audit.trial_doubts(trial(errors={"reset": 3}), around))
+    assert not audit.worth_repeating(audit.trial_doubts(trial(), around))
