@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -477,6 +478,14 @@ def test_an_app_without_packages_imports_only_the_standard_library(name: str) ->
         )
     }
     assert imported <= sys.stdlib_module_names | {"contract", "database"}
+
+
+def test_the_contracts_page_names_every_route(contract: Any) -> None:
+    page = (FOLDER.parent / "docs" / "contract.md").read_text(encoding="utf-8")
+    shown = {tuple(route.split(" ", 1)) for route in re.findall(r"^\| `([A-Z]+ /[^`]*)`", page, flags=re.MULTILINE)}
+    routes = {(method, path) for path, methods in contract.FIXED.items() for method in methods}
+    routes |= {(method, f"{path}/") for path, methods in contract.PREFIXED.items() for method in methods}
+    assert {(method, path.partition("{")[0]) for method, path in shown} == {r for r in routes if r[0] != "HEAD"}
 
 
 # --- WSGI only ------------------------------------------------------------------------------------------------------

@@ -35,6 +35,10 @@ class Problem:
     detail: str
     """One sentence: what was asked, what was expected, what came."""
 
+    def __str__(self) -> str:
+        """Show it as a line."""
+        return f"{self.check}: {self.detail}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
