@@ -227,6 +227,7 @@ def _load_group(
             block=block.index,
             order=order,
             started_at=started_at,
+            floor_s=workshop.scenarios[cell.scenario].floor_s,
             argv=runners[cell.id].process.argv or None,
             startup_s=runners[cell.id].process.startup_s,
             idle_cpu=runners[cell.id].idle_cpu,

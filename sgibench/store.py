@@ -46,7 +46,8 @@ class RunWriter:
 
     def append(self, trial: Trial) -> None:
         """Write one finished trial and wait until the disk has it."""
-        line = json.dumps(encode(trial), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        stored = encode(trial) | {"connections": trial.connections}
+        line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         if self._trials is None:
             raise AssertionError("append() outside the context")
         with _one_line(self.folder):

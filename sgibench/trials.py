@@ -31,6 +31,7 @@ class Draft:
     block: int
     order: int
     started_at: str
+    floor_s: float
     argv: tuple[str, ...] | None = None
     startup_s: float | None = None
     idle_cpu: float | None = None
@@ -84,6 +85,7 @@ def to_trial(draft: Draft) -> Trial:
         control=cell.control,
         interface=draft.entry.variant.interface,
         concurrency=draft.entry.variant.concurrency,
+        floor_s=draft.floor_s,
         failure=draft.failure,
         argv=draft.argv,
         startup_s=draft.startup_s,

@@ -1,0 +1,130 @@
+"""Results on disk: nothing measured is lost, whatever happens to the files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sgibench import store
+from sgibench.errors import ResultsError
+from sgibench.model import Run, RunInfo, Trial
+from tests.results_maker import make_run
+
+
+@pytest.fixture(scope="module")
+def made() -> Run:
+    return make_run()
+
+
+@pytest.fixture
+def stored(tmp_path: Path, made: Run) -> Path:
+    folder = tmp_path / "results" / "20260101-000000-aaaa"
+    with store.RunWriter(folder, made.info) as writer:
+        for trial in made.trials:
+            writer.append(trial)
+    return folder
+
+
+def test_what_was_written_is_read_back_to_the_last_digit(stored: Path, made: Run) -> None:
+    run = store.read_run(stored)
+    assert run.trials == made.trials
+    assert run.info == made.info
+    assert run.notices == ()
+
+
+def test_each_trial_is_on_disk_before_the_next_one_starts(tmp_path: Path, made: Run) -> None:
+    with store.RunWriter(tmp_path / "run", made.info) as writer:
+        for number, trial in enumerate(made.trials[:3], start=1):
+            writer.append(trial)
+            assert len(store.read_run(tmp_path / "run").trials) == number
+
+
+def test_a_half_written_last_line_is_left_out_with_a_notice(stored: Path, made: Run) -> None:
+    path = stored / store.TRIALS_FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    run = store.read_run(stored)
+    assert run.trials == made.trials[:-1]
+    assert "half-written" in run.notices[0]
+
+
+def test_writing_goes_on_after_a_half_written_line(stored: Path, made: Run) -> None:
+    path = stored / store.TRIALS_FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    with store.RunWriter(stored, made.info) as writer:
+        writer.append(made.trials[-1])
+    assert store.read_run(stored).trials == made.trials
+
+
+def test_a_broken_line_in_the_middle_is_named_by_its_number(stored: Path) -> None:
+    path = stored / store.TRIALS_FILE
+    lines = path.read_bytes().split(b"\n")
+    lines[2] = b'{"cell": 3}'
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(ResultsError, match=r"trials.jsonl line 3: "):
+        store.read_run(stored)
+
+
+def test_a_newer_schema_is_refused_in_one_clear_line(stored: Path) -> None:
+    path = stored / store.INFO_FILE
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({**raw, "schema": 99}))
+    with pytest.raises(ResultsError, match="schema 99, this sgibench reads up to 1") as caught:
+        store.read_run(stored)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_field_that_is_not_known_yet_is_passed_over(stored: Path, made: Run) -> None:
+    path = stored / store.TRIALS_FILE
+    raw = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**one, "of_tomorrow": 1}) + "\n" for one in raw))
+    assert store.read_run(stored).trials == made.trials
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "not json", '{"schema": 1}'])
+def test_a_run_file_that_is_none_gives_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / store.INFO_FILE).write_text(text)
+    with pytest.raises(ResultsError) as caught:
+        store.read_run(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_stops_with_one_line_and_keeps_what_was_measured(stored: Path, made: Run) -> None:
+    before = store.read_run(stored).trials
+    with store.RunWriter(stored, made.info) as writer:
+        assert writer._trials is not None
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, writer._trials.fileno())
+        os.close(full)
+        with pytest.raises(ResultsError, match="the disk is full"):
+            writer.append(made.trials[0])
+    assert store.read_run(stored).trials == before
+
+
+def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path, made: Run) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResultsError, match="can't write results"), store.RunWriter(tmp_path / "file" / "x", made.info):
+        pass
+
+
+def test_runs_are_found_by_the_start_of_their_name_and_by_latest(tmp_path: Path, made: Run) -> None:
+    names = ["20260101-000000-aaaa", "20260102-000000-bbbb"]
+    for name in names:
+        with store.RunWriter(tmp_path / name, made.info):
+            pass
+    assert store.find_run(tmp_path, None).name == names[1]
+    assert store.find_run(tmp_path, "latest").name == names[1]
+    assert store.find_run(tmp_path, "20260101").name == names[0]
+    assert store.find_run(tmp_path, str(tmp_path / names[0])).name == names[0]
+    with pytest.raises(ResultsError, match="2 match"):
+        store.find_run(tmp_path, "2026")
+
+
+def test_the_fields_of_the_schema_are_all_stored(stored: Path) -> None:
+    line = json.loads((stored / store.TRIALS_FILE).read_text().splitlines()[0])
+    assert set(line) == set(Trial.__dataclass_fields__) | {"connections"}
+    info = json.loads((stored / store.INFO_FILE).read_text())
+    assert set(info) == set(RunInfo.__dataclass_fields__)
