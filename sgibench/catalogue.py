@@ -123,7 +123,7 @@ def _servers_of(path: Path) -> list[ServerEntry]:
         if variant.interface not in get_args(Interface):
             known = " or ".join(get_args(Interface))
             raise DeclarationError(path, f"interface {known}", f"{variant.id} has {variant.interface!r}")
-        if not variant.packages or isinstance(variant.packages, str):
+        if not isinstance(variant.packages, tuple):
             raise DeclarationError(
                 path, "packages as a tuple of requirements", f"{variant.id} has {variant.packages!r}"
             )

@@ -107,7 +107,8 @@ def _make(folder: Path, key: str, requirements: tuple[str, ...], interpreter: st
     shutil.rmtree(folder, ignore_errors=True)
     _uv("venv", "--no-project", "--python", interpreter, str(folder))
     python = str(folder / "bin" / "python")
-    _uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
+    if requirements:
+        _uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
     info = EnvironmentInfo(
         key=key,
         python=version_of(python),
