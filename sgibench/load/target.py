@@ -161,6 +161,12 @@ class Target:
     def close_gate(self) -> None:
         """Start nothing more; what is in flight goes on."""
         self.gate_open = False
+        if not self.program.keep_alive:
+            for conn in self.connections:
+                if not conn.since:  # opened for a request that is not sent now
+                    self._by_fd.pop(conn.fd, None)
+                    conn.close()
+                    conn.retry_at = 0
 
     @property
     def in_flight(self) -> int:

@@ -1,0 +1,366 @@
+"""Over real sockets: every answer is checked, every request is accounted for, and none is ever sent twice."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sgibench.load.paces import ClosedPace
+from sgibench.load.request import Program, Request, Variant, get, head, post
+from sgibench.load.target import Target
+from tests.scripted_server import Script, ScriptedServer, Talk, always, answer, serving
+
+BODY = b"Hello, World!"
+OK = answer(BODY)
+HELLO = get("/", expect=BODY)
+
+
+@contextmanager
+def target_of(
+    server: ScriptedServer, *requests: Request, timeout_s: float = 5.0, keep_alive: bool = True
+) -> Iterator[Target]:
+    program = Program(requests=requests, host=f"{server.host}:{server.port}", keep_alive=keep_alive)
+    target = Target(server.host, server.port, program, timeout_s=timeout_s)
+    target.pace = ClosedPace(target)
+    try:
+        yield target
+    finally:
+        target.close()
+
+
+def play(target: Target, enough: Callable[[], bool], connections: int = 1) -> None:
+    """Load the target until `enough`, then drain it."""
+    target.attach()
+    for _ in range(connections):
+        target.add()
+    target.begin_count()
+    target.open_gate()
+    assert target.wait_until(lambda: (target.fold(), enough())[1], 20), "it never was enough"
+    target.close_gate()
+    assert target.wait_until(lambda: not target.in_flight, 20), "it was never drained"
+    target.end_count()
+
+
+def answered(target: Target, count: int) -> Callable[[], bool]:
+    return lambda: target.tally.requests >= count
+
+
+def failed(target: Target, count: int) -> Callable[[], bool]:
+    return lambda: target.tally.errors.total() >= count
+
+
+def assert_accounted(target: Target, server: ScriptedServer) -> None:
+    """Every request that the server received is a right answer or an error of the client, and nothing else is."""
+    assert server.requests == target.tally.requests + target.tally.errors.total()
+    assert target.tally.histogram.count == target.tally.requests
+
+
+def test_server_and_client_count_the_same_requests() -> None:
+    with serving(always(OK)) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 5000), connections=10)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+        assert sum(conn.count for conn in target.connections) == target.tally.requests
+        assert server.connections == 10
+
+
+def test_an_answer_cut_at_any_byte_is_right() -> None:
+    def script(talk: Talk) -> None:
+        for at in range(1, len(OK)):
+            if talk.request() is None:
+                return
+            talk.send(OK[:at], OK[at:])
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, len(OK) + 10))
+        assert_accounted(target, server)
+        assert not target.tally.errors
+
+
+@pytest.mark.parametrize(
+    ("request_", "whole"),
+    [
+        (
+            get("/", expect=BODY),
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n8\r\n, World!\r\n0\r\n\r\n",
+        ),
+        (get("/", expect=b"", status=204), b"HTTP/1.1 204 No Content\r\n\r\n"),
+        (get("/", expect=b"", status=304), b"HTTP/1.1 304 Not Modified\r\nContent-Length: 13\r\n\r\n"),
+        (head("/", expect=b""), b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n"),
+        (get("/", expect=BODY), b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK),
+        (post("/", body=b"in", expect=BODY), b"HTTP/1.1 100 Continue\r\n\r\n" + OK),
+    ],
+    ids=["chunked", "204", "304", "HEAD", "103 first", "100 first"],
+)
+def test_every_framing_keeps_its_connection(request_: Request, whole: bytes) -> None:
+    with serving(always(whole)) as server, target_of(server, request_) as target:
+        play(target, answered(target, 200), connections=2)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n" + BODY,
+        b"HTTP/1.1 200 OK\r\n\r\n" + BODY,
+        b"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\n" + BODY,
+    ],
+    ids=["Connection: close", "delimited by the end", "old HTTP"],
+)
+def test_a_server_that_closes_after_each_answer_is_right_each_time(whole: bytes) -> None:
+    def script(talk: Talk) -> None:
+        if talk.request() is not None:
+            talk.send(whole)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 100), connections=2)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+        assert server.connections >= 100
+
+
+def test_a_load_of_closing_connections_opens_one_for_each_request_and_leaves_none_open() -> None:
+    with serving(always(OK)) as server, target_of(server, HELLO, keep_alive=False) as target:
+        play(target, answered(target, 200), connections=4)
+        assert_accounted(target, server)
+        assert 0 <= server.connections - server.requests <= 4  # those that were opening when the gate closed
+        assert target.standing == 0
+
+
+def wrong(whole: bytes) -> Script:
+    """Give a wrong answer to the third request of the first connection, right ones otherwise."""
+
+    def script(talk: Talk) -> None:
+        count = 0
+        while talk.request() is not None:
+            count += 1
+            talk.send(whole if talk.number == 0 and count == 3 else OK)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("whole", "kind"),
+    [
+        (answer(BODY, "500 Oh"), "status"),
+        (answer(BODY + b"!"), "length"),
+        (answer(b"Hello, world!"), "body"),
+        (OK + b"more", "leftover"),
+        (OK + OK, "leftover"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "protocol"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "protocol"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n", "too-large"),
+    ],
+)
+def test_one_wrong_answer_is_one_error_of_its_kind_on_a_new_connection(whole: bytes, kind: str) -> None:
+    with serving(wrong(whole)) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 50))
+        assert dict(target.tally.errors) == {kind: 1}
+        assert target.tally.samples[kind]
+        assert_accounted(target, server)
+        assert server.connections == 2
+
+
+def test_a_check_function_is_asked_and_its_sentence_kept() -> None:
+    asked = get("/", expect=lambda answer: None if answer.text.startswith("Hello") else "it does not greet")
+    with serving(wrong(answer(b"Go away"))) as server, target_of(server, asked) as target:
+        play(target, answered(target, 50))
+        assert target.tally.errors == {"body": 1}
+        assert "it does not greet" in target.tally.samples["body"]
+        assert_accounted(target, server)
+
+
+@pytest.mark.parametrize("sent", [b"", OK[:20], OK[:-1]], ids=["nothing", "half a head", "all but a byte"])
+@pytest.mark.parametrize(("way", "kind"), [("close", "closed"), ("reset", "reset")])
+def test_a_server_that_leaves_in_mid_answer_is_an_error_and_the_request_is_not_sent_again(
+    sent: bytes, way: str, kind: str
+) -> None:
+    def script(talk: Talk) -> None:
+        for _ in range(2):
+            talk.request()
+            talk.send(OK)
+        if talk.number == 0:
+            talk.request()
+            talk.send(sent)
+            time.sleep(0.02)  # what was sent must arrive before the reset throws it away
+            if way == "reset":
+                talk.reset()
+            return
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 30))
+        assert dict(target.tally.errors) == {kind: 1}
+        assert_accounted(target, server)
+
+
+def test_a_server_that_stalls_is_a_time_out() -> None:
+    def script(talk: Talk) -> None:
+        if talk.number == 0:
+            talk.request()
+            talk.send(OK[:30])
+            talk.request()
+            return
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO, timeout_s=0.3) as target:
+        play(target, answered(target, 20))
+        assert dict(target.tally.errors) == {"timeout": 1}
+        assert "within 0.3 s" in target.tally.samples["timeout"]
+        assert_accounted(target, server)
+
+
+def test_idle_connections_that_a_server_closes_are_opened_again_without_an_error() -> None:
+    def script(talk: Talk) -> None:
+        if talk.number >= 3:
+            always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        target.attach()
+        for _ in range(3):
+            target.add()
+        assert target.wait_until(lambda: server.connections == 6 and target.standing == 3, 5)
+        play(target, answered(target, 30), connections=0)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+        assert target.reopened == 3
+
+
+def test_bytes_that_nobody_asked_for_are_an_error() -> None:
+    def script(talk: Talk) -> None:
+        if talk.number == 0:
+            talk.send(OK)
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        target.attach()
+        target.begin_count()
+        target.add()
+        assert target.wait_until(lambda: bool(target.tally.errors), 5)
+        assert dict(target.tally.errors) == {"leftover": 1}
+        assert server.requests == 0
+
+
+def test_a_port_where_nobody_listens_is_refused_and_tried_again_later() -> None:
+    with serving(always(OK)) as server:
+        server.close()
+        with target_of(server, HELLO) as target:
+            target.attach()
+            target.begin_count()
+            target.add()
+            target.open_gate()
+            assert target.wait_until(lambda: target.tally.errors["refused"] >= 3, 5)
+            assert set(target.tally.errors) == {"refused"}
+            assert target.tally.requests == 0
+
+
+def test_megabytes_go_out_and_come_in() -> None:
+    body = bytes(range(256)) * 4096 * 4
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            talk.sock.sendall(answer(request.split(b"\r\n\r\n", 1)[1]))
+
+    with serving(script) as server, target_of(server, post("/echo", body=body, expect=body)) as target:
+        play(target, answered(target, 6), connections=2)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+
+
+def test_requests_are_asked_in_proportion_to_their_weights_and_checked_each_by_its_own() -> None:
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            talk.send(answer(request.split(b" ")[1]))
+
+    often, seldom = get("/often", expect=b"/often", weight=3), get("/seldom", expect=b"/seldom")
+    with serving(script) as server, target_of(server, often, seldom) as target:
+        asked = {}
+        target.on_fold = lambda method, name, latencies: asked.update({name: asked.get(name, 0) + len(latencies)})
+        play(target, answered(target, 4000), connections=4)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+        assert asked["/often"] / asked["/seldom"] == pytest.approx(3, rel=0.1)
+
+
+def test_variants_and_made_requests_differ_on_the_wire_and_share_a_name() -> None:
+    seen: set[bytes] = set()
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            path = request.split(b" ")[1]
+            seen.add(path)
+            talk.send(answer(path))
+
+    variants = tuple(Variant(path=f"/v/{number}", expect=b"/v/%d" % number) for number in range(5))
+    made = get("/m", make=lambda serial: Variant(path=f"/m/{serial}", expect=b"/m/%d" % serial))
+    for request in (get("/v", variants=variants), made):
+        seen.clear()
+        with serving(script) as server, target_of(server, request) as target:
+            play(target, answered(target, 100), connections=3)
+            assert_accounted(target, server)
+            assert not target.tally.errors
+            assert {name for _, name in target.program.latencies} == {request.path}
+            assert len(seen) == (5 if request.variants else server.requests)
+
+
+def test_a_date_that_changes_between_answers_changes_nothing() -> None:
+    def script(talk: Talk) -> None:
+        count = 0
+        while talk.request() is not None:
+            count += 1
+            talk.send(answer(BODY, "200 OK", f"Date: {count // 3}"))
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 500), connections=5)
+        assert_accounted(target, server)
+        assert not target.tally.errors
+
+
+def test_an_answer_that_was_right_before_is_not_right_for_another_request() -> None:
+    with serving(always(answer(b"/a"))) as server:
+        with target_of(server, get("/a", expect=b"/a"), get("/b", expect=b"/b")) as target:
+            play(target, lambda: target.tally.requests >= 20 and target.tally.errors["body"] >= 20)
+            assert_accounted(target, server)
+
+
+def test_more_than_1024_connections_work() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2500  # both ends are in this process
+    if hard < wanted:
+        pytest.skip(f"needs {wanted} descriptors: ulimit -Hn {wanted}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        with serving(always(OK)) as server, target_of(server, HELLO) as target:
+            target.attach()
+            for _ in range(1100):
+                target.add()
+            assert target.wait_until(lambda: target.standing == 1100, 30)
+            play(target, lambda: all(conn.count for conn in target.connections), connections=0)
+            assert max(conn.fd for conn in target.connections) > 1024
+            assert_accounted(target, server)
+            assert not target.tally.errors
+            assert server.connections == 1100
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_connect_time_is_kept_apart_from_request_time() -> None:
+    def script(talk: Talk) -> None:
+        while talk.request() is not None:
+            time.sleep(0.02)
+            talk.send(OK)
+
+    with serving(script) as server, target_of(server, HELLO, keep_alive=False) as target:
+        play(target, answered(target, 5))
+        assert len(target.connect_ns) == server.connections
+        assert sorted(target.connect_ns)[len(target.connect_ns) // 2] < 0.02 * 1e9
+        fastest_us = target.tally.histogram.min_us
+        assert fastest_us is not None
+        assert fastest_us >= 20_000 * 0.999
