@@ -8,6 +8,7 @@ left out and never a zero, outliers stay in, and where the data do not carry an 
 
 from __future__ import annotations
 
+from sgibench.stats import capacity, usl
 from sgibench.stats.intervals import (
     CLAIM_BLOCKS,
     CONFIDENCE,
@@ -22,22 +23,34 @@ from sgibench.stats.intervals import (
     log_ratio,
     percentile_allowed,
 )
+from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.ranking import Ranking, noise_delta, rank
+from sgibench.stats.runs import Change, RunComparison, compare_runs, values_of, worse_than
 
 __all__ = [
     "CLAIM_BLOCKS",
     "CONFIDENCE",
     "DELTA_FLOOR",
+    "Change",
     "LogRatio",
     "Ranking",
+    "RunComparison",
     "Values",
+    "capacity",
     "compare",
+    "compare_runs",
     "estimate",
     "holm",
     "holm_levels",
     "judge",
     "log_ratio",
+    "look",
     "noise_delta",
+    "nominal_levels",
     "percentile_allowed",
     "rank",
+    "settled",
+    "usl",
+    "values_of",
+    "worse_than",
 ]

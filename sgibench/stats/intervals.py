@@ -35,30 +35,27 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, kw_only=True)
 class LogRatio:
-    """What the blocks say about a / b, in log space."""
+    """What the blocks say about a / b, in log space: an estimate, its standard error, and how well that is known."""
 
     mean: float
-    """Mean of ln(a_i / b_i)."""
-    sd: float | None
-    """Standard deviation over blocks; None with one block."""
+    """Mean of ln(a / b)."""
+    error: float | None
+    """Standard error of the mean; None with one block."""
+    degrees: float
+    """Degrees of freedom of the error."""
     blocks: int
-    """Blocks in which both were measured."""
+    """Blocks behind it."""
 
     def half_width(self, level: float) -> float | None:
-        """Half of the interval that misses the truth with probability `level`; None with one block."""
-        if self.sd is None:
-            return None
-        return t_quantile(1 - level / 2, self.blocks - 1) * self.sd / math.sqrt(self.blocks)
+        """Half of the interval that misses the truth with probability `level`; None without an error."""
+        return None if self.error is None else t_quantile(1 - level / 2, self.degrees) * self.error
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of no difference (Student's t on the paired log ratios); 1 with one block."""
-        if self.sd is None or self.mean == 0:
+        """Two-sided, of no difference (Student's t); 1 without an error."""
+        if self.error is None or self.mean == 0:
             return 1.0
-        if self.sd == 0:
-            return 0.0
-        t = abs(self.mean) / (self.sd / math.sqrt(self.blocks))
-        return 2.0 * float(stdtr(self.blocks - 1, -t))
+        return 2.0 * float(stdtr(self.degrees, -abs(self.mean) / self.error)) if self.error else 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +100,8 @@ def log_ratio(a: Values, b: Values) -> LogRatio | None:
     if not ratios:
         return None
     mean, sd = mean_and_sd(ratios)
-    return LogRatio(mean=mean, sd=sd, blocks=len(ratios))
+    error = None if sd is None else sd / math.sqrt(len(ratios))
+    return LogRatio(mean=mean, error=error, degrees=len(ratios) - 1, blocks=len(ratios))
 
 
 def compare(
@@ -206,12 +204,12 @@ def more_blocks(ratio: LogRatio, delta: float, *, alpha: float, level: float) ->
     more than PREDICTED_BLOCKS would be needed: the ratio lies too near to delta itself.
     """
     first = max(ratio.blocks + 1, CLAIM_BLOCKS)
-    if ratio.sd is None:
+    if ratio.error is None:
         return first - ratio.blocks
-    size = abs(ratio.mean)
+    size, spread = abs(ratio.mean), ratio.error * math.sqrt(ratio.blocks)
 
     def settles(blocks: int) -> bool:
-        error = (ratio.sd or 0.0) / math.sqrt(blocks)
+        error = spread / math.sqrt(blocks)
         if size > delta:
             return t_quantile(1 - level / 2, blocks - 1) * error < size
         return size + t_quantile(1 - alpha / 2, blocks - 1) * error <= delta
