@@ -12,21 +12,13 @@ from typing import Any
 from sgibench.errors import DeclarationError, LoadError
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import Measurement
-from sgibench.load.null_server import null_server
+from sgibench.load.null_server import null_server, whole_answer
 from sgibench.load.orders import MeasureOrder, TargetOrder
 from sgibench.load.request import expand
 from sgibench.load.user import BenchUser
 from sgibench.model import Load
 
 CONNECTIONS = 32
-
-
-def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> bytes:
-    """Write an answer as a plain server would."""
-    head = f"HTTP/1.1 {status} OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: null\r\n"
-    if status == 204:  # noqa: PLR2004 - no content
-        return (head + "\r\n").encode()
-    return (head + f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
 
 
 def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:

@@ -23,6 +23,14 @@ Answers = Mapping[str, Sequence[bytes]]
 ROOM = 65536
 
 
+def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> bytes:
+    """Write an answer as a plain server would."""
+    head = f"HTTP/1.1 {status} OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: null\r\n"
+    if status == 204:  # noqa: PLR2004 - no content
+        return (head + "\r\n").encode()
+    return (head + f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+
+
 class Peer:
     """One connection of the null server."""
 

@@ -178,6 +178,11 @@ class Program:
     _rounds: list[list[Ask]] = field(default_factory=list)
     _serial: int = 0
 
+    @property
+    def many(self) -> bool:
+        """Whether one request may be unlike the one before."""
+        return len(self.requests) != 1 or bool(self.requests[0].variants or self.requests[0].make)
+
     def ask_for(self, request: Request) -> Ask:
         """Make one ask whose latencies land in this program's lists."""
         payload = payload_of(request, host=self.host, keep_alive=self.keep_alive)

@@ -30,6 +30,7 @@ TICK_S = 0.02
 """How often time-outs and failed connections are looked after."""
 RETRY_NS = 20_000_000
 """Pause before a connection that was refused is opened again."""
+LEAST_ROOM = 1024
 FOLD_AT = 4096
 """Latencies kept in a list before they are folded, so that memory stays flat and no fold takes long."""
 
@@ -84,6 +85,9 @@ class Target:
         """Connections lost and opened again, idle ones included."""
         self.answer_sizes = [0, 0]
         """Sum and number of the sizes of answers read in full."""
+        self.room = ROOM
+        """Bytes asked of one recv in the hot loop, twice the largest answer so far."""
+        self._largest = 0
         self.body_sizes: dict[tuple[str, str], int] = {}
         """Size of the last body read in full, by (method, name)."""
         self.on_fold: Callable[[str, str, list[int]], None] | None = None
@@ -221,6 +225,7 @@ class Target:
     def _burst(self, until_ns: int) -> None:
         """Closed loop, gate open: as little as possible per answer."""
         poll, by_fd, clock, lag = self.poller.poll, self._by_fd, monotonic_ns, self.lags_ns.append
+        room, many = self.room, self.program.many
         while True:
             events = poll(PATIENCE_S, BATCH)
             if not events:
@@ -232,23 +237,21 @@ class Target:
                     self._on_event(conn, mask)
                     continue
                 try:
-                    data = conn.recv(ROOM)
-                except OSError as error:
-                    self._lost(conn, error)
-                    continue
-                now = clock()
-                if data != conn.fast:
-                    self._on_data(conn, data, now)
-                    continue
-                conn.ask.record(now - conn.since)  # type: ignore[union-attr]  # fast is only set with ask
-                conn.count += 1
-                conn.ask = ask = conn.next_ask()  # type: ignore[misc]  # hot paces have programs
-                conn.fast = ask.whole
-                conn.since = now
-                try:
+                    data = conn.recv(room)
+                    now = clock()
+                    if data != conn.fast:
+                        self._on_data(conn, data, now)
+                        continue
+                    ask: Ask = conn.ask  # type: ignore[assignment]  # fast is only set together with ask
+                    ask.record(now - conn.since)
+                    conn.count += 1
+                    if many:
+                        conn.ask = ask = conn.next_ask()  # type: ignore[misc]  # hot paces have programs
+                        conn.fast = ask.whole
+                    conn.since = now
                     sent = conn.send(ask.payload)
                 except OSError as error:
-                    self._unsent(conn, error)
+                    self._broken(conn, error, sending=conn.since == now)
                     continue
                 if sent != ask.size:
                     self._partly_sent(conn, sent)
@@ -288,10 +291,8 @@ class Target:
         if mask & (READ | TROUBLE):
             try:
                 data = conn.recv(ROOM)
-            except BlockingIOError:
-                return
             except OSError as error:
-                self._lost(conn, error)
+                self._broken(conn, error)
                 return
             self._on_data(conn, data, monotonic_ns())
 
@@ -325,6 +326,10 @@ class Target:
         """Remember how large answers are."""
         self.answer_sizes[0] += answer.size
         self.answer_sizes[1] += 1
+        if answer.size > self._largest:
+            # A buffer much larger than what comes costs time in malloc; one that is too small cuts answers in two.
+            self._largest = answer.size
+            self.room = min(max(LEAST_ROOM, 2 * answer.size), ROOM)
         self.body_sizes[ask.method, ask.name] = len(answer.body)
 
     def _on_answer(self, conn: Connection, ask: Ask, answer: Answer | None, now_ns: int, *, closes: bool) -> None:
@@ -360,16 +365,12 @@ class Target:
             self.fail("leftover", f"bytes that nobody asked for: {data[:80]!r}")
         self._reopen(conn, monotonic_ns())
 
-    def _lost(self, conn: Connection, error: OSError) -> None:
-        """Reading failed."""
-        self._on_error(conn, WireError(kind_of(error, "reset"), f"reading failed: {error}"))
-
-    def _unsent(self, conn: Connection, error: OSError) -> None:
-        """Sending failed in the hot loop."""
-        if isinstance(error, BlockingIOError):
+    def _broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
+        """Reading or sending failed, or would have to wait."""
+        if not isinstance(error, BlockingIOError):
+            self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
+        elif sending:
             self._partly_sent(conn, 0)
-        else:
-            self._on_error(conn, WireError(kind_of(error, "reset"), f"sending failed: {error}"))
 
     def _partly_sent(self, conn: Connection, sent: int) -> None:
         """The socket took only a part of the request: send the rest when it is ready."""
