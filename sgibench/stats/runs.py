@@ -2,8 +2,8 @@
 
 Blocks of two runs were not measured at the same time, so nothing is paired: the error of a ratio is Welch's, over the
 blocks of each run, plus what separates two runs of the very same thing (the machine's state, memory layout, kernel,
-neighbours), which more blocks do not reduce. That between-run variance is estimated from the cells whose packages
-are the same in both runs, and is never taken to be less than a floor; with few such cells the floor rules.
+neighbours), which more blocks do not reduce. That between-run variance is estimated from the other servers' cells whose
+packages are the same in both runs, and is never taken to be less than a floor; with few such cells the floor rules.
 Two versions measured inside one run are compared several times more sharply: do that when you can.
 """
 
@@ -53,7 +53,11 @@ class Change:
     new: Estimate
     comparison: Comparison
     unchanged: bool
-    """The same packages in both runs: whatever differs here is noise between runs."""
+    """The same packages in both runs: what differs here, all other servers take as noise between runs."""
+    between_sd: float
+    """Standard deviation between runs that the interval contains (log space, of one run's level)."""
+    between_from: int
+    """Unchanged cells of other servers that it was estimated from; 0 when it is the floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +74,6 @@ class RunComparison:
     """Cells with a value in the old run only: absent, or failed, in the new one."""
     only_in_new: tuple[str, ...]
     delta: float
-    between_sd: float
-    """Standard deviation between runs that the intervals contain (log space, of one run's level)."""
-    between_from: int
-    """Unchanged cells it was estimated from; 0 when it is the floor."""
 
 
 def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONFIDENCE) -> RunComparison:
@@ -82,8 +82,14 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
     both = [cell for cell in b if cell in a]
     same = {cell for cell in both if _unchanged(cell, old, new)}
     shifts = {cell: welch(b[cell], a[cell]) for cell in both}
-    between, count = between_variance([shifts[cell] for cell in both if cell in same], floor_sd=BETWEEN_FLOOR[metric])
-    ratios = {cell: widened(shift, between, count) for cell, shift in shifts.items()}
+    noise = {
+        server: between_variance(
+            [shifts[cell] for cell in both if cell in same and server_of(cell) != server],
+            floor_sd=BETWEEN_FLOOR[metric],
+        )
+        for server in {server_of(cell) for cell in both}
+    }
+    ratios = {cell: widened(shift, *noise[server_of(cell)]) for cell, shift in shifts.items()}
     levels = holm_levels({cell: ratio.p_value for cell, ratio in ratios.items()}, alpha=1 - confidence)
     delta = max(run_delta(old, metric), run_delta(new, metric))
     changes = []
@@ -100,7 +106,18 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
         )
         # More blocks would not settle it: what separates the runs stays.
         found = replace(found, more_blocks=None)
-        changes.append(Change(cell=cell, old=before, new=after, comparison=found, unchanged=cell in same))
+        between, count = noise[server_of(cell)]
+        changes.append(
+            Change(
+                cell=cell,
+                old=before,
+                new=after,
+                comparison=found,
+                unchanged=cell in same,
+                between_sd=math.sqrt(between),
+                between_from=count,
+            )
+        )
     return RunComparison(
         metric=metric,
         same_machine=machine_key(old.info.machine) == machine_key(new.info.machine),
@@ -109,8 +126,6 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
         only_in_old=tuple(cell for cell in a if cell not in b),
         only_in_new=tuple(cell for cell in b if cell not in a),
         delta=delta,
-        between_sd=math.sqrt(between),
-        between_from=count,
     )
 
 
@@ -247,6 +262,11 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return {name: version for name, _equals, version in (package.partition("==") for package in packages)}
 
 
+def server_of(cell: str) -> str:
+    """Name the server of a cell's id."""
+    return cell.split("/", 1)[0]
+
+
 def _unchanged(cell: str, old: Run, new: Run) -> bool:
     """Whether what was installed for the cell, and from where, is the same in both runs."""
     server, app = cell.split("/")[:2]
@@ -255,4 +275,5 @@ def _unchanged(cell: str, old: Run, new: Run) -> bool:
     )
     if before is None or after is None:
         return False
-    return before.packages == after.packages and sorted(before.requirements) == sorted(after.requirements)
+    same = before.packages == after.packages and sorted(before.requirements) == sorted(after.requirements)
+    return same and before.python == after.python

@@ -1,0 +1,151 @@
+"""Run against run: matched cells, honest intervals, and what differs said first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from sgibench import stats
+from sgibench.model import Run
+from sgibench.stats.runs import BETWEEN_FLOOR, between_variance, satterthwaite, values_of, welch
+from tests.results_maker import QUICK, Making, make_run
+
+
+def run(seed: int, **fields: object) -> Run:
+    return make_run(replace(Making(seed=seed, blocks=8, scenarios=("json",)), **fields))  # type: ignore[arg-type]
+
+
+def slower(made: Run, server: str, factor: float) -> Run:
+    """Multiply a server's CPU per request in all blocks, and give it another package version."""
+    trials = tuple(
+        replace(trial, cpu_us_per_request=trial.cpu_us_per_request * factor)
+        if trial.server == server and trial.cpu_us_per_request is not None
+        else trial
+        for trial in made.trials
+    )
+    environment = made.info.environments[server]
+    changed = replace(environment, packages=(*environment.packages, "surplus==2.0"))
+    info = replace(made.info, environments={**made.info.environments, server: changed})
+    return replace(made, trials=trials, info=info)
+
+
+def test_welch_is_the_one_worked_out_by_hand() -> None:
+    new = {0: math.exp(1.0), 1: math.exp(1.2), 2: math.exp(1.4)}
+    old = {0: math.exp(0.0), 1: math.exp(0.2)}
+    found = welch(new, old)
+    # variances 0.04 / 3 and 0.02 / 2; degrees (0.0133 + 0.01)^2 / (0.0133^2 / 2 + 0.01^2 / 1)
+    assert found.mean == pytest.approx(1.1)
+    assert found.error == pytest.approx(math.sqrt(0.04 / 3 + 0.01))
+    assert found.degrees == pytest.approx((0.04 / 3 + 0.01) ** 2 / ((0.04 / 3) ** 2 / 2 + 0.01**2))
+
+
+def test_a_sum_without_variance_keeps_the_smallest_degrees() -> None:
+    assert satterthwaite([(0.0, 4.0), (0.0, 2.0)]) == (0.0, 2.0)
+
+
+def test_noise_between_runs_is_the_floor_until_three_unchanged_cells_show_more() -> None:
+    loud = [stats.LogRatio(mean=0.2, error=0.01, degrees=7, blocks=8)] * 3
+    assert between_variance(loud[:2], floor_sd=0.02) == (0.02**2, 0)
+    variance, cells = between_variance(loud, floor_sd=0.02)
+    assert variance == pytest.approx((0.04 - 0.0001) / 2)
+    assert cells == 3
+    quiet = [stats.LogRatio(mean=0.001, error=0.01, degrees=7, blocks=8)] * 3
+    assert between_variance(quiet, floor_sd=0.02) == (0.02**2, 0)
+
+
+def test_two_runs_of_the_same_thing_show_no_regression() -> None:
+    found = stats.compare_runs(run(1), run(2), metric="cpu_us_per_request")
+    assert found.same_machine
+    assert len(found.changes) == len(QUICK)
+    assert all(change.unchanged for change in found.changes)
+    assert stats.worse_than(found) == ()
+
+
+def test_a_large_regression_is_found_and_a_small_one_is_not_claimed() -> None:
+    steady = run(1, scatter=0.005)
+    made = slower(run(2, scatter=0.005), "waitress", 1.6)
+    found = stats.compare_runs(steady, made, metric="cpu_us_per_request")
+    assert [change.cell.split("/")[0] for change in stats.worse_than(found)] == ["waitress"]
+    assert stats.worse_than(found, 0.05) == stats.worse_than(found)
+    assert stats.worse_than(found, 3.0) == ()
+    little = stats.compare_runs(steady, slower(steady, "waitress", 1.04), metric="cpu_us_per_request")
+    assert stats.worse_than(little) == ()
+
+
+def test_the_interval_across_runs_contains_the_noise_between_them_however_many_blocks() -> None:
+    made = run(1, blocks=60, scatter=0.001)
+    found = stats.compare_runs(made, made, metric="cpu_us_per_request")
+    change = found.changes[0].comparison
+    assert change.low is not None
+    assert change.high is not None
+    least = 1.96 * math.sqrt(2) * BETWEEN_FLOOR["cpu_us_per_request"]
+    assert math.log(change.high / change.low) / 2 >= least
+    assert change.more_blocks is None
+
+
+def test_rates_are_better_when_higher() -> None:
+    old = run(1, scatter=0.005)
+    new = tuple(
+        replace(trial, rps=(trial.rps or 0) / 2) if trial.server == "waitress" else trial for trial in old.trials
+    )
+    found = stats.compare_runs(old, replace(old, trials=new), metric="rps")
+    verdicts = {change.cell.split("/")[0]: change.comparison.verdict for change in found.changes}
+    assert [server for server, verdict in verdicts.items() if verdict == "slower"] == ["waitress"]
+    assert len(stats.worse_than(found, 0.9)) == 1
+    assert stats.worse_than(found, 1.1) == ()
+
+
+def test_a_whole_run_that_is_slower_with_the_same_packages_is_noise_between_runs() -> None:
+    old = run(1)
+    halved = replace(old, trials=tuple(replace(trial, rps=(trial.rps or 0) / 2) for trial in old.trials))
+    found = stats.compare_runs(old, halved, metric="rps")
+    assert {change.comparison.verdict for change in found.changes} == {"unknown"}
+    assert all(change.between_sd > 0.3 for change in found.changes)
+    assert {change.between_from for change in found.changes} == {len(QUICK) - 1}
+
+
+def test_a_change_that_no_version_shows_is_found_against_the_other_servers() -> None:
+    steady = run(1, scatter=0.005)
+    made = slower(steady, "waitress", 1.6)
+    found = stats.compare_runs(steady, replace(made, info=steady.info), metric="cpu_us_per_request")
+    assert [change.cell.split("/")[0] for change in stats.worse_than(found)] == ["waitress"]
+
+
+def test_what_differs_is_said_with_the_machine_first() -> None:
+    old = run(1)
+    new = slower(run(2), "waitress", 1.0)
+    new = replace(new, info=replace(new.info, machine=replace(new.info.machine, hostname_hash="other", kernel="9.9")))
+    found = stats.compare_runs(old, new, metric="cpu_us_per_request")
+    assert not found.same_machine
+    assert found.differences[0].startswith("machine: ")
+    assert any("kernel" in each for each in found.differences)
+    assert "waitress: surplus absent -> 2.0" in found.differences
+    assert not next(change for change in found.changes if change.cell.startswith("waitress")).unchanged
+
+
+def test_cells_of_one_run_only_and_cells_that_failed_are_listed_and_not_compared() -> None:
+    old = run(1)
+    dead = tuple(
+        replace(trial, status="failed", cpu_us_per_request=None) if trial.server == "waitress" else trial
+        for trial in old.trials
+    )
+    new = make_run(replace(Making(seed=2, blocks=8, scenarios=("json",)), servers=QUICK[1:]))
+    found = stats.compare_runs(replace(old, trials=dead), new, metric="cpu_us_per_request")
+    assert [cell.split("/")[0] for cell in found.only_in_old] == ["gunicorn-gthread"]
+    assert [cell.split("/")[0] for cell in found.only_in_new] == ["waitress"]
+
+
+def test_an_empty_run_and_runs_of_one_block_have_defined_answers() -> None:
+    old = run(1)
+    assert stats.compare_runs(old, replace(old, trials=()), metric="rps").changes == ()
+    single = run(1, blocks=1)
+    found = stats.compare_runs(single, single, metric="rps")
+    assert {(change.comparison.verdict, change.comparison.low) for change in found.changes} == {("unknown", None)}
+
+
+def test_the_controls_copy_is_no_cell_of_its_own_but_sets_delta() -> None:
+    made = run(1, scatter=0.08)
+    assert all("~control" not in cell for cell in values_of(made, "rps"))
+    assert stats.compare_runs(made, made, metric="cpu_us_per_request").delta > 0.02

@@ -1,0 +1,71 @@
+"""The scalability law, fitted to curves whose parameters are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sgibench.stats import usl
+
+LOADS = (1, 2, 4, 8, 12, 16, 24, 32)
+
+
+def curve(gamma: float, alpha: float, beta: float, noise: float = 0.0, seed: int = 1) -> list[tuple[float, float]]:
+    rng = np.random.default_rng(seed)
+    return [
+        (n, gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1)) * math.exp(rng.normal(0, noise) if noise else 0.0))
+        for n in LOADS
+    ]
+
+
+def test_a_curve_without_noise_gives_back_its_parameters() -> None:
+    found = usl.fit(curve(1000, 0.05, 0.001))
+    assert found is not None
+    assert (found.gamma.value, found.alpha.value, found.beta.value) == pytest.approx((1000, 0.05, 0.001), rel=1e-4)
+    assert found.peak is not None
+    assert found.peak.value == pytest.approx(math.sqrt(0.95 / 0.001), rel=1e-4)
+    assert found.error == pytest.approx(0, abs=1e-6)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    covered = np.zeros(3)
+    for seed in range(200):
+        found = usl.fit(curve(1000, 0.05, 0.001, noise=0.02, seed=seed))
+        assert found is not None
+        named = ((found.gamma, 1000), (found.alpha, 0.05), (found.beta, 0.001))
+        covered += [each.low <= truth <= each.high for each, truth in named]
+    assert all(0.89 <= share <= 1 for share in covered / 200)
+
+
+def test_perfect_scaling_has_no_contention_and_may_have_no_peak() -> None:
+    found = usl.fit(curve(500, 0.0, 0.0, noise=0.01))
+    assert found is not None
+    assert found.alpha.low == found.beta.low == 0
+    assert found.alpha.value < 0.02
+    assert found.peak is None or found.peak.high == math.inf
+
+
+def test_fewer_than_six_points_are_no_curve() -> None:
+    points = curve(1000, 0.05, 0.001)
+    assert usl.fit(points[:5]) is None
+    assert usl.fit(points[:5] * 3) is None
+    assert usl.fit(points[:6]) is not None
+
+
+def test_a_failed_point_is_no_throughput() -> None:
+    assert usl.fit([*curve(1000, 0.05, 0.001), (64, 0.0)]) is None
+
+
+def test_a_prediction_says_when_it_goes_beyond_what_was_measured() -> None:
+    found = usl.fit(curve(1000, 0.05, 0.001))
+    assert found is not None
+    assert not found.at(20).extrapolated
+    assert found.at(64).extrapolated
+    assert found.at(1).per_s == pytest.approx(1000, rel=1e-4)
+
+
+def test_the_same_points_give_the_same_interval() -> None:
+    points = curve(1000, 0.05, 0.001, noise=0.02)
+    assert usl.fit(points) == usl.fit(points)
