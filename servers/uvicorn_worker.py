@@ -33,6 +33,7 @@ SERVER = Server(
                 "uvicorn==0.54.0",
                 "uvloop==0.23.0",
                 "httptools==0.9.0",
+                "wsproto==1.3.2",
             ),
             manager=True,
             summary="Gunicorn forks and watches; uvicorn on uvloop with httptools serves.",

@@ -12,13 +12,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from sgibench import __version__, catalogue, envs, machine, store
+from sgibench import __version__, audit, catalogue, envs, machine, store, units
 from sgibench.errors import EnvsError
 from sgibench.model import (
     SCHEMA,
@@ -26,7 +26,9 @@ from sgibench.model import (
     Cell,
     EnvironmentInfo,
     Load,
+    PilotRate,
     Plan,
+    Run,
     RunInfo,
     Scenario,
     ServerEntry,
@@ -35,7 +37,7 @@ from sgibench.model import (
     Windows,
 )
 from sgibench.orders import LoadProcess
-from sgibench.plan import PROFILES, make_cells, make_plan
+from sgibench.plan import PROFILES, common_rates, make_cells, make_plan, with_rates
 from sgibench.progress import Silent
 from sgibench.runner import Workshop, environment_key, run_plan
 
@@ -43,6 +45,7 @@ DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
 DEFAULT_THREADS = 8
 DEFAULT_SLICE_S = 0.1
+PILOT_WINDOW_S = 0.5
 ANSWER_TIMEOUT_S = 10.0
 """An answer that takes longer is an error."""
 
@@ -64,7 +67,10 @@ class Request:
     workers: int = 1
     threads: int = DEFAULT_THREADS
     seed: int | None = None
-    control: bool = False
+    control: bool = True
+    """Whether one cell of each stage runs twice, as the noise floor."""
+    rate_per_s: float | None = None
+    """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
     catalogues: tuple[Path, ...] = ()
     server_cpus: tuple[int, ...] | None = None
 
@@ -88,10 +94,15 @@ def run(request: Request, listener: Silent) -> Outcome:
     started = datetime.now(UTC)
     folder = request.results / store.new_run_id(started)
     windows = Windows(
-        window_s=request.window_s or profile.window_s, slice_s=request.slice_s, timeout_s=ANSWER_TIMEOUT_S
+        window_s=request.window_s or profile.window_s,
+        open_window_s=request.window_s or profile.open_window_s,
+        slice_s=request.slice_s,
+        timeout_s=ANSWER_TIMEOUT_S,
     )
     settings = Settings(workers=request.workers, threads=request.threads)
     load = Load(kind="closed", connections=request.connections)
+    seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
+    blocks = request.blocks or profile.blocks
     with (
         tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
         LoadProcess(cpus.load, Path(scratch) / "load.log") as load_process,
@@ -100,17 +111,14 @@ def run(request: Request, listener: Silent) -> Outcome:
         cells = make_cells(servers, apps, scenarios, [load], [settings])
         environments, skipped = _environments(cells, servers, apps, listener)
         cells = [cell for cell in cells if environment_key(cell) in environments]
-        seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
-        plan = make_plan(
-            cells, blocks=request.blocks or profile.blocks, windows=windows, seed=seed, control=request.control
-        )
+        plan = make_plan(cells, blocks=blocks, windows=windows, seed=seed, control=request.control)
         info = RunInfo(
             schema=SCHEMA,
             run=folder.name,
             started_at=started.isoformat(timespec="seconds"),
             finished_at=None,
             profile=request.profile,
-            seed=plan.seed,
+            seed=seed,
             argv=request.argv,
             version=__version__,
             commit=_commit(),
@@ -127,10 +135,48 @@ def run(request: Request, listener: Silent) -> Outcome:
             cpus=cpus,
             windows=windows,
             listener=listener,
+            worth_repeating=_worth_repeating(info),
             scratch=Path(scratch),
         )
-        with store.RunWriter(folder, info) as writer:
+        with store.RunWriter(folder, info) as writer, ending_on_sigterm():
+            rates = _rates(request, cells, seed, workshop)
+            plan = make_plan(
+                with_rates(cells, rates), blocks=blocks, windows=windows, seed=seed, control=request.control
+            )
+            writer.write_info(replace(info, pilot=tuple(rates), plan=plan))
             return _measure(plan, workshop, writer)
+
+
+def _worth_repeating(info: RunInfo) -> Callable[[Trial], bool]:
+    around = audit.surroundings_of(Run(path=Path(info.run), info=info, trials=()))
+    return lambda trial: audit.worth_repeating(audit.trial_doubts(trial, around))
+
+
+def _rates(request: Request, cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[PilotRate]:
+    """Find the common rate of each group: as asked for, or from a short pilot block that is not counted."""
+    if request.rate_per_s == 0:
+        return []
+    pilot = make_plan(cells, blocks=1, windows=_pilot_windows(workshop.windows), seed=seed, control=False)
+    seen: list[Trial] = []
+    workshop.listener.say("pilot block: how much can the slowest server do?")
+    run_plan(
+        pilot,
+        replace(workshop, windows=pilot.windows, listener=Silent(), worth_repeating=lambda _trial: False),
+        seen.append,
+    )
+    rates = common_rates(seen)
+    if request.rate_per_s is not None:
+        rates = [replace(rate, rate_per_s=request.rate_per_s) for rate in rates]
+    for rate in rates:
+        workshop.listener.say(
+            f"{rate.scenario}: {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
+            f"the common rate is {units.rate(rate.rate_per_s)}"
+        )
+    return rates
+
+
+def _pilot_windows(windows: Windows) -> Windows:
+    return replace(windows, window_s=min(PILOT_WINDOW_S, windows.window_s), warmup_s=min(1.0, windows.warmup_s))
 
 
 def _measure(plan: Plan, workshop: Workshop, writer: store.RunWriter) -> Outcome:
@@ -145,12 +191,11 @@ def _measure(plan: Plan, workshop: Workshop, writer: store.RunWriter) -> Outcome
     began_s = time.monotonic()
     workshop.listener.planned(plan)
     finished = False
-    with ending_on_sigterm():
-        try:
-            run_plan(plan, workshop, append)
-            finished = True
-        except KeyboardInterrupt:
-            workshop.listener.say("stopped: what was measured is kept")
+    try:
+        run_plan(plan, workshop, append)
+        finished = True
+    except KeyboardInterrupt:
+        workshop.listener.say("stopped: what was measured is kept")
     writer.write_info(
         replace(
             writer.info,

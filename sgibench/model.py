@@ -238,6 +238,8 @@ class Windows:
     """Length of a visit's counted part; None for one unbroken window per server."""
     settle_s: float = 0.02
     """Not counted at the start of each visit."""
+    open_window_s: float | None = None
+    """Counted time of open loads, which are never sliced; None for the same as `window_s`."""
     warmup_s: float = 3.0
     """The longest warm-up; it ends earlier once the rate is steady."""
     timeout_s: float = 10.0
@@ -437,6 +439,20 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PilotRate:
+    """How the common rate of a group of open loads was found, before anything was counted."""
+
+    scenario: str
+    connection: Connection
+    workers: int
+    threads: int
+    slowest: str
+    """The server with the lowest saturation in the pilot block."""
+    slowest_rps: float
+    rate_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunInfo:
     """run.json."""
 
@@ -456,6 +472,7 @@ class RunInfo:
     """Server id -> why it could not take part."""
     plan: Plan
     calibration: tuple[Calibration, ...] = ()
+    pilot: tuple[PilotRate, ...] = ()
     measuring_share: float | None = None
     """Share of the run's time inside measuring windows."""
 
@@ -467,8 +484,11 @@ class Run:
     path: Path
     info: RunInfo
     trials: tuple[Trial, ...]
+    """The last execution of each cell in each block."""
     notices: tuple[str, ...] = ()
     """What was odd about the files, e.g. a half-written last line that was left out."""
+    repeated: tuple[Trial, ...] = ()
+    """Executions that were measured again in the same block, because the machine or the generator was in doubt."""
 
 
 # --- the judgement -------------------------------------------------------------------------------------------------

@@ -12,7 +12,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sgibench.errors import UsageError
-from sgibench.model import App, Block, Cell, Group, Load, Plan, Scenario, ServerEntry, Settings, Stage, Windows
+from sgibench.model import (
+    App,
+    Block,
+    Cell,
+    Connection,
+    Group,
+    Load,
+    PilotRate,
+    Plan,
+    Scenario,
+    ServerEntry,
+    Settings,
+    Stage,
+    Trial,
+    Windows,
+)
+
+SHORT_WARMUP_S = 0.25
+"""For a server that an earlier load of its stage has warmed up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +40,7 @@ class Profile:
     name: str
     blocks: int
     window_s: float
+    open_window_s: float
     servers: tuple[str, ...]
     scenarios: tuple[str, ...]
     promise: str
@@ -35,6 +54,7 @@ PROFILES = {
             name="quick",
             blocks=3,
             window_s=3.0,
+            open_window_s=1.5,
             servers=(
                 "gunicorn-gthread",
                 "waitress",
@@ -50,6 +70,7 @@ PROFILES = {
             name="standard",
             blocks=6,
             window_s=5.0,
+            open_window_s=5.0,
             servers=("*",),
             scenarios=("plaintext", "json", "wait", "crud"),
             promise="all servers on four scenarios, with enough blocks for verdicts",
@@ -58,6 +79,7 @@ PROFILES = {
             name="full",
             blocks=10,
             window_s=5.0,
+            open_window_s=5.0,
             servers=("*",),
             scenarios=("*",),
             promise="the whole catalogue, for publication",
@@ -101,6 +123,45 @@ def _load_for(server: ServerEntry, load: Load) -> Load:
 
 def _kinds(interfaces: Iterable[str]) -> str:
     return ", ".join(sorted(set(interfaces))) or "none"
+
+
+def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
+    """Add to each closed cell the open one at its group's common rate, where there is one."""
+    by_group = {(rate.scenario, rate.connection, rate.workers, rate.threads): rate.rate_per_s for rate in rates}
+    extra = []
+    for cell in cells:
+        key = (cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads)
+        if key in by_group and cell.load.kind == "closed":
+            load = replace(cell.load, kind="open", rate_per_s=by_group[key])
+            extra.append(replace(cell, load=load))
+    return [*cells, *extra]
+
+
+def common_rates(pilot: Sequence[Trial], share: float = 0.5) -> list[PilotRate]:
+    """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
+
+    A group in which no server gave a result gets no rate.
+    """
+    groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
+    for trial in pilot:
+        if trial.rps is not None:
+            groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
+    rates = []
+    for (scenario, connection, workers, threads), trials in groups.items():
+        slowest = min(trials, key=lambda trial: trial.rps or 0.0)
+        rps = slowest.rps or 0.0
+        rates.append(
+            PilotRate(
+                scenario=scenario,
+                connection=connection,
+                workers=workers,
+                threads=threads,
+                slowest=slowest.server,
+                slowest_rps=rps,
+                rate_per_s=float(f"{rps * share:.2g}"),
+            )
+        )
+    return rates
 
 
 def make_plan(cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int, control: bool) -> Plan:
@@ -160,6 +221,24 @@ def _group(load: Load, cells: list[Cell], order: random.Random, doubled: tuple[s
     shuffled = [*cells, *twins]
     order.shuffle(shuffled)
     return Group(scenario=cells[0].scenario, load=load, settings=cells[0].settings, cells=tuple(shuffled))
+
+
+def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
+    """Fit the windows to a group: open loads are never sliced, and only a stage's first load has to warm up."""
+    warmup_s = windows.warmup_s if first else min(windows.warmup_s, SHORT_WARMUP_S)
+    if group.load.kind == "closed":
+        return replace(windows, warmup_s=warmup_s)
+    return replace(windows, slice_s=None, window_s=windows.open_window_s or windows.window_s, warmup_s=warmup_s)
+
+
+def measuring_s(plan: Plan) -> float:
+    """Counted seconds of the whole plan."""
+    return sum(
+        windows_for(plan.windows, group, first=True).window_s * len(group.cells)
+        for block in plan.blocks
+        for stage in block.stages
+        for group in stage.groups
+    )
 
 
 def trials_in(plan: Plan) -> int:

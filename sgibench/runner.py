@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,15 @@ from sgibench.envs import Environment
 from sgibench.errors import ServerError
 from sgibench.model import Block, Cell, Failure, Group, Plan, Scenario, ServerEntry, Stage, Trial, Windows
 from sgibench.orders import LoadProcess, Measured, Target
+from sgibench.plan import windows_for
 from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 from sgibench.trials import Draft, judge, to_trial
 
 IDLE_CHECK_S = 0.3
+MOST_RETRIES = 2
+"""Method, section 6."""
+STAGES = 1000
+"""More than the stages of any block: numbers an execution as retry x STAGES + stage."""
 
 
 class Listener(Protocol):
@@ -57,6 +62,8 @@ class Workshop:
     cpus: machine.CpuPlan
     windows: Windows
     listener: Listener
+    worth_repeating: Callable[[Trial], bool]
+    """Whether the machine or the generator, not the server, spoilt a trial."""
     scratch: Path
     """Where servers keep their logs and data; emptied at each start."""
 
@@ -89,15 +96,43 @@ def run_plan(
     append: Callable[[Trial], None],
     done: frozenset[tuple[int, str]] = frozenset(),
 ) -> None:
-    """Measure all that the plan holds, except the (block, cell) pairs in `done`."""
+    """Measure all that the plan holds, except the (block, cell) pairs in `done`.
+
+    Groups in which the machine or the generator is in doubt are measured again at the end of their block, at most
+    twice; every execution is stored.
+    """
     for block in plan.blocks:
+        again = []
         for number, stage in enumerate(block.stages):
             left = without(stage, block.index, done)
             if left.groups:
-                workshop.listener.stage_started(block, left)
-                for trial in measure_stage(workshop, block, number, left):
-                    append(trial)
-                    workshop.listener.trial_ended(trial)
+                trials = _run_stage(workshop, block, number, left, append)
+                again += [(number, doubted)] if (doubted := _doubted(workshop, left, trials)).groups else []
+        for retry in range(1, MOST_RETRIES + 1):
+            still = []
+            for number, stage in again:
+                workshop.listener.say(f"{stage.groups[0].scenario} again: the machine or the generator was in doubt")
+                trials = _run_stage(workshop, block, number + STAGES * retry, stage, append)
+                still += [(number, doubted)] if (doubted := _doubted(workshop, stage, trials)).groups else []
+            again = still
+
+
+def _run_stage(
+    workshop: Workshop, block: Block, number: int, stage: Stage, append: Callable[[Trial], None]
+) -> list[Trial]:
+    """Measure a stage and store its trials; `number` tells its execution apart inside the block."""
+    workshop.listener.stage_started(block, stage)
+    trials = measure_stage(workshop, block, number, stage)
+    for trial in trials:
+        append(trial)
+        workshop.listener.trial_ended(trial)
+    return trials
+
+
+def _doubted(workshop: Workshop, stage: Stage, trials: Sequence[Trial]) -> Stage:
+    """Keep the groups that are worth measuring again: whole groups, because their cells are compared side by side."""
+    doubted = {trial.cell for trial in trials if workshop.worth_repeating(trial)}
+    return Stage(groups=tuple(group for group in stage.groups if any(cell.id in doubted for cell in group.cells)))
 
 
 def without(stage: Stage, block: int, done: frozenset[tuple[int, str]]) -> Stage:
@@ -116,15 +151,19 @@ def measure_stage(workshop: Workshop, block: Block, number: int, stage: Stage) -
         _verify(workshop, stage, contestants)
         _check_idle(contestants.values())
         for place, group in enumerate(stage.groups):
-            seed = block.seed + 1000 * number + place
-            drafts = _load_group(workshop, block, group, seed, contestants)
+            windows = windows_for(workshop.windows, group, first=place == 0)
+            seed = block.seed + STAGES * number + place
+            drafts = _load_group(workshop, windows, group, seed, contestants)
             for cell, draft in zip(group.cells, drafts, strict=True):
                 contestants[_key(cell)].drafts.append(draft)
         for key, cell in _first_cells(stage).items():
             workshop.listener.step(cell, "stopping", 0)
             _stop(contestants[key])
     drafts = [draft for contestant in contestants.values() for draft in contestant.drafts]
-    return [to_trial(draft) for draft in sorted(drafts, key=lambda draft: (draft.cell.load.id, draft.order))]
+    return [
+        to_trial(draft, block.index, number // STAGES)
+        for draft in sorted(drafts, key=lambda draft: (draft.cell.load.id, draft.order))
+    ]
 
 
 # --- the steps of a stage ------------------------------------------------------------------------------------------
@@ -194,7 +233,7 @@ def _check_idle(contestants: Collection[Contestant]) -> None:
 
 
 def _load_group(
-    workshop: Workshop, block: Block, group: Group, seed: int, contestants: Mapping[Key, Contestant]
+    workshop: Workshop, windows: Windows, group: Group, seed: int, contestants: Mapping[Key, Contestant]
 ) -> list[Draft]:
     """Put one load on all servers of a group; returns a draft for each of its cells."""
     cells = {cell.id: cell for cell in group.cells}
@@ -211,7 +250,7 @@ def _load_group(
             workshop.scenarios[group.scenario],
             targets,
             group.load,
-            workshop.windows,
+            windows,
             seed,
             on_step=lambda step: workshop.listener.step(cells[step.target], step.phase, step.done),
             watch=lambda: _watch(fit),
@@ -224,7 +263,6 @@ def _load_group(
         Draft(
             cell=cell,
             entry=runners[cell.id].entry,
-            block=block.index,
             order=order,
             started_at=started_at,
             floor_s=workshop.scenarios[cell.scenario].floor_s,

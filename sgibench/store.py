@@ -121,7 +121,18 @@ def read_run(folder: Path) -> Run:
     except ValueError as error:
         raise ResultsError(f"{info_path}: {error}") from None
     trials, notices = _read_trials(folder / TRIALS_FILE)
-    return Run(path=folder, info=info, trials=tuple(trials), notices=tuple(notices))
+    last, repeated = _last_executions(trials)
+    return Run(path=folder, info=info, trials=last, notices=tuple(notices), repeated=repeated)
+
+
+def _last_executions(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:
+    """Split the trials into the last of each cell and block, in the order measured, and those it took the place of."""
+    last = {(trial.block, trial.cell): number for number, trial in enumerate(trials)}
+    kept = set(last.values())
+    return (
+        tuple(trial for number, trial in enumerate(trials) if number in kept),
+        tuple(trial for number, trial in enumerate(trials) if number not in kept),
+    )
 
 
 def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:

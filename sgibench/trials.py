@@ -28,7 +28,6 @@ class Draft:
 
     cell: Cell
     entry: ServerEntry
-    block: int
     order: int
     started_at: str
     floor_s: float
@@ -39,7 +38,6 @@ class Draft:
     disturbance: Disturbance | None = None
     memory: Memory | None = None
     failure: Failure | None = None
-    retries: int = 0
 
 
 def judge(measured: Measured, log_tail: str) -> Failure | None:
@@ -66,7 +64,7 @@ def _tell(errors: Mapping[str, int], measured: Measured) -> str:
     return f"{counted}{beside}" + (f"; first: {samples[0]}" if samples else "")
 
 
-def to_trial(draft: Draft) -> Trial:
+def to_trial(draft: Draft, block: int, retries: int) -> Trial:
     """Make the line that is stored."""
     cell, measured = draft.cell, draft.measured
     failed = draft.failure is not None or measured is None
@@ -78,7 +76,7 @@ def to_trial(draft: Draft) -> Trial:
         load=cell.load,
         workers=cell.settings.workers,
         threads=cell.settings.threads,
-        block=draft.block,
+        block=block,
         order=draft.order,
         started_at=draft.started_at,
         status="failed" if failed else "ok",
@@ -92,7 +90,7 @@ def to_trial(draft: Draft) -> Trial:
         idle_cpu=draft.idle_cpu,
         memory=draft.memory,
         errors=measured.errors if measured is not None else {},
-        retries=draft.retries,
+        retries=retries,
     )
     return trial if measured is None or failed else _with_numbers(trial, measured, draft.disturbance)
 

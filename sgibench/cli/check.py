@@ -28,6 +28,7 @@ class Checked:
     status: str
     """`ok`, `failed` or `skipped`."""
     problems: tuple[str, ...] = ()
+    """What is wrong, and what is only noted."""
 
 
 @click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
@@ -83,12 +84,15 @@ def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: 
     try:
         with ServerProcess(spec) as process:
             process.wait_ready()
-            problems = verify.verify_contract(HOST, process.port, app.interface, found.contract)
+            problems = verify.verify_contract(
+                HOST, process.port, app.interface, found.contract, keep_alive=server.variant.keep_alive
+            )
             process.stop()
     except ServerError as error:
         return Checked(server=server.id, app=app.id, status="failed", problems=(str(error),))
+    wrong = any(problem.severity == "wrong" for problem in problems)
     told = tuple(str(problem) for problem in problems)
-    return Checked(server=server.id, app=app.id, status="failed" if told else "ok", problems=told)
+    return Checked(server=server.id, app=app.id, status="failed" if wrong else "ok", problems=told)
 
 
 def _show(result: Checked, console: Console) -> None:

@@ -9,6 +9,9 @@ import click
 
 from sgibench.units import parse_seconds
 
+MOST_RATE = 1e7
+"""Beyond what any generator sends; catches slips of the keyboard."""
+
 
 class Duration(click.ParamType[float]):
     """A length of time such as `100ms`, `3s` or `2min`; gives seconds."""
@@ -36,6 +39,29 @@ class SliceLength(Duration):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it, or say what was expected."""
         return 0.0 if str(value).lower() in {"none", "0.0"} else super().convert(value, param, ctx)
+
+
+HALF = -1.0
+"""Stands for "half of the slowest server's saturation" until the pilot block has found it."""
+
+
+class Rate(click.ParamType[float]):
+    """Requests per second; `none` gives 0 and `half` gives HALF."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        named = {"none": 0.0, "half": HALF}.get(str(value).lower())
+        if named is not None or value == HALF:
+            return HALF if named is None else named
+        try:
+            rate = float(str(value))
+        except ValueError:
+            rate = 0.0
+        if not 0 < rate < MOST_RATE:
+            self.fail(f"expected requests per second, half or none, got {value!r}", param, ctx)
+        return rate
 
 
 catalogue_option = click.option(

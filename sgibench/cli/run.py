@@ -13,6 +13,7 @@ from sgibench import bench, machine, report, store, units
 from sgibench.catalogue import nearest
 from sgibench.cli.options import (
     Duration,
+    Rate,
     SliceLength,
     catalogue_option,
     json_option,
@@ -55,6 +56,15 @@ INTERRUPTED = 130
     show_default=True,
     help="Threads of each process, for servers that have a pool.",
 )
+@click.option(
+    "--rate",
+    metavar="RATE|half|none",
+    type=Rate(),
+    default="half",
+    show_default=True,
+    help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
+)
+@click.option("--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
 @click.option("--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load.")
 @catalogue_option
@@ -73,12 +83,14 @@ def run(  # noqa: PLR0917 - click calls it by name
     connections: int,
     workers: int,
     threads: int,
+    rate: float,
     seed: int | None,
     server_cpus: str | None,
     catalogues: tuple[Path, ...],
     results: Path,
     reports: Path,
     *,
+    control: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -103,6 +115,8 @@ def run(  # noqa: PLR0917 - click calls it by name
         workers=workers,
         threads=threads,
         seed=seed,
+        control=control,
+        rate_per_s=None if rate < 0 else rate,
         catalogues=catalogues,
         server_cpus=machine.parse_cpus(server_cpus) if server_cpus else None,
     )
