@@ -25,7 +25,7 @@ from sgibench.stats.intervals import (
 )
 from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.ranking import Ranking, noise_delta, rank
-from sgibench.stats.runs import Change, RunComparison, compare_runs, values_of, worse_than
+from sgibench.stats.runs import Change, Metric, RunComparison, compare_runs, values_of, worse_than
 
 __all__ = [
     "CLAIM_BLOCKS",
@@ -33,6 +33,7 @@ __all__ = [
     "DELTA_FLOOR",
     "Change",
     "LogRatio",
+    "Metric",
     "Ranking",
     "RunComparison",
     "Values",
