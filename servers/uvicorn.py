@@ -51,7 +51,7 @@ SERVER = Server(
     ),
     notes=(
         "With one worker it serves in its own process; with more, a parent starts them.",
-        "With more than one worker, asyncio (uvicorn-h11) sends without TCP_NODELAY, so a kept-alive answer takes 40 ms.",
+        "With more than one worker, uvicorn-h11 sends without TCP_NODELAY, so a kept-alive answer takes 40 ms.",
         "After a clean stop with one worker its exit status is that of the signal.",
     ),
 )

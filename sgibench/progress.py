@@ -41,6 +41,9 @@ class Silent:
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Take no note."""
 
+    def repeating(self, stage: Stage) -> None:
+        """Take no note."""
+
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Take no note."""
 
@@ -77,6 +80,10 @@ class Clock:
         """Open a stage with all of its cells undone."""
         self._before_stage = self.ended
         self._in_stage = {cell.id: 0.0 for group in stage.groups for cell in group.cells}
+
+    def repeating(self, stage: Stage) -> None:
+        """Count the trials that were not planned."""
+        self.total += sum(len(group.cells) for group in stage.groups)
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Move a cell of the stage on."""
@@ -123,6 +130,11 @@ class Lines(Silent):
             f"block {block.index + 1}/{self._clock.blocks}: {group.scenario}, {len(group.cells)} servers, "
             f"{', '.join(group.load.id for group in stage.groups)}"
         )
+
+    def repeating(self, stage: Stage) -> None:
+        """Say why there is more to do."""
+        self._clock.repeating(stage)
+        self.say(f"{stage.groups[0].scenario} once more: the machine or the generator was in doubt")
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Only keep the time."""
@@ -176,6 +188,11 @@ class LiveMatrix(Silent):
         self._title = f"block {block.index + 1} of {self._clock.blocks} · {group.scenario} · {loads}"
         self._stage = stage
         self._now = {}
+
+    def repeating(self, stage: Stage) -> None:
+        """Make the bar longer."""
+        self._clock.repeating(stage)
+        self._bar.update(self._task, total=self._clock.total)
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Move a server on."""

@@ -43,6 +43,9 @@ class Listener(Protocol):
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Servers of a stage are about to be started."""
 
+    def repeating(self, stage: Stage) -> None:
+        """Measure groups again, because the machine or the generator was in doubt."""
+
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Something moved on inside a cell: `starting`, `verifying`, `warmup`, `measure`, `stopping`."""
 
@@ -111,7 +114,7 @@ def run_plan(
         for retry in range(1, MOST_RETRIES + 1):
             still = []
             for number, stage in again:
-                workshop.listener.say(f"{stage.groups[0].scenario} again: the machine or the generator was in doubt")
+                workshop.listener.repeating(stage)
                 trials = _run_stage(workshop, block, number + STAGES * retry, stage, append)
                 still += [(number, doubted)] if (doubted := _doubted(workshop, stage, trials)).groups else []
             again = still
