@@ -39,7 +39,9 @@ BUSY_IDLE = 0.01
 STEAL = 0.05
 THROTTLED_SHARE = 0.01
 PRESSURE = 0.30
-"""A loaded server's own threads wait for one another's CPU; this much needs somebody else."""
+"""Share of time that some task waited; a server's own threads wait for one another too, but less than this ..."""
+GOT_ITS_CPU = 0.85
+"""... unless they fill the CPU: a server that got this much of its CPUs was not kept from them by anybody."""
 NOISY = 0.10
 UNSTEADY = 0.05
 UNSTEADY_ERRORS = 4.0
@@ -225,8 +227,16 @@ def generator_lag(row: Figures) -> Iterator[Doubt]:
 
 
 def starvation(row: Figures) -> Iterator[Doubt]:
-    """Some connections got hardly any service; needs enough requests per connection to say so."""
-    if not row.connections or not row.requests_ok or row.requests_ok < FAIR_REQUESTS * row.connections:
+    """Some connections got hardly any service; needs enough requests per connection to say so.
+
+    In an open loop a request takes whatever connection is idle, so nothing is meant to be even.
+    """
+    if (
+        row.load != "closed"
+        or not row.connections
+        or not row.requests_ok
+        or row.requests_ok < FAIR_REQUESTS * row.connections
+    ):
         return
     if row.slowest_share is not None and row.slowest_share < FAIR_SLOWEST:
         share = percent(row.slowest_share)
@@ -253,7 +263,8 @@ def machine(row: Figures) -> Iterator[Doubt]:
         yield doubt("Stolen", f"{percent(row.steal)} of the server CPUs' time was taken by the hypervisor")
     if row.throttled_s and row.throttled_s > THROTTLED_SHARE * (row.duration_s or 0.0):
         yield doubt("Throttled", f"the CPU quota held processes back for {seconds(row.throttled_s)}")
-    if row.pressure is not None and row.pressure > PRESSURE:
+    own = row.server_cpu_share is not None and row.server_cpu_share >= GOT_ITS_CPU
+    if row.pressure is not None and row.pressure > PRESSURE and not own:
         yield doubt("Pressed", f"tasks waited for a CPU for {percent(row.pressure)} of the time")
     if row.idle_cpu is not None and row.idle_cpu > BUSY_IDLE:
         yield doubt("BusyIdle", f"{percent(row.idle_cpu)} of a CPU while nothing was asked")
