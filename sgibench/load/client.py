@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from locust.exception import RescheduleTask
 
+from sgibench.load.paces import ask_and_wait
 from sgibench.load.request import Ask, Check, Request
 from sgibench.load.wire.answer import Answer, WireError
 
 if TYPE_CHECKING:
-    from sgibench.load.paces import TaskPace
-    from sgibench.load.request import Program
+    from sgibench.load.target import Target
     from sgibench.load.wire.connection import Connection
 
 Expectation = int | bytes | Check | tuple[int, bytes | Check]
@@ -40,10 +40,9 @@ class RequestFailed(RescheduleTask):
 class Client:
     """One user's client: one connection, one request at a time."""
 
-    def __init__(self, conn: Connection, pace: TaskPace, program: Program) -> None:
+    def __init__(self, conn: Connection, target: Target) -> None:
         self.connection = conn
-        self._pace = pace
-        self._program = program
+        self._target = target
         self._asks: dict[object, Ask] = {}
         self.announce: Callable[[Ask, Answer | None, WireError | None], None] | None = None
         """Set when somebody listens to Locust's request event."""
@@ -89,7 +88,7 @@ class Client:
         if ask is None:
             ask = self._prepare(key, body, json, headers)
         try:
-            answer = self._pace.ask(self.connection, ask)
+            answer = ask_and_wait(self._target, self.connection, ask)
         except WireError as error:
             if self.announce is not None:
                 self.announce(ask, None, error)
@@ -109,7 +108,7 @@ class Client:
             fields = (("Content-Type", "application/json"), *fields)
         status, content = expected(expect)
         request = Request(method=method, path=path, headers=fields, body=body, status=status, expect=content, name=name)
-        ask = self._program.ask_for(request)
+        ask = self._target.program.ask_for(request)
         if not body and not fields:
             if len(self._asks) >= REMEMBERED:
                 self._asks.clear()

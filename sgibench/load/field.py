@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -19,18 +19,18 @@ from locust import stats as locust_stats
 from locust.event import EventHook
 from locust.stats import RequestStats, StatsEntry
 
-from sgibench.load.paces import ClosedPace, OpenPace, TaskPace
-from sgibench.load.pacing import Schedule
-from sgibench.load.request import Program
+from sgibench.load.client import Client
+from sgibench.load.paces import ClosedPace, OpenPace, OpenTaskPace, TaskPace
+from sgibench.load.pacing import Rate, Schedule
+from sgibench.load.request import Ask, Program, Request
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer, WireError
+from sgibench.model import Arrivals
+from sgibench.model import Connection as ConnectionKind
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from sgibench.load.client import Client
-    from sgibench.load.request import Ask
-    from sgibench.load.user import BenchUser
 
 REPORT_S = 0.5
 
@@ -38,13 +38,21 @@ batch: Any = EventHook()  # type: ignore[no-untyped-call]  # Locust's events are
 """Fired for declared requests instead of Locust's `request` event: `environment`, `method`, `name`, `latencies_ns` (a
 list, only valid during the call), twice a second. A listener that is slow slows the generator."""
 
-_FIELDS: WeakKeyDictionary[Environment, dict[type[BenchUser], Field]] = WeakKeyDictionary()
+
+class Player(Protocol):
+    """What a field reads of a user class; `BenchUser` is one."""
+
+    requests: ClassVar[tuple[Request, ...]]
+    timeout_s: ClassVar[float]
+    connection: ClassVar[ConnectionKind]
+    rate: ClassVar[Rate | None]
+    arrivals: ClassVar[Arrivals]
 
 
 class Field:
     """One user class in one environment, and its target."""
 
-    def __init__(self, environment: Environment, cls: type[BenchUser], target: Target) -> None:
+    def __init__(self, environment: Environment, cls: type[Player], target: Target) -> None:
         self.environment = environment
         self.cls = cls
         self.target = target
@@ -139,6 +147,9 @@ class Field:
         client.announce = announce
 
 
+_FIELDS: WeakKeyDictionary[Environment, dict[type[Player], Field]] = WeakKeyDictionary()
+
+
 def _foreign(handlers: Iterable[Any]) -> list[Any]:
     """Listeners that are not Locust's own statistics, which are fed in batches."""
     return [handler for handler in handlers if not getattr(handler, "__module__", "").startswith("locust.")]
@@ -173,7 +184,7 @@ def bucket_response_time(response_time: float) -> float:
     return float(_rounded(np.array([response_time]))[0])
 
 
-def field_of(environment: Environment, cls: type[BenchUser], address: tuple[str, int]) -> Field:
+def field_of(environment: Environment, cls: type[Player], address: tuple[str, int]) -> Field:
     """Give the field of a class in an environment; made on first use when nobody prepared one."""
     fields = _FIELDS.setdefault(environment, {})
     if cls not in fields:
@@ -183,9 +194,15 @@ def field_of(environment: Environment, cls: type[BenchUser], address: tuple[str,
     return fields[cls]
 
 
+def open_loop(target: Target, schedule: Schedule) -> OpenPace:
+    """Put a target on a schedule of arrivals."""
+    target.pace = pace = (OpenPace if target.program.requests else OpenTaskPace)(target, schedule)
+    return pace
+
+
 def prepare(
     environment: Environment,
-    cls: type[BenchUser],
+    cls: type[Player],
     address: tuple[str, int],
     *,
     keep_alive: bool | None = None,
@@ -204,12 +221,10 @@ def prepare(
         seed=seed,
     )
     target = Target(*address, program, timeout_s=timeout_s or cls.timeout_s)
-    if not cls.requests:
-        target.pace = TaskPace(target)
-    elif closed or cls.rate is None:
-        target.pace = ClosedPace(target)
+    if closed or cls.rate is None:
+        target.pace = ClosedPace(target) if cls.requests else TaskPace(target)
     else:
-        target.pace = OpenPace(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))
+        open_loop(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))
     field = Field(environment, cls, target)
     _FIELDS.setdefault(environment, {})[cls] = field
     return field

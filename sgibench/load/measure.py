@@ -14,8 +14,8 @@ from typing import Any
 
 import gevent
 
+from sgibench.load.field import open_loop
 from sgibench.load.orders import MeasureOrder
-from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
 from sgibench.load.visitor import Visited
 
@@ -156,7 +156,8 @@ class Measurement:
         """Send what the schedule says, and count once it runs."""
         load = self.order.load
         schedule = Schedule(load.rate_per_s or 0.0, load.arrivals, self.order.seed, monotonic_ns())
-        closed, visited.target.pace = visited.target.pace, (pace := OpenPace(visited.target, schedule))
+        closed = visited.target.pace
+        pace = open_loop(visited.target, schedule)
         with visited.visit():
             gevent.sleep(OPEN_SETTLE_S)
             visited.count_unbroken(self.order.window_s, self._progress_of(visited))

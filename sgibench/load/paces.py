@@ -1,4 +1,4 @@
-"""What a free connection does next: closed loop, open loop, or what a task asks for. One small class each.
+"""What a free connection does next: closed or open loop, declared requests or what a task asks for.
 
 A pace decides and calls `Target.begin`; it never touches a socket. Open loops count latency from the moment a request
 was due: a request that waits because no connection is free is late by the server's fault, and that lateness counts.
@@ -6,7 +6,6 @@ was due: a request that waits because no connection is free is late by the serve
 
 from __future__ import annotations
 
-from collections import deque
 from time import monotonic_ns
 
 from gevent import monkey
@@ -66,15 +65,36 @@ class ClosedPace(IdlePace):
             self._target.begin(conn, conn.next_ask(), now_ns)
 
 
+class TaskPace(IdlePace):
+    """Each connection belongs to a user whose tasks, in a greenlet of their own, decide what is asked and when."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask what the task wants, if the gate is open."""
+        if self._target.gate_open and conn.pending is not None:
+            ask, conn.pending = conn.pending, None
+            self._target.begin(conn, ask, now_ns)
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
+        """Give the answer to the task."""
+        if answer is not None:
+            wake(conn, answer)
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Give the error to the task."""
+        wake(conn, error)
+
+
 class OpenPace(IdlePace):
     """Requests leave when they are due; with no connection free they queue, and that lateness counts."""
-
-    hot = False
 
     def __init__(self, target: Target, schedule: Schedule) -> None:
         self._target = target
         self.schedule = schedule
-        self._idle: deque[Connection] = deque(conn for conn in target.connections if conn.stands and not conn.since)
+        self._idle: dict[Connection, None] = {}
+        """Free connections, the one that has been free longest first."""
         self._intended: list[int] = []
         self._lateness_ns: list[int] = []
         self.lateness = Histogram()
@@ -85,15 +105,24 @@ class OpenPace(IdlePace):
         self._timer = get_hub().loop.timer(0)
         self._attached = False
 
+    # --- its own time ----------------------------------------------------------------------------------------------
+
     def attach(self) -> None:
         """Wake up when requests are due."""
         self._attached = True
-        self._timer.start(self._on_due)
+        self._arm()
 
     def detach(self) -> None:
         """Send nothing more."""
         self._attached = False
         self._timer.stop()
+
+    def _arm(self) -> None:
+        """Come back shortly before the next moment; at the earliest after everything else had its turn."""
+        wait_ns = max(0, self.schedule.next_ns - monotonic_ns() - NEAR_NS)
+        self._timer.close()
+        self._timer = get_hub().loop.timer(min(wait_ns / 1e9, 3600.0))
+        self._timer.start(self._on_due)
 
     def _on_due(self) -> None:
         """Gevent's callback: send what is due, and wait here for moments that are too near for gevent's timers."""
@@ -105,18 +134,11 @@ class OpenPace(IdlePace):
         if self._attached:
             self._arm()
 
-    def _arm(self) -> None:
-        """Come back shortly before the next moment; at the earliest after everything else had its turn."""
-        wait_ns = max(0, self.schedule.next_ns - monotonic_ns() - NEAR_NS)
-        self._timer.close()
-        self._timer = get_hub().loop.timer(min(wait_ns / 1e9, 3600.0))
-        self._timer.start(self._on_due)
-
     def _run(self, until_ns: int) -> None:
         """One burst: events and due moments in turn."""
         poller = self._target.poller
         while True:
-            self.send_due()
+            self._send_due()
             now = monotonic_ns()
             ahead = self.schedule.next_ns - now
             if now >= until_ns or ahead > NEAR_NS:
@@ -124,30 +146,40 @@ class OpenPace(IdlePace):
             self._select((poller,), (), (), max(0, min(ahead if ahead > 0 else BURST_NS, until_ns - now)) / 1e9)
             self._target.take_events()
 
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def take(self, conn: Connection) -> Ask | None:
+        """Give what a connection is to ask next."""
+        return conn.next_ask() if conn.next_ask is not None else None
+
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Serve the queue, or wait for the next moment."""
         if self._target.gate_open and self.schedule.next_ns <= now_ns:
             self._send(conn, now_ns)
-        elif conn not in self._idle:
-            self._idle.append(conn)
+        else:
+            self._idle[conn] = None
 
     def _send(self, conn: Connection, now_ns: int) -> None:
-        due = self.schedule.take()
-        self._lateness_ns.append(now_ns - max(due, conn.idle_since))
-        if conn.next_ask is not None:
-            self._target.begin(conn, conn.next_ask(), now_ns, due)
+        ask = self.take(conn)
+        if ask is not None:
+            due = self.schedule.take()
+            self._lateness_ns.append(now_ns - max(due, conn.idle_since))
+            self._target.begin(conn, ask, now_ns, due)
 
-    def send_due(self) -> None:
+    def _send_due(self) -> None:
         """Send what is due by now."""
         now = monotonic_ns()
         while self.schedule.next_ns <= now and self._target.gate_open:
             if not self._idle:
                 self.queue_max = max(self.queue_max, self.schedule.overdue(now))
                 return
-            conn = self._idle.popleft()
+            conn = next(iter(self._idle))
+            del self._idle[conn]
             if conn.stands and not conn.since and not conn.retired:
                 self._send(conn, now)
             now = monotonic_ns()
+
+    # --- noting ----------------------------------------------------------------------------------------------------
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
         """Note the latency from the due time."""
@@ -162,55 +194,57 @@ class OpenPace(IdlePace):
 
     def begin_count(self) -> None:
         """Forget lateness and queue so far."""
+        self._lateness_ns.clear()
         self.lateness = Histogram()
         self.queue_max = 0
 
 
-class TaskPace(IdlePace):
-    """Each connection belongs to a user whose tasks, in a greenlet of their own, decide what is asked."""
+class OpenTaskPace(OpenPace):
+    """Tasks decide what is asked, the schedule when: each due moment lets one waiting task send its request."""
 
-    hot = False
+    def take(self, conn: Connection) -> Ask | None:
+        """Give what the connection's task wants; None while it is busy with something else."""
+        ask, conn.pending = conn.pending, None
+        if ask is None:
+            self._idle.pop(conn, None)  # it comes back when the task asks
+        elif conn.idle_since < conn.asked_since:
+            conn.idle_since = conn.asked_since  # until then the task itself was what it waited for
+        return ask
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._hub = get_hub()
-
-    def ask(self, conn: Connection, ask: Ask) -> Answer:
-        """Ask, from a task's greenlet, and wait for the answer; raises WireError."""
-        me = getcurrent()
-        if conn.since:
-            self._target.abandon(conn)
-        conn.waiter, conn.pending, conn.outcome = me, ask, None
-        try:
-            self._target.release(conn, monotonic_ns())
-            while conn.outcome is None:
-                self._hub.switch()
-            outcome = conn.outcome
-        finally:
-            conn.waiter = conn.pending = conn.outcome = None
-        if isinstance(outcome, WireError):
-            raise outcome
-        return outcome
-
-    def ready(self, conn: Connection, now_ns: int) -> None:
-        """Ask what the task wants, if the gate is open."""
-        if self._target.gate_open and conn.pending is not None:
-            ask, conn.pending = conn.pending, None
-            self._target.begin(conn, ask, now_ns)
-
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
-        """Give the answer to the task."""
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Note the latency, and give the answer to the task."""
+        super().answered(conn, answer, now_ns)
         if answer is not None:
-            self._wake(conn, answer)
+            wake(conn, answer)
 
     def failed(self, conn: Connection, error: WireError) -> None:
         """Give the error to the task."""
-        self._wake(conn, error)
+        wake(conn, error)
 
-    def _wake(self, conn: Connection, outcome: Answer | WireError) -> None:
-        waiter: greenlet | None = conn.waiter
-        if waiter is None:
-            return
+
+def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
+    """Ask, from a task's greenlet, and wait for the answer; raises WireError."""
+    if conn.since:
+        target.abandon(conn)
+    hub = get_hub()
+    conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
+    conn.asked_since = monotonic_ns()
+    try:
+        target.release(conn, conn.asked_since)
+        while conn.outcome is None:
+            hub.switch()
+        outcome = conn.outcome
+    finally:
+        conn.waiter = conn.pending = conn.outcome = None
+    if isinstance(outcome, WireError):
+        raise outcome
+    return outcome
+
+
+def wake(conn: Connection, outcome: Answer | WireError) -> None:
+    """Go on with the task that waits for this connection's answer, if one does."""
+    waiter: greenlet | None = conn.waiter
+    if waiter is not None:
         conn.outcome = outcome
         if waiter is not getcurrent():
             waiter.switch()

@@ -17,7 +17,6 @@ from locust.exception import StopUser
 from sgibench.load import module_names
 from sgibench.load.client import Client
 from sgibench.load.field import field_of
-from sgibench.load.paces import TaskPace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
 from sgibench.load.wire.answer import Answer
@@ -66,8 +65,8 @@ class BenchUser(User):
         field = field_of(environment, type(self), address(self.host or environment.host))
         self._target = field.target
         self._conn = self._target.add()
-        if isinstance(self._target.pace, TaskPace):
-            self.client = Client(self._conn, self._target.pace, self._target.program)
+        if not self.requests:
+            self.client = Client(self._conn, self._target)
             field.announce_to_listeners(self.client)
 
     @property

@@ -318,6 +318,7 @@ class Visited:
             "warmup_s": self.warmup_s,
             "window_s": window_s,
             "requests": requests,
+            "requests_uncounted": target.outside.requests,
             "errors": dict(tally.errors),
             "error_samples": dict(tally.samples),
             "errors_uncounted": dict(target.outside.errors),

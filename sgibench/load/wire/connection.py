@@ -49,6 +49,7 @@ class Connection:
     __slots__ = (
         "address",
         "ask",
+        "asked_since",
         "connecting",
         "count",
         "due",
@@ -92,6 +93,8 @@ class Connection:
         self.due = 0
         """When the request in flight was due."""
         self.idle_since = 0
+        self.asked_since = 0
+        """When the task asked for what it now waits for."""
         self.took_ns = 0
         """How long the last answer took; not kept up to date by the hot loop."""
         self.count = 0
