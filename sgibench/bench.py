@@ -69,6 +69,8 @@ class Request:
     seed: int | None = None
     control: bool = True
     """Whether one cell of each stage runs twice, as the noise floor."""
+    retries: int | None = None
+    """How often a group in doubt is measured again in its block."""
     rate_per_s: float | None = None
     """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
     catalogues: tuple[Path, ...] = ()
@@ -136,6 +138,7 @@ def run(request: Request, listener: Silent) -> Outcome:
             windows=windows,
             listener=listener,
             worth_repeating=_worth_repeating(info),
+            retries=profile.retries if request.retries is None else request.retries,
             scratch=Path(scratch),
         )
         with store.RunWriter(folder, info) as writer, ending_on_sigterm():

@@ -12,7 +12,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +179,8 @@ class Disturbance:
     throttled_s: float | None
     pressure: float | None
     """Share of time in which some task waited for a CPU."""
+    foreign_cpu: float | None
+    """Share of the watched CPUs' time that went to processes which are not the watched ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +193,10 @@ class Snapshot:
     cpus: int
     throttled_s: float | None
     pressure_s: float | None
+    busy_s: float | None
+    """All work on the watched CPUs, summed."""
+    own_s: Mapping[int, float | None]
+    """CPU time of each watched process."""
 
     def until(self, later: Snapshot) -> Disturbance:
         """Differences over the time between, as shares of it."""
@@ -199,33 +205,53 @@ class Snapshot:
             steal=_difference(self.steal_s, later.steal_s, elapsed_s * self.cpus),
             throttled_s=_difference(self.throttled_s, later.throttled_s, 1.0),
             pressure=_difference(self.pressure_s, later.pressure_s, elapsed_s),
+            foreign_cpu=self._foreign(later, elapsed_s),
         )
+
+    def _foreign(self, later: Snapshot, elapsed_s: float) -> float | None:
+        """What the watched CPUs did for others; None when a watched process ended meanwhile."""
+        own_s = 0.0
+        for pid, before_s in self.own_s.items():
+            after_s = later.own_s.get(pid)
+            if before_s is None or after_s is None:
+                return None
+            own_s += after_s - before_s
+        busy = _difference(self.busy_s, later.busy_s, 1.0)
+        return None if busy is None else max(0.0, busy - own_s) / (elapsed_s * self.cpus)
 
 
 def _difference(before: float | None, after: float | None, over: float) -> float | None:
     return None if before is None or after is None else max(0.0, after - before) / over
 
 
-def snapshot(cpus: Iterable[int]) -> Snapshot:
-    """Read the host's counters now, steal only of `cpus` (all usable ones when empty)."""
+def snapshot(cpus: Iterable[int], pids: Iterable[int] = ()) -> Snapshot:
+    """Read the host's counters now: steal and work of `cpus` (all usable ones when empty), CPU time of `pids`."""
     watched = set(cpus) or set(usable_cpus())
+    ticks = _cpu_ticks(watched)
     return Snapshot(
         at_s=time.monotonic(),
-        steal_s=_steal_s(watched),
+        steal_s=None if ticks is None else ticks[1],
         cpus=len(watched),
         throttled_s=_throttled_s(),
         pressure_s=_pressure_s(),
+        busy_s=None if ticks is None else ticks[0],
+        own_s={pid: cpu_clock_s(pid) for pid in pids},
     )
 
 
-def _steal_s(cpus: set[int]) -> float | None:
-    """Field 8 of the `cpuN` lines of /proc/stat, in clock ticks (proc_stat(5))."""
+def _cpu_ticks(cpus: set[int]) -> tuple[float, float] | None:
+    """Give the seconds in which the CPUs worked, and those stolen from them.
+
+    From the `cpuN` lines of /proc/stat (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal.
+    """
     text = _read(Path("/proc/stat"))
     if text is None:
         return None
     names = {f"cpu{cpu}" for cpu in cpus}
-    rows = [line.split() for line in text.splitlines() if line.split(" ", 1)[0] in names]
-    return sum(int(row[8]) for row in rows) / os.sysconf("SC_CLK_TCK")
+    rows = [[int(field) for field in line.split()[1:]] for line in text.splitlines() if line.split(" ", 1)[0] in names]
+    per_second = os.sysconf("SC_CLK_TCK")
+    busy = sum(user + nice + system + irq + softirq for user, nice, system, _, _, irq, softirq, *_ in rows)
+    return busy / per_second, sum(row[7] for row in rows) / per_second
 
 
 def _throttled_s() -> float | None:

@@ -380,6 +380,8 @@ class Trial:
     """Seconds for which a container's CPU quota held processes back during the group."""
     pressure: float | None = None
     """Share of time some task waited for a CPU (Linux PSI) during the group."""
+    foreign_cpu: float | None = None
+    """Share of the server CPUs' time that went to processes which are no servers of the group."""
     idle_cpu: float | None = None
     """CPUs that the server's tree burned while nothing was asked of it."""
     requests_by_pid: Mapping[str, int] | None = None

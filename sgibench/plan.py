@@ -41,6 +41,8 @@ class Profile:
     blocks: int
     window_s: float
     open_window_s: float
+    retries: int
+    """How often a group in doubt is measured again in its block (method, section 6: at most twice)."""
     servers: tuple[str, ...]
     scenarios: tuple[str, ...]
     promise: str
@@ -55,6 +57,7 @@ PROFILES = {
             blocks=3,
             window_s=3.0,
             open_window_s=1.5,
+            retries=0,
             servers=(
                 "gunicorn-gthread",
                 "waitress",
@@ -71,6 +74,7 @@ PROFILES = {
             blocks=6,
             window_s=5.0,
             open_window_s=5.0,
+            retries=2,
             servers=("*",),
             scenarios=("plaintext", "json", "wait", "crud"),
             promise="all servers on four scenarios, with enough blocks for verdicts",
@@ -80,6 +84,7 @@ PROFILES = {
             blocks=10,
             window_s=5.0,
             open_window_s=5.0,
+            retries=2,
             servers=("*",),
             scenarios=("*",),
             promise="the whole catalogue, for publication",

@@ -25,8 +25,6 @@ from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idl
 from sgibench.trials import Draft, judge, to_trial
 
 IDLE_CHECK_S = 0.3
-MOST_RETRIES = 2
-"""Method, section 6."""
 STAGES = 1000
 """More than the stages of any block: numbers an execution as retry x STAGES + stage."""
 
@@ -67,6 +65,8 @@ class Workshop:
     listener: Listener
     worth_repeating: Callable[[Trial], bool]
     """Whether the machine or the generator, not the server, spoilt a trial."""
+    retries: int
+    """How often a group may be measured again in a block."""
     scratch: Path
     """Where servers keep their logs and data; emptied at each start."""
 
@@ -102,16 +102,16 @@ def run_plan(
     """Measure all that the plan holds, except the (block, cell) pairs in `done`.
 
     Groups in which the machine or the generator is in doubt are measured again at the end of their block, at most
-    twice; every execution is stored.
+    as often as the workshop says; every execution is stored.
     """
     for block in plan.blocks:
-        again = []
+        again: list[tuple[int, Stage]] = []
         for number, stage in enumerate(block.stages):
             left = without(stage, block.index, done)
             if left.groups:
                 trials = _run_stage(workshop, block, number, left, append)
                 again += [(number, doubted)] if (doubted := _doubted(workshop, left, trials)).groups else []
-        for retry in range(1, MOST_RETRIES + 1):
+        for retry in range(1, workshop.retries + 1):
             still = []
             for number, stage in again:
                 workshop.listener.repeating(stage)
@@ -246,7 +246,8 @@ def _load_group(
         Target(id=cell_id, host=HOST, port=one.process.port, pids=one.process.pids()) for cell_id, one in fit.items()
     ]
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    before = machine.snapshot(workshop.cpus.servers)
+    pids = [pid for target in targets for pid in target.pids]
+    before = machine.snapshot(workshop.cpus.servers, pids)
     measured: dict[str, Measured] = {}
     if targets:
         seen = workshop.load.measure(
@@ -259,7 +260,7 @@ def _load_group(
             watch=lambda: _watch(fit),
         )
         measured = {one.id: one for one in seen}
-    disturbance = before.until(machine.snapshot(workshop.cpus.servers))
+    disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
     for target in targets:
         _judge(fit[target.id], target, measured[target.id])
     return [

@@ -120,6 +120,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         steal=disturbance.steal if disturbance else None,
         throttled_s=disturbance.throttled_s if disturbance else None,
         pressure=disturbance.pressure if disturbance else None,
+        foreign_cpu=disturbance.foreign_cpu if disturbance else None,
         requests_by_pid=measured.requests_by_pid,
         answer_bytes=measured.answer_bytes,
     )

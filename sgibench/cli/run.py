@@ -65,6 +65,7 @@ INTERRUPTED = 130
     help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
 )
 @click.option("--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor.")
+@click.option("--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
 @click.option("--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load.")
 @catalogue_option
@@ -84,6 +85,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     workers: int,
     threads: int,
     rate: float,
+    retries: int | None,
     seed: int | None,
     server_cpus: str | None,
     catalogues: tuple[Path, ...],
@@ -116,6 +118,7 @@ def run(  # noqa: PLR0917 - click calls it by name
         threads=threads,
         seed=seed,
         control=control,
+        retries=retries,
         rate_per_s=None if rate < 0 else rate,
         catalogues=catalogues,
         server_cpus=machine.parse_cpus(server_cpus) if server_cpus else None,
