@@ -9,8 +9,8 @@ import pytest
 
 from sgibench import stats
 from sgibench.model import Run
-from sgibench.stats.runs import BETWEEN_FLOOR, between_variance, satterthwaite, values_of, welch
-from tests.results_maker import QUICK, Making, make_run
+from sgibench.stats.runs import BETWEEN_FLOOR, REFERENCED_FLOOR, between_variance, satterthwaite, values_of, welch
+from tests.results_maker import QUICK, Contestant, Making, make_run
 
 
 def run(seed: int, **fields: object) -> Run:
@@ -70,19 +70,36 @@ def test_a_large_regression_is_found_and_a_small_one_is_not_claimed() -> None:
     assert [change.cell.split("/")[0] for change in stats.worse_than(found)] == ["waitress"]
     assert stats.worse_than(found, 0.05) == stats.worse_than(found)
     assert stats.worse_than(found, 3.0) == ()
-    little = stats.compare_runs(steady, slower(steady, "waitress", 1.04), metric="cpu_us_per_request")
+    little = stats.compare_runs(steady, slower(steady, "waitress", 1.02), metric="cpu_us_per_request")
     assert stats.worse_than(little) == ()
 
 
-def test_the_interval_across_runs_contains_the_noise_between_them_however_many_blocks() -> None:
-    made = run(1, blocks=60, scatter=0.001)
+@pytest.mark.parametrize(("servers", "floor"), [(QUICK, REFERENCED_FLOOR), (QUICK[:3], BETWEEN_FLOOR)])
+def test_the_interval_across_runs_contains_the_noise_between_them_however_many_blocks(
+    servers: tuple[Contestant, ...], floor: dict[str, float]
+) -> None:
+    made = run(1, blocks=40, scatter=0.001, servers=servers)
     found = stats.compare_runs(made, made, metric="cpu_us_per_request")
     change = found.changes[0].comparison
     assert change.low is not None
     assert change.high is not None
-    least = 1.96 * math.sqrt(2) * BETWEEN_FLOOR["cpu_us_per_request"]
-    assert math.log(change.high / change.low) / 2 >= least
+    assert math.log(change.high / change.low) / 2 >= 1.96 * math.sqrt(2) * floor["cpu_us_per_request"]
     assert change.more_blocks is None
+
+
+def test_unchanged_servers_beside_it_take_out_what_moved_the_whole_machine() -> None:
+    old = run(1, scatter=0.005)
+    trials = tuple(replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * 1.3) for trial in old.trials)
+    new = slower(replace(run(2, scatter=0.005), trials=trials), "waitress", 1.1)
+    found = {
+        change.cell.split("/")[0]: change
+        for change in stats.compare_runs(old, new, metric="cpu_us_per_request").changes
+    }
+    waitress = found.pop("waitress")
+    assert waitress.machine_shift == pytest.approx(1.3, rel=0.01)
+    assert waitress.comparison.ratio == pytest.approx(1.1, rel=0.01)
+    assert waitress.comparison.verdict == "slower"
+    assert {change.comparison.verdict for change in found.values()} <= {"tie", "unknown"}
 
 
 def test_rates_are_better_when_higher() -> None:
@@ -97,13 +114,12 @@ def test_rates_are_better_when_higher() -> None:
     assert stats.worse_than(found, 1.1) == ()
 
 
-def test_a_whole_run_that_is_slower_with_the_same_packages_is_noise_between_runs() -> None:
-    old = run(1)
-    halved = replace(old, trials=tuple(replace(trial, rps=(trial.rps or 0) / 2) for trial in old.trials))
+def test_without_references_a_slower_machine_is_noise_and_not_a_verdict() -> None:
+    old = run(1, servers=QUICK[:3], scatter=0.005)
+    halved = replace(old, trials=tuple(replace(trial, rps=(trial.rps or 0) * 0.9) for trial in old.trials))
     found = stats.compare_runs(old, halved, metric="rps")
     assert {change.comparison.verdict for change in found.changes} == {"unknown"}
-    assert all(change.between_sd > 0.3 for change in found.changes)
-    assert {change.between_from for change in found.changes} == {len(QUICK) - 1}
+    assert {change.machine_shift for change in found.changes} == {None}
 
 
 def test_a_change_that_no_version_shows_is_found_against_the_other_servers() -> None:

@@ -1,10 +1,11 @@
 """One run against another: matched cells, and intervals that know that runs differ from one another by themselves.
 
-Blocks of two runs were not measured at the same time, so nothing is paired: the error of a ratio is Welch's, over the
-blocks of each run, plus what separates two runs of the very same thing (the machine's state, memory layout, kernel,
-neighbours), which more blocks do not reduce. That between-run variance is estimated from the other servers' cells whose
-packages are the same in both runs, and is never taken to be less than a floor; with few such cells the floor rules.
-Two versions measured inside one run are compared several times more sharply: do that when you can.
+Blocks of two runs were not measured at the same time, so nothing is paired between them. Inside each run, though, a
+cell stands beside others: where at least three cells of other servers in its group have the same packages in both runs,
+each block's value is taken relative to their median move, which takes out what moved the whole machine (reported as
+`machine_shift`). The error of the ratio is Welch's over the blocks of both runs, plus what separates two runs of the
+very same thing, which more blocks do not reduce: estimated from the unchanged cells of other servers, and never less
+than a floor. Two versions measured inside one run are compared more sharply still: do that when you can.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean, median
 from typing import Literal
 
 from sgibench.model import Comparison, Estimate, Machine, Run, RunInfo, Trial
@@ -40,8 +42,10 @@ HIGHER_IS_BETTER: Mapping[Metric, bool] = {
 BETWEEN_FLOOR: Mapping[Metric, float] = {"cpu_us_per_request": 0.02, "rps": 0.05, "p50_us": 0.05, "p99_us": 0.10}
 """Least standard deviation of one run's level, in log space: on shared machines CPU per request repeats within a few
 per cent from run to run, rates and latencies within about twice that or more (method, section 1)."""
+REFERENCED_FLOOR: Mapping[Metric, float] = {"cpu_us_per_request": 0.01, "rps": 0.02, "p50_us": 0.03, "p99_us": 0.05}
+"""The same for levels relative to unchanged servers beside it (ratios repeat within two per cent)."""
 LEAST_UNCHANGED = 3
-"""Unchanged cells needed before they may say that runs differ by more than the floor."""
+"""Unchanged cells needed before they may say how much runs differ, or stand as a reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,9 @@ class Change:
     """Standard deviation between runs that the interval contains (log space, of one run's level)."""
     between_from: int
     """Unchanged cells of other servers that it was estimated from; 0 when it is the floor."""
+    machine_shift: float | None
+    """How the unchanged servers beside it moved, new / old, already taken out of the comparison's ratio; None where
+    there were too few: then the ratio is of plain levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +87,10 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
     """Compare matched cells of two runs; corrected together (Holm). Cells without a value in one run are listed."""
     a, b = values_of(old, metric), values_of(new, metric)
     both = [cell for cell in b if cell in a]
-    same = {cell for cell in both if _unchanged(cell, old, new)}
-    shifts = {cell: welch(b[cell], a[cell]) for cell in both}
-    noise = {
-        server: between_variance(
-            [shifts[cell] for cell in both if cell in same and server_of(cell) != server],
-            floor_sd=BETWEEN_FLOOR[metric],
-        )
-        for server in {server_of(cell) for cell in both}
-    }
-    ratios = {cell: widened(shift, *noise[server_of(cell)]) for cell, shift in shifts.items()}
+    same = frozenset(cell for cell in both if _unchanged(cell, old, new))
+    shifts = {cell: shift_of(cell, a, b, same) for cell in both}
+    noise = {cell: noise_of(cell, shifts, same, metric) for cell in both}
+    ratios = {cell: widened(shift.ratio, *noise[cell]) for cell, shift in shifts.items()}
     levels = holm_levels({cell: ratio.p_value for cell, ratio in ratios.items()}, alpha=1 - confidence)
     delta = max(run_delta(old, metric), run_delta(new, metric))
     changes = []
@@ -104,18 +105,16 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
             higher_is_better=HIGHER_IS_BETTER[metric],
             level=levels[cell],
         )
-        # More blocks would not settle it: what separates the runs stays.
-        found = replace(found, more_blocks=None)
-        between, count = noise[server_of(cell)]
         changes.append(
             Change(
                 cell=cell,
                 old=before,
                 new=after,
-                comparison=found,
+                comparison=replace(found, more_blocks=None),  # more blocks would not settle what separates the runs
                 unchanged=cell in same,
-                between_sd=math.sqrt(between),
-                between_from=count,
+                between_sd=math.sqrt(noise[cell][0]),
+                between_from=noise[cell][1],
+                machine_shift=None if shifts[cell].machine is None else math.exp(shifts[cell].machine or 0.0),
             )
         )
     return RunComparison(
@@ -178,6 +177,49 @@ def run_delta(run: Run, metric: Metric) -> float:
 # --- noise ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """How one cell moved between the runs."""
+
+    ratio: LogRatio
+    """New / old, relative to the references where there are any."""
+    machine: float | None
+    """ln of how the references moved; None without references."""
+
+
+def shift_of(cell: str, old: Mapping[str, Values], new: Mapping[str, Values], same: frozenset[str]) -> Shift:
+    """Take a cell's move relative to the unchanged cells of other servers in its group, or plainly without three."""
+    beside = [
+        other
+        for other in same
+        if server_of(other) != server_of(cell) and other.split("/")[2:] == cell.split("/")[2:]
+        if old[cell].keys() <= old[other].keys() and new[cell].keys() <= new[other].keys()
+    ]
+    if len(beside) < LEAST_UNCHANGED:
+        return Shift(ratio=welch(new[cell], old[cell]), machine=None)
+    usual = {other: fmean(math.log(value) for value in old[other].values()) for other in beside}
+    levels = [
+        {block: median(math.log(run[other][block]) - usual[other] for other in beside) for block in run[cell]}
+        for run in (old, new)
+    ]
+    before, after = (
+        {block: value / math.exp(level[block]) for block, value in run[cell].items()}
+        for run, level in zip((old, new), levels, strict=True)
+    )
+    return Shift(ratio=welch(after, before), machine=fmean(levels[1].values()) - fmean(levels[0].values()))
+
+
+def noise_of(cell: str, shifts: Mapping[str, Shift], same: frozenset[str], metric: Metric) -> tuple[float, int]:
+    """Variance between runs for one cell: from other servers' unchanged cells that were treated alike."""
+    referenced = shifts[cell].machine is not None
+    others = [
+        shift.ratio
+        for other, shift in shifts.items()
+        if other in same and server_of(other) != server_of(cell) and (shift.machine is not None) == referenced
+    ]
+    return between_variance(others, floor_sd=(REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric])
+
+
 def welch(new: Values, old: Values) -> LogRatio:
     """ln(new / old) of two unpaired sets of blocks: Welch's error and Satterthwaite's degrees of freedom.
 
@@ -203,8 +245,8 @@ def satterthwaite(parts: list[tuple[float, float]]) -> tuple[float, float]:
 def between_variance(unchanged: list[LogRatio], *, floor_sd: float) -> tuple[float, int]:
     """Variance of one run's level beyond its blocks' scatter, and how many cells it comes from (0: the floor).
 
-    An unchanged cell's shift has variance 2 · between + its own error²; the mean over the cells gives `between`. The
-    shift they share counts too: a whole run may be faster than another.
+    An unchanged cell's shift has variance 2 · between + its own error²; the mean over the cells gives `between`. A
+    shift that they share counts too: a whole run may be faster than another.
     """
     known = [(shift.mean, shift.error) for shift in unchanged if shift.error is not None]
     if len(known) < LEAST_UNCHANGED:
