@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from sgibench import stats
 from sgibench.errors import ResultsError
-from sgibench.stats.runs import BETWEEN_FLOOR, between_variance, welch, widened
+from sgibench.stats.runs import BETWEEN_FLOOR, LEAST_UNCHANGED, REFERENCED_FLOOR, noise_of, shift_of, widened
 from sgibench.store import read_run
 
 Logs = NDArray[np.float64]
@@ -183,26 +183,39 @@ def false_looks(name: str, noise: Noise, runs: int, rng: np.random.Generator) ->
     return Claim(claim=text, noise=name, simulations=runs, share=wrong / runs, least=0.0, most=0.05)
 
 
-def run_against_run(name: str, noise: Noise, runs: int, rng: np.random.Generator) -> Iterator[Claim]:
-    """Two runs of the same six servers; each run's cells have levels of their own beside the blocks' noise."""
-    blocks, servers, floor = 8, 6, BETWEEN_FLOOR["cpu_us_per_request"]
+def run_against_run(name: str, noise: Noise, servers: int, runs: int, rng: np.random.Generator) -> Iterator[Claim]:
+    """Compare two runs of the same servers: a machine that moved by a tenth, and levels of each run's own.
+
+    Six servers stand as references for one another; with three the plain levels are compared.
+    """
+    blocks, referenced = 8, servers > LEAST_UNCHANGED
+    own = (REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)["cpu_us_per_request"]
     wrong = inside = 0
     for _ in range(runs):
-        level = [rng.normal(0, floor, (servers, 1)) for _run in range(2)]
-        old, new = (as_values(noise(rng, servers, blocks) + shift) for shift in level)
-        shifts = {key: welch(new[key], old[key]) for key in old}
-        ratios = {}
-        for key, shift in shifts.items():
-            others = [other for name_, other in shifts.items() if name_ != key]
-            ratios[key] = widened(shift, *between_variance(others, floor_sd=floor))
-        half = ratios["s0"].half_width(0.05)
-        inside += half is not None and abs(ratios["s0"].mean) <= half
-        levels = stats.holm_levels({key: ratio.p_value for key, ratio in ratios.items()}, alpha=0.05)
-        verdicts = [stats.judge(ratio, delta=0.02, level=levels[key]).verdict for key, ratio in ratios.items()]
+        old, new = (
+            {
+                f"{server}/app/json/closed/w1": values
+                for server, values in as_values(
+                    noise(rng, servers, blocks) + rng.normal(0, own, (servers, 1)) + referenced * rng.normal(0, 0.1)
+                ).items()
+            }
+            for _run in range(2)
+        )
+        same = frozenset(old)
+        shifts = {cell: shift_of(cell, old, new, same) for cell in old}
+        ratios = {
+            cell: widened(shift.ratio, *noise_of(cell, shifts, same, "cpu_us_per_request"))
+            for cell, shift in shifts.items()
+        }
+        first = next(iter(ratios.values()))
+        half = first.half_width(0.05)
+        inside += half is not None and abs(first.mean) <= half
+        levels = stats.holm_levels({cell: ratio.p_value for cell, ratio in ratios.items()}, alpha=0.05)
+        verdicts = [stats.judge(ratio, delta=0.02, level=levels[cell]).verdict for cell, ratio in ratios.items()]
         wrong += any(verdict in ("faster", "slower") for verdict in verdicts)
     text = f"any false verdict between two runs of {servers} servers, {blocks} blocks"
     yield Claim(claim=text, noise=name, simulations=runs, share=wrong / runs, least=0.0, most=0.05)
-    text = f"interval across runs covers the truth, {blocks} blocks"
+    text = f"interval across runs of {servers} servers covers the truth, {blocks} blocks"
     yield Claim(claim=text, noise=name, simulations=runs, share=inside / runs, least=0.93, most=1.0)
 
 
@@ -248,7 +261,8 @@ def claims(noises: dict[str, Noise], runs: int, rng: np.random.Generator) -> Ite
         for blocks in (3, 6, 10):
             yield false_verdicts(name, noise, blocks, runs, rng)
         yield false_looks(name, noise, runs, rng)
-        yield from run_against_run(name, noise, runs, rng)
+        for servers in (3, 6):
+            yield from run_against_run(name, noise, servers, runs, rng)
 
 
 def main() -> int:

@@ -161,6 +161,10 @@ def test_a_failed_round_left_out_of_the_mean_is_an_error_seen_and_not_a_wrong_co
     assert kinds(Figures(id="x", rps=124_883, round_rps=(0, 126_813, 122_953))) == {"ErrorsSeen"}
 
 
+def test_a_rate_of_zero_is_a_failure_and_not_a_slow_server() -> None:
+    assert kinds(Figures(id="x", connections=64, rps=0.0, duration_s=10)) == {"WrongCount", "ErrorsSeen"}
+
+
 def test_rounds_that_scatter_are_noisy() -> None:
     assert kinds(Figures(id="x", rps=100, round_rps=(70, 100, 130))) == {"Noisy"}
 

@@ -84,6 +84,14 @@ def failed_rounds_averaged(row: Figures) -> Iterator[Doubt]:
         yield doubt("WrongCount", f"{significant(row.rps)}/s lies outside its own rounds, {spread}")
 
 
+def rate_of_zero(row: Figures) -> Iterator[Doubt]:
+    """Find a rate of 0: a failure that was published as a slow server."""
+    if row.rps is not None and row.rps <= 0 and not row.round_rps:
+        yield doubt("WrongCount", "a rate of 0 stands for a failure, not for a speed")
+        if not row.errors:
+            yield doubt("ErrorsSeen", "not one right answer in the rate")
+
+
 def rate_against_count(row: Figures) -> Iterator[Doubt]:
     """Compare the rate with the right answers over the duration; requests in flight at the end explain a little."""
     if row.rps is None or row.requests_ok is None or not row.duration_s or row.rps <= 0:
@@ -302,6 +310,7 @@ def too_few_samples(row: Figures) -> Iterator[Doubt]:
 RULES: tuple[Rule, ...] = (
     under_the_floor,
     failed_rounds_averaged,
+    rate_of_zero,
     rate_against_count,
     percentiles_in_order,
     p99_below_mean,
