@@ -1,0 +1,1 @@
+"""matplotlib drawings for a page; they know rows, looks and figures, and nothing about runs or statistics."""

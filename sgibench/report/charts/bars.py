@@ -1,0 +1,114 @@
+"""Bars with intervals: one line a server, from zero, best first, failures in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from sgibench.report.charts.sheet import Sheet, shortened
+from sgibench.report.charts.svg import INK, LINE, SOFT, WARN, server_colour
+from sgibench.report.panels import Look
+from sgibench.report.words import Format
+
+LINE_HEIGHT = 24.0
+BAR_HEIGHT = 11.0
+LEFT = 152.0
+"""Where the bars start; names stand before it."""
+RIGHT = 72.0
+"""Room for the value behind the longest bar."""
+TOP = 6.0
+BOTTOM = 20.0
+NAME_SIGNS = 22
+CAP = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One line of the chart."""
+
+    row: str
+    """Key of the table row."""
+    label: str
+    look: Look
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    part: float | None = None
+    """A share of the value that is drawn stronger, e.g. memory that is not shared."""
+    tip: str = ""
+    failure: str = ""
+    """In place of a number."""
+    band: int | None = None
+    """Bars next to each other with the same band are not told apart."""
+
+
+def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str) -> Markup:
+    """Draw the bars in the order given; `label` is the text alternative."""
+    sheet = Sheet(TOP + LINE_HEIGHT * len(bars) + BOTTOM)
+    longest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0) or 1.0
+    scale = (sheet.width - LEFT - RIGHT) / longest
+    _grid(sheet, longest, scale, form)
+    _bands(sheet, bars)
+    for index, bar in enumerate(bars):
+        _bar(sheet, bar, TOP + LINE_HEIGHT * (index + 0.5), scale, form)
+    return sheet.markup(prefix, label)
+
+
+def _grid(sheet: Sheet, longest: float, scale: float, form: Format) -> None:
+    bottom = sheet.height - BOTTOM
+    for tick in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(0, longest):
+        x = LEFT + float(tick) * scale
+        if 0 <= tick <= longest * 1.001:
+            sheet.line([x, x], [TOP, bottom], colour=LINE, width=1)
+            sheet.note(x, bottom + 10, form(float(tick)) if tick else "0", align="center")
+
+
+def _bands(sheet: Sheet, bars: Sequence[Bar]) -> None:
+    """Lay one soft band behind bars that share a place."""
+    start = 0
+    for index in range(1, len(bars) + 1):
+        if index < len(bars) and bars[index].band is not None and bars[index].band == bars[start].band:
+            continue
+        if index - start > 1:
+            sheet.box(
+                0,
+                TOP + LINE_HEIGHT * start + 1,
+                sheet.width,
+                LINE_HEIGHT * (index - start) - 2,
+                colour=LINE,
+                alpha=0.45,
+            )
+        start = index
+
+
+def _bar(sheet: Sheet, bar: Bar, y: float, scale: float, form: Format) -> None:
+    colour = server_colour(bar.look.colour)
+    sheet.mark(6, y, shape=bar.look.shape, colour=colour, size=8)
+    sheet.text(16, y, shortened(bar.label, NAME_SIGNS))
+    if bar.value is None:
+        sheet.text(LEFT + 4, y, shortened(bar.failure or "not measured", 42), colour=WARN if bar.failure else SOFT)
+        return
+    tip = f"{bar.label}: {bar.tip or form(bar.value)}"
+    end = LEFT + bar.value * scale
+    sheet.box(
+        LEFT,
+        y - BAR_HEIGHT / 2,
+        end - LEFT,
+        BAR_HEIGHT,
+        colour=colour,
+        tip=tip,
+        row=bar.row,
+        alpha=0.45 if bar.part else None,
+    )
+    if bar.part:
+        sheet.box(LEFT, y - BAR_HEIGHT / 2, bar.part * scale, BAR_HEIGHT, colour=colour)
+    if bar.low is not None and bar.high is not None:
+        low, high = LEFT + bar.low * scale, LEFT + bar.high * scale
+        sheet.line([low, high], [y, y], colour=INK, width=1.4)
+        for x in (low, high):
+            sheet.line([x, x], [y - CAP, y + CAP], colour=INK, width=1.4)
+        end = max(end, high)
+    sheet.text(end + 5, y, form(bar.value))

@@ -1,0 +1,205 @@
+"""Lines: percentile curves, latency or throughput against something, throughput over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from sgibench import units
+from sgibench.report.charts.sheet import DASHES, Sheet, shortened
+from sgibench.report.charts.svg import INK, LINE, server_colour
+from sgibench.report.panels import SHAPES, Look
+from sgibench.report.words import Format
+
+LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
+HEIGHT = 250.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A place on a curve."""
+
+    x: float
+    y: float
+    tip: str | None = None
+    """A point with a tip gets a marker."""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One server's line."""
+
+    row: str
+    label: str
+    look: Look
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One axis: its range in its own units, its ticks, and what stands beside them."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    name: str
+    log: bool = False
+
+    def share(self, value: float) -> float:
+        """Where a value lies, 0 to 1."""
+        if self.log:
+            return (math.log(value) - math.log(self.low)) / ((math.log(self.high) - math.log(self.low)) or 1)
+        return (value - self.low) / ((self.high - self.low) or 1)
+
+
+def linear_axis(highest: float, name: str, form: Format) -> Axis:
+    """Make an axis from zero."""
+    ticks = [float(tick) for tick in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(0, highest or 1)]
+    return Axis(low=0, high=ticks[-1], ticks=tuple((tick, form(tick) if tick else "0") for tick in ticks), name=name)
+
+
+def counted_axis(values: Sequence[float], name: str) -> Axis:
+    """Make an axis from zero whose ticks are the values themselves."""
+    shown = sorted(set(values))
+    return Axis(low=0, high=shown[-1] * 1.05, ticks=tuple((value, f"{value:g}") for value in shown), name=name)
+
+
+def log_axis(lowest: float, highest: float, name: str, form: Format) -> Axis:
+    """Make a logarithmic axis whose ticks are 1, 2 and 5 times powers of ten, thinned until they are readable."""
+    lowest, highest = lowest / 1.1, highest * 1.1
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        powers = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
+        ticks = [step * 10.0**power for power in powers for step in steps if lowest <= step * 10.0**power <= highest]
+        if len(ticks) <= 6:  # noqa: PLR2004 - more lines than that are a fence
+            break
+    return Axis(low=lowest, high=highest, ticks=tuple((tick, form(tick)) for tick in ticks), name=name, log=True)
+
+
+def percentile_axis(deepest: float) -> Axis:
+    """Make the axis of percentiles: each nine takes the same room; `deepest` is the last share shown, e.g. 0.999."""
+    shares = [share for share in (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999) if share <= deepest + 1e-9]
+    ticks = tuple((1 / (1 - share), f"{share * 100:g} %") for share in shares)
+    return Axis(
+        low=1,
+        high=max(1 / (1 - deepest), 2) * 1.15,
+        ticks=ticks,
+        name="share of requests that were at least this fast",
+        log=True,
+    )
+
+
+def draw_curves(curves: Sequence[Curve], x: Axis, y: Axis, *, prefix: str, label: str, points: bool = True) -> Markup:
+    """Draw curves over two axes; `label` is the text alternative."""
+    sheet = Sheet(HEIGHT)
+    width, height = sheet.width - LEFT - RIGHT, sheet.height - TOP - BOTTOM
+    for tick, text in y.ticks:
+        at = TOP + height * (1 - y.share(tick))
+        sheet.line([LEFT, sheet.width - RIGHT], [at, at], colour=LINE, width=1)
+        sheet.note(LEFT - 5, at, text, align="right")
+    for tick, text in x.ticks:
+        at = LEFT + width * x.share(tick)
+        sheet.line([at, at], [TOP + height, TOP + height + 4], colour=LINE, width=1)
+        sheet.note(at, TOP + height + 12, text, align="center")
+    sheet.note(LEFT + width / 2, sheet.height - 7, x.name, align="center")
+    for curve in curves:
+        xs = [LEFT + width * x.share(point.x) for point in curve.points]
+        ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
+        colour = server_colour(curve.look.colour)
+        sheet.line(xs, ys, colour=colour, width=2, dash=_dash(curve.look), tip=curve.label, row=curve.row)
+        for at_x, at_y, point in zip(xs, ys, curve.points, strict=True):
+            if point.low is not None and point.high is not None:
+                ends = [TOP + height * (1 - y.share(end)) for end in (point.low, point.high)]
+                sheet.line([at_x, at_x], ends, colour=INK, width=1)
+            if point.tip and points:
+                sheet.mark(at_x, at_y, shape=curve.look.shape, colour=colour, size=6.5, tip=point.tip, row=curve.row)
+    return sheet.markup(prefix, label)
+
+
+def _dash(look: Look) -> int:
+    """A colour used again gets another dash."""
+    return (look.shape - look.colour) % SHAPES % len(DASHES)
+
+
+SPARK_HEIGHT = 30.0
+SPARK_LEFT = 152.0
+SPARK_RIGHT = 62.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spark:
+    """One server's throughput over time, a line a block."""
+
+    row: str
+    label: str
+    look: Look
+    lines: tuple[tuple[float, ...], ...]
+    """Requests per second in each round or second, a line a block."""
+    steadiness: str
+    """What stands behind the lines."""
+    tip: str
+
+
+def draw_sparks(sparks: Sequence[Spark], *, name: str, prefix: str, label: str) -> Markup:
+    """Draw one small line chart a server, each from zero to its own highest value."""
+    sheet = Sheet(8 + SPARK_HEIGHT * len(sparks) + 20)
+    width = sheet.width - SPARK_LEFT - SPARK_RIGHT
+    for index, spark in enumerate(sparks):
+        base = 8 + SPARK_HEIGHT * (index + 1) - 4
+        height = SPARK_HEIGHT - 7
+        colour = server_colour(spark.look.colour)
+        sheet.mark(6, base - height / 2, shape=spark.look.shape, colour=colour, size=8)
+        sheet.text(16, base - height / 2, shortened(spark.label, 22))
+        sheet.box(
+            SPARK_LEFT,
+            base - height,
+            width,
+            height,
+            colour=LINE,
+            alpha=0.35,
+            tip=f"{spark.label}: {spark.tip}",
+            row=spark.row,
+        )
+        highest = max((max(line) for line in spark.lines if line), default=0) or 1
+        for line in spark.lines:
+            steps = max(len(line) - 1, 1)
+            xs = [SPARK_LEFT + width * step / steps for step in range(len(line))]
+            sheet.line(xs, [base - height * value / highest for value in line], colour=colour, width=1.2, alpha=0.75)
+        sheet.text(sheet.width - SPARK_RIGHT + 6, base - height / 2, spark.steadiness)
+    sheet.note(SPARK_LEFT + width / 2, sheet.height - 8, name, align="center")
+    return sheet.markup(prefix, label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One server's requests by worker process."""
+
+    row: str
+    label: str
+    look: Look
+    shares: tuple[tuple[str, float], ...]
+    """Process and its share, the largest first."""
+
+
+def draw_splits(splits: Sequence[Split], *, prefix: str, label: str) -> Markup:
+    """Draw one full bar a server, cut where one process's share ends."""
+    sheet = Sheet(8 + 24 * len(splits) + 18)
+    width = sheet.width - SPARK_LEFT - 10
+    for index, split in enumerate(splits):
+        y = 8 + 24 * (index + 0.5)
+        colour = server_colour(split.look.colour)
+        sheet.mark(6, y, shape=split.look.shape, colour=colour, size=8)
+        sheet.text(16, y, shortened(split.label, 22))
+        left = SPARK_LEFT
+        for process, share in split.shares:
+            tip = f"{split.label}, process {process}: {units.percent(share)} of the requests"
+            sheet.box(left, y - 7, max(width * share - 1.5, 0.5), 14, colour=colour, tip=tip, row=split.row)
+            left += width * share
+    for share in (0.0, 0.5, 1.0):
+        sheet.note(SPARK_LEFT + width * share, sheet.height - 8, f"{share * 100:.0f} %", align="center")
+    return sheet.markup(prefix, label)

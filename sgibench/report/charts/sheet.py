@@ -1,0 +1,100 @@
+"""A drawing surface in units of the page: matplotlib without its axes, so that every mark is placed on purpose.
+
+x runs to the right and y downwards, in SVG units. A unit is about a CSS pixel at the width the page shows a chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from sgibench.report.charts.svg import INK, SOFT, to_markup
+
+DPI = 72
+"""matplotlib's SVG backend writes one unit for each 1/72 inch."""
+WIDTH = 420.0
+TEXT = 11.0
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""By shape number; `style.css` and the legend show the same."""
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (2, 2), (7, 2, 2, 2))
+
+
+class Sheet:
+    """A figure, and what its parts say when pointed at."""
+
+    def __init__(self, height: float, width: float = WIDTH) -> None:
+        self.width, self.height = width, height
+        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, frameon=False)
+        self._axes = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self._axes.set_axis_off()
+        self._tips: dict[str, tuple[str, str]] = {}
+
+    def _tag(self, tip: str | None, row: str) -> str | None:
+        if tip is None:
+            return None
+        gid = f"tip{len(self._tips)}"
+        self._tips[gid] = (tip, row)
+        return gid
+
+    def box(
+        self, x: float, y: float, width: float, height: float, *, colour: str, tip: str | None = None, row: str = "",
+        alpha: float | None = None,
+    ) -> None:  # fmt: skip
+        """Draw a filled rectangle; `tip` is shown on hover, `row` names the table row it belongs to."""
+        patch = Rectangle((x, y), width, height, facecolor=colour, linewidth=0, alpha=alpha, gid=self._tag(tip, row))
+        patch.set_clip_on(False)
+        self._axes.add_artist(patch)
+
+    def line(
+        self, xs: Sequence[float], ys: Sequence[float], *, colour: str, width: float = 1.5, dash: int = 0,
+        tip: str | None = None, row: str = "", alpha: float | None = None,
+    ) -> None:  # fmt: skip
+        """Draw a line through points; `dash` is an index of DASHES."""
+        drawn = Line2D(
+            xs, ys, color=colour, linewidth=width, alpha=alpha, gid=self._tag(tip, row), solid_capstyle="round",
+            solid_joinstyle="round", clip_on=False,
+        )  # fmt: skip
+        if DASHES[dash]:
+            drawn.set_dashes(DASHES[dash])
+        self._axes.add_artist(drawn)
+
+    def mark(
+        self, x: float, y: float, *, shape: int, colour: str, size: float = 6, tip: str | None = None, row: str = ""
+    ) -> None:
+        """Draw one marker."""
+        drawn = Line2D(
+            [x], [y], color=colour, marker=MarkerStyle(MARKERS[shape]), markersize=size, markeredgewidth=0,
+            linestyle="none", gid=self._tag(tip, row), clip_on=False,
+        )  # fmt: skip
+        self._axes.add_artist(drawn)
+
+    def text(
+        self, x: float, y: float, text: str, *, colour: str = INK, size: float = TEXT, bold: bool = False,
+        align: Literal["left", "center", "right"] = "left",
+    ) -> None:  # fmt: skip
+        """Write text, its middle at height `y`; never read as mathematics."""
+        drawn = Text(
+            x, y, text, color=colour, fontsize=size, fontweight="bold" if bold else "normal",
+            horizontalalignment=align, verticalalignment="center_baseline", parse_math=False, clip_on=False,
+        )  # fmt: skip
+        self._axes.add_artist(drawn)
+
+    def note(self, x: float, y: float, text: str, *, align: Literal["left", "center", "right"] = "left") -> None:
+        """Write a small, soft text: axes and units."""
+        self.text(x, y, text, colour=SOFT, size=TEXT - 1, align=align)
+
+    def markup(self, prefix: str, label: str) -> Markup:
+        """Write the drawing as an `<svg>` element with `label` as its text alternative."""
+        return to_markup(self._figure, prefix=prefix, label=label, tips=self._tips)
+
+
+def shortened(text: str, signs: int) -> str:
+    """Cut a text that would not fit, and show that it was cut."""
+    return text if len(text) <= signs else text[: signs - 1] + "…"

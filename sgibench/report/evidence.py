@@ -1,0 +1,102 @@
+"""Why a run may be trusted, or not: facts about the run as a whole, read from its trials, nothing estimated here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sgibench.model import Doubt, Failure, Trial
+from sgibench.report.panels import View
+from sgibench.report.standings import Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorUse:
+    """How near a group came to the load generator's own limit."""
+
+    standing: Standing
+    ceiling_rps: float | None
+    """Calibrated for this scenario, of one of the generator's CPUs."""
+    highest_rps: float | None
+    share: float | None
+    """Highest rate over the ceiling."""
+    utilisation: float | None
+    """Highest share of its CPU that the generator used."""
+    lag_us_p99: float | None
+    """Highest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedTrial:
+    """One trial without numbers."""
+
+    trial: Trial
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The run's own case."""
+
+    trials: Mapping[str, int]
+    """By status."""
+    retries: int
+    retried_trials: int
+    steal: float | None
+    """Highest share of the server CPUs that the hypervisor took in any trial; None = nobody could tell."""
+    pressure: float | None
+    throttled_s: float | None
+    generator: tuple[GeneratorUse, ...]
+    doubts: tuple[tuple[Doubt, int], ...]
+    """Each kind once, with the number of rows it concerns; the most frequent first."""
+    failures: tuple[FailedTrial, ...]
+
+
+def evidence_of(view: View) -> Evidence:
+    """Collect it."""
+    trials = view.run.trials
+    return Evidence(
+        trials={status: sum(trial.status == status for trial in trials) for status in ("ok", "failed", "skipped")},
+        retries=sum(trial.retries for trial in trials),
+        retried_trials=sum(trial.retries > 0 for trial in trials),
+        steal=_highest(trial.steal for trial in trials),
+        pressure=_highest(trial.pressure for trial in trials),
+        throttled_s=_highest(trial.throttled_s for trial in trials),
+        generator=tuple(_generator(view, standing) for standing in view.standings),
+        doubts=_doubts(view),
+        failures=tuple(
+            FailedTrial(trial=trial, failure=trial.failure) for trial in trials if trial.failure is not None
+        ),
+    )
+
+
+def _highest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _generator(view: View, standing: Standing) -> GeneratorUse:
+    good = [trial for entry in standing.entries.values() for trial in entry.good]
+    known = [trial.generator for trial in good if trial.generator]
+    calibration = view.calibration.get(standing.key.scenario)
+    ceiling = calibration.rps_per_core if calibration else None
+    highest = _highest(trial.rps for trial in good)
+    return GeneratorUse(
+        standing=standing,
+        ceiling_rps=ceiling,
+        highest_rps=highest,
+        share=highest / ceiling if highest and ceiling else None,
+        utilisation=_highest(one.utilisation for one in known),
+        lag_us_p99=_highest(one.lag_us_p99 for one in known),
+    )
+
+
+def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:
+    first: dict[str, Doubt] = {}
+    counts: dict[str, int] = {}
+    for panel in view.panels:
+        concerned = [row.doubts for row in panel.rows] + ([panel.doubts] if panel.doubts else [])
+        for doubts in concerned:
+            for kind, doubt in {doubt.kind: doubt for doubt in doubts}.items():
+                first.setdefault(kind, doubt)
+                counts[kind] = counts.get(kind, 0) + 1
+    return tuple((first[kind], count) for kind, count in sorted(counts.items(), key=lambda pair: -pair[1]))

@@ -1,0 +1,264 @@
+"""Standings, put together into what a page shows: one `Panel` a comparison, one `Row` a server in it.
+
+A panel is a scenario under one closed load with the same settings, and whatever open loads were measured beside it:
+saturation gives throughput and cost, the common rate gives latency. Colours belong to servers, so that a server looks
+the same in every panel and, as far as the palette reaches, in every run.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sgibench import audit
+from sgibench.model import Calibration, Doubt, Load, Ranked, Run
+from sgibench.report.standings import Entry, Standing, printable, standings_of
+
+COLOURS = 8
+"""Colours of the palette in `style.css`; told apart with each kind of colour blindness, in light and in dark."""
+SHAPES = 8
+"""Marker shapes; a server beyond the palette has an old colour in a new shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a server is drawn, everywhere."""
+
+    colour: int
+    shape: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One server (and app) in a panel."""
+
+    key: str
+    """Names the row inside the page, e.g. `p0r3`."""
+    look: Look
+    entry: Entry
+    """At saturation, or at the fixed rate when there is nothing else."""
+    fixed: Entry | None
+    """At the common rate; None when no open load was measured."""
+    cost: Ranked | None
+    throughput: Ranked | None
+    tied_with: tuple[str, ...]
+    """Labels of the rows that share its place by cost."""
+    doubts: tuple[Doubt, ...]
+
+    @property
+    def label(self) -> str:
+        """What a person reads."""
+        return self.entry.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One comparison: what a section of the page is about."""
+
+    key: str
+    scenario: str
+    title: str
+    """The scenario, and the settings where they tell panels apart."""
+    main: Standing
+    fixed: Standing | None
+    """The standing at the common rate."""
+    opens: tuple[Standing, ...]
+    """All open loads, by rate."""
+    rows: tuple[Row, ...]
+    """Best first by cost, failed ones last."""
+    doubts: tuple[Doubt, ...]
+    """About the table as a whole."""
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the main figures were taken at saturation."""
+        return self.main.key.load.kind == "closed"
+
+    @property
+    def latency_standing(self) -> Standing:
+        """Where the latency that is shown was measured."""
+        return self.fixed or self.main
+
+    def latency_entry(self, row: Row) -> Entry | None:
+        """The entry whose latency is shown for a row."""
+        return row.fixed if self.fixed else row.entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A run, ready to be shown."""
+
+    run: Run
+    standings: tuple[Standing, ...]
+    panels: tuple[Panel, ...]
+    looks: Mapping[str, Look]
+    """By server id."""
+    doubted_trials: Mapping[str, int]
+    """Kind of doubt -> how many trials it was raised about."""
+    calibration: Mapping[str, Calibration]
+    """By scenario."""
+
+
+def view_of(run: Run) -> View:
+    """Judge a run and arrange it."""
+    standings = standings_of(run)
+    found = audit.audit_run(run)
+    looks = looks_of(trial.server for trial in run.trials)
+    arranged = _arrange(standings)
+    titles = _titles([main for main, _opens in arranged])
+    panels = tuple(
+        _panel(key=f"p{index}", title=title, main=main, opens=opens, looks=looks, found=found)
+        for index, ((main, opens), title) in enumerate(zip(arranged, titles, strict=True))
+    )
+    kinds = Counter(kind for trial in found.trials for kind in {doubt.kind for doubt in trial.doubts})
+    calibration = {entry.scenario: entry for entry in run.info.calibration}
+    return View(
+        run=run,
+        standings=standings,
+        panels=panels,
+        looks=looks,
+        doubted_trials=dict(kinds.most_common()),
+        calibration=calibration,
+    )
+
+
+def looks_of(servers: Iterable[str]) -> dict[str, Look]:
+    """Give each server a colour and a shape that depend on its name first and on its neighbours last.
+
+    A server starts from the place its name hashes to and takes the next free one, so adding a server to a run
+    seldom recolours the others.
+    """
+    looks: dict[str, Look] = {}
+    names = sorted(set(servers), key=lambda name: (_hash(name), name))
+    for position, name in enumerate(names):
+        turn = position // COLOURS
+        taken = {looks[other].colour for other in names[turn * COLOURS : position]}
+        wishes = ((_hash(name) + step) % COLOURS for step in range(COLOURS))
+        colour = next(wish for wish in wishes if wish not in taken)
+        looks[name] = Look(colour=colour, shape=(colour + turn) % SHAPES)
+    return looks
+
+
+def _hash(name: str) -> int:
+    return zlib.crc32(name.encode("utf-8", "replace"))
+
+
+def _arrange(standings: Sequence[Standing]) -> list[tuple[Standing, tuple[Standing, ...]]]:
+    """Put the open loads beside the closed load with the most connections of the same scenario and settings."""
+    families: dict[tuple[str, int, int, str], list[Standing]] = defaultdict(list)
+    for standing in standings:
+        key = standing.key
+        families[key.scenario, key.workers, key.threads, key.load.connection].append(standing)
+    arranged: list[tuple[Standing, tuple[Standing, ...]]] = []
+    for family in families.values():
+        closed = sorted(
+            (one for one in family if one.key.load.kind == "closed"), key=lambda one: -one.key.load.connections
+        )
+        opens = tuple(
+            sorted((one for one in family if one.key.load.kind == "open"), key=lambda one: one.key.load.rate_per_s or 0)
+        )
+        if closed:
+            arranged.append((closed[0], opens))
+            arranged.extend((one, ()) for one in closed[1:])
+        else:
+            arranged.append((_common(opens), opens))
+    return arranged
+
+
+def _common(opens: Sequence[Standing]) -> Standing:
+    """Choose the common rate: the highest that most servers kept up with."""
+    kept = [sum(entry.status == "ok" for entry in one.entries.values()) for one in opens]
+    return max(zip(kept, range(len(opens)), opens, strict=True))[2]
+
+
+def _titles(mains: Sequence[Standing]) -> list[str]:
+    """Name panels by scenario, with the settings in which panels of one scenario differ."""
+    parts: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for main in mains:
+        load = main.key.load
+        settings = {"workers": _many(main.key.workers, "worker"), "threads": _many(main.key.threads, "thread")}
+        kept = {"keep-alive": "", "close": "one request a connection"}[load.connection]
+        parts[main.key.scenario].append({**settings, "load": load_words(load), "connection": kept})
+    titles = []
+    for main in mains:
+        family = parts[main.key.scenario]
+        own = family[[one.key for one in mains if one.key.scenario == main.key.scenario].index(main.key)]
+        differing = [text for part, text in own.items() if text and len({other[part] for other in family}) > 1]
+        titles.append(printable(", ".join([main.key.scenario, *differing])))
+    return titles
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def load_words(load: Load) -> str:
+    """Say a load in a few words: `64 connections`, `500/s`."""
+    if load.kind == "closed":
+        return _many(load.connections, "connection")
+    return f"{load.rate_per_s:g}/s"
+
+
+def _panel(
+    *,
+    key: str,
+    title: str,
+    main: Standing,
+    opens: tuple[Standing, ...],
+    looks: Mapping[str, Look],
+    found: audit.RunAudit,
+) -> Panel:
+    fixed = _common(opens) if opens else None
+    partners = {_partner(entry): entry for entry in fixed.entries.values()} if fixed else {}
+    costs = {row.cell: row for row in main.cost.rows}
+    rates = {row.cell: row for row in main.throughput.rows}
+    about_table = {doubt.kind: doubt for one in (main, *opens) for doubt in found.groups.get(group_id(one), ())}
+    rows = []
+    for index, entry in enumerate(main.entries.values()):
+        partner = partners.get(_partner(entry))
+        place = costs.get(entry.cell)
+        cells = dict.fromkeys([entry.cell, *([partner.cell] if partner else [])])
+        doubts = {
+            (doubt.kind, doubt.detail): doubt
+            for cell in cells
+            for doubt in found.cells.get(cell, ())
+            if doubt.kind not in about_table
+        }
+        rows.append(
+            Row(
+                key=f"{key}r{index}",
+                look=looks[entry.server],
+                entry=entry,
+                fixed=partner,
+                cost=place,
+                throughput=rates.get(entry.cell),
+                tied_with=tuple(
+                    main.entries[other].label
+                    for other, ranked in costs.items()
+                    if place and other != entry.cell and ranked.place == place.place
+                ),
+                doubts=tuple(doubts.values()),
+            )
+        )
+    return Panel(
+        key=key,
+        scenario=printable(main.key.scenario),
+        title=title,
+        main=main,
+        fixed=fixed,
+        opens=opens,
+        rows=tuple(rows),
+        doubts=tuple(about_table.values()),
+    )
+
+
+def _partner(entry: Entry) -> tuple[str, str]:
+    return entry.server, entry.app
+
+
+def group_id(standing: Standing) -> str:
+    """Name a standing's group the way the audit does."""
+    key = standing.key
+    return f"{key.scenario}/{key.load.id}/w{key.workers}t{key.threads}"

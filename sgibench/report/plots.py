@@ -1,0 +1,393 @@
+"""Which charts a panel has, each with the table behind it and a text alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from sgibench import stats, units
+from sgibench.model import Estimate, Trial
+from sgibench.report import words
+from sgibench.report.charts.bars import Bar, draw_bars
+from sgibench.report.charts.curves import (
+    Curve,
+    Point,
+    Spark,
+    Split,
+    counted_axis,
+    draw_curves,
+    draw_sparks,
+    draw_splits,
+    linear_axis,
+    log_axis,
+    percentile_axis,
+)
+from sgibench.report.panels import Panel, Row
+from sgibench.report.standings import Entry
+
+SHARES = tuple(1 - 10 ** (-step / 10) for step in range(41))
+"""Where percentile curves are drawn: ten points for each nine."""
+MARKED = (0.5, 0.9, 0.99, 0.999)
+TIME_POINTS = 24
+"""A line over time has at most this many points; neighbours are added up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What stands behind a chart."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A figure of the page."""
+
+    title: str
+    hint: str
+    """How to read it, in one sentence."""
+    drawing: Markup
+    table: Table
+
+
+def charts_of(panel: Panel, siblings: Sequence[Panel] = ()) -> tuple[Chart, ...]:
+    """Draw what a panel has data for; `siblings` are panels that differ from it only in workers or threads."""
+    makers: tuple[Callable[[Panel], Chart | None], ...] = (
+        _cost, _throughput, _percentiles, _against_load, _over_time, _memory, _by_process,
+    )  # fmt: skip
+    found = [maker(panel) for maker in makers]
+    return tuple(chart for chart in (*found, _scaling(panel, siblings)) if chart is not None)
+
+
+def _alternative(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    return f"{title}. " + "; ".join(f"{label}: {value}" for label, value in rows) + "."
+
+
+def _bar(row: Row, estimate: Estimate | None, form: words.Format, band: int | None) -> Bar:
+    failed = row.entry.status != "ok"
+    return Bar(
+        row=row.key,
+        label=row.label,
+        look=row.look,
+        value=estimate.value if estimate else None,
+        low=estimate.low if estimate else None,
+        high=estimate.high if estimate else None,
+        tip=words.with_interval(estimate, form),
+        failure=f"{row.entry.status}: {row.entry.failure.reason}" if failed and row.entry.failure else "",
+        band=band,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Figure:
+    """One figure of every row, with interval, and how it is shown."""
+
+    name: str
+    title: str
+    hint: str
+    of: Callable[[Row], Estimate | None]
+    form: words.Format
+    band: Callable[[Row], int | None]
+
+
+def _estimates(panel: Panel, rows: Sequence[Row], figure: _Figure) -> Chart | None:
+    if not any(figure.of(row) for row in rows):
+        return None
+    bars = [_bar(row, figure.of(row), figure.form, figure.band(row)) for row in rows]
+    spoken = [(bar.label, bar.tip if bar.value is not None else bar.failure or "not measured") for bar in bars]
+    label = _alternative(figure.title, spoken)
+    return Chart(
+        title=figure.title,
+        hint=figure.hint,
+        drawing=draw_bars(bars, form=figure.form, prefix=f"{panel.key}{figure.name}", label=label),
+        table=_estimate_table(rows, figure.of, figure.form),
+    )
+
+
+def _estimate_table(rows: Sequence[Row], figure: Callable[[Row], Estimate | None], form: words.Format) -> Table:
+    lines = []
+    for row in rows:
+        found = figure(row)
+        lines.append((
+            row.label,
+            form(found.value) if found else words.failure_words(row.entry.failure),
+            form(found.low) if found else units.NOT_MEASURED,
+            form(found.high) if found else units.NOT_MEASURED,
+            str(found.blocks) if found else "0",
+        ))  # fmt: skip
+    return Table(headers=("server", "value", "low", "high", "blocks"), rows=tuple(lines))
+
+
+COST = _Figure(
+    name="c",
+    title="Server CPU per request",
+    hint="Shorter is better. Servers on one band are not told apart.",
+    of=lambda row: row.entry.cpu_us,
+    form=units.microseconds,
+    band=lambda row: row.cost.place if row.cost else None,
+)
+THROUGHPUT = _Figure(
+    name="t",
+    title="Requests per second at saturation",
+    hint="Longer is better. Servers on one band are not told apart.",
+    of=lambda row: row.entry.rps,
+    form=units.rate,
+    band=lambda row: row.throughput.place if row.throughput else None,
+)
+
+
+def _cost(panel: Panel) -> Chart | None:
+    return _estimates(panel, panel.rows, COST)
+
+
+def _throughput(panel: Panel) -> Chart | None:
+    rows = sorted(panel.rows, key=lambda row: -(row.entry.rps.value if row.entry.rps else -1.0))
+    return _estimates(panel, rows, THROUGHPUT) if panel.saturated else None
+
+
+def _memory(panel: Panel) -> Chart | None:
+    rows = sorted(
+        (row for row in panel.rows if row.entry.pss_bytes or row.entry.uss_bytes),
+        key=lambda row: (row.entry.pss_bytes or row.entry.uss_bytes or _nothing()).value,
+    )
+    if not rows:
+        return None
+    bars = []
+    for row in rows:
+        whole = row.entry.pss_bytes or row.entry.uss_bytes or _nothing()
+        own = row.entry.uss_bytes
+        tip = f"PSS {units.size(row.entry.pss_bytes.value if row.entry.pss_bytes else None)}"
+        tip += f", USS {units.size(own.value if own else None)}, {row.entry.processes} processes"
+        bars.append(
+            Bar(
+                row=row.key, label=row.label, look=row.look, value=whole.value, part=own.value if own else None, tip=tip
+            )
+        )
+    title = "Memory of the whole process tree after the load"
+    spoken = [(bar.label, bar.tip) for bar in bars]
+    table = Table(
+        headers=("server", "PSS", "USS", "processes"),
+        rows=tuple(
+            (
+                row.label,
+                units.size(row.entry.pss_bytes.value if row.entry.pss_bytes else None),
+                units.size(row.entry.uss_bytes.value if row.entry.uss_bytes else None),
+                str(row.entry.processes),
+            )
+            for row in rows
+        ),
+    )
+    return Chart(
+        title=title,
+        hint="Whole bar: PSS, shared pages split among sharers. Strong part: USS, the server’s alone.",
+        drawing=draw_bars(bars, form=units.size, prefix=f"{panel.key}m", label=_alternative(title, spoken)),
+        table=table,
+    )
+
+
+def _nothing() -> Estimate:
+    return Estimate(value=0.0, low=None, high=None, blocks=0)
+
+
+def _percentiles(panel: Panel) -> Chart | None:
+    seen = [(row, entry) for row in panel.rows if (entry := panel.latency_entry(row)) and entry.histogram]
+    curves = [curve for row, entry in seen if (curve := _percentile_curve(row, entry))]
+    if not curves:
+        return None
+    deepest = 1 - 1 / max(point.x for curve in curves for point in curve.points)
+    levels = [point.y for curve in curves for point in curve.points if point.y > 0]
+    load = panel.latency_standing.key.load
+    title = f"Latency by percentile, {words.load_sentence(load)}"
+    hint = (
+        "Lower is better. Counted from the moment a request was due, all blocks merged."
+        if load.kind == "open"
+        else "At saturation this is mostly waiting in line: it tells how many connections queued."
+    )
+    table = Table(
+        headers=("server", "p50", "p90", "p99", "p99.9", "highest", "requests"),
+        rows=tuple((row.label, *_latency_cells(entry)) for row, entry in seen),
+    )
+    spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
+    y = log_axis(min(levels), max(levels), "latency", units.microseconds)
+    drawing = draw_curves(
+        curves, percentile_axis(deepest), y, prefix=f"{panel.key}l", label=_alternative(title, spoken)
+    )
+    return Chart(title=title, hint=hint, drawing=drawing, table=table)
+
+
+def _latency_cells(entry: Entry) -> tuple[str, ...]:
+    latency = entry.latency
+    figures = (latency.p50, latency.p90, latency.p99, latency.p999, latency.max) if latency else (None,) * 5
+    return (*map(units.microseconds, figures), units.count(entry.histogram.count if entry.histogram else None))
+
+
+def _percentile_curve(row: Row, entry: Entry) -> Curve | None:
+    histogram = entry.histogram
+    if histogram is None:
+        return None
+    latencies, shares = histogram.cdf()
+    shown = sorted(
+        {share for share in (*SHARES, *MARKED) if not share or stats.percentile_allowed(share, histogram.count)}
+    )
+    places = np.minimum(np.searchsorted(shares, np.asarray(shown) - 1e-9), len(latencies) - 1)
+    points = []
+    for share, latency in zip(shown, latencies[places].tolist(), strict=True):
+        tip = f"{row.label}: {share * 100:g} % within {units.microseconds(latency)}" if share in MARKED else None
+        points.append(Point(x=1 / (1 - share), y=max(latency, 0.001), tip=tip))
+    return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points))
+
+
+def _against_load(panel: Panel) -> Chart | None:
+    """Draw p99 over the rate, when several rates were measured."""
+    if len(panel.opens) < 2:  # noqa: PLR2004 - one point is no curve
+        return None
+    curves, lines = [], []
+    for row in panel.rows:
+        points = []
+        for standing in panel.opens:
+            entry = next((one for one in standing.entries.values() if _same(one, row.entry)), None)
+            latency = entry.latency if entry else None
+            rate = standing.key.load.rate_per_s or 0.0
+            p50, p99 = (latency.p50, latency.p99) if latency else (None, None)
+            why = words.failure_words(entry.failure) if entry and entry.status != "ok" else units.microseconds(p99)
+            lines.append((row.label, units.rate(rate), units.microseconds(p50), why))
+            if p99:
+                tip = f"{row.label} at {units.rate(rate)}: p99 {units.microseconds(p99)}, p50 {units.microseconds(p50)}"
+                points.append(Point(x=rate, y=p99, tip=tip))
+        if points:
+            curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
+    if not curves:
+        return None
+    title = "p99 latency against load"
+    levels = [point.y for curve in curves for point in curve.points]
+    x = counted_axis([one.key.load.rate_per_s or 0.0 for one in panel.opens], "requests per second, open load")
+    y = log_axis(min(levels), max(levels), "p99", units.microseconds)
+    drawing = draw_curves(
+        curves, x, y, prefix=f"{panel.key}a", label=_alternative(title, [(f"{a} at {b}", d) for a, b, _c, d in lines])
+    )
+    table = Table(headers=("server", "rate", "p50", "p99"), rows=tuple(lines))
+    return Chart(title=title, hint="Lower is better. From the time a request was due.", drawing=drawing, table=table)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return (one.server, one.app) == (other.server, other.app)
+
+
+def _rates_over_time(trial: Trial) -> tuple[float, ...]:
+    """Requests per second in each second of a window, or in each round of slices; neighbours added up."""
+    if trial.series:
+        spans = [(float(count), 1.0) for count in trial.series]
+    else:
+        spans = [(float(piece.requests), piece.window_s) for piece in trial.slices]
+    step = -(-len(spans) // TIME_POINTS) or 1
+    added = [spans[start : start + step] for start in range(0, len(spans), step)]
+    return tuple(sum(count for count, _ in some) / (sum(width for _, width in some) or 1) for some in added)
+
+
+def _over_time(panel: Panel) -> Chart | None:
+    sparks, lines = [], []
+    for row in panel.rows:
+        rates = tuple(_rates_over_time(trial) for trial in row.entry.good)
+        flat = [rate for line in rates for rate in line]
+        if len(flat) < 2:  # noqa: PLR2004 - one point is no line
+            continue
+        low, high = units.rate(min(flat)), units.rate(max(flat))
+        level = units.rate(row.entry.rps.value if row.entry.rps else None)
+        sparks.append(
+            Spark(
+                row=row.key,
+                label=row.label,
+                look=row.look,
+                lines=rates,
+                steadiness=level,
+                tip=f"{low} to {high} in {len(rates)} blocks",
+            )
+        )
+        lines.append((row.label, low, level, high))
+    if not sparks:
+        return None
+    title = "Throughput over time within the window"
+    unit = (
+        "seconds of the window"
+        if any(trial.series for row in panel.rows for trial in row.entry.good)
+        else "rounds of slices"
+    )
+    drawing = draw_sparks(
+        sparks,
+        name=f"{unit}, one line a block, each from zero",
+        prefix=f"{panel.key}o",
+        label=_alternative(title, [(spark.label, spark.tip) for spark in sparks]),
+    )
+    table = Table(headers=("server", "lowest", "whole window", "highest"), rows=tuple(lines))
+    return Chart(
+        title=title,
+        hint="Flat is good: a slope or a dip means the window is no steady state.",
+        drawing=drawing,
+        table=table,
+    )
+
+
+def _by_process(panel: Panel) -> Chart | None:
+    """Draw how evenly worker processes shared the requests, in each server's most uneven block."""
+    if panel.main.key.workers < 2:  # noqa: PLR2004 - one worker shares with nobody
+        return None
+    splits = []
+    for row in panel.rows:
+        blocks = [trial.requests_by_pid for trial in row.entry.good if trial.requests_by_pid]
+        if blocks:
+            worst = max(blocks, key=lambda counts: max(counts.values()) / (sum(counts.values()) or 1))
+            whole = sum(worst.values()) or 1
+            shares = sorted(((pid, count / whole) for pid, count in worst.items()), key=lambda pair: -pair[1])
+            splits.append(Split(row=row.key, label=row.label, look=row.look, shares=tuple(shares)))
+    if not splits:
+        return None
+    title = "Requests by worker process"
+    lines = [(one.label, ", ".join(units.percent(share) for _pid, share in one.shares)) for one in splits]
+    return Chart(
+        title=title,
+        hint="Equal parts are good. Each server’s most uneven block is shown.",
+        drawing=draw_splits(splits, prefix=f"{panel.key}w", label=_alternative(title, lines)),
+        table=Table(headers=("server", "share of each process"), rows=tuple(lines)),
+    )
+
+
+def _scaling(panel: Panel, siblings: Sequence[Panel]) -> Chart | None:
+    """Draw throughput over workers, or over threads where workers are equal; on the first of the panels only."""
+    if len(siblings) < 2 or siblings[0].key != panel.key:  # noqa: PLR2004 - one point is no curve
+        return None
+    by_workers = len({one.main.key.workers for one in siblings}) > 1
+    noun = "workers" if by_workers else "threads"
+    amounts = {one.key: one.main.key.workers if by_workers else one.main.key.threads for one in siblings}
+    curves, lines = [], []
+    for row in panel.rows:
+        points = []
+        for one in sorted(siblings, key=lambda one: amounts[one.key]):
+            entry = next((other.entry for other in one.rows if _same(other.entry, row.entry)), None)
+            if entry and entry.rps:
+                told = words.with_interval(entry.rps, units.rate)
+                tip = f"{row.label}, {amounts[one.key]} {noun}: {told}"
+                points.append(
+                    Point(x=amounts[one.key], y=entry.rps.value, tip=tip, low=entry.rps.low, high=entry.rps.high)
+                )
+                lines.append((row.label, str(amounts[one.key]), told))
+        if points:
+            curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
+    if not curves:
+        return None
+    title = f"Throughput against {noun}"
+    highest = max(point.high or point.y for curve in curves for point in curve.points)
+    drawing = draw_curves(
+        curves,
+        counted_axis(list(amounts.values()), noun),
+        linear_axis(highest, "requests per second", units.rate),
+        prefix=f"{panel.key}s",
+        label=_alternative(title, [(f"{a}, {b} {noun}", c) for a, b, c in lines]),
+    )
+    return Chart(
+        title=title, hint="Steeper is better.", drawing=drawing,
+        table=Table(headers=("server", noun, "requests per second"), rows=tuple(lines)),
+    )  # fmt: skip

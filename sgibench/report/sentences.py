@@ -1,0 +1,150 @@
+"""The answer of a panel in sentences a person can quote, and what qualifies them.
+
+A sentence claims only what a verdict carries: "less" needs `faster`, "tied" needs `tie`; what shares a place without
+either is "not told apart". Servers are compared within their interface, because that is the choice people have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sgibench import stats, units
+from sgibench.model import Comparison, Interface
+from sgibench.report import words
+from sgibench.report.panels import Panel, Row
+from sgibench.report.standings import cost_of, throughput_of
+
+INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
+NAMED = 4
+"""More names than this are counted instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What can be said about the servers of one interface."""
+
+    interface: str
+    """`WSGI`, `ASGI`, ... or nothing when it is unknown."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a panel says."""
+
+    said: tuple[Said, ...]
+    qualifiers: tuple[str, ...]
+    """What a reader must know before quoting; may be empty."""
+
+
+def answer_of(panel: Panel) -> Answer:
+    """Put a panel's judgement into words."""
+    said = []
+    for interface in (*INTERFACES, None):
+        rows = [row for row in panel.rows if row.entry.interface == interface and row.entry.status == "ok"]
+        if rows:
+            said.append(Said(interface=(interface or "").upper(), text=_cost(panel, rows) + _throughput(panel, rows)))
+    nothing = Said(interface="", text="No server gave a right answer: nothing to compare.")
+    return Answer(said=tuple(said) or (nothing,), qualifiers=_qualifiers(panel))
+
+
+def _cost(panel: Panel, rows: Sequence[Row]) -> str:
+    """Say who needs the least CPU per request."""
+    ranked = [row for row in rows if row.cost]
+    if not ranked:
+        return "CPU per request was not measured."
+    best = ranked[0]
+    figure = units.microseconds(best.entry.cpu_us.value if best.entry.cpu_us else None)
+    if len(ranked) == 1:
+        return f"{best.label} needs {figure} of CPU per request."
+    against = panel.main.among([row.entry.cell for row in ranked], cost_of, higher_is_better=False)
+    ahead, beside, tied = _sides(best, ranked, against)
+    if not beside:
+        nearest, farthest = ahead[0], ahead[-1]
+        return _lead(best, figure, nearest, farthest, against)
+    names = listed([best.label, *(row.label for row in beside)])
+    together = "are tied for" if tied else "can’t be told apart for"
+    start = f"{names} {together} the least CPU per request (about {figure}){_settle(beside, best, against)}"
+    if not ahead:
+        return f"{start}."
+    far = ahead[-1]
+    return f"{start}; {far.label} needs {_ratio(against, best, far)} as much."
+
+
+def _sides(
+    best: Row, ranked: Sequence[Row], against: Mapping[tuple[str, str], Comparison]
+) -> tuple[list[Row], list[Row], bool]:
+    """Rows surely behind the best, rows not told apart from it, and whether those are proven ties."""
+    behind, beside, tied = [], [], True
+    for row in ranked[1:]:
+        found = against.get((best.entry.cell, row.entry.cell))
+        if found and found.verdict == "faster":
+            behind.append(row)
+        else:
+            beside.append(row)
+            tied = tied and found is not None and found.verdict == "tie"
+    return behind, beside, tied
+
+
+def _lead(best: Row, figure: str, nearest: Row, farthest: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
+    start = f"{best.label} needs the least CPU per request, {figure}"
+    near = f"{nearest.label} needs {_ratio(against, best, nearest)} as much"
+    if nearest is farthest:
+        return f"{start}; {near}."
+    return f"{start}; {near}, {farthest.label} {_ratio(against, best, farthest)}."
+
+
+def _ratio(against: Mapping[tuple[str, str], Comparison], best: Row, other: Row) -> str:
+    """How many times more the other needs; `against` holds best / other."""
+    return words.times(1 / against[best.entry.cell, other.entry.cell].ratio)
+
+
+def _settle(beside: Sequence[Row], best: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
+    """Say how many further blocks would settle what is unknown."""
+    found = [against.get((best.entry.cell, row.entry.cell)) for row in beside]
+    missing = [one.more_blocks for one in found if one and one.verdict == "unknown" and one.more_blocks]
+    return f", which about {max(missing)} more blocks would settle" if missing else ""
+
+
+def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
+    """Say who serves the most, where that is not what the cost says already."""
+    ranked = sorted(
+        (row for row in rows if row.throughput), key=lambda row: row.throughput.place if row.throughput else 0
+    )
+    if not panel.saturated or len(ranked) < 2:  # noqa: PLR2004 - a comparison takes two
+        return ""
+    ranked = sorted(ranked, key=lambda row: -(row.entry.rps.value if row.entry.rps else 0))
+    best, last = ranked[0], ranked[-1]
+    found = panel.main.among([best.entry.cell, last.entry.cell], throughput_of, higher_is_better=True)
+    against = found.get((best.entry.cell, last.entry.cell))
+    top = units.rate(best.entry.rps.value if best.entry.rps else None)
+    if against is None or against.verdict != "faster":
+        return f" All serve about {top}." if against and against.verdict == "tie" else ""
+    return f" At saturation {best.label} serves {top}, {words.times(against.ratio)} what {last.label} serves."
+
+
+def _qualifiers(panel: Panel) -> tuple[str, ...]:
+    found = []
+    blocks = max((len(row.entry.good) for row in panel.rows), default=0)
+    if 0 < blocks < stats.CLAIM_BLOCKS:
+        found.append(f"Only {blocks} blocks: clear differences count, ties are not claimed below {stats.CLAIM_BLOCKS}.")
+    if panel.main.control is None:
+        found.append("No A/A control was run, so the noise floor is assumed to be 2 %.")
+    failed = [row.label for row in panel.rows if row.entry.status != "ok"]
+    if failed:
+        found.append(f"{listed(failed)} failed and {'are' if len(failed) > 1 else 'is'} not in the comparison.")
+    found.extend(f"{doubt.kind}: {doubt.detail}. {doubt.advice}" for doubt in panel.doubts)
+    kinds: dict[str, set[str]] = {}
+    for row in panel.rows:
+        for doubt in row.doubts:
+            kinds.setdefault(doubt.kind, set()).add(row.label)
+    found.extend(f"{kind} at {listed(sorted(names))}: see the rows." for kind, names in kinds.items())
+    return tuple(found)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write `a`, `a and b`, `a, b and c`; beyond a few, the rest is counted."""
+    if len(names) > NAMED:
+        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,94 @@
+"""A run's judgement as plain JSON values: what `--json` prints and what the page offers for download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sgibench.codec import encode
+from sgibench.model import Doubt, Estimate, Latency, Run
+from sgibench.report.panels import View, group_id, view_of
+from sgibench.report.standings import Entry, Standing
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Sum a run up, ready for `json.dumps(..., allow_nan=False)`; figures in the units of their names."""
+    return summary_of(view_of(run))
+
+
+def summary_of(view: View) -> dict[str, Any]:
+    """Sum up a run that is judged already."""
+    info = view.run.info
+    doubts = {row.entry.cell: row.doubts for panel in view.panels for row in panel.rows}
+    tables = {group_id(panel.main): panel.doubts for panel in view.panels}
+    return {
+        "run": info.run,
+        "profile": info.profile,
+        "started_at": info.started_at,
+        "finished_at": info.finished_at,
+        "seed": info.seed,
+        "version": info.version,
+        "machine": {"cpu_model": info.machine.cpu_model, "cores": info.machine.cores, "system": info.machine.system},
+        "measuring_share": info.measuring_share,
+        "trials": {
+            status: sum(trial.status == status for trial in view.run.trials) for status in ("ok", "failed", "skipped")
+        },
+        "skipped": dict(info.skipped),
+        "notices": list(view.run.notices),
+        "doubted_trials": dict(view.doubted_trials),
+        "groups": [
+            {
+                "scenario": one.key.scenario,
+                "load": one.key.load.id,
+                "workers": one.key.workers,
+                "threads": one.key.threads,
+                "noise_floor": encode(one.cost.noise_floor),
+                "delta": one.cost.delta,
+                "doubts": [_doubt(doubt) for doubt in tables.get(group_id(one), ())],
+                "rows": [_row(one, entry, doubts.get(entry.cell, ())) for entry in one.entries.values()],
+            }
+            for one in view.standings
+        ],
+    }
+
+
+def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[str, Any]:
+    places = {row.cell: row.place for row in standing.cost.rows}
+    throughput_places = {row.cell: row.place for row in standing.throughput.rows}
+    return {
+        "cell": entry.cell,
+        "server": entry.server,
+        "app": entry.app,
+        "interface": entry.interface,
+        "concurrency": entry.concurrency,
+        "status": entry.status,
+        "place": places.get(entry.cell),
+        "throughput_place": throughput_places.get(entry.cell),
+        "cpu_us_per_request": _estimate(entry.cpu_us),
+        "rps": _estimate(entry.rps),
+        "latency_us": _latency(entry.latency),
+        "memory": {
+            "pss_bytes": _estimate(entry.pss_bytes),
+            "uss_bytes": _estimate(entry.uss_bytes),
+            "processes": entry.processes,
+        },
+        "startup_s": _estimate(entry.startup_s),
+        "errors": dict(entry.errors),
+        "blocks": len(entry.good),
+        "failed_blocks": entry.failed_blocks,
+        "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
+        "doubts": [_doubt(doubt) for doubt in doubts],
+    }
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "blocks": estimate.blocks}
+
+
+def _latency(latency: Latency | None) -> dict[str, Any] | None:
+    return None if latency is None else dict(encode(latency))
+
+
+def _doubt(doubt: Doubt) -> dict[str, str]:
+    return {"kind": doubt.kind, "detail": doubt.detail, "advice": doubt.advice}

@@ -1,0 +1,81 @@
+"""Figures and judgements as short texts; numbers are formatted by `sgibench.units` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sgibench import units
+from sgibench.model import Comparison, Estimate, Failure, Load
+
+Format = Callable[[float | None], str]
+
+
+def interval(estimate: Estimate | None, form: Format) -> str:
+    """Write `a to b`, or nothing when no interval is known."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{form(estimate.low)} to {form(estimate.high)}"
+
+
+def with_interval(estimate: Estimate | None, form: Format) -> str:
+    """Write `value (low to high)`."""
+    if estimate is None:
+        return units.NOT_MEASURED
+    span = interval(estimate, form)
+    return f"{form(estimate.value)} ({span})" if span else form(estimate.value)
+
+
+def spread(estimate: Estimate | None) -> float | None:
+    """Half the interval's width as a share of the value."""
+    if estimate is None or estimate.low is None or estimate.high is None or not estimate.value:
+        return None
+    return (estimate.high - estimate.low) / 2 / estimate.value
+
+
+def times(ratio: float) -> str:
+    """Write a ratio of at least 1: `3.1 times`, and near 1 as a share: `12 %`."""
+    return f"{units.significant(ratio, 2)} times"
+
+
+def failure_words(failure: Failure | None) -> str:
+    """Say a failure in one line."""
+    if failure is None:
+        return "failed"
+    return f"{failure.reason}: {failure.detail}" if failure.detail else failure.reason
+
+
+def noise(floor: Comparison | None) -> str:
+    """Say what the control showed."""
+    if floor is None:
+        return "not measured"
+    shown = f"{(floor.ratio - 1) * 100:+.1f} %"
+    if floor.low is None or floor.high is None:
+        return shown
+    return f"{shown} ({(floor.low - 1) * 100:+.1f} to {(floor.high - 1) * 100:+.1f} %)"
+
+
+def moment(text: str | None) -> str:
+    """Write a stored moment for people, in UTC; what can't be read stays as it is."""
+    if not text:
+        return "not finished"
+    try:
+        when = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
+
+
+def load_sentence(load: Load) -> str:
+    """Say what a load was."""
+    kept = ", one request each" if load.connection == "close" else ""
+    if load.kind == "closed":
+        return f"saturation with {load.connections} connections{kept}"
+    return f"{load.rate_per_s:g} requests/s, {load.arrivals} arrivals{kept}"
+
+
+def latency_sentence(load: Load) -> str:
+    """Say which latency is shown for a load."""
+    if load.kind == "closed":
+        return "latency at saturation, mostly waiting in line"
+    return f"latency at {load.rate_per_s:g}/s from when due"
