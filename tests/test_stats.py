@@ -265,3 +265,37 @@ def test_a_percentile_needs_samples_behind_it(q: float, enough: int) -> None:
 def test_a_percentile_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         stats.percentile_allowed(99, 1000)
+
+
+# --- simulated data whose truth is known ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocks", [3, 6, 10])
+def test_intervals_of_a_ratio_cover_the_truth_as_often_as_they_say(blocks: int) -> None:
+    source, runs, inside = random.Random(blocks), 2000, 0
+    for _ in range(runs):
+        drift = [source.gauss(0, 0.2) for _ in range(blocks)]
+        a = around(105, [x + source.gauss(0, 0.02) for x in drift])
+        b = around(100, [x + source.gauss(0, 0.02) for x in drift])
+        found = compared(a, b)
+        assert found.low is not None
+        assert found.high is not None
+        inside += found.low <= 1.05 <= found.high
+    assert 0.93 <= inside / runs <= 0.97
+
+
+def test_a_table_of_equal_servers_is_rarely_told_apart() -> None:
+    source, runs, wrong = random.Random(5), 400, 0
+    for _ in range(runs):
+        cells = {f"s{i}": around(100, [source.gauss(0, 0.06) for _ in range(6)]) for i in range(7)}
+        wrong += len(stats.rank(cells, higher_is_better=True, control=None).groups) > 1
+    assert wrong / runs <= 0.05 + 2.6 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_five_per_cent_more_cost_is_found_at_ten_blocks_with_the_methods_noise() -> None:
+    source, runs, found = random.Random(9), 200, 0
+    for _ in range(runs):
+        a = around(105, [source.gauss(0, 0.015) for _ in range(10)])
+        b = around(100, [source.gauss(0, 0.015) for _ in range(10)])
+        found += compared(a, b, higher_is_better=False).verdict == "slower"
+    assert found / runs > 0.95
