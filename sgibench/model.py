@@ -473,6 +473,8 @@ class RunInfo:
     skipped: Mapping[str, str]
     """Server id -> why it could not take part."""
     plan: Plan
+    scenarios: Mapping[str, str] = field(default_factory=dict)
+    """Scenario id -> its summary, so that a report can say what was asked."""
     calibration: tuple[Calibration, ...] = ()
     pilot: tuple[PilotRate, ...] = ()
     measuring_share: float | None = None
