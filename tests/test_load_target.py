@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -39,18 +40,24 @@ def play(target: Target, enough: Callable[[], bool], connections: int = 1) -> No
         target.add()
     target.begin_count()
     target.open_gate()
-    assert target.wait_until(lambda: (target.fold(), enough())[1], 20), "it never was enough"
+    assert target.wait_until(folded(target, enough), 20), "it never was enough"
     target.close_gate()
     assert target.wait_until(lambda: not target.in_flight, 20), "it was never drained"
     target.end_count()
 
 
+def folded(target: Target, enough: Callable[[], bool]) -> Callable[[], bool]:
+    """Look only at what is folded."""
+
+    def look() -> bool:
+        target.fold()
+        return enough()
+
+    return look
+
+
 def answered(target: Target, count: int) -> Callable[[], bool]:
     return lambda: target.tally.requests >= count
-
-
-def failed(target: Target, count: int) -> Callable[[], bool]:
-    return lambda: target.tally.errors.total() >= count
 
 
 def assert_accounted(target: Target, server: ScriptedServer) -> None:
@@ -281,8 +288,8 @@ def test_requests_are_asked_in_proportion_to_their_weights_and_checked_each_by_i
 
     often, seldom = get("/often", expect=b"/often", weight=3), get("/seldom", expect=b"/seldom")
     with serving(script) as server, target_of(server, often, seldom) as target:
-        asked = {}
-        target.on_fold = lambda method, name, latencies: asked.update({name: asked.get(name, 0) + len(latencies)})
+        asked: Counter[str] = Counter()
+        target.on_fold = lambda _, name, latencies: asked.update({name: len(latencies)})
         play(target, answered(target, 4000), connections=4)
         assert_accounted(target, server)
         assert not target.tally.errors
@@ -324,10 +331,10 @@ def test_a_date_that_changes_between_answers_changes_nothing() -> None:
 
 
 def test_an_answer_that_was_right_before_is_not_right_for_another_request() -> None:
-    with serving(always(answer(b"/a"))) as server:
-        with target_of(server, get("/a", expect=b"/a"), get("/b", expect=b"/b")) as target:
-            play(target, lambda: target.tally.requests >= 20 and target.tally.errors["body"] >= 20)
-            assert_accounted(target, server)
+    requests = get("/a", expect=b"/a"), get("/b", expect=b"/b")
+    with serving(always(answer(b"/a"))) as server, target_of(server, *requests) as target:
+        play(target, lambda: target.tally.requests >= 20 and target.tally.errors["body"] >= 20)
+        assert_accounted(target, server)
 
 
 def test_more_than_1024_connections_work() -> None:

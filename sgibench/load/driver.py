@@ -164,7 +164,6 @@ def follow_parent() -> None:
 
 def main() -> None:
     """Run the load process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sink = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to stderr
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

@@ -61,7 +61,8 @@ class Measurement:
         """Carry the order out; gives its answer."""
         try:
             for visited in self.visited:
-                visited.open()
+                with visited.giving_up():
+                    visited.open()
             for visited in self._live():
                 with visited.giving_up():
                     self._warm_up(visited)

@@ -91,6 +91,8 @@ class Visited:
         if self.order.load.connection == "keep-alive":
             self.target.wait_until(lambda: self.target.standing == connections, STANDING_S)
         self.target.detach()
+        if self.order.load.connection == "keep-alive" and not self.target.standing:
+            raise self._nobody_stands()
 
     def close(self) -> None:
         """Stop the users and close the connections."""
@@ -251,11 +253,19 @@ class Visited:
         answered = self.answered
         if target.wait_until(lambda: self.cut_short or bool(target.standing) or self.answered > answered, STANDING_S):
             return
-        errors = target.outside.errors + target.tally.errors
-        samples = {**target.outside.samples, **target.tally.samples}
-        kind = max(errors, key=errors.__getitem__, default="closed")
+        raise self._nobody_stands()
+
+    def _nobody_stands(self) -> Gone:
+        kind, sample = self._commonest_error()
         reason = "refused" if kind == "refused" else "gone"
-        raise Gone(reason, f"no connection stood for {STANDING_S:g} s; {kind}: {samples.get(kind, '')}")
+        return Gone(reason, f"no connection stood for {STANDING_S:g} s; {kind}: {sample}")
+
+    def _commonest_error(self) -> tuple[str, str]:
+        """Kind and example of the error that was seen most."""
+        errors = self.target.outside.errors + self.target.tally.errors
+        samples = {**self.target.outside.samples, **self.target.tally.samples}
+        kind = max(errors, key=errors.__getitem__, default="closed")
+        return kind, samples.get(kind, "")
 
     def check_visit(self) -> None:
         """Raise Gone when a whole visit brought nothing right and something timed out, or only errors."""
@@ -264,10 +274,8 @@ class Visited:
             return
         if self._timeouts > self._visit_timeouts:
             raise Gone("hung", f"a whole visit brought no right answer within {self.order.timeout_s:g} s")
-        errors = self.target.outside.errors + self.target.tally.errors
-        if errors:
-            kind = max(errors, key=errors.__getitem__)
-            sample = {**self.target.outside.samples, **self.target.tally.samples}[kind]
+        kind, sample = self._commonest_error()
+        if sample:
             raise Gone("no-right-answer", f"a whole visit brought no right answer; {kind}: {sample}")
 
     # --- afterwards ----------------------------------------------------------------------------------------------
