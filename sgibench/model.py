@@ -441,6 +441,16 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """`--until settled`: fixed before the run, looked at after each of these numbers of blocks."""
+
+    baseline: str
+    """The server with which all others are compared."""
+    looks: tuple[int, ...]
+    """Numbers of blocks, rising; the last is the most there can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PilotRate:
     """How the common rate of a group of open loads was found, before anything was counted."""
 
@@ -477,6 +487,14 @@ class RunInfo:
     """Scenario id -> its summary, so that a report can say what was asked."""
     calibration: tuple[Calibration, ...] = ()
     pilot: tuple[PilotRate, ...] = ()
+    catalogues: tuple[str, ...] = ()
+    """The user's own folders that were added to the catalogue."""
+    retries: int = 0
+    """How often a group in doubt may be measured again in its block."""
+    until: StopRule | None = None
+    """The rule by which the run may end before its last block; None: it may not."""
+    stopped: str | None = None
+    """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None
     """Share of the run's time inside measuring windows."""
 

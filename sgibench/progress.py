@@ -35,7 +35,7 @@ class Silent:
     def say(self, sentence: str) -> None:
         """Keep it to itself."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, done: int) -> None:
         """Take no note."""
 
     def stage_started(self, block: Block, stage: Stage) -> None:
@@ -70,9 +70,9 @@ class Clock:
         self._before_stage = 0
         self._in_stage: dict[str, float] = {}
 
-    def planned(self, plan: Plan) -> None:
-        """Start counting."""
-        self.total, self.ended, self.blocks = trials_in(plan), 0, len(plan.blocks)
+    def planned(self, plan: Plan, done: int) -> None:
+        """Start counting; `done` trials were on disk already."""
+        self.total, self.ended, self.blocks = trials_in(plan) - done, 0, len(plan.blocks)
         self._guess_s = plan.windows.window_s * 1.35 + START_AND_VERIFY_S
         self._began_s = time.monotonic()
 
@@ -115,9 +115,9 @@ class Lines(Silent):
         """Print it."""
         self._console.print(Text(sentence), soft_wrap=True)
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, done: int) -> None:
         """Say how much is to come."""
-        self._clock.planned(plan)
+        self._clock.planned(plan, done)
         self.say(
             f"{self._clock.total} trials in {self._clock.blocks} blocks, about {units.seconds(self._clock.left_s())}"
         )
@@ -175,9 +175,9 @@ class LiveMatrix(Silent):
         """Print it above the picture."""
         self._console.print(Text(sentence))
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, done: int) -> None:
         """Start the clock and the bar."""
-        self._clock.planned(plan)
+        self._clock.planned(plan, done)
         self._bar.update(self._task, total=self._clock.total)
 
     def stage_started(self, block: Block, stage: Stage) -> None:

@@ -35,8 +35,8 @@ class Listener(Protocol):
     def say(self, sentence: str) -> None:
         """Something a person should read."""
 
-    def planned(self, plan: Plan) -> None:
-        """The plan is made and the first block is about to begin."""
+    def planned(self, plan: Plan, done: int) -> None:
+        """The plan is made, `done` of its trials are on disk, and the rest is about to begin."""
 
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Servers of a stage are about to be started."""
@@ -98,8 +98,11 @@ def run_plan(
     workshop: Workshop,
     append: Callable[[Trial], None],
     done: frozenset[tuple[int, str]] = frozenset(),
+    enough: Callable[[int], bool] = lambda _blocks: False,
 ) -> None:
     """Measure all that the plan holds, except the (block, cell) pairs in `done`.
+
+    `enough` is asked after each block, with the number of blocks that are complete, whether the run may end there.
 
     Groups in which the machine or the generator is in doubt are measured again at the end of their block, at most
     as often as the workshop says; every execution is stored.
@@ -118,6 +121,8 @@ def run_plan(
                 trials = _run_stage(workshop, block, number + STAGES * retry, stage, append)
                 still += [(number, doubted)] if (doubted := _doubted(workshop, stage, trials)).groups else []
             again = still
+        if enough(block.index + 1):
+            return
 
 
 def _run_stage(

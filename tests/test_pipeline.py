@@ -139,7 +139,7 @@ def test_the_end_of_the_log_comes_with_the_failure(tmp_path: Path) -> None:
 def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("sgibench.bench.request.ANSWER_TIMEOUT_S", 1.0)
     run = run_of(tmp_path, "faulty-hangs", "faulty-none")
     failure = trial_of(run, "faulty-hangs").failure
     assert failure

@@ -67,6 +67,13 @@ INTERRUPTED = 130
 @click.option("--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor.")
 @click.option("--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
+@click.option(
+    "--until",
+    type=click.Choice(["settled"]),
+    help="End after the block in which every comparison with the baseline has a verdict; --blocks is the most.",
+)
+@click.option("--baseline", metavar="NAME", help="The server that --until settled compares with; the first by default.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was broken off: its name, folder, or latest.")
 @click.option("--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load.")
 @catalogue_option
 @results_option
@@ -87,6 +94,9 @@ def run(  # noqa: PLR0917 - click calls it by name
     rate: float,
     retries: int | None,
     seed: int | None,
+    until: str | None,
+    baseline: str | None,
+    resume: str | None,
     server_cpus: str | None,
     catalogues: tuple[Path, ...],
     results: Path,
@@ -119,12 +129,14 @@ def run(  # noqa: PLR0917 - click calls it by name
         seed=seed,
         control=control,
         retries=retries,
+        until_settled=until == "settled",
+        baseline=baseline,
         rate_per_s=None if rate < 0 else rate,
         catalogues=catalogues,
         server_cpus=machine.parse_cpus(server_cpus) if server_cpus else None,
     )
     with listener_for(Console(stderr=True), quiet=quiet) as listener:
-        outcome = bench.run(request, listener)
+        outcome = bench.resume(store.find_run(results, resume), listener) if resume else bench.run(request, listener)
     measured = store.read_run(outcome.folder)
     page = report.write(measured, reports)
     report.write_index(reports, read_all(results))

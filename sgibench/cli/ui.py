@@ -48,7 +48,7 @@ def ui(  # noqa: PLR0917 - click calls it by name
             entry=entry, app=app, settings=settings, bin=environment.bin, cpus=cpus.servers, scratch=scratch / "server"
         )
         with LoadProcess(cpus.load, scratch / "load.log") as load_process, ServerProcess(spec) as process:
-            chosen = bench.scenarios_of(load_process, found, [scenario])[0]
+            chosen = load_process.describe(bench.select_scenarios(found, [scenario]))[0]
             process.wait_ready()
             verify.verify_scenario(HOST, process.port, chosen, keep_alive=entry.variant.keep_alive)
             order = {

@@ -1,0 +1,28 @@
+"""Runs: what was asked for, what that means, and the road from there to the last trial on disk."""
+
+from __future__ import annotations
+
+from sgibench.bench.request import (
+    DEFAULT_APPS,
+    DEFAULT_CONNECTIONS,
+    DEFAULT_SLICE_S,
+    DEFAULT_THREADS,
+    Request,
+    choose,
+    select_scenarios,
+)
+from sgibench.bench.run import Outcome, ending_on_sigterm, resume, run
+
+__all__ = [
+    "DEFAULT_APPS",
+    "DEFAULT_CONNECTIONS",
+    "DEFAULT_SLICE_S",
+    "DEFAULT_THREADS",
+    "Outcome",
+    "Request",
+    "choose",
+    "ending_on_sigterm",
+    "resume",
+    "run",
+    "select_scenarios",
+]

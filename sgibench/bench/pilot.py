@@ -1,0 +1,45 @@
+"""The pilot block: how much the slowest server of each group can do, so that all can be given half of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sgibench import units
+from sgibench.model import Cell, PilotRate, Trial, Windows
+from sgibench.plan import common_rates, make_plan
+from sgibench.progress import Silent
+from sgibench.runner import Workshop, run_plan
+
+PILOT_WINDOW_S = 0.5
+PILOT_WARMUP_S = 1.0
+
+
+def find_rates(asked_per_s: float | None, cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[PilotRate]:
+    """Find the common rate of each group: as asked for, or from a short pilot block that is not counted.
+
+    `asked_per_s` 0 means no open loads, None half of the slowest server's saturation.
+    """
+    if asked_per_s == 0:
+        return []
+    windows = pilot_windows(workshop.windows)
+    pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False)
+    seen: list[Trial] = []
+    workshop.listener.say("pilot block: how much can the slowest server do?")
+    run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen.append)
+    rates = common_rates(seen)
+    if asked_per_s is not None:
+        rates = [replace(rate, rate_per_s=asked_per_s) for rate in rates]
+    for rate in rates:
+        workshop.listener.say(
+            f"{rate.scenario} ({rate.connection}): {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
+            f"the common rate is {units.rate(rate.rate_per_s)}"
+        )
+    return rates
+
+
+def pilot_windows(windows: Windows) -> Windows:
+    """Shorten the windows: a pilot only has to find the order of magnitude."""
+    return replace(
+        windows, window_s=min(PILOT_WINDOW_S, windows.window_s), warmup_s=min(PILOT_WARMUP_S, windows.warmup_s)
+    )

@@ -1,0 +1,120 @@
+"""What the user asked for, and what of the catalogue that means; everything that can be refused is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgibench import catalogue, machine
+from sgibench.errors import UsageError
+from sgibench.model import App, Load, ServerEntry, Settings, Windows
+from sgibench.plan import PROFILES
+
+DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
+DEFAULT_CONNECTIONS = 64
+DEFAULT_THREADS = 8
+DEFAULT_SLICE_S = 0.1
+ANSWER_TIMEOUT_S = 10.0
+"""An answer that takes longer is an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for; empty tuples and None stand for what the profile says."""
+
+    results: Path
+    argv: tuple[str, ...]
+    profile: str = "quick"
+    servers: tuple[str, ...] = ()
+    apps: tuple[str, ...] = DEFAULT_APPS
+    scenarios: tuple[str, ...] = ()
+    blocks: int | None = None
+    window_s: float | None = None
+    slice_s: float | None = DEFAULT_SLICE_S
+    connections: int = DEFAULT_CONNECTIONS
+    workers: int = 1
+    threads: int = DEFAULT_THREADS
+    seed: int | None = None
+    control: bool = True
+    """Whether one cell of each stage runs twice, as the noise floor."""
+    retries: int | None = None
+    """How often a group in doubt is measured again in its block."""
+    rate_per_s: float | None = None
+    """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
+    until_settled: bool = False
+    """End after the block in which every comparison with the baseline has a verdict."""
+    baseline: str | None = None
+    """The server that others are compared with; None for the first."""
+    catalogues: tuple[Path, ...] = ()
+    server_cpus: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The request, looked up in the catalogue."""
+
+    found: catalogue.Catalogue
+    servers: tuple[ServerEntry, ...]
+    apps: tuple[App, ...]
+    scenario_paths: tuple[Path, ...]
+    cpus: machine.CpuPlan
+    windows: Windows
+    settings: Settings
+    load: Load
+    blocks: int
+    retries: int
+
+
+def choose(request: Request) -> Selection:
+    """Look everything up; raises UsageError or DeclarationError in one line."""
+    profile = PROFILES[request.profile]
+    found = catalogue.load(request.catalogues)
+    return Selection(
+        found=found,
+        servers=tuple(catalogue.select("server", found.servers, request.servers or profile.servers)),
+        apps=tuple(catalogue.select("app", found.apps, request.apps)),
+        scenario_paths=tuple(select_scenarios(found, request.scenarios or profile.scenarios)),
+        cpus=cpu_plan(request),
+        windows=Windows(
+            window_s=request.window_s or profile.window_s,
+            open_window_s=request.window_s or profile.open_window_s,
+            slice_s=request.slice_s,
+            timeout_s=ANSWER_TIMEOUT_S,
+        ),
+        settings=Settings(workers=request.workers, threads=request.threads),
+        load=Load(kind="closed", connections=request.connections),
+        blocks=request.blocks or profile.blocks,
+        retries=profile.retries if request.retries is None else request.retries,
+    )
+
+
+@dataclass(frozen=True)
+class _Named:
+    id: str
+    path: Path
+
+
+def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Path]:
+    """Find scenario files by name or glob; raises UsageError with the nearest names."""
+    available = [_Named(path.stem, path) for path in found.scenario_paths]
+    return [named.path for named in catalogue.select("scenario", available, patterns)]
+
+
+def cpu_plan(request: Request) -> machine.CpuPlan:
+    """Share the CPUs out as asked for, or as fits."""
+    planned = machine.plan_cpus(request.workers)
+    if request.server_cpus is None:
+        return planned
+    others = tuple(sorted(set(machine.usable_cpus()) - set(request.server_cpus)))
+    note = None if others else "the servers were given every CPU, so the load shares them"
+    return machine.CpuPlan(servers=request.server_cpus, load=others[-1:] or request.server_cpus, note=note)
+
+
+def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:
+    """Name the server that all others are compared with; raises UsageError when it takes no part."""
+    chosen = request.baseline or servers[0].id
+    if chosen not in {server.id for server in servers}:
+        hint = catalogue.nearest(chosen, [server.id for server in servers])
+        raise UsageError(f"--baseline {chosen!r} takes no part in this run: {hint}")
+    return chosen

@@ -1,0 +1,182 @@
+"""One run from the request to the last trial on disk: the road that `sgibench run` takes.
+
+Everything that can be refused is refused before the first server starts. From then on nothing measured is lost,
+whatever ends the run, and `resume` goes on with the rest of the same plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from sgibench import __version__, catalogue, machine, store
+from sgibench.bench.pilot import find_rates
+from sgibench.bench.request import Request, baseline_of, choose
+from sgibench.bench.settling import make_rule, settled
+from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
+from sgibench.errors import ResultsError, UsageError
+from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
+from sgibench.plan import make_cells, make_plan, with_rates
+from sgibench.runner import Listener, Workshop, run_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Where the run is, and whether it came to its end."""
+
+    folder: Path
+    finished: bool
+
+
+def run(request: Request, listener: Listener) -> Outcome:
+    """Measure what was asked for; a Ctrl-C or SIGTERM ends it early and keeps every finished trial."""
+    chosen = choose(request)
+    started = datetime.now(UTC)
+    folder = request.results / store.new_run_id(started)
+    seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
+    rule = make_rule(baseline_of(request, chosen.servers), chosen.blocks) if request.until_settled else None
+    with load_process(chosen.cpus) as (process, scratch):
+        scenarios = process.describe(chosen.scenario_paths)
+        cells = make_cells(chosen.servers, chosen.apps, scenarios, [chosen.load], [chosen.settings])
+        ready = prepare(cells, chosen.servers, chosen.apps, listener)
+
+        def plan_of(cells: Sequence[Cell]) -> Plan:
+            return make_plan(cells, blocks=chosen.blocks, windows=chosen.windows, seed=seed, control=request.control)
+
+        info = RunInfo(
+            schema=SCHEMA,
+            run=folder.name,
+            started_at=started.isoformat(timespec="seconds"),
+            finished_at=None,
+            profile=request.profile,
+            seed=seed,
+            argv=request.argv,
+            version=__version__,
+            commit=_commit(),
+            machine=machine.describe(chosen.cpus),
+            environments=recorded(ready.environments, chosen.apps),
+            skipped=ready.skipped,
+            plan=plan_of(ready.cells),
+            catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
+            retries=chosen.retries,
+            until=rule,
+        )
+        with store.RunWriter(folder, info) as writer, ending_on_sigterm():
+            info = replace(info, calibration=calibrated(process, scenarios, listener))
+            workshop = equip(
+                info, chosen.found, ready.environments, scenarios, process, scratch, listener, chosen.windows
+            )
+            rates = find_rates(request.rate_per_s, ready.cells, seed, workshop)
+            writer.write_info(replace(info, pilot=tuple(rates), plan=plan_of(with_rates(ready.cells, rates))))
+            return _measure(workshop, writer, ())
+
+
+def resume(folder: Path, listener: Listener) -> Outcome:
+    """Go on with a run that was broken off: the same plan, and only what is not on disk yet."""
+    broken_off = store.read_run(folder)
+    info = broken_off.info
+    if info.finished_at is not None:
+        raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
+    found = catalogue.load([Path(root) for root in info.catalogues])
+    cells = cells_of(info.plan)
+    servers = catalogue.select("server", found.servers, sorted({cell.server for cell in cells}))
+    apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
+    wanted = {cell.scenario for cell in cells}
+    paths = [path for path in found.scenario_paths if path.stem in wanted]
+    cpus = machine.CpuPlan(servers=info.machine.server_cpus, load=info.machine.load_cpus, note=None)
+    with load_process(cpus) as (process, scratch):
+        scenarios = process.describe(paths)
+        ready = prepare(cells, servers, apps, listener)
+        _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))
+        workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener, info.plan.windows)
+        with store.RunWriter(folder, info) as writer, ending_on_sigterm():
+            return _measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
+
+
+def _refuse_other_conditions(broken_off: Run, host: Machine, environments: dict[str, EnvironmentInfo]) -> None:
+    """Refuse to mix trials of another machine or of other versions into a run."""
+    before = broken_off.info.machine
+    if (host.hostname_hash, host.cpu_model, host.cores) != (before.hostname_hash, before.cpu_model, before.cores):
+        raise ResultsError(f"{broken_off.path.name} was begun on another machine ({before.cpu_model}): resume it there")
+    for name, environment in broken_off.info.environments.items():
+        if name in environments and environments[name].packages != environment.packages:
+            changed = set(environments[name].packages) ^ set(environment.packages)
+            raise ResultsError(f"{name} has other packages now ({', '.join(sorted(changed))}): start a new run")
+
+
+def cells_of(plan: Plan) -> list[Cell]:
+    """All cells of a plan, each once."""
+    every = [cell for block in plan.blocks for stage in block.stages for group in stage.groups for cell in group.cells]
+    return list(dict.fromkeys(every))
+
+
+def _measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]) -> Outcome:
+    """Run what is left of the plan and close the books: the end, and how much of the time was measuring."""
+    info, listener = writer.info, workshop.listener
+    trials = list(before)
+    began_s = time.monotonic()
+
+    def append(trial: Trial) -> None:
+        writer.append(trial)
+        trials.append(trial)
+
+    def enough(blocks: int) -> bool:
+        return info.until is not None and blocks < len(info.plan.blocks) and settled(trials, info.until, blocks)
+
+    done = frozenset((trial.block, trial.cell) for trial in before)
+    listener.planned(info.plan, len(done))
+    finished = False
+    try:
+        run_plan(info.plan, workshop, append, done, enough)
+        finished = True
+    except KeyboardInterrupt:
+        listener.say(f"stopped; what was measured is kept: sgibench run --resume {info.run}")
+    blocks = len({trial.block for trial in trials})
+    early = finished and blocks < len(info.plan.blocks)
+    measured_s = sum(trial.window_s or 0.0 for trial in trials[len(before) :])
+    writer.write_info(
+        replace(
+            info,
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds") if finished else None,
+            stopped=f"settled after {blocks} of {len(info.plan.blocks)} blocks" if early else None,
+            measuring_share=measured_s / (time.monotonic() - began_s),
+        )
+    )
+    return Outcome(folder=writer.folder, finished=finished)
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM end the run the way Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _commit() -> str | None:
+    """Name the commit of the checkout, when this is one."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(catalogue.home()), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

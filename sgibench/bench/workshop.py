@@ -1,0 +1,104 @@
+"""The workshop of a run: load process, environments and scenarios, opened together and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgibench import audit, catalogue, envs, machine
+from sgibench.errors import EnvsError
+from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial, Windows
+from sgibench.orders import LoadProcess
+from sgibench.runner import Listener, Workshop, environment_key
+
+CALIBRATION_S = 1.0
+
+
+@contextlib.contextmanager
+def load_process(cpus: machine.CpuPlan) -> Iterator[tuple[LoadProcess, Path]]:
+    """Start the load process with a scratch folder beside it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
+        LoadProcess(cpus.load, Path(scratch) / "load.log") as process,
+    ):
+        yield process, Path(scratch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Environments for the cells that can be measured."""
+
+    cells: tuple[Cell, ...]
+    environments: Mapping[str, envs.Environment]
+    skipped: Mapping[str, str]
+    """Server -> why it can't take part."""
+
+
+def prepare(cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequence[App], listener: Listener) -> Prepared:
+    """Make what the cells need; a server without an environment is skipped by name, and none at all is an error."""
+    listener.say("preparing the servers' environments")
+    packages = {server.id: server.variant.packages for server in servers}
+    extra = {app.id: app.packages for app in apps}
+    ready, refused = envs.ensure_all(
+        {environment_key(cell): (*packages[cell.server], *extra[cell.app]) for cell in cells}
+    )
+    skipped = {cell.server: refused[environment_key(cell)] for cell in cells if environment_key(cell) in refused}
+    for server, reason in skipped.items():
+        listener.say(f"skipped {server}: {reason}")
+    if not ready:
+        reason = next(iter(skipped.values()))
+        raise EnvsError(f"not one environment could be made, so there is nothing to measure; {reason}")
+    return Prepared(
+        cells=tuple(cell for cell in cells if environment_key(cell) in ready), environments=ready, skipped=skipped
+    )
+
+
+def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:
+    """Name the environments as run.json does."""
+    bare = {app.id for app in apps if not app.packages}
+    named = {}
+    for key, environment in sorted(environments.items()):
+        server, _, app = key.partition(" ")
+        named[server if app in bare else key] = environment.info
+    return named
+
+
+def calibrated(process: LoadProcess, scenarios: Sequence[Scenario], listener: Listener) -> tuple[Calibration, ...]:
+    """Find the generator's ceiling for each scenario."""
+    listener.say("calibrating the load generator")
+    return tuple(process.calibrate(scenario, CALIBRATION_S) for scenario in scenarios)
+
+
+def repeater(info: RunInfo) -> Callable[[Trial], bool]:
+    """Make the question whether the machine or the generator, not the server, spoilt a trial."""
+    around = audit.surroundings_of(Run(path=Path(info.run), info=info, trials=()))
+    return lambda trial: audit.worth_repeating(audit.trial_doubts(trial, around))
+
+
+def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
+    info: RunInfo,
+    found: catalogue.Catalogue,
+    environments: Mapping[str, envs.Environment],
+    scenarios: Sequence[Scenario],
+    process: LoadProcess,
+    scratch: Path,
+    listener: Listener,
+    windows: Windows,
+) -> Workshop:
+    """Put together what trials need."""
+    host = info.machine
+    return Workshop(
+        catalogue=found,
+        environments=environments,
+        scenarios={scenario.id: scenario for scenario in scenarios},
+        load=process,
+        cpus=machine.CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.not_measured.get("pinning")),
+        windows=windows,
+        listener=listener,
+        worth_repeating=repeater(info),
+        retries=info.retries,
+        scratch=scratch,
+    )
