@@ -171,7 +171,7 @@ def hostile_run(name: str = "<script>alert(1)</script>") -> Run:
         replace(QUICK[3], id=f"{name}-fails", fails=quotes),
         QUICK[5],
     )
-    run = make_run(Making(servers=servers, skipped={quotes: quotes}, rates=(200.0,)))
+    run = make_run(Making(run="20261122-160000-bad0", servers=servers, skipped={quotes: quotes}, rates=(200.0,)))
     machine = replace(run.info.machine, cpu_model=quotes, not_measured={quotes: quotes}, sysctls={quotes: quotes})
     info = replace(run.info, machine=machine, argv=("sgibench", quotes), profile=quotes, commit=quotes)
     trials = tuple(
@@ -378,6 +378,7 @@ def _info(making: Making, plan: Plan) -> RunInfo:
         environments=environments,
         skipped=making.skipped,
         plan=plan,
+        scenarios={name: f"What {name} asks of the app." for name in making.scenarios},
         calibration=tuple(Calibration(scenario=name, rps_per_core=31000.0) for name in making.scenarios),
         measuring_share=0.62,
     )

@@ -28,10 +28,13 @@ class GeneratorUse:
 
 @dataclass(frozen=True, kw_only=True)
 class FailedTrial:
-    """One trial without numbers."""
+    """What went wrong in a cell, the same way in one or more blocks."""
 
     trial: Trial
+    """The first of them."""
     failure: Failure
+    blocks: tuple[int, ...]
+    """Counted from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +67,19 @@ def evidence_of(view: View) -> Evidence:
         throttled_s=_highest(trial.throttled_s for trial in trials),
         generator=tuple(_generator(view, standing) for standing in view.standings),
         doubts=_doubts(view),
-        failures=tuple(
-            FailedTrial(trial=trial, failure=trial.failure) for trial in trials if trial.failure is not None
-        ),
+        failures=_failures(trials),
+    )
+
+
+def _failures(trials: Iterable[Trial]) -> tuple[FailedTrial, ...]:
+    alike: dict[tuple[str, str, str], list[Trial]] = {}
+    for trial in trials:
+        if trial.failure is not None:
+            alike.setdefault((trial.cell, trial.failure.reason, trial.failure.detail), []).append(trial)
+    return tuple(
+        FailedTrial(trial=some[0], failure=failure, blocks=tuple(trial.block + 1 for trial in some))
+        for some in alike.values()
+        if (failure := some[0].failure) is not None
     )
 
 

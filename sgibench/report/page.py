@@ -132,7 +132,7 @@ def _overview(view: View) -> list[dict[str, Any]]:
             heat = sum(ratio >= step for step in HEAT_STEPS) if ratio else 0
             line["cells"][place] = {"row": row, "ratio": ratio, "heat": heat, "panel": panel}
     order = {name: index for index, name in enumerate((*INTERFACES, None))}
-    return sorted(lines.values(), key=lambda line: (order.get(line["row"].entry.interface, 9), line["row"].label))
+    return sorted(lines.values(), key=lambda line: order[line["row"].entry.interface])
 
 
 def _environment() -> Environment:
@@ -155,6 +155,7 @@ def _environment() -> Environment:
         "failure": words.failure_words,
         "noise": words.noise,
         "printable": printable,
+        "trimmed": words.trimmed,
     }
     environment.globals |= {
         "interval": words.interval,

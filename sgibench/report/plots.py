@@ -28,8 +28,9 @@ from sgibench.report.charts.curves import (
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry
 
-SHARES = tuple(1 - 10 ** (-step / 10) for step in range(41))
-"""Where percentile curves are drawn: ten points for each nine."""
+SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in range(1, 41)))
+"""Where percentile curves are drawn: ten points for each nine, more where they begin."""
+MIB = 1 << 20
 MARKED = (0.5, 0.9, 0.99, 0.999)
 TIME_POINTS = 24
 """A line over time has at most this many points; neighbours are added up."""
@@ -184,7 +185,7 @@ def _memory(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Whole bar: PSS, shared pages split among sharers. Strong part: USS, the server’s alone.",
-        drawing=draw_bars(bars, form=units.size, prefix=f"{panel.key}m", label=_alternative(title, spoken)),
+        drawing=draw_bars(bars, form=units.size, unit=MIB, prefix=f"{panel.key}m", label=_alternative(title, spoken)),
         table=table,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -36,6 +37,11 @@ def spread(estimate: Estimate | None) -> float | None:
 def times(ratio: float) -> str:
     """Write a ratio of at least 1: `3.1 times`, and near 1 as a share: `12 %`."""
     return f"{units.significant(ratio, 2)} times"
+
+
+def trimmed(text: str) -> str:
+    """Drop digits that say nothing from a figure somebody chose: `3.00 s` -> `3 s`."""
+    return re.sub(r"\.0+(?=\D|$)", "", text)
 
 
 def failure_words(failure: Failure | None) -> str:

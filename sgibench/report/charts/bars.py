@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from sgibench.report.charts.sheet import Sheet, shortened
 from sgibench.report.charts.svg import INK, LINE, SOFT, WARN, server_colour
 from sgibench.report.panels import Look
-from sgibench.report.words import Format
+from sgibench.report.words import Format, trimmed
 
 LINE_HEIGHT = 24.0
 BAR_HEIGHT = 11.0
@@ -45,25 +45,26 @@ class Bar:
     """Bars next to each other with the same band are not told apart."""
 
 
-def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str) -> Markup:
-    """Draw the bars in the order given; `label` is the text alternative."""
+def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, unit: float = 1.0) -> Markup:
+    """Draw the bars in the order given; `label` is the text alternative, `unit` what grid lines are round in."""
     sheet = Sheet(TOP + LINE_HEIGHT * len(bars) + BOTTOM)
     longest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0) or 1.0
     scale = (sheet.width - LEFT - RIGHT) / longest
-    _grid(sheet, longest, scale, form)
+    _grid(sheet, longest, scale, form, unit)
     _bands(sheet, bars)
     for index, bar in enumerate(bars):
         _bar(sheet, bar, TOP + LINE_HEIGHT * (index + 0.5), scale, form)
     return sheet.markup(prefix, label)
 
 
-def _grid(sheet: Sheet, longest: float, scale: float, form: Format) -> None:
+def _grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: float) -> None:
     bottom = sheet.height - BOTTOM
-    for tick in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(0, longest):
-        x = LEFT + float(tick) * scale
+    for step in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
+        tick = float(step) * unit
+        x = LEFT + tick * scale
         if 0 <= tick <= longest * 1.001:
             sheet.line([x, x], [TOP, bottom], colour=LINE, width=1)
-            sheet.note(x, bottom + 10, form(float(tick)) if tick else "0", align="center")
+            sheet.note(x, bottom + 10, trimmed(form(tick)) if tick else "0", align="center")
 
 
 def _bands(sheet: Sheet, bars: Sequence[Bar]) -> None:

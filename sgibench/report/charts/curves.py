@@ -13,7 +13,7 @@ from sgibench import units
 from sgibench.report.charts.sheet import DASHES, Sheet, shortened
 from sgibench.report.charts.svg import INK, LINE, server_colour
 from sgibench.report.panels import SHAPES, Look
-from sgibench.report.words import Format
+from sgibench.report.words import Format, trimmed
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
 HEIGHT = 250.0
@@ -61,7 +61,9 @@ class Axis:
 def linear_axis(highest: float, name: str, form: Format) -> Axis:
     """Make an axis from zero."""
     ticks = [float(tick) for tick in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(0, highest or 1)]
-    return Axis(low=0, high=ticks[-1], ticks=tuple((tick, form(tick) if tick else "0") for tick in ticks), name=name)
+    return Axis(
+        low=0, high=ticks[-1], ticks=tuple((tick, trimmed(form(tick)) if tick else "0") for tick in ticks), name=name
+    )
 
 
 def counted_axis(values: Sequence[float], name: str) -> Axis:
@@ -78,7 +80,9 @@ def log_axis(lowest: float, highest: float, name: str, form: Format) -> Axis:
         ticks = [step * 10.0**power for power in powers for step in steps if lowest <= step * 10.0**power <= highest]
         if len(ticks) <= 6:  # noqa: PLR2004 - more lines than that are a fence
             break
-    return Axis(low=lowest, high=highest, ticks=tuple((tick, form(tick)) for tick in ticks), name=name, log=True)
+    return Axis(
+        low=lowest, high=highest, ticks=tuple((tick, trimmed(form(tick))) for tick in ticks), name=name, log=True
+    )
 
 
 def percentile_axis(deepest: float) -> Axis:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
@@ -23,6 +24,8 @@ WIDTH = 420.0
 TEXT = 11.0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """By shape number; `style.css` and the legend show the same."""
+FILLING = (1.0, 0.92, 1.08, 0.92, 1.08, 1.15, 1.15, 1.5)
+"""By shape number: what makes the shapes look equally large."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (2, 2), (7, 2, 2, 2))
 
 
@@ -35,6 +38,7 @@ class Sheet:
         self._axes = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self._axes.set_axis_off()
         self._tips: dict[str, tuple[str, str]] = {}
+        self._count = 0
 
     def _tag(self, tip: str | None, row: str) -> str | None:
         if tip is None:
@@ -43,6 +47,12 @@ class Sheet:
         self._tips[gid] = (tip, row)
         return gid
 
+    def _add(self, artist: Artist) -> None:
+        """Lay it over everything drawn before."""
+        self._count += 1
+        artist.set_zorder(self._count)
+        self._axes.add_artist(artist)
+
     def box(
         self, x: float, y: float, width: float, height: float, *, colour: str, tip: str | None = None, row: str = "",
         alpha: float | None = None,
@@ -50,7 +60,7 @@ class Sheet:
         """Draw a filled rectangle; `tip` is shown on hover, `row` names the table row it belongs to."""
         patch = Rectangle((x, y), width, height, facecolor=colour, linewidth=0, alpha=alpha, gid=self._tag(tip, row))
         patch.set_clip_on(False)
-        self._axes.add_artist(patch)
+        self._add(patch)
 
     def line(
         self, xs: Sequence[float], ys: Sequence[float], *, colour: str, width: float = 1.5, dash: int = 0,
@@ -63,17 +73,17 @@ class Sheet:
         )  # fmt: skip
         if DASHES[dash]:
             drawn.set_dashes(DASHES[dash])
-        self._axes.add_artist(drawn)
+        self._add(drawn)
 
     def mark(
         self, x: float, y: float, *, shape: int, colour: str, size: float = 6, tip: str | None = None, row: str = ""
     ) -> None:
         """Draw one marker."""
         drawn = Line2D(
-            [x], [y], color=colour, marker=MarkerStyle(MARKERS[shape]), markersize=size, markeredgewidth=0,
-            linestyle="none", gid=self._tag(tip, row), clip_on=False,
+            [x], [y], color=colour, marker=MarkerStyle(MARKERS[shape]), markersize=size * FILLING[shape],
+            markeredgewidth=0, linestyle="none", gid=self._tag(tip, row), clip_on=False,
         )  # fmt: skip
-        self._axes.add_artist(drawn)
+        self._add(drawn)
 
     def text(
         self, x: float, y: float, text: str, *, colour: str = INK, size: float = TEXT, bold: bool = False,
@@ -84,7 +94,7 @@ class Sheet:
             x, y, text, color=colour, fontsize=size, fontweight="bold" if bold else "normal",
             horizontalalignment=align, verticalalignment="center_baseline", parse_math=False, clip_on=False,
         )  # fmt: skip
-        self._axes.add_artist(drawn)
+        self._add(drawn)
 
     def note(self, x: float, y: float, text: str, *, align: Literal["left", "center", "right"] = "left") -> None:
         """Write a small, soft text: axes and units."""
