@@ -11,7 +11,9 @@ import sys
 import click
 
 from sgibench import __version__
+from sgibench.cli.audit import audit
 from sgibench.cli.check import check
+from sgibench.cli.compare import compare
 from sgibench.cli.doctor import doctor
 from sgibench.cli.listing import list_command
 from sgibench.cli.report import report
@@ -32,7 +34,7 @@ def program() -> None:
     """Compare Python's WSGI and ASGI servers: same apps, Locust load, numbers that survive an audit."""
 
 
-for command in (list_command, doctor, check, run, report, ui):
+for command in (list_command, doctor, check, run, report, compare, audit, ui):
     program.add_command(command)
 
 

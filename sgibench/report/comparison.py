@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # noqa: S405 - only written here, never parsed
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,0 +1,73 @@
+"""`sgibench audit`: what arithmetic says about numbers, ours or anybody's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from sgibench import audit as auditing
+from sgibench import store
+from sgibench.audit import Audited
+from sgibench.cli.options import json_option, results_option
+from sgibench.errors import UsageError
+from sgibench.model import Doubt
+
+
+@click.command(epilog="Example: sgibench audit rows.csv --json")
+@click.argument("targets", nargs=-1, required=True)
+@results_option
+@json_option
+def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
+    """Audit TARGETS: our runs (name, folder, or "latest") or other tools' results.
+
+    Read are CSV rows as in docs/audit.md, the output of wrk --latency, oha (JSON), hey, k6 (summary JSON), Locust
+    (stats CSV), and HttpArena's data. Exit 1 when a row is refuted: its figures can't all be true.
+    """
+    audited = [row for target in targets for row in _audit_one(target, results)]
+    if as_json:
+        click.echo(json.dumps([_for_machines(row) for row in audited], indent=1))
+    else:
+        _show(audited, Console())
+    sys.exit(1 if any(row.refuted for row in audited) else 0)
+
+
+def _audit_one(target: str, results: Path) -> Sequence[Audited]:
+    path = Path(target)
+    if not path.is_file():
+        return auditing.audit_run(store.read_run(store.find_run(results, target))).trials
+    try:
+        return auditing.audit_rows(auditing.read_rows(path.read_text(encoding="utf-8"), path.name))
+    except UnicodeDecodeError:
+        raise UsageError(f"{target} is no text: expected CSV, JSON or the output of a load tool") from None
+    except ValueError as error:
+        raise UsageError(f"{target}: {error}") from None
+
+
+def _for_machines(row: Audited) -> Mapping[str, object]:
+    return {
+        "id": row.id,
+        "refuted": row.refuted,
+        "doubts": [{"kind": one.kind, "detail": one.detail, "advice": one.advice} for one in row.doubts],
+    }
+
+
+def _show(audited: Sequence[Audited], console: Console) -> None:
+    clean = sum(not row.doubts for row in audited)
+    refuted = sum(row.refuted for row in audited)
+    for row in audited:
+        if row.doubts:
+            console.print(Text(row.id, style="bold"), soft_wrap=True)
+            for doubt in row.doubts:
+                console.print(_line(doubt), soft_wrap=True)
+    console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted", highlight=False)
+
+
+def _line(doubt: Doubt) -> Text:
+    style = "bold red" if doubt.kind in auditing.REFUTING else "yellow"
+    return Text.assemble("  ", (doubt.kind, style), f": {doubt.detail}. {doubt.advice}")
