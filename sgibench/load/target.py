@@ -93,7 +93,7 @@ class Target:
         self.on_fold: Callable[[str, str, list[int]], None] | None = None
         """Told of each list of latencies by (method, name) as it is folded, e.g. for Locust's statistics."""
         self.on_failure: Callable[[str, str, WireError], None] | None = None
-        """Told of each failed request by (method, name)."""
+        """Told of each failed request by (method, name), and of each failed attempt to connect."""
         self.fault: BaseException | None = None
         self._by_fd: dict[int, Connection] = {}
         hub = get_hub()
@@ -426,6 +426,8 @@ class Target:
     def _not_opened(self, conn: Connection, error: OSError, now_ns: int) -> None:
         kind: ErrorKind = kind_of(error, "connect")
         self.fail(kind, f"connecting failed: {error}")
+        if self.on_failure is not None:
+            self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
         conn.retry_at = now_ns + RETRY_NS
 
     def _on_tick(self) -> None:
