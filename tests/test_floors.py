@@ -54,11 +54,17 @@ def imports_of(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found |= {inside(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    ours = {name.removeprefix("sgibench.") for name in found if name.startswith("sgibench.")}
-    return {name if name in MODULES else name.rpartition(".")[0] for name in ours} - {""}
+            # `from sgibench.report import words` means the module of that name, not the package's own contents.
+            wanted = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {inside(name) if inside(name) in MODULES else inside(node.module) for name in wanted}
+    return found & MODULES.keys()
+
+
+def inside(dotted: str) -> str:
+    """Name a module below the package; what is not ours stays as it is."""
+    return dotted.removeprefix("sgibench.")
 
 
 @pytest.mark.parametrize("name", MODULES)
