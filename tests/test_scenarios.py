@@ -82,7 +82,9 @@ def entries(run: subprocess.Popen[str], code: int = 0) -> list[dict[str, Any]]:
 
 def test_every_scenario_runs_under_plain_locust_without_a_failure() -> None:
     with answering(*NAMES) as host:
-        runs = {name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json") for name in NAMES}
+        runs = {
+            name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json", "-t", "3s") for name in NAMES
+        }
         found = {name: entries(run) for name, run in runs.items()}
     for name, listed in found.items():
         assert sum(entry["num_requests"] for entry in listed) > 20, name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from gevent.event import Event
+from gevent.hub import get_hub
 from locust import User, events
 from locust.exception import StopUser
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
 __all__ = ["Answer", "BenchUser", "Request", "Variant", "delete", "events", "get", "head", "patch", "post", "put"]
+
+
+# The loop's idea of now dates from before Locust was imported; without this, --run-time would count that time too.
+get_hub().loop.update_now()
 
 
 class BenchUser(User):
