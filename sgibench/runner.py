@@ -1,96 +1,21 @@
-"""The one loop that acts: for each block and stage serve all -> ready -> verify -> load -> stop, and append each trial.
+"""The one loop that acts: for each block and stage serve, load, stop, and append each trial.
 
-It decides nothing about statistics and formats nothing; what happens is told to a listener. A server that fails takes
-only its own trials with it. Trials are appended when their stage has ended, because how a server stops is part of it.
+It decides nothing about statistics and formats nothing; what happens is told to a listener. Trials are appended when
+their stage has ended, because how a server stops is part of it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from sgibench import machine, units, verify
-from sgibench.catalogue import Catalogue
-from sgibench.envs import Environment
-from sgibench.errors import ServerError
-from sgibench.model import Block, Cell, Failure, Group, Plan, Scenario, ServerEntry, Stage, Trial, Windows
-from sgibench.orders import LoadProcess, Measured, Target
+from sgibench.model import Block, Plan, Stage, Trial
 from sgibench.plan import windows_for
-from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
-from sgibench.trials import Draft, judge, to_trial
+from sgibench.stage import Workshop, load_group, serving
+from sgibench.trials import to_trial
 
-IDLE_CHECK_S = 0.3
 STAGES = 1000
 """More than the stages of any block: numbers an execution as retry x STAGES + stage."""
-
-
-class Listener(Protocol):
-    """Who wants to know what happens; see `progress`."""
-
-    def say(self, sentence: str) -> None:
-        """Something a person should read."""
-
-    def planned(self, plan: Plan, done: int) -> None:
-        """The plan is made, `done` of its trials are on disk, and the rest is about to begin."""
-
-    def stage_started(self, block: Block, stage: Stage) -> None:
-        """Servers of a stage are about to be started."""
-
-    def repeating(self, stage: Stage) -> None:
-        """Measure groups again, because the machine or the generator was in doubt."""
-
-    def step(self, cell: Cell, phase: str, done: float) -> None:
-        """Something moved on inside a cell: `starting`, `verifying`, `warmup`, `measure`, `stopping`."""
-
-    def trial_ended(self, trial: Trial) -> None:
-        """A trial is on disk."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """All that trials need and that stays the same for the whole run."""
-
-    catalogue: Catalogue
-    environments: Mapping[str, Environment]
-    """By `server` or `server app` as `environment_key` says."""
-    scenarios: Mapping[str, Scenario]
-    load: LoadProcess
-    cpus: machine.CpuPlan
-    windows: Windows
-    listener: Listener
-    worth_repeating: Callable[[Trial], bool]
-    """Whether the machine or the generator, not the server, spoilt a trial."""
-    retries: int
-    """How often a group may be measured again in a block."""
-    scratch: Path
-    """Where servers keep their logs and data; emptied at each start."""
-
-
-@dataclass(kw_only=True)
-class Contestant:
-    """One server of a stage while it runs, what it did so far, and what went wrong."""
-
-    entry: ServerEntry
-    process: ServerProcess
-    failure: Failure | None = None
-    """From here on it takes no part."""
-    idle_cpu: float | None = None
-    drafts: list[Draft] = field(default_factory=list)
-
-    def fail(self, error: ServerError) -> None:
-        """Keep the first thing that went wrong."""
-        if self.failure is None:
-            self.failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
-
-
-def environment_key(cell: Cell) -> str:
-    """Name the environment of a cell: one for each server and app."""
-    return f"{cell.server} {cell.app}"
 
 
 def run_plan(
@@ -153,175 +78,13 @@ def without(stage: Stage, block: int, done: frozenset[tuple[int, str]]) -> Stage
 
 
 def measure_stage(workshop: Workshop, block: Block, number: int, stage: Stage) -> list[Trial]:
-    """Serve the stage's servers afresh, put each of its loads on them, stop them; one trial a cell."""
-    with contextlib.ExitStack() as alive:
-        contestants = {key: _start(workshop, cell, alive) for key, cell in _first_cells(stage).items()}
-        _verify(workshop, stage, contestants)
-        _check_idle(contestants.values())
+    """Serve the stage's servers, put each of its loads on them; one trial a cell."""
+    with serving(workshop, stage) as contestants:
         for place, group in enumerate(stage.groups):
             windows = windows_for(workshop.windows, group, first=place == 0)
-            seed = block.seed + STAGES * number + place
-            drafts = _load_group(workshop, windows, group, seed, contestants)
-            for cell, draft in zip(group.cells, drafts, strict=True):
-                contestants[_key(cell)].drafts.append(draft)
-        for key, cell in _first_cells(stage).items():
-            workshop.listener.step(cell, "stopping", 0)
-            _stop(contestants[key])
+            load_group(workshop, windows, group, block.seed + STAGES * number + place, contestants)
     drafts = [draft for contestant in contestants.values() for draft in contestant.drafts]
     return [
         to_trial(draft, block.index, number // STAGES)
         for draft in sorted(drafts, key=lambda draft: (draft.cell.load.id, draft.order))
     ]
-
-
-# --- the steps of a stage ------------------------------------------------------------------------------------------
-
-Key = tuple[str, str, bool]
-"""Server, app, control: what names a process inside a stage."""
-
-
-def _key(cell: Cell) -> Key:
-    return cell.server, cell.app, cell.control
-
-
-def _first_cells(stage: Stage) -> dict[Key, Cell]:
-    """One cell for each process that the stage needs."""
-    cells = [cell for group in stage.groups for cell in group.cells]
-    return {_key(cell): cell for cell in reversed(cells)}
-
-
-def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Contestant:
-    """Start one server and wait until it is ready, so that the time it takes is its own."""
-    workshop.listener.step(cell, "starting", 0)
-    entry = workshop.catalogue.server(cell.server)
-    process = ServerProcess(
-        ServerSpec(
-            entry=entry,
-            app=workshop.catalogue.app(cell.app),
-            settings=cell.settings,
-            bin=workshop.environments[environment_key(cell)].bin,
-            cpus=workshop.cpus.servers,
-            scratch=workshop.scratch / f"{cell.server}-{cell.app}{'-control' if cell.control else ''}",
-        )
-    )
-    contestant = Contestant(entry=entry, process=process)
-    try:
-        alive.enter_context(process)
-        process.wait_ready()
-    except ServerError as error:
-        contestant.fail(error)
-        process.kill()
-    return contestant
-
-
-def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contestant]) -> None:
-    """Ask every server for the scenario's answers before it is loaded."""
-    for key, cell in _first_cells(stage).items():
-        contestant = contestants[key]
-        if contestant.failure is not None:
-            continue
-        workshop.listener.step(cell, "verifying", 0)
-        try:
-            verify.verify_scenario(
-                HOST,
-                contestant.process.port,
-                workshop.scenarios[cell.scenario],
-                keep_alive=contestant.entry.variant.keep_alive,
-            )
-        except ServerError as error:
-            contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))
-
-
-def _check_idle(contestants: Collection[Contestant]) -> None:
-    """Find servers that burn CPU while nothing is asked of them: they would be paid for by their neighbours."""
-    running = [contestant for contestant in contestants if contestant.failure is None]
-    burned = idle_cpu([contestant.process for contestant in running], IDLE_CHECK_S)
-    for contestant, cpus in zip(running, burned, strict=True):
-        contestant.idle_cpu = cpus
-
-
-def _load_group(
-    workshop: Workshop, windows: Windows, group: Group, seed: int, contestants: Mapping[Key, Contestant]
-) -> list[Draft]:
-    """Put one load on all servers of a group; returns a draft for each of its cells."""
-    cells = {cell.id: cell for cell in group.cells}
-    runners = {cell.id: contestants[_key(cell)] for cell in group.cells}
-    fit = {cell_id: contestant for cell_id, contestant in runners.items() if contestant.failure is None}
-    targets = [
-        Target(id=cell_id, host=HOST, port=one.process.port, pids=one.process.pids()) for cell_id, one in fit.items()
-    ]
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    pids = [pid for target in targets for pid in target.pids]
-    before = machine.snapshot(workshop.cpus.servers, pids)
-    measured: dict[str, Measured] = {}
-    if targets:
-        seen = workshop.load.measure(
-            workshop.scenarios[group.scenario],
-            targets,
-            group.load,
-            windows,
-            seed,
-            on_step=lambda step: workshop.listener.step(cells[step.target], step.phase, step.done),
-            watch=lambda: _watch(fit),
-        )
-        measured = {one.id: one for one in seen}
-    disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
-    for target in targets:
-        _judge(fit[target.id], target, measured[target.id])
-    return [
-        Draft(
-            cell=cell,
-            entry=runners[cell.id].entry,
-            order=order,
-            started_at=started_at,
-            floor_s=workshop.scenarios[cell.scenario].floor_s,
-            argv=runners[cell.id].process.argv or None,
-            startup_s=runners[cell.id].process.startup_s,
-            idle_cpu=runners[cell.id].idle_cpu,
-            measured=measured.get(cell.id),
-            disturbance=disturbance,
-            memory=runners[cell.id].process.memory() if runners[cell.id].failure is None else None,
-            failure=runners[cell.id].failure,
-        )
-        for order, cell in enumerate(group.cells)
-    ]
-
-
-def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:
-    """Name the servers that ended or flood their log; a flood is stopped at once, before it fills the disk."""
-    gone = {}
-    for cell_id, contestant in contestants.items():
-        process = contestant.process
-        if contestant.failure is None and process.log_bytes() > LOG_CAP_BYTES:
-            tail = process.log_tail()
-            process.kill()
-            contestant.fail(ServerError("log-flood", f"it logged more than {units.size(LOG_CAP_BYTES)}", tail))
-        if contestant.failure is None and not process.alive():
-            status = process.exit_status
-            contestant.fail(ServerError("crashed", f"it ended with status {status} under load", process.log_tail()))
-        if contestant.failure is not None:
-            gone[cell_id] = contestant.failure.reason
-    return gone
-
-
-def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
-    """Decide whether what was seen is a result."""
-    process = contestant.process
-    _watch({target.id: contestant})
-    if contestant.failure is not None:
-        return
-    lost = set(target.pids) - set(process.pids())
-    if lost:
-        contestant.fail(ServerError("crashed", f"{len(lost)} of its processes ended under load", process.log_tail()))
-        return
-    contestant.failure = judge(measured, process.log_tail())
-
-
-def _stop(contestant: Contestant) -> None:
-    """End a server; one that has to be killed fails all that was measured on it."""
-    try:
-        contestant.process.stop()
-    except ServerError as error:
-        contestant.fail(error)
-        contestant.drafts = [replace(draft, failure=draft.failure or contestant.failure) for draft in contestant.drafts]
-    shutil.rmtree(contestant.process.spec.scratch / "data", ignore_errors=True)

@@ -34,6 +34,7 @@ FLOORS: dict[str, int] = {
     "trials": 4,
     "progress": 4,
     "runner": 4,
+    "stage": 4,
     "report": 4,
     "bench": 5,
     "cli": 6,

@@ -21,7 +21,8 @@ FAULTY = Path(__file__).parent / "faulty"
 
 
 def run_of(tmp_path: Path, *servers: str, scenario: str = "json", **changes: object) -> Run:
-    settings: dict[str, object] = {"blocks": 1, "window_s": 0.5, "connections": 8, "seed": 1, **changes}
+    quick = {"blocks": 1, "window_s": 0.5, "connections": 8, "seed": 1, "control": False, "rate_per_s": 0.0}
+    settings: dict[str, object] = {**quick, **changes}
     request = bench.Request(
         results=tmp_path / "results",
         argv=("sgibench", "run"),
@@ -41,7 +42,7 @@ def trial_of(run: Run, server: str) -> Trial:
 def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two real servers of each interface and the well-behaved one, in slices."""
     servers = ["uvicorn-httptools", "granian-asgi", "waitress", "gunicorn-gthread", "gunicorn-sync", "faulty-none"]
-    return run_of(tmp_path_factory.mktemp("side"), *servers)
+    return run_of(tmp_path_factory.mktemp("side"), *servers, control=True, rate_per_s=None)
 
 
 def test_a_trial_holds_everything_that_a_number_needs(side_by_side: Run) -> None:
@@ -62,7 +63,9 @@ def test_a_trial_holds_everything_that_a_number_needs(side_by_side: Run) -> None
 
 
 def test_slices_add_up_to_what_the_trial_says(side_by_side: Run) -> None:
-    for trial in side_by_side.trials:
+    sliced = [trial for trial in side_by_side.trials if trial.load.kind == "closed"]
+    assert sliced
+    for trial in sliced:
         assert sum(one.requests for one in trial.slices) == trial.requests
         assert sum(one.window_s for one in trial.slices) == pytest.approx(trial.window_s)
         assert sum(one.cpu_s or 0 for one in trial.slices) == pytest.approx(trial.cpu_s)
@@ -84,9 +87,34 @@ def test_the_run_names_machine_versions_and_plan(side_by_side: Run) -> None:
         assert not set(info.machine.server_cpus) & set(info.machine.load_cpus)
 
 
+def test_all_servers_of_a_group_get_the_same_open_rate_and_serve_it(side_by_side: Run) -> None:
+    open_trials = [trial for trial in side_by_side.trials if trial.load.kind == "open"]
+    assert len(open_trials) == len([trial for trial in side_by_side.trials if trial.load.kind == "closed"])
+    for policy in ("keep-alive", "close"):
+        rates = {trial.load.rate_per_s for trial in open_trials if trial.load.connection == policy}
+        found = [pilot.rate_per_s for pilot in side_by_side.info.pilot if pilot.connection == policy]
+        assert rates == set(found)
+    for trial in open_trials:
+        assert trial.intended_histogram_us
+        assert sum(trial.intended_histogram_us.counts) == trial.requests
+
+
+def test_one_cell_of_each_stage_runs_twice_as_the_control(side_by_side: Run) -> None:
+    doubled = {trial.cell.replace("~control", "") for trial in side_by_side.trials if trial.control}
+    assert doubled <= {trial.cell for trial in side_by_side.trials if not trial.control}
+    assert len(doubled) == 4  # two connection policies, two loads
+
+
+def test_the_generator_was_calibrated_before_anything_was_counted(side_by_side: Run) -> None:
+    assert [one.scenario for one in side_by_side.info.calibration] == ["json"]
+    assert side_by_side.info.calibration[0].rps_per_core > 0
+
+
 def test_a_closed_load_obeys_littles_law(side_by_side: Run) -> None:
     # Connections = rate x mean latency: what is counted and what is timed are the same requests.
-    trial = trial_of(side_by_side, "uvicorn-httptools")
+    trial = next(
+        trial for trial in side_by_side.trials if trial.server == "uvicorn-httptools" and trial.load.kind == "closed"
+    )
     assert trial.rps
     assert trial.latency_us
     assert trial.latency_us.mean
@@ -179,7 +207,17 @@ def start_command(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
         [
             *command,
             *["--catalogue", str(FAULTY), "--scenario", "json", "--blocks", "50", "--window", "0.3s"],
-            *["--connections", "4", "--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")],
+            *[
+                "--connections",
+                "4",
+                "--rate",
+                "none",
+                "--no-control",
+                "--results",
+                str(tmp_path / "results"),
+                "--reports",
+                str(tmp_path / "reports"),
+            ],
             *arguments,
         ],
         stdout=subprocess.PIPE,

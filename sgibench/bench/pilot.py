@@ -9,7 +9,8 @@ from sgibench import units
 from sgibench.model import Cell, PilotRate, Trial, Windows
 from sgibench.plan import common_rates, make_plan
 from sgibench.progress import Silent
-from sgibench.runner import Workshop, run_plan
+from sgibench.runner import run_plan
+from sgibench.stage import Workshop
 
 PILOT_WINDOW_S = 0.5
 PILOT_WARMUP_S = 1.0

@@ -25,7 +25,8 @@ from sgibench.bench.workshop import calibrated, equip, load_process, prepare, re
 from sgibench.errors import ResultsError, UsageError
 from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
 from sgibench.plan import make_cells, make_plan, with_rates
-from sgibench.runner import Listener, Workshop, run_plan
+from sgibench.runner import run_plan
+from sgibench.stage import Listener, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)

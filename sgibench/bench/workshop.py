@@ -12,7 +12,7 @@ from sgibench import audit, catalogue, envs, machine
 from sgibench.errors import EnvsError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial, Windows
 from sgibench.orders import LoadProcess
-from sgibench.runner import Listener, Workshop, environment_key
+from sgibench.stage import Listener, Workshop, environment_key
 
 CALIBRATION_S = 1.0
 
