@@ -21,6 +21,13 @@ LoadKind = Literal["closed", "open"]
 Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]
 Verdict = Literal["faster", "slower", "tie", "unknown"]
+Configuration = Literal["default", "equal", "recommended"]
+"""How a server is set up beyond what its id names.
+
+`default`: as installed; the command line says only where to listen, what to serve, with how many workers, and to keep
+quiet. `equal`: threads, backlog, keep-alive and TCP_NODELAY alike in all servers: the basis of every comparison.
+`recommended`: as the server's own documentation advises for production.
+"""
 
 
 # --- the catalogue -------------------------------------------------------------------------------------------------
@@ -46,15 +53,74 @@ class Launch:
     threads: int
     backlog: int
     keep_alive_s: int
+    configuration: Configuration = "equal"
+    """`threads`, `backlog` and `keep_alive_s` are meant for `equal`; a declaration ignores them in the other two."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package -> version in the environment; empty for those that the variant declares."""
 
     @property
     def python(self) -> str:
         """The environment's interpreter."""
         return str(self.bin / "python")
 
+    @property
+    def equal(self) -> bool:
+        """Whether what is held equal between servers is to be put on the command line."""
+        return self.configuration == "equal"
+
     def executable(self, name: str) -> str:
         """Path of a console script of the environment."""
         return str(self.bin / name)
+
+    def since(self, package: str, *version: int) -> bool:
+        """Whether `package` is of that version or later, so that an option of that age may be used."""
+        installed = self.versions.get(package)
+        if installed is None:
+            return True
+        digits = (part for part in installed.split(".") if part.isdigit())
+        return tuple(int(part) for part in digits) >= version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something of the system that a server can't do without and that no Python package brings."""
+
+    name: str
+    """A program (`nginx`) or a C header (`ev.h`)."""
+    how: str
+    """The command that adds it, e.g. `apt-get install nginx-light`."""
+    header: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What a server's own documentation says for production, and so what `recommended` means."""
+
+    says: str
+    source: str
+    """Where it says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a launched server should turn out to be; None where nothing can be said beforehand.
+
+    The first two are limits that a plan must respect: a server that is asked for more is measured at its queue.
+    The rest is read back from the system after a trial (`sgibench.effective`).
+    """
+
+    connections: int | None = None
+    """So many connections are served side by side; further ones wait until one of these closes. None: no limit."""
+    kept_alive: int | None = None
+    """So many connections are kept alive; the others are closed after each answer. None: no limit."""
+    backlog: int | None = None
+    """Of each listening socket, before the system's own limit (`net.core.somaxconn`) is applied."""
+    nodelay: bool | None = None
+    """Whether accepted connections have TCP_NODELAY."""
+    processes: int | None = None
+    """All of them: workers, master, helpers, proxies."""
+    threads: tuple[int, int] | None = None
+    """Fewest and most threads of the process that has the most; a pool may start its threads one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +132,7 @@ class Variant:
     interface: Interface
     concurrency: Concurrency
     packages: tuple[str, ...]
-    """Exact requirements, e.g. `("uvicorn==0.54.0", "uvloop==0.22.1")`."""
+    """Exact requirements, e.g. `("uvicorn==0.54.0", "uvloop==0.22.1")`; the first is the server itself."""
     summary: str
     """One line for people."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +144,20 @@ class Variant:
     """Whether a master process that serves no requests stands above the workers, even when there is one worker."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files written into the scratch folder before the start, name -> text."""
+    workers: bool = True
+    """False when it is one process whatever the `workers` setting says."""
+    apps: tuple[str, ...] = ()
+    """Ids of the only apps that it can run; empty for every app of its interface."""
+    needs: tuple[Need, ...] = ()
+    """Programs and headers without which it is skipped by name."""
+    optional: str | None = None
+    """Why it is left out of `*` and runs only when it is named."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the contract that it is known not to hold: name of the check -> the reason."""
+    recommended: Advice | None = None
+    """None when its documentation advises no more than its defaults: then `recommended` is the same as `default`."""
+    notes: tuple[str, ...] = ()
+    """Limits and traps of this variant alone, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +168,11 @@ class Server:
     command: Callable[[Launch], list[str]]
     homepage: str
     notes: tuple[str, ...] = ()
-    """Known limits and traps, one sentence each."""
+    """Known limits and traps of the family, one sentence each."""
+    expect: Callable[[Launch], Expected] | None = None
+    """What a launch should turn out to be, in any configuration; None when nothing is said."""
+    verified: str = ""
+    """When and where this was last seen to be so, e.g. `2026-11-22, CPython 3.11.7, Debian 12`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +185,22 @@ class ServerEntry:
     command: Callable[[Launch], list[str]]
     homepage: str
     notes: tuple[str, ...]
+    """The family's, then the variant's."""
+    expect: Callable[[Launch], Expected] | None = None
+    verified: str = ""
 
     @property
     def id(self) -> str:
         """The variant's id."""
         return self.variant.id
+
+    def runs(self, app: App) -> bool:
+        """Whether it can run that app."""
+        return app.interface == self.variant.interface and (not self.variant.apps or app.id in self.variant.apps)
+
+    def expected(self, launch: Launch) -> Expected:
+        """What that launch should turn out to be."""
+        return Expected() if self.expect is None else self.expect(launch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,11 +259,15 @@ class Load:
     rate_per_s: float | None = None
     """Arrivals per second; only for open loads."""
     arrivals: Arrivals = "uniform"
+    share: float | None = None
+    """The rate as a share of the server's own saturation, when it was chosen so (latency against load)."""
 
     @property
     def id(self) -> str:
-        """E.g. `closed-64`, `open-500`, `closed-64-close`."""
+        """E.g. `closed-64`, `open-500`, `open-80%` (of the server's own saturation), `closed-64-close`."""
         amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s:g}"
+        if self.share is not None:
+            amount = f"{self.share * 100:g}%"
         return f"{self.kind}-{amount}" + ("-close" if self.connection == "close" else "")
 
 
@@ -389,6 +488,8 @@ class Trial:
     """Mean size of an answer on the wire, head and body."""
     retries: int = 0
     """How often the trial was measured again because of a machine or generator doubt."""
+    step: int | None = None
+    """Its place in a search for capacity; None for an ordinary trial."""
 
     @property
     def connections(self) -> int:
@@ -438,6 +539,41 @@ class Calibration:
     scenario: str
     rps_per_core: float
     """Requests per CPU-second of the generator, against a server that only sends prepared bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slo:
+    """A limit on latency: `p99<50ms`."""
+
+    quantile: float
+    """0.99 for p99."""
+    limit_us: float
+
+    @property
+    def id(self) -> str:
+        """E.g. `p99<50ms`."""
+        return f"p{self.quantile * 100:g}<{self.limit_us / 1000:g}ms"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityFound:
+    """The outcome of one search: the capacity of one server in one block lies in [rate_per_s, failed_at_per_s)."""
+
+    server: str
+    app: str
+    scenario: str
+    connections: int
+    workers: int
+    threads: int
+    block: int
+    slo: Slo
+    rate_per_s: float | None
+    """Highest rate that held and was confirmed; None when not even the lowest did."""
+    failed_at_per_s: float | None
+    """None when the highest rate that the generator can offer still held."""
+    trials: int
+    failure: Failure | None = None
+    """Why there is no outcome: the server failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -493,6 +629,8 @@ class RunInfo:
     """How often a group in doubt may be measured again in its block."""
     until: StopRule | None = None
     """The rule by which the run may end before its last block; None: it may not."""
+    capacity: tuple[CapacityFound, ...] = ()
+    """What searches for capacity found, one a server and block."""
     stopped: str | None = None
     """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None
@@ -509,6 +647,8 @@ class Run:
     """The last execution of each cell in each block."""
     notices: tuple[str, ...] = ()
     """What was odd about the files, e.g. a half-written last line that was left out."""
+    steps: tuple[Trial, ...] = ()
+    """Trials of searches for capacity."""
     repeated: tuple[Trial, ...] = ()
     """Executions that were measured again in the same block, because the machine or the generator was in doubt."""
 

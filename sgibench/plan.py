@@ -130,11 +130,17 @@ def _kinds(interfaces: Iterable[str]) -> str:
     return ", ".join(sorted(set(interfaces))) or "none"
 
 
+def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
+    """Keep, of closed loads that differ in connections, those with the most: open loads are derived from them."""
+    most = max((cell.load.connections for cell in cells), default=0)
+    return [cell for cell in cells if cell.load.connections == most]
+
+
 def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
     """Add to each closed cell the open one at its group's common rate, where there is one."""
     by_group = {(rate.scenario, rate.connection, rate.workers, rate.threads): rate.rate_per_s for rate in rates}
     extra = []
-    for cell in cells:
+    for cell in with_most_connections(cells):
         key = (cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads)
         if key in by_group and cell.load.kind == "closed":
             load = replace(cell.load, kind="open", rate_per_s=by_group[key])
@@ -167,6 +173,21 @@ def common_rates(pilot: Sequence[Trial], share: float = 0.5) -> list[PilotRate]:
             )
         )
     return rates
+
+
+CURVE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
+"""Loads of the curve of latency, as shares of a server's own saturation."""
+
+
+def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
+    """Make the cells of latency against load: each server at shares of its own saturation, two digits each."""
+    saturation = {trial.cell: trial.rps for trial in pilot if trial.rps is not None}
+
+    def at(cell: Cell, share: float) -> Cell:
+        rate = float(f"{share * saturation[cell.id]:.2g}")
+        return replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate, share=share))
+
+    return [at(cell, share) for cell in cells if cell.id in saturation for share in CURVE_SHARES]
 
 
 def make_plan(cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int, control: bool) -> Plan:

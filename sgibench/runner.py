@@ -85,6 +85,6 @@ def measure_stage(workshop: Workshop, block: Block, number: int, stage: Stage) -
             load_group(workshop, windows, group, block.seed + STAGES * number + place, contestants)
     drafts = [draft for contestant in contestants.values() for draft in contestant.drafts]
     return [
-        to_trial(draft, block.index, number // STAGES)
+        to_trial(draft, block.index, retries=number // STAGES)
         for draft in sorted(drafts, key=lambda draft: (draft.cell.load.id, draft.order))
     ]

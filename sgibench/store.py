@@ -6,6 +6,7 @@ disk as it ends), so a run killed at any moment keeps every finished trial. `run
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -24,10 +25,13 @@ TRIALS_FILE = "trials.jsonl"
 
 
 class RunWriter:
-    """The open files of a run that is being measured; a context manager."""
+    """The open files of a run that is being measured; a context manager.
+
+    `run.json` comes with the first `write_info`, when the plan is final; a folder that never got one is taken away.
+    """
 
     def __init__(self, folder: Path, info: RunInfo) -> None:
-        """Create the folder and write `run.json`; raises ResultsError when that can't be done."""
+        """`info` is written by `write_info`; raises ResultsError on entry when the folder can't be made."""
         self.folder = folder
         self.info = info
         self._trials: IO[bytes] | None = None
@@ -35,7 +39,6 @@ class RunWriter:
     def __enter__(self) -> Self:
         with _one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.write_info(self.info)
             mend_last_line(self.folder / TRIALS_FILE)
             self._trials = (self.folder / TRIALS_FILE).open("ab")
         return self
@@ -43,6 +46,10 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         if self._trials is not None:
             self._trials.close()
+        if not (self.folder / INFO_FILE).exists():
+            (self.folder / TRIALS_FILE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def append(self, trial: Trial) -> None:
         """Write one finished trial and wait until the disk has it."""
@@ -121,8 +128,9 @@ def read_run(folder: Path) -> Run:
     except ValueError as error:
         raise ResultsError(f"{info_path}: {error}") from None
     trials, notices = _read_trials(folder / TRIALS_FILE)
-    last, repeated = _last_executions(trials)
-    return Run(path=folder, info=info, trials=last, notices=tuple(notices), repeated=repeated)
+    last, repeated = _last_executions([trial for trial in trials if trial.step is None])
+    steps = tuple(trial for trial in trials if trial.step is not None)
+    return Run(path=folder, info=info, trials=last, notices=tuple(notices), repeated=repeated, steps=steps)
 
 
 def _last_executions(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:

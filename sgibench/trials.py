@@ -64,7 +64,7 @@ def _tell(errors: Mapping[str, int], measured: Measured) -> str:
     return f"{counted}{beside}" + (f"; first: {samples[0]}" if samples else "")
 
 
-def to_trial(draft: Draft, block: int, retries: int) -> Trial:
+def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = None) -> Trial:
     """Make the line that is stored."""
     cell, measured = draft.cell, draft.measured
     failed = draft.failure is not None or measured is None
@@ -91,6 +91,7 @@ def to_trial(draft: Draft, block: int, retries: int) -> Trial:
         memory=draft.memory,
         errors=measured.errors if measured is not None else {},
         retries=retries,
+        step=step,
     )
     return trial if measured is None or failed else _with_numbers(trial, measured, draft.disturbance)
 

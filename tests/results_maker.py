@@ -158,6 +158,7 @@ def write_run(run: Run, results: Path) -> Path:
     """Store a run the way the product does, under `results`; returns its folder."""
     folder = results / run.info.run
     with RunWriter(folder, run.info) as writer:
+        writer.write_info(run.info)
         for trial in run.trials:
             writer.append(trial)
     return folder
@@ -286,7 +287,7 @@ def _measured(
         generator=Generator(
             cpu_s=requests * 28e-6,
             utilisation=min(requests * 28e-6 / making.window_s, 0.97),
-            lag_us_p99=180.0,
+            lag_us_p99=6.0,
             connections_established=cell.load.connections,
             jain=0.97,
             slowest_share=0.8,

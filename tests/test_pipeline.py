@@ -21,7 +21,7 @@ FAULTY = Path(__file__).parent / "faulty"
 
 
 def run_of(tmp_path: Path, *servers: str, scenario: str = "json", **changes: object) -> Run:
-    quick = {"blocks": 1, "window_s": 0.5, "connections": 8, "seed": 1, "control": False, "rate_per_s": 0.0}
+    quick = {"blocks": 1, "window_s": 0.5, "connections": (8,), "seed": 1, "control": False, "rate_per_s": 0.0}
     settings: dict[str, object] = {**quick, **changes}
     request = bench.Request(
         results=tmp_path / "results",
@@ -122,7 +122,9 @@ def test_a_closed_load_obeys_littles_law(side_by_side: Run) -> None:
 
 
 def test_waiting_is_limited_by_threads_and_not_by_an_event_loop(tmp_path: Path) -> None:
-    run = run_of(tmp_path, "waitress", "uvicorn-httptools", scenario="wait", connections=16, threads=2, window_s=1.0)
+    run = run_of(
+        tmp_path, "waitress", "uvicorn-httptools", scenario="wait", connections=(16,), threads=(2,), window_s=1.0
+    )
     threads, loop = trial_of(run, "waitress"), trial_of(run, "uvicorn-httptools")
     assert threads.rps
     assert loop.rps

@@ -23,6 +23,7 @@ def made() -> Run:
 def stored(tmp_path: Path, made: Run) -> Path:
     folder = tmp_path / "results" / "20260101-000000-aaaa"
     with store.RunWriter(folder, made.info) as writer:
+        writer.write_info(made.info)
         for trial in made.trials:
             writer.append(trial)
     return folder
@@ -37,6 +38,7 @@ def test_what_was_written_is_read_back_to_the_last_digit(stored: Path, made: Run
 
 def test_each_trial_is_on_disk_before_the_next_one_starts(tmp_path: Path, made: Run) -> None:
     with store.RunWriter(tmp_path / "run", made.info) as writer:
+        writer.write_info(made.info)
         for number, trial in enumerate(made.trials[:3], start=1):
             writer.append(trial)
             assert len(store.read_run(tmp_path / "run").trials) == number
@@ -110,11 +112,17 @@ def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path, made: Ru
         pass
 
 
+def test_a_run_that_never_had_a_plan_leaves_nothing_behind(tmp_path: Path, made: Run) -> None:
+    with store.RunWriter(tmp_path / "results" / "run", made.info):
+        assert (tmp_path / "results" / "run").is_dir()
+    assert not (tmp_path / "results" / "run").exists()
+
+
 def test_runs_are_found_by_the_start_of_their_name_and_by_latest(tmp_path: Path, made: Run) -> None:
     names = ["20260101-000000-aaaa", "20260102-000000-bbbb"]
     for name in names:
-        with store.RunWriter(tmp_path / name, made.info):
-            pass
+        with store.RunWriter(tmp_path / name, made.info) as writer:
+            writer.write_info(made.info)
     assert store.find_run(tmp_path, None).name == names[1]
     assert store.find_run(tmp_path, "latest").name == names[1]
     assert store.find_run(tmp_path, "20260101").name == names[0]

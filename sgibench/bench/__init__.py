@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sgibench.bench.capacity import parse_slo, search_capacity
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -22,7 +23,9 @@ __all__ = [
     "Request",
     "choose",
     "ending_on_sigterm",
+    "parse_slo",
     "resume",
     "run",
+    "search_capacity",
     "select_scenarios",
 ]

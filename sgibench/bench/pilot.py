@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sgibench import units
+from sgibench.bench.request import Request
 from sgibench.model import Cell, PilotRate, Trial, Windows
-from sgibench.plan import common_rates, make_plan
+from sgibench.plan import common_rates, curve_cells, make_plan, with_most_connections
 from sgibench.progress import Silent
 from sgibench.runner import run_plan
 from sgibench.stage import Workshop
@@ -16,27 +17,35 @@ PILOT_WINDOW_S = 0.5
 PILOT_WARMUP_S = 1.0
 
 
-def find_rates(asked_per_s: float | None, cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[PilotRate]:
-    """Find the common rate of each group: as asked for, or from a short pilot block that is not counted.
+def find_rates(
+    request: Request, cells: Sequence[Cell], seed: int, workshop: Workshop
+) -> tuple[list[PilotRate], list[Cell]]:
+    """Find the common rate of each group, and the cells of latency against load when they were asked for.
 
-    `asked_per_s` 0 means no open loads, None half of the slowest server's saturation.
+    Both rest on a short pilot block that is not counted; a rate that was asked for needs none.
     """
-    if asked_per_s == 0:
-        return []
-    windows = pilot_windows(workshop.windows)
-    pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False)
-    seen: list[Trial] = []
-    workshop.listener.say("pilot block: how much can the slowest server do?")
-    run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen.append)
-    rates = common_rates(seen)
-    if asked_per_s is not None:
-        rates = [replace(rate, rate_per_s=asked_per_s) for rate in rates]
+    if request.rate_per_s == 0 and not request.curve:
+        return [], []
+    cells = with_most_connections(cells)
+    seen = _pilot_block(cells, seed, workshop)
+    rates = [] if request.rate_per_s == 0 else common_rates(seen)
+    if request.rate_per_s is not None:
+        rates = [replace(rate, rate_per_s=request.rate_per_s) for rate in rates]
     for rate in rates:
         workshop.listener.say(
             f"{rate.scenario} ({rate.connection}): {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
             f"the common rate is {units.rate(rate.rate_per_s)}"
         )
-    return rates
+    return rates, curve_cells(cells, seen) if request.curve else []
+
+
+def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[Trial]:
+    windows = pilot_windows(workshop.windows)
+    pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False)
+    seen: list[Trial] = []
+    workshop.listener.say("pilot block: how much can the slowest server do?")
+    run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen.append)
+    return seen
 
 
 def pilot_windows(windows: Windows) -> Windows:

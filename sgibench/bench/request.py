@@ -32,9 +32,10 @@ class Request:
     blocks: int | None = None
     window_s: float | None = None
     slice_s: float | None = DEFAULT_SLICE_S
-    connections: int = DEFAULT_CONNECTIONS
-    workers: int = 1
-    threads: int = DEFAULT_THREADS
+    connections: tuple[int, ...] = (DEFAULT_CONNECTIONS,)
+    """Several make a curve: throughput against connections."""
+    workers: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (DEFAULT_THREADS,)
     seed: int | None = None
     control: bool = True
     """Whether one cell of each stage runs twice, as the noise floor."""
@@ -42,6 +43,8 @@ class Request:
     """How often a group in doubt is measured again in its block."""
     rate_per_s: float | None = None
     """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
+    curve: bool = False
+    """Also measure latency at shares of each server's own saturation."""
     until_settled: bool = False
     """End after the block in which every comparison with the baseline has a verdict."""
     baseline: str | None = None
@@ -60,8 +63,8 @@ class Selection:
     scenario_paths: tuple[Path, ...]
     cpus: machine.CpuPlan
     windows: Windows
-    settings: Settings
-    load: Load
+    settings: tuple[Settings, ...]
+    loads: tuple[Load, ...]
     blocks: int
     retries: int
 
@@ -82,8 +85,12 @@ def choose(request: Request) -> Selection:
             slice_s=request.slice_s,
             timeout_s=ANSWER_TIMEOUT_S,
         ),
-        settings=Settings(workers=request.workers, threads=request.threads),
-        load=Load(kind="closed", connections=request.connections),
+        settings=tuple(
+            Settings(workers=workers, threads=threads)
+            for workers in dict.fromkeys(request.workers)
+            for threads in dict.fromkeys(request.threads)
+        ),
+        loads=tuple(Load(kind="closed", connections=count) for count in dict.fromkeys(request.connections)),
         blocks=request.blocks or profile.blocks,
         retries=profile.retries if request.retries is None else request.retries,
     )
@@ -103,7 +110,7 @@ def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> lis
 
 def cpu_plan(request: Request) -> machine.CpuPlan:
     """Share the CPUs out as asked for, or as fits."""
-    planned = machine.plan_cpus(request.workers)
+    planned = machine.plan_cpus(max(request.workers))
     if request.server_cpus is None:
         return planned
     others = tuple(sorted(set(machine.usable_cpus()) - set(request.server_cpus)))

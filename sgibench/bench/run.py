@@ -19,7 +19,7 @@ from types import FrameType
 
 from sgibench import __version__, catalogue, machine, store
 from sgibench.bench.pilot import find_rates
-from sgibench.bench.request import Request, baseline_of, choose
+from sgibench.bench.request import Request, Selection, baseline_of, choose
 from sgibench.bench.settling import make_rule, settled
 from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
 from sgibench.errors import ResultsError, UsageError
@@ -39,25 +39,52 @@ class Outcome:
 
 def run(request: Request, listener: Listener) -> Outcome:
     """Measure what was asked for; a Ctrl-C or SIGTERM ends it early and keeps every finished trial."""
+    with opened(request, listener) as road:
+        chosen = road.chosen
+        rule = make_rule(baseline_of(request, chosen.servers), chosen.blocks) if request.until_settled else None
+        rates, curve = find_rates(request, road.cells, road.seed, road.workshop)
+        plan = road.plan_of([*with_rates(road.cells, rates), *curve])
+        road.writer.write_info(
+            replace(road.writer.info, pilot=tuple(rates), plan=plan, retries=road.workshop.retries, until=rule)
+        )
+        return _measure(road.workshop, road.writer, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Road:
+    """All that is ready when the first server may be started."""
+
+    chosen: Selection
+    cells: tuple[Cell, ...]
+    seed: int
+    control: bool
+    workshop: Workshop
+    writer: store.RunWriter
+
+    def plan_of(self, cells: Sequence[Cell]) -> Plan:
+        """Lay the cells out as the request has it."""
+        chosen = self.chosen
+        return make_plan(cells, blocks=chosen.blocks, windows=chosen.windows, seed=self.seed, control=self.control)
+
+
+@contextlib.contextmanager
+def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
+    """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
     chosen = choose(request)
     started = datetime.now(UTC)
     folder = request.results / store.new_run_id(started)
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
-    rule = make_rule(baseline_of(request, chosen.servers), chosen.blocks) if request.until_settled else None
+    baseline_of(request, chosen.servers)
     with load_process(chosen.cpus) as (process, scratch):
         scenarios = process.describe(chosen.scenario_paths)
-        cells = make_cells(chosen.servers, chosen.apps, scenarios, [chosen.load], [chosen.settings])
+        cells = make_cells(chosen.servers, chosen.apps, scenarios, chosen.loads, chosen.settings)
         ready = prepare(cells, chosen.servers, chosen.apps, listener)
-
-        def plan_of(cells: Sequence[Cell]) -> Plan:
-            return make_plan(cells, blocks=chosen.blocks, windows=chosen.windows, seed=seed, control=request.control)
-
         info = RunInfo(
             schema=SCHEMA,
             run=folder.name,
             started_at=started.isoformat(timespec="seconds"),
             finished_at=None,
-            profile=request.profile,
+            profile=profile or request.profile,
             seed=seed,
             argv=request.argv,
             version=__version__,
@@ -65,19 +92,21 @@ def run(request: Request, listener: Listener) -> Outcome:
             machine=machine.describe(chosen.cpus),
             environments=recorded(ready.environments, chosen.apps),
             skipped=ready.skipped,
-            plan=plan_of(ready.cells),
+            plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
-            retries=chosen.retries,
-            until=rule,
+            scenarios={scenario.id: scenario.summary for scenario in scenarios},
         )
         with store.RunWriter(folder, info) as writer, ending_on_sigterm():
-            info = replace(info, calibration=calibrated(process, scenarios, listener))
-            workshop = equip(
-                info, chosen.found, ready.environments, scenarios, process, scratch, listener, chosen.windows
+            writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
+            workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)
+            yield Road(
+                chosen=chosen,
+                cells=ready.cells,
+                seed=seed,
+                control=request.control,
+                workshop=replace(workshop, windows=chosen.windows, retries=chosen.retries),
+                writer=writer,
             )
-            rates = find_rates(request.rate_per_s, ready.cells, seed, workshop)
-            writer.write_info(replace(info, pilot=tuple(rates), plan=plan_of(with_rates(ready.cells, rates))))
-            return _measure(workshop, writer, ())
 
 
 def resume(folder: Path, listener: Listener) -> Outcome:
@@ -97,7 +126,7 @@ def resume(folder: Path, listener: Listener) -> Outcome:
         scenarios = process.describe(paths)
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))
-        workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener, info.plan.windows)
+        workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener)
         with store.RunWriter(folder, info) as writer, ending_on_sigterm():
             return _measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sgibench import audit, catalogue, envs, machine
 from sgibench.errors import EnvsError
-from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial, Windows
+from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.orders import LoadProcess
 from sgibench.stage import Listener, Workshop, environment_key
 
@@ -86,7 +86,6 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
     process: LoadProcess,
     scratch: Path,
     listener: Listener,
-    windows: Windows,
 ) -> Workshop:
     """Put together what trials need."""
     host = info.machine
@@ -96,7 +95,7 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
         scenarios={scenario.id: scenario for scenario in scenarios},
         load=process,
         cpus=machine.CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.not_measured.get("pinning")),
-        windows=windows,
+        windows=info.plan.windows,
         listener=listener,
         worth_repeating=repeater(info),
         retries=info.retries,

@@ -41,6 +41,24 @@ class SliceLength(Duration):
         return 0.0 if str(value).lower() in {"none", "0.0"} else super().convert(value, param, ctx)
 
 
+class Counts(click.ParamType[tuple[int, ...]]):
+    """One whole number, or several with commas between; gives a tuple."""
+
+    name = "n[,n...]"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Read them, or say what was expected."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.strip().isdigit() and 1 <= int(part) <= self._most for part in parts):
+            self.fail(f"expected whole numbers from 1 to {self._most} such as 64 or 1,4,16, got {value!r}", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
 HALF = -1.0
 """Stands for "half of the slowest server's saturation" until the pilot block has found it."""
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from sgibench import bench, machine, report, store, units
 from sgibench.catalogue import nearest
 from sgibench.cli.options import (
+    Counts,
     Duration,
     Rate,
     SliceLength,
@@ -47,14 +48,22 @@ INTERRUPTED = 130
     show_default=True,
     help="Length of a visit when servers are visited in turn, or none.",
 )
-@click.option("--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True)
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes of a server.")
+@click.option(
+    "--connections",
+    type=Counts(60000),
+    default=str(bench.DEFAULT_CONNECTIONS),
+    show_default=True,
+    help="Connections that are kept busy; several (1,4,16,64) make a curve.",
+)
+@click.option(
+    "--workers", type=Counts(256), default="1", show_default=True, help="Processes of a server; several make a curve."
+)
 @click.option(
     "--threads",
-    type=click.IntRange(1, 1024),
-    default=bench.DEFAULT_THREADS,
+    type=Counts(1024),
+    default=str(bench.DEFAULT_THREADS),
     show_default=True,
-    help="Threads of each process, for servers that have a pool.",
+    help="Threads of each process, for servers that have a pool; several make a curve.",
 )
 @click.option(
     "--rate",
@@ -64,6 +73,7 @@ INTERRUPTED = 130
     show_default=True,
     help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
 )
+@click.option("--curve", is_flag=True, help="Also measure latency at 20 to 95 % of each server's own saturation.")
 @click.option("--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor.")
 @click.option("--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
@@ -88,9 +98,9 @@ def run(  # noqa: PLR0917 - click calls it by name
     blocks: int | None,
     window: float | None,
     slice_s: float,
-    connections: int,
-    workers: int,
-    threads: int,
+    connections: tuple[int, ...],
+    workers: tuple[int, ...],
+    threads: tuple[int, ...],
     rate: float,
     retries: int | None,
     seed: int | None,
@@ -102,6 +112,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     results: Path,
     reports: Path,
     *,
+    curve: bool,
     control: bool,
     as_json: bool,
     quiet: bool,
@@ -128,6 +139,7 @@ def run(  # noqa: PLR0917 - click calls it by name
         threads=threads,
         seed=seed,
         control=control,
+        curve=curve,
         retries=retries,
         until_settled=until == "settled",
         baseline=baseline,

@@ -1,0 +1,199 @@
+"""The search for capacity: the highest open rate at which each server holds a latency limit without errors.
+
+In each block all servers are started afresh and searched in turn, a step of each, so that what drifts drifts under all
+of them. What to ask next is decided in `stats.capacity`; here it is only measured. Every step is a trial on disk.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from sgibench import units
+from sgibench.bench.pilot import pilot_windows
+from sgibench.bench.request import Request
+from sgibench.bench.run import Outcome, Road, opened
+from sgibench.errors import UsageError
+from sgibench.histogram import Histogram
+from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Windows
+from sgibench.plan import SHORT_WARMUP_S
+from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
+from sgibench.stats.capacity import Ask, Capacity, RateTrial, least_answers, next_step
+from sgibench.trials import Draft, to_trial
+
+LEAST_STEP_S = 1.0
+MOST_STEP_S = 10.0
+PLANNED_OVER = 3
+"""A step is given time for a verdict with so many answers over the limit."""
+LOWEST_RATE_PER_S = 1.0
+CEILING_SHARE = 0.7
+"""Of the generator's calibrated ceiling: beyond, the generator would be measured (`GeneratorBound` begins at 0.8)."""
+KEPT_UP = 0.98
+"""Share of the offered requests that must be answered in the window: with less, a queue only grows."""
+_SLO = re.compile(r"\s*p(?P<percent>[1-9]\d(?:\.\d+)?)\s*<\s*(?P<limit>.+)")
+
+
+def parse_slo(text: str) -> Slo:
+    """Read `p99<50ms`; raises UsageError with what was expected."""
+    match = _SLO.fullmatch(text)
+    try:
+        limit_s = units.parse_seconds(match["limit"]) if match else 0.0
+    except ValueError:
+        limit_s = 0.0
+    if match is None or limit_s <= 0:
+        raise UsageError(f"--slo: expected a limit such as 'p99<50ms', got {text!r}")
+    return Slo(quantile=float(match["percent"]) / 100, limit_us=limit_s * 1e6)
+
+
+@dataclass(kw_only=True)
+class Search:
+    """One server's search in one block."""
+
+    cell: Cell
+    contestant: Contestant
+    highest_per_s: float
+    """What the generator can offer."""
+    first_per_s: float = 0.0
+    heard: list[RateTrial] = field(default_factory=list)
+    found: Capacity | None = None
+
+    def ask(self, slo: Slo) -> Ask | None:
+        """Say what to measure next; None when the search is over."""
+        if self.found is not None or self.contestant.failure is not None:
+            return None
+        decided = next_step(
+            self.heard,
+            first_rate_per_s=self.first_per_s,
+            lowest_rate_per_s=LOWEST_RATE_PER_S,
+            highest_rate_per_s=self.highest_per_s,
+            q=slo.quantile,
+        )
+        if isinstance(decided, Capacity):
+            self.found = decided
+            return None
+        return decided
+
+
+def search_capacity(request: Request, slo: Slo, listener: Listener) -> Outcome:
+    """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
+    with opened(replace(request, control=False), listener, profile="capacity") as road:
+        plan = road.plan_of(road.cells)
+        road.writer.write_info(replace(road.writer.info, plan=plan))
+        finished = False
+        try:
+            for block in plan.blocks:
+                for number, stage in enumerate(block.stages):
+                    _search_stage(road, block, number, stage, slo)
+            finished = True
+        except KeyboardInterrupt:
+            listener.say("stopped; what was found is kept")
+        ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
+        road.writer.write_info(replace(road.writer.info, finished_at=ended))
+        return Outcome(folder=road.writer.folder, finished=finished)
+
+
+def _search_stage(road: Road, block: Block, number: int, stage: Stage, slo: Slo) -> None:
+    """Serve a stage's servers, let them take turns until each search is over, and store what was found."""
+    workshop, writer = road.workshop, road.writer
+    ceilings = {one.scenario: one.rps_per_core * CEILING_SHARE for one in writer.info.calibration}
+    dice = random.Random(block.seed + number)
+    with serving(workshop, stage) as contestants:
+        searches = [
+            Search(cell=cell, contestant=contestants[key_of(cell)], highest_per_s=ceilings[cell.scenario])
+            for group in stage.groups
+            for cell in group.cells
+        ]
+        _find_first_rates(workshop, stage, block.seed, contestants, searches)
+        step = 0
+        while asked := [(search, ask) for search in searches if (ask := search.ask(slo)) is not None]:
+            dice.shuffle(asked)
+            for search, ask in asked:
+                step += 1
+                draft = _measure_step(workshop, search, ask, slo, block.seed + step, contestants)
+                writer.append(to_trial(draft, block.index, step=step))
+                _tell(workshop.listener, search, ask, draft)
+    found = tuple(_outcome(search, block.index, slo) for search in searches)
+    writer.write_info(replace(writer.info, capacity=(*writer.info.capacity, *found)))
+    for one in found:
+        rate = units.rate(one.rate_per_s) if one.rate_per_s else "nothing"
+        workshop.listener.say(f"block {block.index + 1}: {one.server} holds {slo.id} up to {rate}")
+
+
+def _find_first_rates(
+    workshop: Workshop, stage: Stage, seed: int, contestants: dict[Key, Contestant], searches: Sequence[Search]
+) -> None:
+    """Begin each search at half of the server's saturation, which a short closed load finds."""
+    for group in stage.groups:
+        drafts = load_group(workshop, pilot_windows(workshop.windows), group, seed, contestants)
+        rates = {
+            draft.cell.id: draft.measured.requests / draft.measured.window_s
+            for draft in drafts
+            if draft.measured is not None and draft.measured.window_s
+        }
+        for search in searches:
+            if search.cell.id in rates:
+                search.first_per_s = max(LOWEST_RATE_PER_S, rates[search.cell.id] / 2)
+
+
+def _measure_step(  # noqa: PLR0917 - one step has so many sides
+    workshop: Workshop, search: Search, ask: Ask, slo: Slo, seed: int, contestants: dict[Key, Contestant]
+) -> Draft:
+    """Offer one rate to one server; its answers are added to what the search has heard."""
+    load = replace(search.cell.load, kind="open", rate_per_s=ask.rate_per_s)
+    cell = replace(search.cell, load=load)
+    group = Group(scenario=cell.scenario, load=load, settings=cell.settings, cells=(cell,))
+    windows = step_windows(workshop.windows, ask.rate_per_s, slo)
+    draft = load_group(workshop, windows, group, seed, contestants)[0]
+    search.heard.append(rate_trial(draft, ask.rate_per_s, slo))
+    return draft
+
+
+def step_windows(windows: Windows, rate_per_s: float, slo: Slo) -> Windows:
+    """Make a step long enough for a verdict, within limits, and short where many answers come."""
+    needed_s = least_answers(PLANNED_OVER, slo.quantile) / rate_per_s
+    window_s = min(MOST_STEP_S, max(LEAST_STEP_S, needed_s))
+    return replace(windows, slice_s=None, window_s=window_s, warmup_s=SHORT_WARMUP_S)
+
+
+def rate_trial(draft: Draft, rate_per_s: float, slo: Slo) -> RateTrial:
+    """Read a step: how many answers came, how many too late, and whether the rate was kept."""
+    measured = draft.measured
+    if draft.failure is not None or measured is None or measured.intended_histogram is None:
+        return RateTrial(rate_per_s=rate_per_s, answers=0, over=0, errors=1)
+    offered = rate_per_s * measured.window_s
+    return RateTrial(
+        rate_per_s=rate_per_s,
+        answers=measured.requests,
+        over=Histogram.from_data(measured.intended_histogram).above(slo.limit_us),
+        errors=sum(measured.errors.values()),
+        kept_up=measured.requests >= KEPT_UP * offered - 1,
+    )
+
+
+def _tell(listener: Listener, search: Search, ask: Ask, draft: Draft) -> None:
+    trial = search.heard[-1]
+    late = f"{trial.over} of {trial.answers} answers over the limit" if draft.failure is None else "failed"
+    why = " (confirming)" if ask.confirming else ""
+    listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}")
+
+
+def _outcome(search: Search, block: int, slo: Slo) -> CapacityFound:
+    found = search.found
+    cell = search.cell
+    return CapacityFound(
+        server=cell.server,
+        app=cell.app,
+        scenario=cell.scenario,
+        connections=cell.load.connections,
+        workers=cell.settings.workers,
+        threads=cell.settings.threads,
+        block=block,
+        slo=slo,
+        rate_per_s=found.rate_per_s if found else None,
+        failed_at_per_s=found.failed_at_per_s if found else None,
+        trials=len(search.heard),
+        failure=search.contestant.failure,
+    )

@@ -1,0 +1,88 @@
+"""`sgibench capacity`: the highest rate that holds a limit on latency."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from sgibench import bench, report, store
+from sgibench.cli.options import catalogue_option, json_option, reports_option, results_option
+from sgibench.cli.runs import read_all
+from sgibench.codec import encode
+from sgibench.plan import PROFILES
+from sgibench.progress import listener_for
+from sgibench.report import terminal
+
+INTERRUPTED = 130
+
+
+@click.command(epilog="Example: sgibench capacity --slo 'p99<50ms' --server 'uvicorn-*' --scenario json")
+@click.option("--slo", required=True, metavar="LIMIT", help="The limit that must hold, e.g. 'p99<50ms'.")
+@click.option("--server", "servers", multiple=True, metavar="NAME", help="Server or glob. Repeatable.")
+@click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable.")
+@click.option("--blocks", type=click.IntRange(min=1), default=3, show_default=True, help="Searches for each server.")
+@click.option("--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier search.")
+@catalogue_option
+@results_option
+@reports_option
+@json_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def capacity(  # noqa: PLR0917 - click calls it by name
+    slo: str,
+    servers: tuple[str, ...],
+    apps: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    blocks: int,
+    connections: int,
+    workers: int,
+    threads: int,
+    seed: int | None,
+    catalogues: tuple[Path, ...],
+    results: Path,
+    reports: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Find the highest rate at which each server holds a limit on latency, without an error.
+
+    Rates are found by geometric bisection; at each, two of three trials must agree, and the last one is confirmed.
+    """
+    limit = bench.parse_slo(slo)
+    request = bench.Request(
+        results=results,
+        argv=("sgibench", *sys.argv[1:]),
+        servers=servers,
+        apps=apps or bench.DEFAULT_APPS,
+        scenarios=scenarios or PROFILES["quick"].scenarios[:1],
+        blocks=blocks,
+        connections=(connections,),
+        workers=(workers,),
+        threads=(threads,),
+        seed=seed,
+        catalogues=catalogues,
+    )
+    with listener_for(Console(stderr=True), quiet=quiet) as listener:
+        outcome = bench.search_capacity(request, limit, listener)
+    found = store.read_run(outcome.folder)
+    page = report.write(found, reports)
+    report.write_index(reports, read_all(results))
+    if as_json:
+        rows = [encode(one) for one in found.info.capacity]
+        click.echo(json.dumps({"run": str(outcome.folder), "report": str(page), "capacity": rows}, allow_nan=False))
+    else:
+        console = Console()
+        terminal.capacity(found, console)
+        console.print(f"Results: {found.path}\nReport:  {page}", highlight=False, soft_wrap=True)
+    if not outcome.finished:
+        sys.exit(INTERRUPTED)
+    if not any(one.rate_per_s for one in found.info.capacity):
+        sys.exit(1)
