@@ -114,6 +114,7 @@ class Target:
     def retire(self, conn: Connection) -> None:
         """Close a connection for good, once the answer it waits for is in."""
         conn.retired = True
+        conn.fast = None  # its last answer must take the general path, where it is closed
         if not conn.since and conn in self.connections:
             self._by_fd.pop(conn.fd, None)
             conn.close()
