@@ -134,7 +134,9 @@ def _servers_of(path: Path) -> list[ServerEntry]:
             path=path,
             command=declared.command,
             homepage=declared.homepage,
-            notes=declared.notes,
+            notes=(*declared.notes, *variant.notes),
+            expect=declared.expect,
+            verified=declared.verified,
         )
         for variant in declared.variants
     ]
