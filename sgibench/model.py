@@ -389,6 +389,19 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effective:
+    """What a running server turned out to be, as the system shows it (`sgibench.effective`)."""
+
+    backlogs: tuple[int, ...] | None
+    """In effect, of each socket that listens on the server's port."""
+    nodelay: bool | None
+    """Whether an accepted connection has TCP_NODELAY."""
+    processes: int | None
+    threads: int | None
+    """Of the process that has the most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generator:
     """How the load process fared during the window."""
 

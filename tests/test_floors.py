@@ -23,6 +23,7 @@ FLOORS: dict[str, int] = {
     "audit": 2,
     "catalogue": 3,
     "doctor": 4,
+    "effective": 3,
     "envs": 3,
     "guard": 3,
     "machine": 2,

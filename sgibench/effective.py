@@ -1,0 +1,214 @@
+"""What a running server turned out to be, read from the system and not from its command line.
+
+A backlog may be silently replaced, a pool larger than asked for, TCP_NODELAY missing: what was measured is what the
+system shows. Nothing here asks the server for more than one short answer; what can't be read is None, never a guess.
+Linux tells all of it without special rights, because the servers are our own descendants; other systems tell less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sgibench.model import Effective, Expected
+
+LINUX = sys.platform.startswith("linux")
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+ACCEPT_TIMEOUT_S = 1.0
+"""A server whose worker is free accepts within microseconds; one that takes longer is not waited for."""
+
+# linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/tcp.h
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLM_F_REQUEST_DUMP = 0x301
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+TCP_LISTEN = 10
+HEADER = struct.Struct("=IHHII")
+"""struct nlmsghdr: length, type, flags, sequence, port."""
+REQUEST = struct.Struct("=BBBBI48s")
+"""struct inet_diag_req_v2: family, protocol, extensions, padding, states, socket id."""
+MESSAGE = struct.Struct("=BBBBHH44sIIIII")
+"""struct inet_diag_msg up to its inode; of a listening socket `idiag_wqueue` is the backlog in effect."""
+PIDFD_GETFD = 438
+"""The number of the system call, the same on every architecture (Linux 5.6)."""
+
+
+def read(host: str, port: int, pids: Sequence[int]) -> Effective:
+    """Look at the server that listens there and consists of these processes.
+
+    It is asked one `GET /pid` on a connection of its own, to see how accepted connections are set.
+    """
+    threads = _threads(pids)
+    return Effective(
+        backlogs=backlogs(port),
+        nodelay=_nodelay(host, port, pids),
+        processes=len(threads) or None,
+        threads=max(threads, default=None),
+    )
+
+
+def differences(effective: Effective, expected: Expected) -> list[str]:
+    """Say in one sentence each where a server is not what was declared; silent about what wasn't read."""
+    told = []
+    if effective.backlogs is not None and expected.backlog is not None:
+        backlog = min(expected.backlog, somaxconn() or expected.backlog)
+        if set(effective.backlogs) != {backlog}:
+            told.append(f"backlog: declared {backlog}, in effect {_listed(effective.backlogs)}")
+    if effective.nodelay is not None and expected.nodelay is not None and effective.nodelay != expected.nodelay:
+        words = {True: "set", False: "not set"}
+        told.append(f"TCP_NODELAY: declared {words[expected.nodelay]}, in effect {words[effective.nodelay]}")
+    if effective.processes is not None and expected.processes is not None:
+        told += _unless(effective.processes == expected.processes, "processes", expected.processes, effective.processes)
+    if effective.threads is not None and expected.threads is not None:
+        fewest, most = expected.threads
+        declared = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        told += _unless(fewest <= effective.threads <= most, "threads of a process", declared, effective.threads)
+    return told
+
+
+def _unless(right: bool, what: str, declared: object, seen: object) -> list[str]:  # noqa: FBT001 - read aloud
+    return [] if right else [f"{what}: declared {declared}, in effect {seen}"]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " and ".join(str(number) for number in sorted(set(numbers))) or "none: nothing listens"
+
+
+def somaxconn() -> int | None:
+    """The system's own limit of any backlog; None where it doesn't tell."""
+    try:
+        return int(SOMAXCONN.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+# --- processes and threads ------------------------------------------------------------------------------------------
+
+
+def _threads(pids: Sequence[int]) -> list[int]:
+    """Threads of each process that lives."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            found.append(psutil.Process(pid).num_threads())
+    return found
+
+
+# --- listening sockets ----------------------------------------------------------------------------------------------
+
+
+def backlogs(port: int) -> tuple[int, ...] | None:
+    """The backlog in effect of each socket that listens on that port (IPv4); None where the system doesn't tell."""
+    if not LINUX:
+        return None
+    try:
+        return tuple(found.backlog for found in _listeners() if found.port == port)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listener:
+    port: int
+    backlog: int
+
+
+def _listeners() -> Iterator[_Listener]:
+    """Ask the kernel for all listening TCP sockets, as `ss -ltn` does."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(ACCEPT_TIMEOUT_S)
+        asked = REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 1 << TCP_LISTEN, bytes(48))
+        head = HEADER.pack(HEADER.size + len(asked), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0)
+        kernel.send(head + asked)
+        while True:
+            for kind, body in _messages(kernel.recv(1 << 16)):
+                if kind == NLMSG_DONE:
+                    return
+                if kind == NLMSG_ERROR:
+                    raise OSError("the kernel refused to list its sockets")
+                if len(body) >= MESSAGE.size:
+                    fields = MESSAGE.unpack_from(body)
+                    yield _Listener(port=socket.ntohs(fields[4]), backlog=fields[9])
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= HEADER.size:
+        length, kind, *_ = HEADER.unpack_from(data)
+        yield kind, data[HEADER.size : length]
+        data = data[(length + 3) & ~3 :]
+
+
+# --- an accepted connection -----------------------------------------------------------------------------------------
+
+
+def _nodelay(host: str, port: int, pids: Sequence[int]) -> bool | None:
+    """Whether the server's end of a new connection has TCP_NODELAY; None where it can't be looked at."""
+    if not LINUX:
+        return None
+    try:
+        with socket.create_connection((host, port), timeout=ACCEPT_TIMEOUT_S) as ours:
+            # Half a request first: the server has the connection in hand, and can't close it before it was looked at.
+            ours.sendall(b"GET /pid HTTP/1.1\r\nHost: %b\r\n" % host.encode())
+            found = _look(port, int(ours.getsockname()[1]), pids)
+            ours.sendall(b"Connection: close\r\n\r\n")
+            while ours.recv(1 << 16):
+                pass
+            return found
+    except OSError:
+        return None
+
+
+def _look(port: int, client_port: int, pids: Sequence[int]) -> bool | None:
+    """Find the server's socket of that connection in its processes, and ask it; waits until it was accepted."""
+    deadline = time.monotonic() + ACCEPT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        inode = _inode(port, client_port)
+        if inode is not None:
+            for pid in pids:
+                if (fd := _descriptor(pid, inode)) is not None:
+                    return _is_nodelay(pid, fd)
+        time.sleep(0.005)
+    return None
+
+
+def _inode(port: int, client_port: int) -> str | None:
+    """Inode of the accepted end of a connection, from /proc/net/tcp; None while it waits in the backlog (inode 0)."""
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        ends = [int(address.rpartition(":")[2], 16) for address in fields[1:3]]
+        if ends == [port, client_port] and fields[9] != "0":
+            return fields[9]
+    return None
+
+
+def _descriptor(pid: int, inode: str) -> int | None:
+    """The number under which a process holds a socket."""
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(link.readlink()) == f"socket:[{inode}]":
+                    return int(link.name)
+    return None
+
+
+def _is_nodelay(pid: int, fd: int) -> bool:
+    """Look at a socket of another process through a copy of its descriptor, which is closed at once."""
+    handle = os.pidfd_open(pid)
+    try:
+        copy = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, handle, fd, 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), "a descriptor of the server can't be looked at")
+        with socket.socket(fileno=copy) as theirs:
+            return theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+    finally:
+        os.close(handle)
