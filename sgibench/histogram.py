@@ -97,8 +97,8 @@ class Histogram:
     @property
     def mean_us(self) -> float | None:
         """Mean in microseconds, from bucket middles (within 0.05 %); None when empty."""
-        total = self.count
-        return float(self._counts @ _MIDDLE_US[: self._counts.size]) / total if total else None
+        middles, counts = self.buckets()
+        return float((middles * counts).sum()) / int(counts.sum()) if counts.size else None
 
     @property
     def min_us(self) -> float | None:

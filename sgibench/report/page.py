@@ -10,8 +10,10 @@ import base64
 import hashlib
 import os
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,7 @@ def _environment() -> Environment:
         "failure": words.failure_words,
         "noise": words.noise,
         "printable": printable,
+        "command": shlex.join,
         "trimmed": words.trimmed,
     }
     environment.globals |= {
@@ -202,6 +205,7 @@ def _save(path: Path, html: str) -> Path:
         beside.write_text(html, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise ResultsError(f"can't write {path} ({error.strerror}): pass --reports DIR") from error
     return path

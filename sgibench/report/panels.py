@@ -20,6 +20,8 @@ COLOURS = 8
 """Colours of the palette in `style.css`; told apart with each kind of colour blindness, in light and in dark."""
 SHAPES = 8
 """Marker shapes; a server beyond the palette has an old colour in a new shape."""
+HASH_START = 252
+"""With it, the servers of the quick profile hash to six colours and those of the catalogue to all, at most two each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Look:
 
     colour: int
     shape: int
+    dash: int
+    """0 is a solid line; servers that share a colour differ in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,24 +129,37 @@ def view_of(run: Run) -> View:
 
 
 def looks_of(servers: Iterable[str]) -> dict[str, Look]:
-    """Give each server a colour and a shape that depend on its name first and on its neighbours last.
+    """Give each server the colour and shape that its name asks for, as long as no colour is overcrowded.
 
-    A server starts from the place its name hashes to and takes the next free one, so adding a server to a run
-    seldom recolours the others.
+    The name alone decides almost always, so a server looks the same in every run; a name whose colour is used up
+    by as many servers as a fair share takes the next colour.
     """
-    looks: dict[str, Look] = {}
     names = sorted(set(servers), key=lambda name: (_hash(name), name))
-    for position, name in enumerate(names):
-        turn = position // COLOURS
-        taken = {looks[other].colour for other in names[turn * COLOURS : position]}
+    share = -(-len(names) // COLOURS)
+    looks: dict[str, Look] = {}
+    by_colour: dict[int, list[int]] = defaultdict(list)
+    crowded = []
+    for name in names:
+        if len(by_colour[_hash(name) % COLOURS]) < share:
+            looks[name] = _look(name, _hash(name) % COLOURS, by_colour)
+        else:
+            crowded.append(name)
+    for name in crowded:
         wishes = ((_hash(name) + step) % COLOURS for step in range(COLOURS))
-        colour = next(wish for wish in wishes if wish not in taken)
-        looks[name] = Look(colour=colour, shape=(colour + turn) % SHAPES)
+        looks[name] = _look(name, next(wish for wish in wishes if len(by_colour[wish]) < share), by_colour)
     return looks
 
 
+def _look(name: str, colour: int, by_colour: Mapping[int, list[int]]) -> Look:
+    taken = by_colour[colour]
+    wishes = [(_hash(name) // COLOURS + step) % SHAPES for step in range(SHAPES)]
+    shape = next((wish for wish in wishes if wish not in taken), wishes[0])
+    taken.append(shape)
+    return Look(colour=colour, shape=shape, dash=len(taken) - 1)
+
+
 def _hash(name: str) -> int:
-    return zlib.crc32(name.encode("utf-8", "replace"))
+    return zlib.crc32(name.encode("utf-8", "replace"), HASH_START)
 
 
 def _arrange(standings: Sequence[Standing]) -> list[tuple[Standing, tuple[Standing, ...]]]:

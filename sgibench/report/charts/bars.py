@@ -15,13 +15,12 @@ from sgibench.report.words import Format, trimmed
 
 LINE_HEIGHT = 24.0
 BAR_HEIGHT = 11.0
-LEFT = 152.0
+LEFT = 150.0
 """Where the bars start; names stand before it."""
-RIGHT = 72.0
+RIGHT = 66.0
 """Room for the value behind the longest bar."""
 TOP = 6.0
 BOTTOM = 20.0
-NAME_SIGNS = 22
 CAP = 3.0
 
 
@@ -59,12 +58,14 @@ def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, uni
 
 def _grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: float) -> None:
     bottom = sheet.height - BOTTOM
+    shown = []
     for step in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
         tick = float(step) * unit
         x = LEFT + tick * scale
         if 0 <= tick <= longest * 1.001:
-            sheet.line([x, x], [TOP, bottom], colour=LINE, width=1)
+            shown.append([(x, TOP), (x, bottom)])
             sheet.note(x, bottom + 10, trimmed(form(tick)) if tick else "0", align="center")
+    sheet.lines(shown, colour=LINE, width=1)
 
 
 def _bands(sheet: Sheet, bars: Sequence[Bar]) -> None:
@@ -88,7 +89,7 @@ def _bands(sheet: Sheet, bars: Sequence[Bar]) -> None:
 def _bar(sheet: Sheet, bar: Bar, y: float, scale: float, form: Format) -> None:
     colour = server_colour(bar.look.colour)
     sheet.mark(6, y, shape=bar.look.shape, colour=colour, size=8)
-    sheet.text(16, y, shortened(bar.label, NAME_SIGNS))
+    sheet.name(16, y, bar.label)
     if bar.value is None:
         sheet.text(LEFT + 4, y, shortened(bar.failure or "not measured", 42), colour=WARN if bar.failure else SOFT)
         return
@@ -108,8 +109,7 @@ def _bar(sheet: Sheet, bar: Bar, y: float, scale: float, form: Format) -> None:
         sheet.box(LEFT, y - BAR_HEIGHT / 2, bar.part * scale, BAR_HEIGHT, colour=colour)
     if bar.low is not None and bar.high is not None:
         low, high = LEFT + bar.low * scale, LEFT + bar.high * scale
-        sheet.line([low, high], [y, y], colour=INK, width=1.4)
-        for x in (low, high):
-            sheet.line([x, x], [y - CAP, y + CAP], colour=INK, width=1.4)
+        caps = [[(x, y - CAP), (x, y + CAP)] for x in (low, high)]
+        sheet.lines([[(low, y), (high, y)], *caps], colour=INK, width=1.4)
         end = max(end, high)
     sheet.text(end + 5, y, form(bar.value))

@@ -10,13 +10,15 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from sgibench import units
-from sgibench.report.charts.sheet import DASHES, Sheet, shortened
+from sgibench.report.charts.sheet import DASHES, Sheet
 from sgibench.report.charts.svg import INK, LINE, server_colour
-from sgibench.report.panels import SHAPES, Look
+from sgibench.report.panels import Look
 from sgibench.report.words import Format, trimmed
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
 HEIGHT = 250.0
+CROWDED = 0.9991
+"""Beyond this share, 0 % and 50 % stand too close for both to be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,8 @@ def log_axis(lowest: float, highest: float, name: str, form: Format) -> Axis:
 def percentile_axis(deepest: float) -> Axis:
     """Make the axis of percentiles: each nine takes the same room; `deepest` is the last share shown, e.g. 0.999."""
     shares = [share for share in (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999) if share <= deepest + 1e-9]
+    if deepest > CROWDED:
+        shares = shares[1:]
     ticks = tuple((1 / (1 - share), f"{share * 100:g} %") for share in shares)
     return Axis(
         low=1,
@@ -102,20 +106,22 @@ def draw_curves(curves: Sequence[Curve], x: Axis, y: Axis, *, prefix: str, label
     """Draw curves over two axes; `label` is the text alternative."""
     sheet = Sheet(HEIGHT)
     width, height = sheet.width - LEFT - RIGHT, sheet.height - TOP - BOTTOM
+    grid = []
     for tick, text in y.ticks:
         at = TOP + height * (1 - y.share(tick))
-        sheet.line([LEFT, sheet.width - RIGHT], [at, at], colour=LINE, width=1)
+        grid.append([(LEFT, at), (sheet.width - RIGHT, at)])
         sheet.note(LEFT - 5, at, text, align="right")
     for tick, text in x.ticks:
         at = LEFT + width * x.share(tick)
-        sheet.line([at, at], [TOP + height, TOP + height + 4], colour=LINE, width=1)
+        grid.append([(at, TOP + height), (at, TOP + height + 4)])
         sheet.note(at, TOP + height + 12, text, align="center")
+    sheet.lines(grid, colour=LINE, width=1)
     sheet.note(LEFT + width / 2, sheet.height - 7, x.name, align="center")
     for curve in curves:
         xs = [LEFT + width * x.share(point.x) for point in curve.points]
         ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
         colour = server_colour(curve.look.colour)
-        sheet.line(xs, ys, colour=colour, width=2, dash=_dash(curve.look), tip=curve.label, row=curve.row)
+        sheet.line(xs, ys, colour=colour, width=2, dash=curve.look.dash % len(DASHES), tip=curve.label, row=curve.row)
         for at_x, at_y, point in zip(xs, ys, curve.points, strict=True):
             if point.low is not None and point.high is not None:
                 ends = [TOP + height * (1 - y.share(end)) for end in (point.low, point.high)]
@@ -125,13 +131,8 @@ def draw_curves(curves: Sequence[Curve], x: Axis, y: Axis, *, prefix: str, label
     return sheet.markup(prefix, label)
 
 
-def _dash(look: Look) -> int:
-    """A colour used again gets another dash."""
-    return (look.shape - look.colour) % SHAPES % len(DASHES)
-
-
 SPARK_HEIGHT = 30.0
-SPARK_LEFT = 152.0
+SPARK_LEFT = 150.0
 SPARK_RIGHT = 62.0
 
 
@@ -158,7 +159,7 @@ def draw_sparks(sparks: Sequence[Spark], *, name: str, prefix: str, label: str) 
         height = SPARK_HEIGHT - 7
         colour = server_colour(spark.look.colour)
         sheet.mark(6, base - height / 2, shape=spark.look.shape, colour=colour, size=8)
-        sheet.text(16, base - height / 2, shortened(spark.label, 22))
+        sheet.name(16, base - height / 2, spark.label)
         sheet.box(
             SPARK_LEFT,
             base - height,
@@ -170,10 +171,14 @@ def draw_sparks(sparks: Sequence[Spark], *, name: str, prefix: str, label: str) 
             row=spark.row,
         )
         highest = max((max(line) for line in spark.lines if line), default=0) or 1
-        for line in spark.lines:
-            steps = max(len(line) - 1, 1)
-            xs = [SPARK_LEFT + width * step / steps for step in range(len(line))]
-            sheet.line(xs, [base - height * value / highest for value in line], colour=colour, width=1.2, alpha=0.75)
+        pieces = [
+            [
+                (SPARK_LEFT + width * step / max(len(line) - 1, 1), base - height * value / highest)
+                for step, value in enumerate(line)
+            ]
+            for line in spark.lines
+        ]
+        sheet.lines(pieces, colour=colour, width=1.2, alpha=0.75)
         sheet.text(sheet.width - SPARK_RIGHT + 6, base - height / 2, spark.steadiness)
     sheet.note(SPARK_LEFT + width / 2, sheet.height - 8, name, align="center")
     return sheet.markup(prefix, label)
@@ -198,7 +203,7 @@ def draw_splits(splits: Sequence[Split], *, prefix: str, label: str) -> Markup:
         y = 8 + 24 * (index + 0.5)
         colour = server_colour(split.look.colour)
         sheet.mark(6, y, shape=split.look.shape, colour=colour, size=8)
-        sheet.text(16, y, shortened(split.label, 22))
+        sheet.name(16, y, split.label)
         left = SPARK_LEFT
         for process, share in split.shares:
             tip = f"{split.label}, process {process}: {units.percent(share)} of the requests"

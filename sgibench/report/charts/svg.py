@@ -23,6 +23,7 @@ INK, SOFT, LINE, CARD, WARN = INKS
 """Placeholder colours; what they really are is up to `style.css`."""
 _COLOUR = re.compile(r"#5e00([0-9a-f]{2})")
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_GAPS = re.compile(r"\s*([A-Za-z])\s*|\s+")
 _SIZE = re.compile(r"([\d.]+)px")
 _KEPT = {
     "stroke-width", "stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin", "opacity",
@@ -47,7 +48,7 @@ def to_markup(figure: Figure, *, prefix: str, label: str, tips: Mapping[str, tup
     root = ET.fromstring(buffer.getvalue())  # noqa: S314 - matplotlib wrote it a line above
     box = root.get("viewBox", "")
     _prune(root)
-    used = {use for element in root.iter() for use in _references(element)}
+    used = {use for element in root.iter() for use in _references(element) if use}
     for element in root.iter():
         element.tag = element.tag.removeprefix(NAMESPACE)
         _attributes(element, prefix, used, tips)
@@ -109,7 +110,8 @@ def _attributes(element: ET.Element, prefix: str, used: set[str], tips: Mapping[
         elif key == "clip-path":
             element.set(key, value.replace("url(#", f"url(#{prefix}"))
         elif not key.startswith("{") and not value.startswith("rotate(-0 "):
-            element.set(key, _NUMBER.sub(_short, value))
+            shorter = _NUMBER.sub(_short, value)
+            element.set(key, _GAPS.sub(_tight, shorter).strip() if key == "d" else shorter)
     if classes:
         element.set("class", " ".join(classes))
 
@@ -117,6 +119,11 @@ def _attributes(element: ET.Element, prefix: str, used: set[str], tips: Mapping[
 def _short(match: re.Match[str]) -> str:
     """Two digits behind the point are a fiftieth of a pixel."""
     return f"{float(match[0]):.1f}".removesuffix(".0")
+
+
+def _tight(match: re.Match[str]) -> str:
+    """SVG needs no space around a letter."""
+    return match[1] or " "
 
 
 def _style(element: ET.Element, style: str) -> list[str]:

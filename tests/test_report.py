@@ -1,0 +1,461 @@
+"""The report says what was measured, claims no more than the judgement, and lets nothing from outside in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shlex
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sgibench import report
+from sgibench.errors import ResultsError
+from sgibench.histogram import Histogram
+from sgibench.model import Run
+from sgibench.report.exports import hgrm_of
+from sgibench.report.panels import looks_of, view_of
+from sgibench.report.plots import charts_of
+from sgibench.report.sentences import answer_of
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run
+
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+CLEAR = (
+    Contestant(id="quick-one", interface="asgi", concurrency="event loop", cpu_us=50),
+    Contestant(id="slow-one", interface="asgi", concurrency="event loop", cpu_us=150),
+)
+BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="threads", cpu_us=9, fails="exited")
+
+
+class Page(HTMLParser):
+    """A page as a browser would take it apart: elements with their attributes, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        inside = self.open[-1] if self.open else ""
+        if inside in self.raw:
+            self.raw[inside].append(data)
+        else:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] for _tag, attributes in self.elements if name in attributes]
+
+    def count(self, tag: str) -> int:
+        return sum(one == tag for one, _attributes in self.elements)
+
+
+def page_of(run: Run) -> Page:
+    return Page(report.render(run))
+
+
+def ranked_names(page: Page) -> list[str]:
+    return [found["data-name"] for tag, found in page.elements if tag == "tr" and "data-name" in found]
+
+
+def test_the_page_needs_nothing_from_anywhere() -> None:
+    page = page_of(make_run())
+    links = [link for link in page.attributes("href") + page.attributes("src") if not link.startswith(("#", "data:"))]
+    assert set(links) == {"index.html"}
+    assert "@import" not in page.raw["style"][0]
+    assert "url(" not in page.raw["style"][0]
+
+
+@pytest.mark.parametrize("run", [make_run(), hostile_run()], ids=["ordinary", "hostile"])
+def test_the_policy_allows_exactly_our_style_and_our_script(run: Run) -> None:
+    page = page_of(run)
+    policy = next(found["content"] for _tag, found in page.elements if found.get("http-equiv"))
+    for kind in ("style", "script"):
+        assert page.count(kind) == len(page.raw[kind]) == 1
+        digest = base64.b64encode(hashlib.sha256(page.raw[kind][0].encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("run", [make_run(), hostile_run()], ids=["ordinary", "hostile"])
+def test_no_element_carries_a_style_or_a_handler_that_the_policy_would_block(run: Run) -> None:
+    page = page_of(run)
+    names = {name for _tag, found in page.elements for name in found}
+    assert not {name for name in names if name == "style" or name.startswith("on")}
+
+
+def test_a_server_named_script_stays_text() -> None:
+    page = page_of(hostile_run("<script>alert(1)</script>"))
+    assert page.count("script") == 1
+    assert page.count("img") == 0
+    assert "<script>alert(1)</script>" in page.text
+    assert "onerror=alert(2)" in page.text
+    assert "<script>alert(1)</script>" in ranked_names(page)
+
+
+def test_a_name_with_dollar_signs_is_drawn_as_it_is_and_not_as_mathematics() -> None:
+    run = make_run(Making(servers=(replace(CLEAR[0], id="$x_1$ & {y}"), CLEAR[1])))
+    drawing = str(charts_of(view_of(run).panels[0])[0].drawing)
+    assert "$x_1$ &amp; {y}" in drawing
+
+
+def test_two_runs_of_the_same_results_give_the_same_page() -> None:
+    assert report.render(make_run()) == report.render(make_run())
+
+
+def test_each_server_is_one_row_and_the_control_is_none() -> None:
+    page = page_of(make_run(Making(scenarios=("json",))))
+    assert sorted(ranked_names(page)) == sorted(one.id for one in QUICK)
+    assert "~control" not in page.text
+
+
+def test_the_noise_floor_is_printed_and_its_lack_is_said() -> None:
+    assert "A/A noise: not measured" not in page_of(make_run()).text
+    without = page_of(make_run(Making(control=False)))
+    assert "A/A noise: not measured" in without.text
+    assert "No A/A control was run" in without.text
+
+
+def test_the_page_says_what_was_measured_on_what_and_with_which_commands() -> None:
+    run = make_run()
+    text = page_of(run).text
+    for said in (run.info.machine.cpu_model, "net.core.somaxconn", "uvicorn==1.2.3", "h11==0.16.0", "0.1.0"):
+        assert said in text
+    last = next(trial for trial in reversed(run.trials) if not trial.control)
+    assert shlex.join(last.argv or ()) in text
+    assert "sgibench run --profile quick" in text
+    assert "3 s in slices of 100 ms" in text
+
+
+def test_a_failed_server_says_why_and_shows_the_end_of_its_log_in_place_of_numbers() -> None:
+    page = page_of(make_run(Making(servers=(*CLEAR, BROKEN), scenarios=("json",))))
+    assert "failed : exited: exit status 3 in mid-trial" in page.text
+    assert "RuntimeError: the worker gave up" in page.text
+    assert "broken-one failed and is not in the comparison" in page.text
+    figures = [found for _tag, found in page.elements if found.get("data-row", "").endswith("r2") and "d" in found]
+    assert figures == []
+
+
+def test_a_server_that_failed_in_one_block_keeps_its_figures_and_says_so() -> None:
+    shaky = replace(CLEAR[0], fails="hung", fails_in=frozenset({1}))
+    run = make_run(Making(servers=(shaky, CLEAR[1]), blocks=4))
+    assert "1 of 4 blocks failed" in page_of(run).text
+    row = report.summary(run)["groups"][0]["rows"][0]
+    assert (row["server"], row["status"], row["blocks"], row["failed_blocks"]) == ("quick-one", "ok", 3, 1)
+
+
+def test_what_could_not_take_part_is_named_with_its_reason() -> None:
+    run = replace(make_run(Making(skipped={"bjoern": "needs libev headers"})), notices=("the last line was cut",))
+    text = page_of(run).text
+    assert "skipped: needs libev headers" in text
+    assert "the last line was cut" in text
+    assert "the kernel offers no cpufreq" in text
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        make_run(Making(blocks=1)),
+        make_run(Making(servers=(BROKEN,))),
+        replace(make_run(), trials=()),
+        make_run(Making(finished=False)),
+        make_run(Making(slice_s=None, rates=(100.0, 200.0), settings=((1, 1), (1, 8), (2, 8)))),
+    ],
+    ids=["one block", "only failures", "no trials", "not finished", "everything"],
+)
+def test_a_page_is_made_from_whatever_a_run_holds(run: Run, tmp_path: Path) -> None:
+    page = report.write(run, tmp_path)
+    assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    json.dumps(report.summary(run), allow_nan=False)
+
+
+def test_trials_without_the_optional_figures_make_a_page_too() -> None:
+    run = make_run(Making(scenarios=("json",)))
+    bare = tuple(
+        replace(
+            trial,
+            cpu_s=None,
+            cpu_us_per_request=None,
+            memory=None,
+            generator=None,
+            steal=None,
+            argv=None,
+            histogram_us=None,
+            latency_us=None,
+            startup_s=None,
+            requests_by_pid=None,
+            interface=None,
+            slices=(),
+        )
+        for trial in run.trials
+    )
+    run = replace(run, trials=bare)
+    assert "CPU per request was not measured." in page_of(run).text
+
+
+def test_a_clear_difference_is_said_with_its_size() -> None:
+    panel = view_of(make_run(Making(servers=CLEAR, scenarios=("json",), blocks=6))).panels[0]
+    (said,) = answer_of(panel).said
+    assert said.interface == "ASGI"
+    assert said.text.startswith("quick-one needs the least CPU per request, ")
+    times = re.search(r"slow-one needs ([\d.]+) times as much", said.text)
+    assert times
+    assert 2.8 < float(times[1]) < 3.2
+
+
+def test_equal_servers_are_called_tied_only_when_there_are_blocks_enough() -> None:
+    twins = tuple(replace(CLEAR[0], id=name) for name in ("one", "other"))
+    many = Making(servers=twins, scenarios=("json",), blocks=20, scatter=0.005)
+    assert "are tied for the least CPU" in answer_of(view_of(make_run(many)).panels[0]).said[0].text
+    few = replace(many, blocks=3)
+    answer = answer_of(view_of(make_run(few)).panels[0])
+    assert "can’t be told apart" in answer.said[0].text
+    assert any(qualifier.startswith("Only 3 blocks") for qualifier in answer.qualifiers)
+
+
+def test_rows_that_are_not_told_apart_share_a_place_and_say_with_whom() -> None:
+    twins = (*(replace(CLEAR[0], id=name) for name in ("one", "other")), CLEAR[1])
+    page = page_of(make_run(Making(servers=twins, scenarios=("json",), blocks=8, scatter=0.01)))
+    places = [found for _tag, found in page.elements if "place" in found.get("class", "").split()]
+    assert [("tied" in found["class"]) for found in places] == [True, True, False]
+    assert places[0]["title"] == "not told apart from other" or places[0]["title"] == "not told apart from one"
+
+
+def test_the_thread_servers_limit_in_wait_is_said_as_a_ratio_of_throughputs() -> None:
+    making = Making(scenarios=("wait",), blocks=6, servers=(CATALOGUE[0], CATALOGUE[7]))
+    (said,) = answer_of(view_of(make_run(making)).panels[0]).said
+    assert "gunicorn-gevent serves 1,2" in said.text
+    assert "8.0 times what gunicorn-gthread serves" in said.text
+
+
+def test_intervals_of_the_summary_hold_the_truth() -> None:
+    rows = report.summary(make_run(Making(scenarios=("json",), blocks=12, seed=5)))["groups"][0]["rows"]
+    truth = {one.id: one.cpu_us for one in QUICK}
+    inside = [
+        row["cpu_us_per_request"]["low"] < truth[row["server"]] < row["cpu_us_per_request"]["high"] for row in rows
+    ]
+    assert len(inside) == 6
+    assert sum(inside) >= 5
+
+
+def test_the_summary_has_a_group_for_each_scenario_and_load_with_complete_rows() -> None:
+    found = report.summary(make_run(Making(rates=(200.0,))))
+    assert [(group["scenario"], group["load"]) for group in found["groups"]] == [
+        ("json", "closed-64"),
+        ("json", "open-200"),
+        ("wait", "closed-64"),
+        ("wait", "open-200"),
+    ]
+    for group in found["groups"]:
+        for row in group["rows"]:
+            assert row["status"] == "ok"
+            assert row["failure"] is None
+            assert row["place"] >= 1
+            assert {"value", "low", "high"} <= row["rps"].keys()
+            assert {"p50", "p90", "p99"} <= row["latency_us"].keys()
+            assert row["memory"]["pss_bytes"]["value"] > 0
+
+
+def test_no_percentile_is_shown_without_enough_samples_behind_it() -> None:
+    row = report.summary(make_run(Making(samples=150, blocks=2)))["groups"][0]["rows"][0]
+    assert row["latency_us"]["p90"] is not None
+    assert row["latency_us"]["p99"] is None
+
+
+def test_percentiles_come_from_the_merged_histograms_of_all_blocks() -> None:
+    run = make_run(Making(scenarios=("json",), blocks=4))
+    row = report.summary(run)["groups"][0]["rows"][0]
+    stored = [trial.histogram_us for trial in run.trials if trial.cell == row["cell"]]
+    merged = Histogram.merged(Histogram.from_data(data) for data in stored if data)
+    assert row["latency_us"]["p99"] == merged.percentile_us(0.99)
+
+
+def test_latency_at_a_fixed_rate_counts_from_when_a_request_was_due() -> None:
+    run = make_run(Making(scenarios=("json",), rates=(300.0,)))
+    row = report.summary(run)["groups"][1]["rows"][0]
+    stored = [trial.intended_histogram_us for trial in run.trials if trial.cell == row["cell"]]
+    merged = Histogram.merged(Histogram.from_data(data) for data in stored if data)
+    assert row["latency_us"]["p50"] == merged.percentile_us(0.5)
+    assert "p50 at 300/s" in page_of(run).text
+
+
+def test_panels_that_differ_in_workers_say_so_and_get_a_scaling_chart() -> None:
+    view = view_of(make_run(Making(scenarios=("json",), settings=((1, 8), (2, 8), (4, 8)))))
+    assert [panel.title for panel in view.panels] == ["json, 1 worker", "json, 2 workers", "json, 4 workers"]
+    titles = [chart.title for chart in charts_of(view.panels[0], view.panels)]
+    assert "Throughput against workers" in titles
+    assert "Requests by worker process" in [chart.title for chart in charts_of(view.panels[1], view.panels)]
+
+
+def test_every_chart_has_a_table_a_text_alternative_and_values_to_hover() -> None:
+    view = view_of(make_run(Making(scenarios=("json",), rates=(50.0, 100.0), settings=((2, 8), (3, 8)))))
+    charts = charts_of(view.panels[0], view.panels)
+    assert len(charts) == 8
+    for chart in charts:
+        assert chart.table.rows
+        drawing = str(chart.drawing)
+        assert all(len(row) == len(chart.table.headers) for row in chart.table.rows)
+        assert re.search(r'role="img" aria-label="[^"]*granian-asgi', drawing)
+        assert "<title>granian-asgi" in drawing
+
+
+def test_a_server_has_one_look_in_every_panel_and_in_runs_with_other_servers() -> None:
+    quick, catalogue = (looks_of(one.id for one in servers) for servers in (QUICK, CATALOGUE))
+    assert {name: (catalogue[name].colour, catalogue[name].shape) for name in quick} == {
+        name: (look.colour, look.shape) for name, look in quick.items()
+    }
+    assert len({look.colour for look in quick.values()}) == 6
+    assert len({(look.colour, look.shape) for look in catalogue.values()}) == 12
+    view = view_of(make_run())
+    assert len({row.look for panel in view.panels for row in panel.rows if row.label == "waitress"}) == 1
+
+
+def _linear(colours: np.ndarray) -> np.ndarray:
+    return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+
+
+# Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protan": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "deutan": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "tritan": np.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+}
+# Ottosson, A perceptual color space for image processing (Oklab), 2020.
+TO_CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+TO_OKLAB = np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+
+
+@pytest.mark.parametrize(("theme", "card"), [(1, "#ffffff"), (2, "#1b1e24")], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_the_palette_is_told_apart_by_colour_blind_eyes_and_stands_out_from_the_page(
+    theme: int, card: str, kind: str
+) -> None:
+    style = page_of(make_run()).raw["style"][0]
+    found = re.findall(r"--c\d: light-dark\((#\w{6}), (#\w{6})\)", style)
+    assert len(found) == 8
+    codes = [pair[theme - 1] for pair in found] + [card]
+    levels = np.array([[int(code[start : start + 2], 16) / 255 for start in (1, 3, 5)] for code in codes])
+    light = _linear(levels)
+    luminance = light @ np.array([0.2126, 0.7152, 0.0722])
+    ratios = (np.maximum(luminance[:-1], luminance[-1]) + 0.05) / (np.minimum(luminance[:-1], luminance[-1]) + 0.05)
+    assert ratios.min() >= 3, "WCAG 2.2, 1.4.11: graphics need 3:1"
+    seen = np.cbrt(np.clip(light[:-1] @ BLINDNESS[kind].T, 0, 1) @ TO_CONES.T) @ TO_OKLAB.T
+    apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(8, 1)]
+    assert apart.min() > 0.06
+
+
+def test_the_table_can_be_taken_away_as_csv() -> None:
+    run = make_run(Making(servers=(replace(CLEAR[0], id="=1+1"), CLEAR[1], BROKEN), scenarios=("json",)))
+    link = next(link for link in page_of(run).attributes("href") if link.startswith("data:text/csv"))
+    frame = pd.read_csv(io.StringIO(unquote(link.partition(",")[2])))
+    assert list(frame["server"]) == ["'=1+1", "slow-one", "broken-one"]
+    assert (
+        frame["cpu_us_per_request"].between(frame["cpu_us_per_request_low"], frame["cpu_us_per_request_high"]).sum()
+        == 2
+    )
+    assert frame["status"].tolist() == ["ok", "ok", "failed"]
+
+
+def test_the_summary_can_be_taken_away_as_json() -> None:
+    run = make_run()
+    link = next(link for link in page_of(run).attributes("href") if link.startswith("data:application/json"))
+    assert json.loads(unquote(link.partition(",")[2])) == json.loads(json.dumps(report.summary(run)))
+
+
+def test_percentiles_can_be_taken_away_as_hdrhistogram_text() -> None:
+    histogram = Histogram()
+    histogram.record(np.arange(1, 1001) * 1_000_000)
+    lines = [line.split() for line in hgrm_of(histogram).splitlines()]
+    assert lines[0] == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+    table = [line for line in lines[2:] if not line[0].startswith("#")]
+    values, shares, counts = ([float(line[place]) for line in table] for place in range(3))
+    assert values == sorted(values)
+    assert (shares[-1], counts[-1]) == (1.0, 1000)
+    at_half = next(value for value, share in zip(values, shares, strict=True) if share == 0.5)
+    assert at_half == pytest.approx(500, rel=0.001)
+    assert "Total count = 1000]" in hgrm_of(histogram)
+
+
+def test_a_run_can_not_name_a_file_outside_the_folder(tmp_path: Path) -> None:
+    run = make_run(Making(run="../../etc/passwd"))
+    page = report.write(run, tmp_path / "reports")
+    assert page.parent == tmp_path / "reports"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["_.._etc_passwd.html", "reports"]
+
+
+def test_a_folder_that_can_not_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file stands where the folder should be")
+    with pytest.raises(ResultsError, match=r"can't write .* pass --reports DIR"):
+        report.write(make_run(), tmp_path / "reports")
+
+
+def later(run: str, day: int, machine: str = "5f1c9a") -> Run:
+    made = make_run(Making(run=run, started_at=f"2026-11-{day}T15:30:00+00:00", seed=day, scenarios=("json",)))
+    return replace(made, info=replace(made.info, machine=replace(made.info.machine, hostname_hash=machine)))
+
+
+def test_the_index_lists_runs_newest_first_and_links_those_that_have_a_page(tmp_path: Path) -> None:
+    runs = [later("b", 21), later("c", 22), later("a", 23)]
+    report.write(runs[0], tmp_path)
+    report.write(runs[2], tmp_path)
+    page = Page(report.write_index(tmp_path, runs).read_text(encoding="utf-8"))
+    links = [link for link in page.attributes("href") if not link.startswith(("#", "data:"))]
+    assert links == ["a.html", "b.html"]
+    assert page.text.index("23 November") < page.text.index("22 November") < page.text.index("21 November")
+
+
+def test_the_index_follows_each_cell_on_each_machine_and_never_mixes_machines(tmp_path: Path) -> None:
+    runs = [later("a", 21), later("b", 22), later("c", 23, machine="another")]
+    page = Page(report.write_index(tmp_path, runs).read_text(encoding="utf-8"))
+    trends = [found["aria-label"] for tag, found in page.elements if tag == "svg" and found.get("class") == "trend"]
+    assert len(trends) == len(QUICK)
+    assert all(len(trend.split(",")) == 2 for trend in trends)
+
+
+def test_an_index_without_runs_says_how_to_start_one(tmp_path: Path) -> None:
+    assert "sgibench run" in Page(report.write_index(tmp_path, []).read_text(encoding="utf-8")).text
+
+
+def test_the_index_escapes_what_runs_say_about_themselves(tmp_path: Path) -> None:
+    page = Page(report.write_index(tmp_path, [hostile_run(), hostile_run()]).read_text(encoding="utf-8"))
+    assert page.count("script") == 1
+    assert page.count("img") == 0
+
+
+def test_doubts_stand_beside_the_rows_they_concern_with_what_to_do() -> None:
+    run = make_run(Making(scenarios=("json",), servers=CLEAR))
+    trials = tuple(replace(trial, steal=0.3) if trial.server == "slow-one" else trial for trial in run.trials)
+    page = page_of(replace(run, trials=trials))
+    doubtful = {
+        row.label: {doubt.kind for doubt in row.doubts} for row in view_of(replace(run, trials=trials)).panels[0].rows
+    }
+    assert "Stolen" in doubtful["slow-one"]
+    assert "Stolen" not in doubtful["quick-one"]
+    assert "Stolen at slow-one" in page.text
+    assert "Highest CPU steal 30.0 %" in page.text

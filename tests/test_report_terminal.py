@@ -1,0 +1,81 @@
+"""The terminal's tables fit, say what failed, and degrade well."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from sgibench.model import Run
+from sgibench.report import terminal
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run
+
+BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="threads", cpu_us=9, fails="exited")
+
+
+def printed(run: Run, *, encoding: str = "utf-8", colour: bool = False, width: int = 80) -> str:
+    buffer = io.BytesIO()
+    file = io.TextIOWrapper(buffer, encoding=encoding)
+    console = Console(file=file, width=width, force_terminal=colour, color_system="truecolor" if colour else None)
+    terminal.ranking(run, console)
+    file.flush()
+    return buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        make_run(Making(servers=(*CATALOGUE, BROKEN), rates=(100.0,))),
+        make_run(Making(servers=tuple(replace(one, id=f"{one.id}-with-a-very-long-name-indeed") for one in QUICK))),
+        hostile_run(),
+    ],
+    ids=["catalogue", "long names", "hostile"],
+)
+def test_no_line_of_the_tables_is_wider_than_80_columns(run: Run) -> None:
+    tables = [line for line in printed(run).splitlines() if not line.startswith(("Failed", "Skipped", "Notice"))]
+    assert max(len(line) for line in tables) <= 80
+
+
+def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
+    lines = printed(make_run(Making(scenarios=("json",)))).splitlines()
+    for one in QUICK:
+        (row,) = (line for line in lines if f" {one.id} " in line and "±" in line)
+        assert row.split()[0].rstrip("=").isdigit()
+        assert row.count("±") == 2
+
+
+def test_rows_that_are_not_told_apart_share_a_place_marked_as_shared() -> None:
+    twins = tuple(replace(QUICK[3], id=name) for name in ("one", "other"))
+    lines = printed(make_run(Making(servers=twins, scenarios=("json",), blocks=3))).splitlines()
+    assert [line.split()[0] for line in lines if "±" in line] == ["1=", "1="]
+
+
+def test_a_failed_server_says_why_in_place_of_a_number() -> None:
+    out = printed(make_run(Making(servers=(QUICK[0], BROKEN), scenarios=("json",))))
+    (row,) = (
+        line for line in out.splitlines() if "broken-one" in line and "failed: exited" in line and "Failed" not in line
+    )
+    assert "/s" not in row
+    assert "Failed: broken-one in json, 3 of 3 trials: exited: exit status 3 in mid-trial" in out
+
+
+def test_without_unicode_the_output_is_plain_ascii() -> None:
+    out = printed(make_run(Making(servers=(*QUICK, BROKEN), apps=("plain", "flask"))), encoding="ascii")
+    assert out.isascii()
+    assert "us" in out
+
+
+def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colour() -> None:
+    assert "\x1b[" not in printed(make_run())
+    assert "\x1b[" in printed(make_run(), colour=True)
+
+
+def test_names_are_never_read_as_markup() -> None:
+    run = make_run(Making(servers=(replace(QUICK[0], id="[red]x[/red]"),), scenarios=("json",)))
+    assert "[red]x[/red]" in printed(run)
+
+
+def test_a_run_without_trials_says_so() -> None:
+    assert "nothing to rank" in printed(replace(make_run(), trials=()))
