@@ -1,27 +1,54 @@
 """Waitress: one process, one thread that polls, a pool of threads that run the app; pure Python."""
 
-from sgibench.model import Launch, Server, Variant
+from sgibench.model import Expected, Launch, Server, Variant
+
+CONNECTION_LIMIT = 2000
+DEFAULT_CONNECTION_LIMIT = 100
+DEFAULT_THREADS = 4
+DEFAULT_BACKLOG = 1024
 
 
 def command(launch: Launch) -> list[str]:
     """Start through the launcher, because waitress has no process manager of its own."""
-    return [
+    argv = [
         launch.python,
         "-P",
-        str(launch.launchers / "waitress_prefork.py"),
+        str(launch.launchers / "prefork.py"),
+        f"--serve={launch.launchers / 'serve_waitress.py'}",
         f"--host={launch.host}",
         f"--port={launch.port}",
         f"--workers={launch.workers}",
-        f"--threads={launch.threads}",
-        f"--backlog={launch.backlog}",
-        f"--channel-timeout={launch.keep_alive_s}",
-        launch.target,
     ]
+    if launch.equal:
+        argv += [
+            f"--backlog={launch.backlog}",
+            "--nodelay",
+            f"--threads={launch.threads}",
+            f"--keep-alive={launch.keep_alive_s}",
+            f"--set=connection_limit={CONNECTION_LIMIT}",
+        ]
+    else:
+        argv += [f"--backlog={DEFAULT_BACKLOG}"]
+    return [*argv, launch.target]
+
+
+def expect(launch: Launch) -> Expected:
+    """One process, or a parent with its children; the pool is started at once."""
+    threads = launch.threads if launch.equal else DEFAULT_THREADS
+    return Expected(
+        connections=(CONNECTION_LIMIT if launch.equal else DEFAULT_CONNECTION_LIMIT) * launch.workers,
+        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        nodelay=True,
+        processes=1 if launch.workers == 1 else launch.workers + 1,
+        threads=(1 + threads, 1 + threads),
+    )
 
 
 SERVER = Server(
     homepage="https://docs.pylonsproject.org/projects/waitress",
     command=command,
+    expect=expect,
+    verified="2026-11-22, CPython 3.11.7, Debian 12",
     variants=(
         Variant(
             id="waitress",
@@ -33,7 +60,7 @@ SERVER = Server(
         ),
     ),
     notes=(
-        "It has one process; more workers come from launchers/waitress_prefork.py, which forks over one socket.",
-        "Its limit of 100 connections is raised to 2,000, and its warning about queued tasks is silenced.",
+        "It has one process; more workers come from launchers/prefork.py, which forks over one socket.",
+        "Its limit of 100 connections is raised to 2,000 in `equal`; its warning about queued tasks is silenced.",
     ),
 )
