@@ -1,0 +1,116 @@
+"""A run that was broken off at any moment goes on with the rest of the same plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sgibench import store
+from sgibench.plan import trials_in
+
+FAULTY = Path(__file__).parent / "faulty"
+BLOCKS = 4
+
+
+def command(tmp_path: Path, *arguments: str) -> list[str]:
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    return [sys.executable, "-m", "sgibench.cli", "run", *folders, *arguments]
+
+
+def start(tmp_path: Path) -> subprocess.Popen[str]:
+    what = (
+        f"--quiet --json --server faulty-none --scenario json --blocks {BLOCKS} --window 0.3s --connections 4 --seed 5"
+    )
+    arguments = [*what.split(), "--rate", "none", "--catalogue", str(FAULTY)]
+    return subprocess.Popen(
+        command(tmp_path, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+
+
+def started_run(tmp_path: Path) -> Path:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if runs := store.list_runs(tmp_path / "results"):
+            return runs[0]
+        time.sleep(0.02)
+    raise AssertionError("the run did not begin within a minute")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_a_random_moment_no_trial_is_lost_and_none_is_there_twice(tmp_path: Path, seed: int) -> None:
+    running = start(tmp_path)
+    folder = started_run(tmp_path)
+    plan = store.read_run(folder).info.plan
+    time.sleep(random.Random(seed).uniform(0.0, 4.0))
+    running.kill()
+    running.communicate()
+    kept = (folder / store.TRIALS_FILE).read_bytes()
+    resumed = subprocess.run(
+        command(tmp_path, "--quiet", "--json", "--resume", folder.name),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert Path(json.loads(resumed.stdout)["run"]) == folder
+    run = store.read_run(folder)
+    assert run.info.plan == plan
+    assert run.info.finished_at is not None
+    lines = (folder / store.TRIALS_FILE).read_bytes()
+    assert lines.startswith(kept[: kept.rfind(b"\n") + 1])
+    executed = [(trial.block, trial.cell) for trial in run.trials]
+    assert len(executed) == len(set(executed)) == trials_in(plan)
+    assert run.repeated == ()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("finished")
+    running = start(tmp_path)
+    running.communicate(timeout=120)
+    return tmp_path
+
+
+def test_a_run_that_came_to_its_end_has_nothing_to_resume(finished: Path) -> None:
+    done = subprocess.run(
+        command(finished, "--resume", "latest"), capture_output=True, check=False, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "nothing to resume" in done.stderr
+
+
+def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(finished: Path, tmp_path: Path) -> None:
+    original = store.list_runs(finished / "results")[0]
+    for change, words in (("machine", "begun on another machine"), ("environments", "has other packages now")):
+        folder = tmp_path / "results" / f"{original.name}-{change}"
+        shutil.copytree(original, folder)
+        info = json.loads((folder / store.INFO_FILE).read_text())
+        info["finished_at"] = None
+        if change == "machine":
+            info["machine"]["hostname_hash"] = "elsewhere"
+        else:
+            info["environments"]["faulty-none"]["packages"] = ["waitress==1.0"]
+        (folder / store.INFO_FILE).write_text(json.dumps(info))
+        done = subprocess.run(
+            command(tmp_path, "--quiet", "--resume", str(folder)),
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert (folder / store.TRIALS_FILE).read_bytes() == (original / store.TRIALS_FILE).read_bytes()
