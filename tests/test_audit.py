@@ -201,6 +201,8 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
         (Figures(id="x", steal=0.06), {"Stolen"}),
         (Figures(id="x", throttled_s=0.2, duration_s=3), {"Throttled"}),
         (Figures(id="x", pressure=0.5), {"Pressed"}),
+        (Figures(id="x", pressure=0.5, foreign_cpu=0.01), set()),
+        (Figures(id="x", pressure=0.0, foreign_cpu=0.08), {"Pressed"}),
         (Figures(id="x", pressure=0.5, server_cpu_share=0.3), {"Pressed"}),
         (Figures(id="x", pressure=0.5, server_cpu_share=0.97), set()),
         (Figures(id="x", load="open", connections=10, requests_ok=1000, jain=0.5, slowest_share=0.0), set()),
@@ -530,6 +532,6 @@ def test_halves_of_a_window_that_differ_are_unsteady() -> None:
 
 def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> None:
     around = audit.Surroundings(server_cpus=1)
-    assert audit.worth_repeating(audit.trial_doubts(trial(steal=0.2), around))
-    assert not audit.worth_repeating(audit.trial_doubts(trial(errors={"reset": 3}), around))
-    assert not audit.worth_repeating(audit.trial_doubts(trial(), around))
+    assert audit.worth_repeating(trial(steal=0.2), around)
+    assert not audit.worth_repeating(trial(errors={"reset": 3}), around)
+    assert not audit.worth_repeating(trial(), around)

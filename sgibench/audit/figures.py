@@ -98,6 +98,9 @@ class Figures:
     steal: float | None = None
     throttled_s: float | None = None
     pressure: float | None = None
+    """Share of time in which some task waited for a CPU."""
+    foreign_cpu: float | None = None
+    """Share of the server CPUs' time that went to processes which are no servers of the table."""
     modes: tuple[Mode, ...] = ()
     """Timer-like bumps found in a histogram."""
     window_parts: tuple[float, ...] = ()

@@ -38,6 +38,7 @@ FAIR_REQUESTS = 30
 BUSY_IDLE = 0.01
 STEAL = 0.05
 THROTTLED_SHARE = 0.01
+FOREIGN = 0.05
 PRESSURE = 0.30
 """Share of time that some task waited; a server's own threads wait for one another too, but less than this ..."""
 GOT_ITS_CPU = 0.85
@@ -271,11 +272,20 @@ def machine(row: Figures) -> Iterator[Doubt]:
         yield doubt("Stolen", f"{percent(row.steal)} of the server CPUs' time was taken by the hypervisor")
     if row.throttled_s and row.throttled_s > THROTTLED_SHARE * (row.duration_s or 0.0):
         yield doubt("Throttled", f"the CPU quota held processes back for {seconds(row.throttled_s)}")
+    yield from pressed(row)
+    if row.idle_cpu is not None and row.idle_cpu > BUSY_IDLE:
+        yield doubt("BusyIdle", f"{percent(row.idle_cpu)} of a CPU while nothing was asked")
+
+
+def pressed(row: Figures) -> Iterator[Doubt]:
+    """Find other work on the server's CPUs: what others used, or, where that is not known, how long tasks waited."""
+    if row.foreign_cpu is not None:
+        if row.foreign_cpu > FOREIGN:
+            yield doubt("Pressed", f"{percent(row.foreign_cpu)} of the server CPUs' time went to other processes")
+        return
     own = row.server_cpu_share is not None and row.server_cpu_share >= GOT_ITS_CPU
     if row.pressure is not None and row.pressure > PRESSURE and not own:
         yield doubt("Pressed", f"tasks waited for a CPU for {percent(row.pressure)} of the time")
-    if row.idle_cpu is not None and row.idle_cpu > BUSY_IDLE:
-        yield doubt("BusyIdle", f"{percent(row.idle_cpu)} of a CPU while nothing was asked")
 
 
 def unsteady(row: Figures) -> Iterator[Doubt]:

@@ -75,7 +75,7 @@ def calibrated(process: LoadProcess, scenarios: Sequence[Scenario], listener: Li
 def repeater(info: RunInfo) -> Callable[[Trial], bool]:
     """Make the question whether the machine or the generator, not the server, spoilt a trial."""
     around = audit.surroundings_of(Run(path=Path(info.run), info=info, trials=()))
-    return lambda trial: audit.worth_repeating(audit.trial_doubts(trial, around))
+    return lambda trial: audit.worth_repeating(trial, around)
 
 
 def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
