@@ -1,0 +1,263 @@
+"""The report in a real browser: sort, filter, hover, print, dark, narrow, without JavaScript, and for everyone."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from sgibench import report, store
+from tests.requirements_for_tests import lacking, need_program
+from tests.results_maker import QUICK, Contestant, Making, hostile_run, make_run, write_run
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run",
+)  # fmt: skip
+BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="greenlets", cpu_us=9, fails="exited")
+RUNS = {
+    "ordinary": make_run(Making(servers=(*QUICK, BROKEN), rates=(200.0, 400.0), samples=12_000)),
+    "scaling": make_run(Making(run="20261122-170000-5ca1", scenarios=("json",), settings=((1, 8), (2, 8)), blocks=7)),
+    "hostile": hostile_run(),
+}
+OPEN_ALL = "document.querySelectorAll('details').forEach((detail) => { detail.open = true; })"
+
+Scheme = Literal["light", "dark"]
+Open = Callable[..., AbstractContextManager[Page]]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = need_program("chromium", "apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages made the way the product makes them: from folders on disk."""
+    base = tmp_path_factory.mktemp("browser")
+    runs = {name: store.read_run(write_run(run, base / "results")) for name, run in RUNS.items()}
+    found = {name: report.write(run, base / "reports") for name, run in runs.items()}
+    return {**found, "index": report.write_index(base / "reports", [*runs.values(), runs["ordinary"]])}
+
+
+@pytest.fixture
+def opened(browser: Browser, pages: dict[str, Path]) -> Open:
+    @contextmanager
+    def open_page(
+        name: str = "ordinary", width: int = 1280, scheme: Scheme = "light", *, javascript: bool = True
+    ) -> Iterator[Page]:
+        """Open a page; whatever happened in the meantime, the console is silent and the network was left alone."""
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
+        )
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(pages[name].as_uri())
+        yield page
+        context.close()
+        assert said == []
+        assert {url for url in asked if not url.startswith("data:")} == {pages[name].as_uri()}
+
+    return open_page
+
+
+def names_in(page: Page, panel: str, interface: str) -> list[str]:
+    rows = page.locator(f"#{panel} tr.row[data-interface={interface}]:visible")
+    return [row.get_attribute("data-name") or "" for row in rows.all()]
+
+
+def test_a_click_on_a_head_sorts_inside_each_interface_and_a_second_click_turns_it_round(opened: Open) -> None:
+    with opened() as page:
+        assert names_in(page, "p0", "asgi")[-1] == "hypercorn-uvloop"
+        head = page.locator("#p0 th[data-sort=memory]")
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        assert names_in(page, "p0", "asgi") == ["uvicorn-httptools", "granian-asgi", "hypercorn-uvloop"]
+        assert names_in(page, "p0", "wsgi") == ["waitress", "granian-wsgi", "gunicorn-gthread", "broken-one"]
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "descending"
+        assert names_in(page, "p0", "wsgi") == ["gunicorn-gthread", "granian-wsgi", "waitress", "broken-one"]
+
+
+def test_sorting_by_throughput_begins_with_the_highest(opened: Open) -> None:
+    with opened() as page:
+        page.locator("#p0 th[data-sort=rps]").get_by_role("button").click()
+        assert names_in(page, "p0", "wsgi")[0] == "granian-wsgi"
+
+
+def test_one_choice_sorts_all_tables_also_where_there_are_no_heads(opened: Open) -> None:
+    with opened(width=360) as page:
+        page.get_by_label("Sort all by").select_option("start-up")
+        for panel in ("p0", "p1"):
+            assert names_in(page, panel, "asgi") == ["uvicorn-httptools", "granian-asgi", "hypercorn-uvloop"]
+
+
+def test_filters_by_interface_model_scenario_and_name_and_says_how_many_rows_are_left(opened: Open) -> None:
+    with opened() as page:
+        page.get_by_label("Interface").select_option("asgi")
+        assert names_in(page, "p0", "wsgi") == []
+        assert page.locator("#filter output").inner_text() == "6 rows shown"
+        page.get_by_label("Interface").select_option("")
+        page.get_by_label("Concurrency").select_option("greenlets")
+        assert names_in(page, "p0", "wsgi") == ["broken-one"]
+        page.get_by_role("button", name="Reset").click()
+        page.locator("[name=scenario]").select_option("wait")
+        assert page.locator("#p0").is_hidden()
+        page.get_by_role("searchbox").fill("GRANIAN")
+        assert names_in(page, "p1", "wsgi") + names_in(page, "p1", "asgi") == ["granian-wsgi", "granian-asgi"]
+        dimmed = page.locator("#p1 svg.plot .mark.dim").count()
+        assert 0 < dimmed < page.locator("#p1 svg.plot .mark").count()
+
+
+def test_hovering_over_a_mark_shows_its_value_and_lights_its_row(opened: Open) -> None:
+    with opened() as page:
+        bar = page.locator("#p0 figure").first.locator(".mark").first
+        bar.scroll_into_view_if_needed()
+        bar.hover()
+        assert re.fullmatch(r"granian-wsgi: [\d.]+ µs \(.+ to .+\)", page.locator("#tip").inner_text())
+        assert page.locator("#p0 tr.lit").get_attribute("data-name") == "granian-wsgi"
+        page.mouse.move(2, 2)
+        assert page.locator("#tip").is_hidden()
+        assert page.locator("#p0 tr.lit").count() == 0
+        assert bar.locator("title").count() == 1
+
+
+def test_the_doubts_of_a_row_open_when_they_are_followed(opened: Open) -> None:
+    with opened() as page:
+        assert page.locator("#p0r0-why pre").first.is_hidden()
+        page.locator("#p0 tr.row[data-key=p0r0] td.doubts a").click()
+        assert page.locator("#p0r0-why pre").first.is_visible()
+
+
+def test_the_theme_follows_the_system_and_can_be_chosen(opened: Open) -> None:
+    def background(page: Page) -> str:
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    with opened() as page:
+        light = background(page)
+    with opened(scheme="dark") as page:
+        dark = background(page)
+        assert dark != light
+        page.get_by_role("button", name="Theme").click()
+        assert background(page) == light
+        page.get_by_role("button", name="Theme: light").click()
+        assert background(page) == dark
+
+
+def test_a_server_keeps_its_colour_from_legend_to_chart(opened: Open) -> None:
+    with opened() as page:
+        fill = "(element) => getComputedStyle(element).fill"
+        legend = page.locator("#p0 .legend li", has_text="waitress").locator("path").evaluate(fill)
+        key = page.locator("#p0 tr[data-name=waitress]").get_attribute("data-key")
+        bar = page.locator(f"#p0 figure .mark[data-row={key}] path").first.evaluate(fill)
+        assert legend == bar
+
+
+@pytest.mark.parametrize("name", ["ordinary", "scaling", "hostile", "index"])
+@pytest.mark.parametrize("width", [360, 768, 1161, 1280])
+def test_nothing_sticks_out_sideways(opened: Open, name: str, width: int) -> None:
+    with opened(name, width=width) as page:
+        page.evaluate(OPEN_ALL)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["ordinary", "hostile", "index"])
+def test_it_prints_on_white_paper_even_from_a_dark_screen(opened: Open, name: str) -> None:
+    with opened(name, scheme="dark") as page:
+        printed = page.pdf(format="A4", print_background=True)
+        assert printed.startswith(b"%PDF")
+        page.emulate_media(media="print")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+        assert page.locator("#filter").count() == 0 or page.locator("#filter").is_hidden()
+
+
+def test_without_javascript_the_page_says_the_same(opened: Open) -> None:
+    with opened() as page:
+        heads = page.locator("h2, h3").all_inner_texts()
+        rows = page.locator("tr.row").count()
+    with opened(javascript=False) as page:
+        assert page.locator("h2, h3").all_inner_texts() == heads
+        assert page.locator("tr.row:visible").count() == rows
+        assert page.locator("#filter").is_hidden()
+        assert page.get_by_role("button").count() == 0
+        assert page.locator("svg.plot:visible").count() >= 10
+        page.locator("#p0 details.data summary").first.click()
+        assert page.locator("#p0 details.data table").first.is_visible()
+
+
+def test_a_hostile_run_is_shown_as_text_and_runs_nothing(opened: Open) -> None:
+    with opened("hostile") as page:
+        assert page.locator("script").count() == 1
+        assert page.locator("img").count() == 0
+        assert "<script>alert(1)</script>" in page.locator("#p0 table.rank").inner_text()
+
+
+def test_the_tables_and_percentiles_can_be_saved(opened: Open) -> None:
+    with opened() as page:
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="The tables as CSV").click()
+        assert saved.value.suggested_filename == "20261122-153000-1a2b.csv"
+        assert saved.value.path().read_text(encoding="utf-8").startswith("scenario,load,")
+        page.locator("#p0 tr.row[data-key=p0r0] td.doubts a").click()
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="closed-64.hgrm").first.click()
+        assert saved.value.path().read_text(encoding="utf-8").startswith("Value Percentile")
+
+
+@pytest.fixture(scope="module")
+def axe(request: pytest.FixtureRequest) -> str:
+    """Source of axe-core, fetched once from the npm registry and kept in pytest's cache."""
+    cache: Path = (
+        request.config.cache.mkdir("axe-core")
+        if request.config.cache
+        else lacking("a cache", "pytest -p cacheprovider")
+    )
+    source = cache / "package" / "axe.min.js"
+    if not source.is_file():
+        npm = need_program("npm", "apt-get install npm")
+        done = subprocess.run(
+            [npm, "pack", "--silent", "axe-core@4.14.1"],
+            cwd=cache,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode:
+            lacking("axe-core", "npm pack axe-core@4.14.1")
+        with tarfile.open(next(cache.glob("axe-core-*.tgz"))) as packed:
+            packed.extract("package/axe.min.js", cache, filter="data")
+    return source.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "width"), [("ordinary", 1280), ("ordinary", 360), ("hostile", 1280), ("index", 1280)])
+def test_axe_finds_no_serious_violation(opened: Open, axe: str, name: str, width: int, scheme: Scheme) -> None:
+    with opened(name, width=width, scheme=scheme) as page:
+        page.evaluate(OPEN_ALL)
+        page.evaluate(axe)
+        found: list[dict[str, Any]] = page.evaluate("axe.run().then((result) => result.violations)")
+        serious = {
+            each["id"]: [node["html"][:200] for node in each["nodes"]][:3]
+            for each in found
+            if each["impact"] in {"serious", "critical"}
+        }
+        assert not serious, json.dumps(serious, indent=1)
