@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from locust.event import EventHook
 from locust.stats import RequestStats, StatsEntry
 
 from sgibench.load.client import Client
+from sgibench.load.lines import Pace
 from sgibench.load.paces import ClosedPace, OpenPace, OpenTaskPace, TaskPace
 from sgibench.load.pacing import Rate, Schedule
 from sgibench.load.request import Ask, Program, Request
@@ -47,6 +48,18 @@ class Player(Protocol):
     connection: ClassVar[ConnectionKind]
     rate: ClassVar[Rate | None]
     arrivals: ClassVar[Arrivals]
+
+    @classmethod
+    def pace(cls, target: Target) -> Pace | None:
+        """Give a pace of its own to a class that needs one."""
+
+    @classmethod
+    def writer(cls) -> Callable[[Request], bytes] | None:
+        """Give what writes a declared request for the wire."""
+
+    @classmethod
+    def handshake(cls) -> Request | None:
+        """Give the request that every connection begins with."""
 
 
 class Field:
@@ -219,9 +232,14 @@ def prepare(
         host=f"{address[0]}:{address[1]}",
         keep_alive=cls.connection == "keep-alive" if keep_alive is None else keep_alive,
         seed=seed,
+        write=cls.writer(),
+        handshake=cls.handshake(),
     )
     target = Target(*address, program, timeout_s=timeout_s or cls.timeout_s)
-    if closed or cls.rate is None:
+    own = cls.pace(target)
+    if own is not None:
+        target.pace = own
+    elif closed or cls.rate is None:
         target.pace = ClosedPace(target) if cls.requests else TaskPace(target)
     else:
         open_loop(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))

@@ -80,7 +80,9 @@ def describe(path: Path) -> dict[str, Any]:
         "id": path.stem,
         "summary": text.strip().split("\n", 1)[0],
         "path": str(path),
-        "exchanges": [_exchange(each) for request in cls.requests for each in expand(request)[:1]],
+        "exchanges": [
+            _exchange(each) for request in cls.requests if not cls.handshake() for each in expand(request)[:1]
+        ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
     }

@@ -44,6 +44,10 @@ class IdlePace:
     def failed(self, conn: Connection, error: WireError) -> None:
         """Take note of an error on a connection that had a request in flight."""
 
+    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:  # noqa: ARG002 - a Pace
+        """Take a WebSocket message that came without being asked for; whether it was meant to."""
+        return False
+
     def fold(self, tally: Tally) -> None:
         """Move what it recorded by itself into the tally."""
 

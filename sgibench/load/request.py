@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from sgibench.load.wire.answer import Answer
+from sgibench.load.wire.reader import SWITCHING
 
 Check = Callable[[Answer], str | None]
 """None when the answer is right, else one sentence that says what is wrong."""
@@ -51,6 +52,8 @@ class Request:
     """Prepared beforehand and asked in turn."""
     make: Callable[[int], Variant] | None = None
     """Called for every request with its serial number, when no two may be alike; costs time per request."""
+    streams: bool = False
+    """Whether to time the first chunk of each answer and the gaps between chunks."""
     example: bytes = b""
     """Where a check function decides: a body that passes it, for the null server."""
 
@@ -82,7 +85,7 @@ def _problems(request: Request) -> Iterator[str]:
         yield f"expected an HTTP method, but it is {request.method!r}"
     if not request.path.startswith("/") or any(ch <= " " or ch > "~" for ch in request.path):
         yield f"expected a path that starts with / and is percent-encoded, but it is {request.path!r}"
-    if not 200 <= request.status <= 599:  # noqa: PLR2004 - final statuses of HTTP
+    if request.status != SWITCHING and not 200 <= request.status <= 599:  # noqa: PLR2004 - final statuses of HTTP
         yield f"expected a final status, 200 to 599, but it is {request.status!r}"
     if not isinstance(request.body, bytes):
         yield f"expected a body of bytes, but it is {type(request.body).__name__}"
@@ -130,7 +133,21 @@ def delete(path: str, **fields: Any) -> Request:
 class Ask:
     """A request made ready for the wire: bytes to send, what to compare, and where its latencies go."""
 
-    __slots__ = ("answer", "body", "check", "is_head", "method", "name", "payload", "record", "size", "status", "whole")
+    __slots__ = (
+        "answer",
+        "body",
+        "check",
+        "is_head",
+        "method",
+        "name",
+        "payload",
+        "record",
+        "remember",
+        "size",
+        "status",
+        "streams",
+        "whole",
+    )
 
     def __init__(self, request: Request, payload: bytes, record: Callable[[int], None]) -> None:
         self.name = request.title
@@ -142,6 +159,9 @@ class Ask:
         self.body: bytes | None = request.expect if isinstance(request.expect, bytes) else None
         self.check: Check | None = request.expect if callable(request.expect) else None
         self.record = record
+        self.streams = request.streams
+        self.remember = not request.streams
+        """Whether an answer may be taken as right because its bytes equal those of one that was."""
         self.whole: bytes | None = None
         """The last answer found right, from its first byte to its last; None when none may be remembered."""
         self.answer: Answer | None = None
@@ -173,6 +193,10 @@ class Program:
     host: str
     keep_alive: bool = True
     seed: int = 0
+    write: Callable[[Request], bytes] | None = None
+    """Writes a request as it goes on the wire; HTTP when None."""
+    handshake: Request | None = None
+    """Asked once on every new connection before anything else."""
     latencies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Service times in ns, not yet folded, by (method, name)."""
     _rounds: list[list[Ask]] = field(default_factory=list)
@@ -185,8 +209,17 @@ class Program:
 
     def ask_for(self, request: Request) -> Ask:
         """Make one ask whose latencies land in this program's lists."""
-        payload = payload_of(request, host=self.host, keep_alive=self.keep_alive)
+        payload = self.write(request) if self.write else self._http(request)
         return Ask(request, payload, self.record_for(request.method, request.title))
+
+    def greeting(self) -> Ask:
+        """Make the ask that opens a connection; its time counts as connecting, not as a request."""
+        if self.handshake is None:
+            raise AssertionError("only programs with a handshake greet")
+        return Ask(self.handshake, self._http(self.handshake), lambda _: None)
+
+    def _http(self, request: Request) -> bytes:
+        return payload_of(request, host=self.host, keep_alive=self.keep_alive)
 
     def record_for(self, method: str, name: str) -> Callable[[int], None]:
         """Give the function that records a latency in ns under a name."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from sgibench.histogram import Histogram
 
+FOLD_AT = 4096
+"""Latencies kept in a list before they are folded, so that memory stays flat and no fold takes long."""
 MAX_SAMPLE = 300
 """Longest example of an error that is kept, in characters."""
 
@@ -55,3 +58,27 @@ class Tally:
         self.errors.update(other.errors)
         for kind, sample in other.samples.items():
             self.samples.setdefault(kind, sample)
+
+
+class Streams:
+    """Of streamed answers: how long until the first chunk, and how far apart the chunks came."""
+
+    def __init__(self) -> None:
+        self.first = Histogram()
+        self.gaps = Histogram()
+        self._first_ns: list[int] = []
+        self._gaps_ns: list[int] = []
+
+    def add(self, since_ns: int, chunks_ns: list[int]) -> None:
+        """Take the moments of one answer's chunks; the request was sent at `since_ns`."""
+        self._first_ns.append(chunks_ns[0] - since_ns)
+        self._gaps_ns += [after - before for before, after in pairwise(chunks_ns)]
+        if len(self._gaps_ns) > FOLD_AT:
+            self.fold()
+
+    def fold(self) -> None:
+        """Move what waits in lists into the histograms."""
+        self.first.record(self._first_ns)
+        self.gaps.record(self._gaps_ns)
+        self._first_ns.clear()
+        self._gaps_ns.clear()

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Protocol
 
 import gevent
 from gevent.hub import get_hub
 
+from sgibench.load.lines import Lines
 from sgibench.load.request import Ask, Program
-from sgibench.load.tally import Tally
-from sgibench.load.wire.answer import Answer, ErrorKind, WireError
-from sgibench.load.wire.connection import ROOM, Connection, kind_of, resolve
-from sgibench.load.wire.poller import READ, TROUBLE, WRITE, make_poller
+from sgibench.load.tally import FOLD_AT, Streams
+from sgibench.load.wire.answer import Answer, WireError
+from sgibench.load.wire.connection import ROOM, Connection
+from sgibench.load.wire.frames import FrameReader
+from sgibench.load.wire.poller import READ, TROUBLE, WRITE
+from sgibench.load.wire.reader import SWITCHING
 
 BURST_NS = 4_000_000
 """How long the loop may go on before everything else in the process gets a turn."""
@@ -28,97 +30,35 @@ BATCH = 64
 """Most events taken at once; keeps the edges of a window sharp."""
 TICK_S = 0.02
 """How often time-outs and failed connections are looked after."""
-RETRY_NS = 20_000_000
-"""Pause before a connection that was refused is opened again."""
 LEAST_ROOM = 1024
-FOLD_AT = 4096
-"""Latencies kept in a list before they are folded, so that memory stays flat and no fold takes long."""
 
 
-class Pace(Protocol):
-    """Decides what a connection does when it is free; `sgibench.load.paces` has them."""
-
-    hot: bool
-    """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
-
-    def attach(self) -> None:
-        """Begin to act by itself."""
-
-    def detach(self) -> None:
-        """Stop acting by itself."""
-
-    def ready(self, conn: Connection, now_ns: int) -> None:
-        """Handle a connection that is open and has nothing in flight."""
-
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
-        """Take note of a right answer."""
-
-    def failed(self, conn: Connection, error: WireError) -> None:
-        """Take note of an error on a connection that had a request in flight."""
-
-    def fold(self, tally: Tally) -> None:
-        """Move what it recorded by itself into the tally."""
-
-    def begin_count(self) -> None:
-        """Forget what it recorded about itself so far."""
-
-
-class Target:
-    """Connections to one server, all alike."""
+class Target(Lines):
+    """One server under load."""
 
     def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
-        self.family, self.address = resolve(host, port)
-        self.program = program
-        self.timeout_ns = round(timeout_s * 1e9)
-        self.poller = make_poller()
-        self.connections: list[Connection] = []
-        self.pace: Pace
-        self.gate_open = False
-        self.tally = Tally()
-        self.outside = Tally()
-        """What happened outside counts."""
-        self.counting = False
+        super().__init__(host, port, program, timeout_s=timeout_s)
         self.lags_ns: list[int] = []
         """How long each batch of events kept the loop from looking at the next."""
-        self.connect_ns: list[int] = []
-        self.reopened = 0
-        """Connections lost and opened again, idle ones included."""
         self.answer_sizes = [0, 0]
         """Sum and number of the sizes of answers read in full."""
+        self.body_sizes: dict[tuple[str, str], int] = {}
+        """Size of the last body read in full, by (method, name)."""
         self.room = ROOM
         """Bytes asked of one recv in the hot loop, twice the largest answer so far."""
         self._largest = 0
-        self.body_sizes: dict[tuple[str, str], int] = {}
-        """Size of the last body read in full, by (method, name)."""
+        self.streams = Streams()
+        """Of counted time."""
         self.on_fold: Callable[[str, str, list[int]], None] | None = None
         """Told of each list of latencies by (method, name) as it is folded, e.g. for Locust's statistics."""
-        self.on_failure: Callable[[str, str, WireError], None] | None = None
-        """Told of each failed request by (method, name), and of each failed attempt to connect."""
         self.fault: BaseException | None = None
-        self._by_fd: dict[int, Connection] = {}
+        """A bug met inside the loop, to be raised where somebody can see it."""
         hub = get_hub()
         self._watcher = hub.loop.io(self.poller.fileno(), 1)
         self._timer = hub.loop.timer(TICK_S, TICK_S)
         self._attached = False
 
     # --- life ----------------------------------------------------------------------------------------------------
-
-    def add(self) -> Connection:
-        """Add a connection and begin to open it."""
-        conn = Connection(len(self.connections), self.address, self.family, self.poller)
-        conn.next_ask = self.program.sequence(conn.index) if self.program.requests else None
-        self.connections.append(conn)
-        self._reopen(conn, monotonic_ns())
-        return conn
-
-    def retire(self, conn: Connection) -> None:
-        """Close a connection for good, once the answer it waits for is in."""
-        conn.retired = True
-        conn.fast = None  # its last answer must take the general path, where it is closed
-        if not conn.since and conn in self.connections:
-            self._by_fd.pop(conn.fd, None)
-            conn.close()
-            self.connections.remove(conn)
 
     def attach(self) -> None:
         """Let gevent's loop drive this target."""
@@ -156,32 +96,14 @@ class Target:
         for conn in self.connections:
             self.release(conn, now)
 
-    def release(self, conn: Connection, now_ns: int) -> None:
-        """Let one connection go, if it is free."""
-        if conn.stands and not conn.since:
-            self.pace.ready(conn, now_ns)
-        elif conn.sock is None and not conn.retry_at:
-            self._reopen(conn, now_ns)
-
     def close_gate(self) -> None:
         """Start nothing more; what is in flight goes on."""
         self.gate_open = False
         if not self.program.keep_alive:
             for conn in self.connections:
                 if not conn.since:  # opened for a request that is not sent now
-                    self._by_fd.pop(conn.fd, None)
-                    conn.close()
+                    self._hang_up(conn)
                     conn.retry_at = 0
-
-    @property
-    def in_flight(self) -> int:
-        """Requests sent and not answered yet."""
-        return sum(1 for conn in self.connections if conn.since)
-
-    @property
-    def standing(self) -> int:
-        """Connections that are open."""
-        return sum(1 for conn in self.connections if conn.stands)
 
     def begin_count(self) -> None:
         """From here on, right answers and errors count."""
@@ -193,6 +115,7 @@ class Target:
     def end_count(self) -> None:
         """What comes from here on does not count."""
         self.fold()
+        self.streams.fold()
         self.counting = False
 
     def fold(self) -> None:
@@ -205,10 +128,6 @@ class Target:
                     self.on_fold(method, name, latencies)
                 latencies.clear()
         self.pace.fold(tally)
-
-    def fail(self, kind: str, detail: str) -> None:
-        """Count an error where it belongs."""
-        (self.tally if self.counting else self.outside).fail(kind, detail)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -310,18 +229,38 @@ class Target:
         conn.fast = None
         try:
             answer = conn.reader.feed(data) if data else conn.reader.end()
+            if isinstance(conn.reader, FrameReader):
+                self._reply(conn, conn.reader)
             if answer is None:
                 return
             verify(ask, answer)
+            if answer.status == SWITCHING:
+                self._upgrade(conn, now_ns)
+                return
             refuse_leftover(conn.reader.leftover)
         except WireError as error:
             self._on_error(conn, error)
             return
+        except OSError as error:
+            self._broken(conn, error)
+            return
         self._note_size(ask, answer)
+        if answer.chunk_times_ns and self.counting:
+            self.streams.add(conn.since, answer.chunk_times_ns)
         closes = not (data and self.program.keep_alive) or answer.head.closes or conn.unsent is not None
-        if first and not closes and len(data) == answer.size:
+        if first and not closes and len(data) == answer.size and ask.remember:
             ask.whole, ask.answer = data, answer
         self._on_answer(conn, ask, answer, now_ns, closes=closes)
+
+    def _upgrade(self, conn: Connection, now_ns: int) -> None:
+        """The server agreed to speak WebSocket: from here on its bytes are frames."""
+        early, conn.reader = conn.reader.leftover, FrameReader()
+        conn.since = 0
+        conn.idle_since = now_ns
+        if early:
+            self._on_unasked(conn, conn.reader, early, now_ns)
+        if conn.stands and not conn.since:
+            self.pace.ready(conn, now_ns)
 
     def _note_size(self, ask: Ask, answer: Answer) -> None:
         """Remember how large answers are."""
@@ -346,90 +285,36 @@ class Target:
         if conn.stands and not conn.since:
             self.pace.ready(conn, now_ns)
 
-    def begin(self, conn: Connection, ask: Ask, now_ns: int, due_ns: int = 0) -> None:
-        """Send a request on a free connection; a failure is counted like any other."""
-        conn.due = due_ns or now_ns
-        try:
-            conn.start(ask, now_ns)
-        except WireError as error:
-            self._on_error(conn, error)
-
-    def abandon(self, conn: Connection) -> None:
-        """Give up a request in flight that nobody waits for any more."""
-        self._on_error(conn, WireError("abandoned", "the task that waited for the answer was interrupted"))
-
-    # --- trouble -------------------------------------------------------------------------------------------------
-
     def _on_idle_data(self, conn: Connection, data: bytes) -> None:
         """A connection with nothing in flight became readable: the server closed it, or says something unasked."""
+        now = monotonic_ns()
+        if data and isinstance(conn.reader, FrameReader):
+            self._on_unasked(conn, conn.reader, data, now)
+            return
         if data:
             self.fail("leftover", f"bytes that nobody asked for: {data[:80]!r}")
-        self._reopen(conn, monotonic_ns())
+        self._reopen(conn, now)
 
-    def _broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
-        """Reading or sending failed, or would have to wait."""
-        if not isinstance(error, BlockingIOError):
-            self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
-        elif sending:
-            self._partly_sent(conn, 0)
-
-    def _partly_sent(self, conn: Connection, sent: int) -> None:
-        """The socket took only a part of the request: send the rest when it is ready."""
-        if conn.ask is not None:
-            conn.unsent = memoryview(conn.ask.payload)[sent:]
-            conn.poller.change(conn.fd, READ | WRITE)
-
-    def _on_error(self, conn: Connection, error: WireError) -> None:
-        """Count a failed request and open its connection anew."""
-        had_request = bool(conn.since)
-        if had_request:
-            self.fail(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error))
-            if self.on_failure is not None and conn.ask is not None:
-                self.on_failure(conn.ask.method, conn.ask.name, error)
-        self._by_fd.pop(conn.fd, None)
-        conn.close(by_reset=True)
-        self._reopen(conn, monotonic_ns())
-        if had_request:
-            self.pace.failed(conn, error)
-
-    def _reopen(self, conn: Connection, now_ns: int) -> None:
-        """Close what is left of a connection and begin a new one."""
-        if conn.sock is not None:
-            self._by_fd.pop(conn.fd, None)
-            conn.close()
-            self.reopened += self.program.keep_alive
-        if conn.retired:
-            self.connections.remove(conn)
-            return
-        if not (self.program.keep_alive or self.gate_open):
-            return  # a server of one request at a time would wait for this connection and serve no other
+    def _on_unasked(self, conn: Connection, reader: FrameReader, data: bytes, now_ns: int) -> None:
+        """A WebSocket may speak first: pings are answered, messages are the pace's."""
         try:
-            conn.open(now_ns)
-        except OSError as error:
-            self._not_opened(conn, error, now_ns)
+            message = reader.feed(data)
+            self._reply(conn, reader)
+        except (WireError, OSError):
+            self._reopen(conn, now_ns)
             return
-        self._by_fd[conn.fd] = conn
+        while message is not None:
+            if not self.pace.heard(conn, message, now_ns):
+                self.fail("leftover", f"a message that nobody asked for: {message.body[:80]!r}")
+            message = reader.next_waiting()
 
-    def _on_connected(self, conn: Connection) -> None:
-        """An attempt to connect ended."""
-        now = monotonic_ns()
-        fd = conn.fd
-        try:
-            began = conn.opened()
-        except OSError as error:
-            self._by_fd.pop(fd, None)
-            self._not_opened(conn, error, now)
-            return
-        self.connect_ns.append(now - began)
-        conn.idle_since = now
-        self.pace.ready(conn, now)
+    def _reply(self, conn: Connection, reader: FrameReader) -> None:
+        """Send what the framing itself has to say."""
+        reply, reader.reply = reader.reply, b""
+        if reply:
+            conn.send(reply)
 
-    def _not_opened(self, conn: Connection, error: OSError, now_ns: int) -> None:
-        kind: ErrorKind = kind_of(error, "connect")
-        self.fail(kind, f"connecting failed: {error}")
-        if self.on_failure is not None:
-            self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
-        conn.retry_at = now_ns + RETRY_NS
+    # --- time ----------------------------------------------------------------------------------------------------
 
     def _on_tick(self) -> None:
         """Gevent's timer: time-outs, connections to open again, and the pace's own time."""
@@ -440,17 +325,8 @@ class Target:
             self.detach()
 
     def tick(self, now_ns: int) -> None:
-        """Look after what no event announces: time-outs, connections to open again, lists that grow."""
-        latest = now_ns - self.timeout_ns
-        for conn in list(self.connections):
-            if conn.since and conn.since < latest:
-                self._on_error(conn, WireError("timeout", f"no whole answer within {self.timeout_ns / 1e9:g} s"))
-            elif conn.connecting and conn.connecting < latest:
-                self._by_fd.pop(conn.fd, None)
-                conn.close()
-                self._not_opened(conn, TimeoutError(110, "timed out"), now_ns)
-            elif conn.retry_at and conn.retry_at <= now_ns and conn.sock is None:
-                self._reopen(conn, now_ns)
+        """Look after the connections, and after lists that grow."""
+        self.look_after(now_ns)
         if sum(map(len, self.program.latencies.values())) > FOLD_AT:
             self.fold()
         if len(self.connect_ns) > FOLD_AT:

@@ -7,6 +7,7 @@ Locust's statistics in batches, so the web UI, --html, --csv and distributed mod
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -18,8 +19,10 @@ from locust.exception import StopUser
 from sgibench.load import module_names
 from sgibench.load.client import Client
 from sgibench.load.field import field_of
+from sgibench.load.lines import Pace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
+from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
 from sgibench.model import Arrivals, Connection, Interface
 
@@ -63,6 +66,22 @@ class BenchUser(User):
             if problem:
                 raise TypeError(problem)
             cls.tasks = [_stay]
+
+    @classmethod
+    def pace(cls, target: Target) -> Pace | None:
+        """Give a pace of its own to a class that needs one; None chooses by what it declares."""
+        del target
+        return None
+
+    @classmethod
+    def writer(cls) -> Callable[[Request], bytes] | None:
+        """Give what writes a declared request for the wire; None writes HTTP."""
+        return None
+
+    @classmethod
+    def handshake(cls) -> Request | None:
+        """Give the request that every connection begins with; None for none."""
+        return None
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

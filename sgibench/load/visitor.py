@@ -345,6 +345,8 @@ class Visited:
             "generator_utilisation": self._own_cpu_ns / 1e9 / window_s if window_s else None,
             "answer_bytes": sizes / read if read else None,
             "requests_by_pid": None if self._by_pid is None else {str(pid): n for pid, n in self._by_pid.items()},
+            "first_chunk_histogram": _data(target.streams.first) if target.streams.first.count else None,
+            "gap_histogram": _data(target.streams.gaps) if target.streams.gaps.count else None,
             "achieved_rate_per_s": requests / window_s if open_load and window_s else None,
             "queue_max": None,
             "reopened": target.reopened,

@@ -70,6 +70,7 @@ class Answer:
         self.size = size
         """Bytes on the wire, framing included, informational answers not."""
         self.chunk_times_ns: list[int] | None = None
+        """When each chunk of the body was whole, monotonic ns; only for requests that stream."""
 
     @property
     def status(self) -> int:

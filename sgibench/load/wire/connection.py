@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ, WRITE, Poller
 from sgibench.load.wire.reader import Reader
 
@@ -79,7 +80,7 @@ class Connection:
         self.address = address
         self.family = family
         self.poller = poller
-        self.reader = Reader()
+        self.reader: Reader | FrameReader = Reader()
         self.sock: _socket.socket | None = None
         self.fd = -1
         self.recv: Callable[[int], bytes]
@@ -122,6 +123,8 @@ class Connection:
         """Begin to connect; raises OSError when that fails at once."""
         sock = _socket.socket(self.family, _socket.SOCK_STREAM)
         self.sock = sock
+        if not isinstance(self.reader, Reader):
+            self.reader = Reader()  # the connection before was upgraded; this one speaks HTTP again
         self.fd = sock.fileno()
         sock.settimeout(0)
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -153,6 +156,8 @@ class Connection:
         self.fast = ask.whole
         self.since = now_ns
         self.reader.expect(is_head=ask.is_head)
+        if ask.streams and isinstance(self.reader, Reader):
+            self.reader.chunk_times_ns = []
         try:
             sent = self.send(ask.payload)
         except BlockingIOError:

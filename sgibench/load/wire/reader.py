@@ -1,4 +1,4 @@
-"""Reads answers from pieces of any size: bytes in, at most one answer out; no sockets, no clock.
+"""Reads answers from pieces of any size: bytes in, at most one answer out; no sockets, a clock only for streams.
 
 One reader belongs to one connection and reads one answer at a time, because this generator never pipelines: bytes
 after an answer's end are kept in `leftover`, and it is the caller's to call that an error.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from time import monotonic_ns
 
 from sgibench.load.wire.answer import MAX_HEAD_BYTES, Answer, Head, WireError, parse_head
 
@@ -42,13 +43,11 @@ class Reader:
         "_phase",
         "_size",
         "_step",
+        "chunk_times_ns",
         "leftover",
-        "on_chunk",
     )
 
     def __init__(self) -> None:
-        self.on_chunk: Callable[[bytes], None] | None = None
-        """Called with each piece of the body as it is read, for streaming."""
         self.expect(is_head=False)
 
     def expect(self, *, is_head: bool) -> None:
@@ -62,6 +61,8 @@ class Reader:
         self._phase = Phase.CHUNK_SIZE
         self._size = 0
         self.leftover = b""
+        self.chunk_times_ns: list[int] | None = None
+        """When each chunk was whole (without chunked framing: when each piece came), monotonic ns; None: not asked."""
 
     @property
     def untouched(self) -> bool:
@@ -118,19 +119,21 @@ class Reader:
             self._step = self._read_to_end
         return self._step(rest) if rest else None
 
-    def _take(self, piece: bytes) -> None:
+    def _take(self, piece: bytes, *, ends_chunk: bool = True) -> None:
         """Keep a piece of the body."""
         self._parts.append(piece)
         self._size += len(piece)
-        if self.on_chunk is not None:
-            self.on_chunk(piece)
+        if ends_chunk and self.chunk_times_ns is not None:
+            self.chunk_times_ns.append(monotonic_ns())
 
     def _whole(self) -> Answer:
         head = self._head
         if head is None:
             raise AssertionError("a body without a head")
         parts = self._parts
-        return Answer(head, parts[0] if len(parts) == 1 else b"".join(parts), self._size)
+        answer = Answer(head, parts[0] if len(parts) == 1 else b"".join(parts), self._size)
+        answer.chunk_times_ns = self.chunk_times_ns
+        return answer
 
     def _read_length(self, data: bytes) -> Answer | None:
         missing = self._missing
@@ -162,9 +165,9 @@ class Reader:
                 piece = data[at : at + self._missing]
                 if not piece:
                     return None
-                self._take(piece)
-                at += len(piece)
                 self._missing -= len(piece)
+                self._take(piece, ends_chunk=not self._missing)
+                at += len(piece)
                 if self._missing:
                     return None
                 self._phase = Phase.CHUNK_END

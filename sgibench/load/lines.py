@@ -1,0 +1,213 @@
+"""The connections to one server: opened, watched, timed out, opened again; each trouble counted once, by its kind.
+
+Nothing is ever sent twice: a request that fails is an error, and its connection is opened anew. What an answer means
+and what is asked next is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol
+
+from sgibench.load.request import Ask, Program
+from sgibench.load.tally import Tally
+from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.connection import Connection, kind_of, resolve
+from sgibench.load.wire.poller import READ, WRITE, make_poller
+
+RETRY_NS = 20_000_000
+"""Pause before a connection that was refused is opened again."""
+
+
+class Pace(Protocol):
+    """Decides what a connection does when it is free; `sgibench.load.paces` has them."""
+
+    hot: bool
+    """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
+
+    def attach(self) -> None:
+        """Begin to act by itself."""
+
+    def detach(self) -> None:
+        """Stop acting by itself."""
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Handle a connection that is open and has nothing in flight."""
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+        """Take note of a right answer."""
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Take note of an error on a connection that had a request in flight."""
+
+    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:
+        """Take a WebSocket message that came without being asked for; whether it was meant to."""
+
+    def fold(self, tally: Tally) -> None:
+        """Move what it recorded by itself into the tally."""
+
+    def begin_count(self) -> None:
+        """Forget what it recorded about itself so far."""
+
+
+class Lines:
+    """Connections to one server, all alike."""
+
+    def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
+        self.family, self.address = resolve(host, port)
+        self.program = program
+        self.timeout_ns = round(timeout_s * 1e9)
+        self.poller = make_poller()
+        self.connections: list[Connection] = []
+        self.pace: Pace
+        self.gate_open = False
+        self.counting = False
+        self.tally = Tally()
+        self.outside = Tally()
+        """What happened outside counts."""
+        self.connect_ns: list[int] = []
+        self.reopened = 0
+        """Connections lost and opened again, idle ones included."""
+        self.on_failure: Callable[[str, str, WireError], None] | None = None
+        """Told of each failed request by (method, name), and of each failed attempt to connect."""
+        self._by_fd: dict[int, Connection] = {}
+        self._added = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered yet."""
+        return sum(1 for conn in self.connections if conn.since)
+
+    @property
+    def standing(self) -> int:
+        """Connections that are open."""
+        return sum(1 for conn in self.connections if conn.stands)
+
+    def fail(self, kind: str, detail: str) -> None:
+        """Count an error where it belongs."""
+        (self.tally if self.counting else self.outside).fail(kind, detail)
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def add(self) -> Connection:
+        """Add a connection and begin to open it."""
+        conn = Connection(self._added, self.address, self.family, self.poller)
+        self._added += 1
+        conn.next_ask = self.program.sequence(conn.index) if self.program.requests else None
+        self.connections.append(conn)
+        self._reopen(conn, monotonic_ns())
+        return conn
+
+    def retire(self, conn: Connection) -> None:
+        """Close a connection for good, once the answer it waits for is in."""
+        conn.retired = True
+        conn.fast = None  # its last answer must take the general path, where it is closed
+        if not conn.since and conn in self.connections:
+            self._hang_up(conn)
+            self.connections.remove(conn)
+
+    def release(self, conn: Connection, now_ns: int) -> None:
+        """Let one connection go, if it is free."""
+        if conn.stands and not conn.since:
+            self.pace.ready(conn, now_ns)
+        elif conn.sock is None and not conn.retry_at:
+            self._reopen(conn, now_ns)
+
+    def begin(self, conn: Connection, ask: Ask, now_ns: int, due_ns: int = 0) -> None:
+        """Send a request on a free connection; a failure is counted like any other."""
+        conn.due = due_ns or now_ns
+        try:
+            conn.start(ask, now_ns)
+        except WireError as error:
+            self._on_error(conn, error)
+
+    def abandon(self, conn: Connection) -> None:
+        """Give up a request in flight that nobody waits for any more."""
+        self._on_error(conn, WireError("abandoned", "the task that waited for the answer was interrupted"))
+
+    def look_after(self, now_ns: int) -> None:
+        """See to what no event announces: time-outs, and connections to open again."""
+        latest = now_ns - self.timeout_ns
+        for conn in list(self.connections):
+            if conn.since and conn.since < latest:
+                self._on_error(conn, WireError("timeout", f"no whole answer within {self.timeout_ns / 1e9:g} s"))
+            elif conn.connecting and conn.connecting < latest:
+                self._hang_up(conn)
+                self._not_opened(conn, TimeoutError(110, "timed out"), now_ns)
+            elif conn.retry_at and conn.retry_at <= now_ns and conn.sock is None:
+                self._reopen(conn, now_ns)
+
+    def _hang_up(self, conn: Connection, *, by_reset: bool = False) -> None:
+        """Close a connection."""
+        self._by_fd.pop(conn.fd, None)
+        conn.close(by_reset=by_reset)
+
+    def _reopen(self, conn: Connection, now_ns: int) -> None:
+        """Close what is left of a connection and begin a new one."""
+        if conn.sock is not None:
+            self._hang_up(conn)
+            self.reopened += self.program.keep_alive
+        if conn.retired:
+            self.connections.remove(conn)
+            return
+        if not (self.program.keep_alive or self.gate_open):
+            return  # a server of one request at a time would wait for this connection and serve no other
+        try:
+            conn.open(now_ns)
+        except OSError as error:
+            self._not_opened(conn, error, now_ns)
+            return
+        self._by_fd[conn.fd] = conn
+
+    def _on_connected(self, conn: Connection) -> None:
+        """An attempt to connect ended."""
+        now = monotonic_ns()
+        fd = conn.fd
+        try:
+            began = conn.opened()
+        except OSError as error:
+            self._by_fd.pop(fd, None)
+            self._not_opened(conn, error, now)
+            return
+        self.connect_ns.append(now - began)
+        conn.idle_since = now
+        if self.program.handshake is not None:
+            self.begin(conn, self.program.greeting(), now)
+        else:
+            self.pace.ready(conn, now)
+
+    # --- trouble -------------------------------------------------------------------------------------------------
+
+    def _not_opened(self, conn: Connection, error: OSError, now_ns: int) -> None:
+        """Count a failed attempt to connect; the next one comes after a pause."""
+        kind: ErrorKind = kind_of(error, "connect")
+        self.fail(kind, f"connecting failed: {error}")
+        if self.on_failure is not None:
+            self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
+        conn.retry_at = now_ns + RETRY_NS
+
+    def _broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
+        """Reading or sending failed, or would have to wait."""
+        if not isinstance(error, BlockingIOError):
+            self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
+        elif sending:
+            self._partly_sent(conn, 0)
+
+    def _partly_sent(self, conn: Connection, sent: int) -> None:
+        """The socket took only a part of the request: send the rest when it is ready."""
+        if conn.ask is not None:
+            conn.unsent = memoryview(conn.ask.payload)[sent:]
+            conn.poller.change(conn.fd, READ | WRITE)
+
+    def _on_error(self, conn: Connection, error: WireError) -> None:
+        """Count a failed request and open its connection anew."""
+        had_request = bool(conn.since)
+        if had_request:
+            self.fail(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error))
+            if self.on_failure is not None and conn.ask is not None:
+                self.on_failure(conn.ask.method, conn.ask.name, error)
+        self._hang_up(conn, by_reset=True)
+        self._reopen(conn, monotonic_ns())
+        if had_request:
+            self.pace.failed(conn, error)
