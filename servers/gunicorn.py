@@ -1,8 +1,15 @@
 """Gunicorn: a master that forks workers; the worker class decides how a worker serves."""
 
-from sgibench.model import Launch, Server, Variant
+from sgibench.model import Advice, Expected, Launch, Server, Variant
 
 GUNICORN = "gunicorn==27.0.1"
+UVLOOP = "uvloop==0.23.0"
+H1C = "gunicorn-h1c==0.6.9"
+WORKER_CONNECTIONS = 1000
+"""Its default for gthread and gevent; never changed here."""
+ADVISED_KEEP_ALIVE_S = 5
+ASGI_BACKLOG = 100
+"""asyncio's and uvloop's own default: the asgi worker hands no backlog on."""
 
 
 def command(launch: Launch) -> list[str]:
@@ -12,66 +19,142 @@ def command(launch: Launch) -> list[str]:
         f"--bind={launch.host}:{launch.port}",
         f"--worker-class={launch.options['worker_class']}",
         f"--workers={launch.workers}",
-        f"--backlog={launch.backlog}",
-        f"--keep-alive={launch.keep_alive_s}",
         "--graceful-timeout=3",
         "--log-level=warning",
-        "--no-control-socket",
-        f"--http-parser={launch.options.get('parser', 'python')}",
     ]
-    if launch.options["worker_class"] == "gthread":
-        argv.append(f"--threads={launch.threads}")
+    if launch.since("gunicorn", 25, 1):
+        argv.append("--no-control-socket")
+    if launch.since("gunicorn", 25):
+        argv.append(f"--http-parser={launch.options['parser']}")
     if "loop" in launch.options:
         argv.append(f"--asgi-loop={launch.options['loop']}")
-    return [*argv, launch.target]
+    return [*argv, *configured(launch), launch.target]
 
+
+def configured(launch: Launch) -> list[str]:
+    """What the configuration adds."""
+    if launch.configuration == "default":
+        return []
+    argv = [f"--threads={launch.threads}"] if launch.options["worker_class"] == "gthread" else []
+    if launch.configuration == "recommended":
+        return argv if launch.options["worker_class"] == "sync" else [*argv, f"--keep-alive={ADVISED_KEEP_ALIVE_S}"]
+    return [*argv, f"--backlog={launch.backlog}", f"--keep-alive={launch.keep_alive_s}"]
+
+
+def expect(launch: Launch) -> Expected:
+    """A master and its workers; a pool starts a thread when a request finds none free."""
+    worker_class = launch.options["worker_class"]
+    threads = 1 if launch.configuration == "default" else launch.threads
+    limited = worker_class in {"gthread", "gevent"}
+    backlog = ASGI_BACKLOG if worker_class == "asgi" else launch.backlog if launch.equal else 2048
+    return Expected(
+        connections=WORKER_CONNECTIONS * launch.workers if limited else None,
+        kept_alive=(WORKER_CONNECTIONS - threads) * launch.workers if worker_class == "gthread" else None,
+        backlog=backlog,
+        nodelay=True,
+        processes=launch.workers + 1,
+        threads=(1, 1 + threads) if worker_class == "gthread" else (1, 1),
+    )
+
+
+KEEP_ALIVE_ADVICE = Advice(
+    says="A keep-alive of 1 to 5 seconds where clients connect directly; here 5.",
+    source="https://docs.gunicorn.org/en/stable/settings.html#keepalive",
+)
+THREADS_ADVICE = Advice(
+    says="Threads of 2 to 4 times the cores, here the `threads` setting; a keep-alive of 1 to 5 seconds, here 5.",
+    source="https://docs.gunicorn.org/en/stable/settings.html#threads",
+)
+ASGI_NOTE = "It listens with a backlog of 100 whatever --backlog says: the worker gives its loop's server none."
 
 SERVER = Server(
     homepage="https://gunicorn.org",
     command=command,
+    expect=expect,
+    verified="2026-11-22, CPython 3.11.7, Debian 12",
     variants=(
         Variant(
             id="gunicorn-sync",
             interface="wsgi",
             concurrency="processes",
             packages=(GUNICORN,),
-            options={"worker_class": "sync"},
+            options={"worker_class": "sync", "parser": "python"},
             keep_alive=False,
             manager=True,
             summary="One request at a time in each process; closes every connection.",
+            notes=(
+                "It closes each connection after its answer, so it is compared only with connection-per-request.",
+                "Its documentation wants a buffering proxy before it; here it is asked directly.",
+            ),
         ),
         Variant(
             id="gunicorn-gthread",
             interface="wsgi",
             concurrency="threads",
             packages=(GUNICORN,),
-            options={"worker_class": "gthread"},
+            options={"worker_class": "gthread", "parser": "python"},
             threads=True,
             manager=True,
             summary="A pool of threads behind one polling thread in each process; Python parser.",
+            recommended=THREADS_ADVICE,
+        ),
+        Variant(
+            id="gunicorn-gthread-h1c",
+            interface="wsgi",
+            concurrency="threads",
+            packages=(GUNICORN, H1C),
+            options={"worker_class": "gthread", "parser": "fast"},
+            threads=True,
+            manager=True,
+            summary="The same with the parser gunicorn_h1c, in C.",
+            recommended=THREADS_ADVICE,
+            notes=(
+                "The extra gunicorn[fast] asks for a gunicorn_h1c that is not published, so the parser is named here.",
+            ),
         ),
         Variant(
             id="gunicorn-gevent",
             interface="wsgi",
             concurrency="greenlets",
             packages=(GUNICORN, "gevent==26.9.0", "packaging==26.3"),
-            options={"worker_class": "gevent"},
+            options={"worker_class": "gevent", "parser": "python"},
             manager=True,
             summary="A greenlet for each connection; the standard library is patched to yield; Python parser.",
+            recommended=KEEP_ALIVE_ADVICE,
+            notes=("It needs the package packaging, which gunicorn's extra for gevent would bring.",),
         ),
         Variant(
             id="gunicorn-asgi",
             interface="asgi",
             concurrency="event loop",
-            packages=(GUNICORN, "uvloop==0.23.0"),
-            options={"worker_class": "asgi", "loop": "uvloop"},
+            packages=(GUNICORN, UVLOOP),
+            options={"worker_class": "asgi", "loop": "uvloop", "parser": "python"},
             manager=True,
             summary="Gunicorn's own ASGI worker on uvloop; Python parser.",
+            recommended=KEEP_ALIVE_ADVICE,
+            notes=(ASGI_NOTE,),
         ),
-    ),
-    notes=(
-        "gunicorn-sync closes each connection after its answer, so it is compared only with connection-per-request.",
-        "gunicorn-gevent needs the package packaging, which gunicorn's extra for gevent would bring.",
-        "gunicorn-asgi listens with a backlog of 100 whatever --backlog says: it creates its loop server without one.",
+        Variant(
+            id="gunicorn-asgi-h1c",
+            interface="asgi",
+            concurrency="event loop",
+            packages=(GUNICORN, UVLOOP, H1C),
+            options={"worker_class": "asgi", "loop": "uvloop", "parser": "fast"},
+            manager=True,
+            summary="Gunicorn's own ASGI worker on uvloop with the parser gunicorn_h1c, in C.",
+            recommended=KEEP_ALIVE_ADVICE,
+            notes=(ASGI_NOTE,),
+        ),
+        Variant(
+            id="gunicorn-asgi-asyncio",
+            interface="asgi",
+            concurrency="event loop",
+            packages=(GUNICORN,),
+            options={"worker_class": "asgi", "loop": "asyncio", "parser": "python"},
+            manager=True,
+            summary="Gunicorn's own ASGI worker on asyncio; Python parser: nothing compiled.",
+            recommended=KEEP_ALIVE_ADVICE,
+            notes=(ASGI_NOTE,),
+        ),
     ),
 )

@@ -152,17 +152,21 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _nodelay(host: str, port: int, pids: Sequence[int]) -> bool | None:
-    """Whether the server's end of a new connection has TCP_NODELAY; None where it can't be looked at."""
+    """Whether the server's end of a connection has TCP_NODELAY; None where it can't be looked at.
+
+    It is looked at twice, because nginx sets the option only once it has decided to keep the connection: first in the
+    middle of a request, when no server may close it yet, and again after the answer if it is still open then.
+    """
     if not LINUX:
         return None
     try:
         with socket.create_connection((host, port), timeout=ACCEPT_TIMEOUT_S) as ours:
-            # Half a request first: the server has the connection in hand, and can't close it before it was looked at.
             ours.sendall(b"GET /pid HTTP/1.1\r\nHost: %b\r\n" % host.encode())
-            found = _look(port, int(ours.getsockname()[1]), pids)
-            ours.sendall(b"Connection: close\r\n\r\n")
-            while ours.recv(1 << 16):
-                pass
+            client_port = int(ours.getsockname()[1])
+            if (found := _look(port, client_port, pids)) is False:
+                ours.sendall(b"\r\n")
+                if ours.recv(1 << 16):
+                    found = bool(_look(port, client_port, pids))
             return found
     except OSError:
         return None
