@@ -1,0 +1,150 @@
+"""uWSGI: everything in C; processes and threads, in each of which one connection is served at a time."""
+
+from sgibench.model import Advice, Expected, Launch, Need, Server, Variant
+
+DEFAULT_BACKLOG = 100
+ROOMY_HEADERS_BYTES = 32768
+"""Its own limit for a whole head is 4 KiB, and it resets a connection that sends more."""
+
+
+def command(launch: Launch) -> list[str]:
+    """Run uWSGI's own command, or the launcher that starts it with nginx before it."""
+    if launch.options["socket"] == "nginx":
+        return [
+            launch.python,
+            "-P",
+            str(launch.launchers / "uwsgi_nginx.py"),
+            f"--host={launch.host}",
+            f"--port={launch.port}",
+            f"--workers={launch.workers}",
+            f"--backlog={launch.backlog if launch.equal else 511}",
+            *([f"--keep-alive={launch.keep_alive_s}"] if launch.equal else []),
+            f"--scratch={launch.scratch}",
+            *uwsgi(launch, f"--socket={launch.scratch / 'uwsgi.sock'}"),
+        ]
+    return uwsgi(launch, f"--{launch.options['socket']}={launch.host}:{launch.port}")
+
+
+def uwsgi(launch: Launch, socket: str) -> list[str]:
+    """What it needs to serve one app and end when it is told to; without a line for each request."""
+    argv = [
+        launch.executable("uwsgi"),
+        socket,
+        "--master",
+        f"--processes={launch.workers}",
+        "--single-interpreter",
+        "--need-app",
+        "--die-on-term",
+        "--disable-logging",
+        *(["--add-header=Connection: close"] if launch.options["socket"] == "http-socket" else []),
+        f"--module={launch.target}",
+    ]
+    return [*argv, *configured(launch)]
+
+
+def configured(launch: Launch) -> list[str]:
+    """What the configuration adds."""
+    if launch.configuration == "default":
+        return []
+    lock = ["--thunder-lock"] if launch.workers > 1 else []
+    argv = [f"--threads={launch.threads}", "--enable-threads", *lock]
+    if launch.configuration == "recommended":
+        return argv
+    return [
+        *argv,
+        *(["--tcp-nodelay"] if launch.options["socket"] != "nginx" else []),
+        f"--listen={launch.backlog}",
+        f"--buffer-size={ROOMY_HEADERS_BYTES}",
+        f"--socket-timeout={launch.keep_alive_s}",
+    ]
+
+
+def expect(launch: Launch) -> Expected:
+    """A master and its workers; with nginx a launcher, nginx's master and its workers besides."""
+    threads = 1 if launch.configuration == "default" else launch.threads
+    behind = launch.options["socket"] == "nginx"
+    return Expected(
+        connections=launch.workers * threads if launch.options["socket"] == "http11-socket" else None,
+        backlog=launch.backlog if launch.equal else 511 if behind else DEFAULT_BACKLOG,
+        nodelay=launch.equal or behind,
+        processes=launch.workers + 1 + (2 + launch.workers if behind else 0),
+        threads=(threads, threads + 1),
+    )
+
+
+UWSGI = "uwsgi==2.0.31"
+COMPILER = Need(name="Python.h", how="apt-get install gcc python3-dev", header=True)
+ADVICE = Advice(
+    says="A master, die-on-term, enable-threads, and thunder-lock where there are several processes with threads.",
+    source="https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html, articles/SerializingAccept.html",
+)
+UNFRAMED = "an answer without Content-Length comes unframed, on a connection that stays open"
+SILENT = "nothing is answered when the app fails before it has begun to"
+UNFRAMED_FAULTS = {"stream: *": UNFRAMED, "error: GET /error: *": SILENT}
+PINNED_NOTE = "A connection that is kept alive holds a thread: more connections than workers × threads starve."
+
+SERVER = Server(
+    homepage="https://uwsgi-docs.readthedocs.io",
+    command=command,
+    expect=expect,
+    verified="2026-11-22, CPython 3.11.7, Debian 12",
+    variants=(
+        Variant(
+            id="uwsgi-http11",
+            interface="wsgi",
+            concurrency="threads",
+            packages=(UWSGI,),
+            needs=(COMPILER,),
+            options={"socket": "http11-socket"},
+            threads=True,
+            manager=True,
+            summary="HTTP/1.1 spoken by the workers themselves, one kept-alive connection for each thread.",
+            recommended=ADVICE,
+            lacks=UNFRAMED_FAULTS,
+            notes=(PINNED_NOTE,),
+        ),
+        Variant(
+            id="uwsgi-http",
+            interface="wsgi",
+            concurrency="threads",
+            packages=(UWSGI,),
+            needs=(COMPILER,),
+            options={"socket": "http-socket"},
+            keep_alive=False,
+            threads=True,
+            manager=True,
+            summary="HTTP spoken by the workers themselves; every connection is closed after its answer.",
+            recommended=ADVICE,
+            lacks={"error: GET /error: *": SILENT},
+            notes=("It closes connections without saying so; the header that says it is added by an option.",),
+        ),
+        Variant(
+            id="uwsgi-nginx",
+            interface="wsgi",
+            concurrency="threads",
+            packages=(UWSGI,),
+            options={"socket": "nginx"},
+            needs=(COMPILER, Need(name="nginx", how="apt-get install nginx-light")),
+            lacks={"error: GET /error: *": "uWSGI answers nothing when the app fails, so nginx answers 502"},
+            threads=True,
+            manager=True,
+            summary="Behind nginx, over uWSGI's own protocol and a Unix socket: how it is usually run.",
+            recommended=ADVICE,
+        ),
+        Variant(
+            id="pyuwsgi-http11",
+            interface="wsgi",
+            concurrency="threads",
+            packages=("pyuwsgi==2.0.30.post1",),
+            options={"socket": "http11-socket"},
+            threads=True,
+            manager=True,
+            optional="it is uwsgi-http11 one version behind, for machines that can't compile uWSGI",
+            summary="uWSGI as a ready-made wheel, for where it can't be compiled.",
+            recommended=ADVICE,
+            lacks=UNFRAMED_FAULTS,
+            notes=(PINNED_NOTE,),
+        ),
+    ),
+    notes=(),
+)
