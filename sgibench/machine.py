@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -69,13 +70,12 @@ def plan_cpus(workers: int, load_workers: int = 1, usable: Sequence[int] | None 
 
 def parse_cpus(text: str) -> tuple[int, ...]:
     """Read `0,2-3` as (0, 2, 3); raises UsageError when a CPU isn't usable here."""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise UsageError(f"expected CPUs such as 0,2-3, got {text!r}")
     chosen: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            chosen |= set(range(int(first), int(last or first) + 1))
-    except ValueError:
-        raise UsageError(f"expected CPUs such as 0,2-3, got {text!r}") from None
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        chosen |= set(range(int(first), int(last or first) + 1))
     if not chosen or not chosen <= set(usable_cpus()):
         raise UsageError(f"CPUs {text}: this process may use {','.join(map(str, usable_cpus()))}")
     return tuple(sorted(chosen))

@@ -1,0 +1,102 @@
+"""What the machine tells, and how its CPUs are shared out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from sgibench import machine
+from sgibench.errors import UsageError
+
+pinning = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux, which can pin processes")
+
+
+@pinning
+@pytest.mark.parametrize("cores", [2, 3, 4, 8, 64])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("load_workers", [1, 2])
+def test_servers_and_load_never_share_a_cpu(cores: int, workers: int, load_workers: int) -> None:
+    plan = machine.plan_cpus(workers, load_workers, usable=range(cores))
+    assert plan.servers
+    assert plan.load
+    assert not set(plan.servers) & set(plan.load)
+    assert len(plan.servers) <= workers
+    assert plan.note is None
+
+
+@pinning
+def test_each_worker_gets_a_cpu_as_far_as_they_go() -> None:
+    assert machine.plan_cpus(4, usable=range(8)).servers == (0, 1, 2, 3)
+    assert len(machine.plan_cpus(16, usable=range(8)).servers) == 7
+
+
+@pinning
+def test_a_single_cpu_is_shared_and_the_plan_says_so() -> None:
+    plan = machine.plan_cpus(1, usable=(0,))
+    assert (plan.servers, plan.load) == ((), ())
+    assert plan.note == "one CPU only: server and load share it"
+
+
+def test_lists_of_cpus_are_read_as_taskset_writes_them() -> None:
+    first = machine.usable_cpus()[0]
+    assert machine.parse_cpus(str(first)) == (first,)
+    assert machine.parse_cpus(f"{first}-{first}") == (first,)
+    with pytest.raises(UsageError, match="expected CPUs such as 0,2-3"):
+        machine.parse_cpus("0-")
+    with pytest.raises(UsageError, match="this process may use"):
+        machine.parse_cpus("100000")
+
+
+def burn(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_the_cpu_clock_of_another_process_counts_what_it_burned() -> None:
+    child = multiprocessing.get_context("fork").Process(target=burn, args=(0.2,))
+    child.start()
+    assert child.pid
+    seen = 0.0
+    while child.is_alive():
+        seen = max(seen, machine.cpu_clock_s(child.pid) or 0.0)
+        time.sleep(0.005)
+    child.join()
+    assert 0.15 <= seen <= 0.5
+    assert machine.cpu_clock_s(child.pid) is None
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs /proc/stat, which Linux has")  # noqa: PTH110 - in a mark
+def test_work_of_others_on_the_watched_cpus_is_told_from_our_own() -> None:
+    before = machine.snapshot((), [os.getpid()])
+    burn(0.5)
+    own = before.until(machine.snapshot((), [os.getpid()]))
+    stranger = machine.snapshot((), [])
+    burn(0.5)
+    foreign = stranger.until(machine.snapshot((), []))
+    assert own.foreign_cpu is not None
+    assert foreign.foreign_cpu is not None
+    assert foreign.foreign_cpu >= 0.5 / foreign_s(stranger) / len(machine.usable_cpus()) * 0.5
+
+
+def foreign_s(since: machine.Snapshot) -> float:
+    return time.monotonic() - since.at_s
+
+
+def test_memory_of_a_tree_is_the_sum_of_its_processes() -> None:
+    alone = machine.tree_memory([os.getpid()])
+    assert alone.processes == 1
+    assert alone.uss_bytes
+    assert alone.uss_bytes > 1_000_000
+    if alone.pss_bytes is not None:
+        assert alone.pss_bytes >= alone.uss_bytes
+
+
+def test_the_description_says_what_could_not_be_measured() -> None:
+    host = machine.describe(machine.plan_cpus(1))
+    assert host.cores >= 1
+    assert host.memory_bytes > 0
+    assert (host.governor is None) == ("governor" in host.not_measured)

@@ -1,0 +1,79 @@
+"""What a run shows: plain lines in a pipe, a live picture on a terminal, and an honest time left."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from dataclasses import replace
+
+from rich.console import Console
+
+from sgibench.model import Plan, Run
+from sgibench.progress import Clock, Lines, LiveMatrix, Silent, listener_for, tell
+from tests.results_maker import QUICK, Making, make_run
+
+
+def shown(run: Run, console: Console, *, quiet: bool = False) -> Silent:
+    """Play a whole run to the listener that fits the console."""
+    plan: Plan = run.info.plan
+    with listener_for(console, quiet=quiet) as listener:
+        listener.planned(plan, 0)
+        for block in plan.blocks:
+            for stage in block.stages:
+                listener.stage_started(block, stage)
+                cells = [cell for group in stage.groups for cell in group.cells]
+                for cell in cells:
+                    listener.step(cell, "measure", 0.5)
+                for trial in run.trials:
+                    if trial.block == block.index and trial.cell in {cell.id for cell in cells}:
+                        listener.trial_ended(trial)
+    return listener
+
+
+def test_a_pipe_gets_one_plain_line_a_trial() -> None:
+    out = io.StringIO()
+    run = make_run(Making(blocks=2))
+    listener = shown(run, Console(file=out, force_terminal=False))
+    assert isinstance(listener, Lines)
+    lines = out.getvalue().splitlines()
+    assert f"{len(run.trials)} trials in 2 blocks" in lines[0]
+    assert sum(line.startswith("[") for line in lines) == len(run.trials)
+    assert "\x1b" not in out.getvalue()
+    assert f"[{len(run.trials)}/{len(run.trials)}, 0 s left]" in lines[-1]
+
+
+def test_a_terminal_gets_a_live_picture_with_bar_and_time_left() -> None:
+    out = io.StringIO()
+    listener = shown(make_run(Making(blocks=2)), Console(file=out, force_terminal=True, width=80))
+    assert isinstance(listener, LiveMatrix)
+    assert "left" in out.getvalue()
+    assert " of 2 · " in out.getvalue()
+
+
+def test_quiet_shows_nothing() -> None:
+    out = io.StringIO()
+    shown(make_run(Making(blocks=2)), Console(file=out), quiet=True)
+    assert out.getvalue() == ""
+
+
+def test_a_failed_trial_says_why_in_its_line() -> None:
+    servers = (replace(QUICK[1], fails="crashed"), QUICK[3])
+    run = make_run(Making(servers=servers))
+    failed = next(trial for trial in run.trials if trial.status == "failed")
+    assert "crashed" in tell(failed)
+    assert "None" not in tell(failed)
+
+
+def test_the_time_left_shrinks_with_every_trial_and_ends_at_nothing() -> None:
+    run = make_run(Making(blocks=3))
+    clock = Clock()
+    clock.planned(run.info.plan, 0)
+    stages = [stage for block in run.info.plan.blocks for stage in block.stages]
+    seen = [clock.left_s()]
+    for stage in stages:
+        clock.stage_started(stage)
+        for _ in [cell for group in stage.groups for cell in group.cells]:
+            clock.trial_ended()
+        seen.append(clock.left_s())
+    assert all(later <= earlier for earlier, later in itertools.pairwise(seen))
+    assert seen[-1] == 0
