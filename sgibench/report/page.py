@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shlex
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +42,10 @@ SHAPES = (
     "M7 1.2l1.7 3.9 4.2.4-3.2 2.8.95 4.1L7 10.2l-3.65 2.2.95-4.1L1.1 5.5l4.2-.4z",
 )
 """Marker outlines in a box of 14, in the order of `charts.sheet.MARKERS`."""
+UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What has no place in a page, whoever put it into a log: controls, direction overrides, halves of surrogates."""
 HEAT_STEPS = (1.05, 1.3, 2.0, 4.0)
 """Ratios to the best at which the overview's shade deepens."""
 
@@ -112,12 +115,10 @@ def _by_interface(panel: Panel) -> list[tuple[str, list[Row]]]:
 
 def _longest(panel: Panel) -> dict[str, float]:
     """Give the ends of the scales of the bars inside the table."""
-    found: dict[str, float] = defaultdict(float)
-    for row in panel.rows:
-        for name, estimate in (("cpu", row.entry.cpu_us), ("rps", row.entry.rps)):
-            if estimate:
-                found[name] = max(found[name], estimate.high or estimate.value)
-    return found
+    return {
+        "cpu": words.scale_end(row.entry.cpu_us for row in panel.rows),
+        "rps": words.scale_end(row.entry.rps for row in panel.rows),
+    }
 
 
 def _overview(view: View) -> list[dict[str, Any]]:
@@ -189,8 +190,7 @@ def _fill(template: str, **values: Any) -> str:
             **values,
         )
     )
-    # A NUL or a lone surrogate has no place in a page, whoever put it into a log.
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", html)
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", html)
 
 
 def _hash(text: str) -> str:

@@ -133,4 +133,6 @@ def _how(panel: Panel) -> str:
 def _estimate(estimate: Estimate | None, form: words.Format) -> str:
     share = words.spread(estimate)
     shown = form(estimate.value if estimate else None)
-    return shown if share is None else f"{shown} ±{share * 100:.0f}%"
+    if share is None:
+        return shown
+    return f"{shown} ±{share * 100:.0f}%" if share < 1 else f"{shown} ±>99%"

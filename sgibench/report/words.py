@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from sgibench import units
 from sgibench.model import Comparison, Estimate, Failure, Load
+
+WIDEST = 1.6
+"""Intervals are cut off at this multiple of the highest value of a scale."""
 
 Format = Callable[[float | None], str]
 
@@ -32,6 +35,14 @@ def spread(estimate: Estimate | None) -> float | None:
     if estimate is None or estimate.low is None or estimate.high is None or not estimate.value:
         return None
     return (estimate.high - estimate.low) / 2 / estimate.value
+
+
+def scale_end(estimates: Iterable[Estimate | None]) -> float:
+    """Where a scale from zero ends: behind the longest interval, unless that is so wide that no value could be read."""
+    known = [estimate for estimate in estimates if estimate]
+    longest = max((estimate.value for estimate in known), default=0.0)
+    widest = max((estimate.high or estimate.value for estimate in known), default=0.0)
+    return min(widest, WIDEST * longest) or 1.0
 
 
 def times(ratio: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from sgibench.report.charts.sheet import Sheet, shortened
 from sgibench.report.charts.svg import INK, LINE, SOFT, WARN, server_colour
 from sgibench.report.panels import Look
-from sgibench.report.words import Format, trimmed
+from sgibench.report.words import WIDEST, Format, trimmed
 
 LINE_HEIGHT = 24.0
 BAR_HEIGHT = 11.0
@@ -47,7 +47,9 @@ class Bar:
 def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, unit: float = 1.0) -> Markup:
     """Draw the bars in the order given; `label` is the text alternative, `unit` what grid lines are round in."""
     sheet = Sheet(TOP + LINE_HEIGHT * len(bars) + BOTTOM)
-    longest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0) or 1.0
+    known = [bar.value for bar in bars if bar.value is not None]
+    widest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0)
+    longest = min(widest, WIDEST * max(known, default=0.0)) or 1.0
     scale = (sheet.width - LEFT - RIGHT) / longest
     _grid(sheet, longest, scale, form, unit)
     _bands(sheet, bars)
@@ -108,8 +110,11 @@ def _bar(sheet: Sheet, bar: Bar, y: float, scale: float, form: Format) -> None:
     if bar.part:
         sheet.box(LEFT, y - BAR_HEIGHT / 2, bar.part * scale, BAR_HEIGHT, colour=colour)
     if bar.low is not None and bar.high is not None:
-        low, high = LEFT + bar.low * scale, LEFT + bar.high * scale
-        caps = [[(x, y - CAP), (x, y + CAP)] for x in (low, high)]
+        limit = sheet.width - RIGHT
+        low, high = LEFT + bar.low * scale, min(LEFT + bar.high * scale, limit)
+        caps = [[(low, y - CAP), (low, y + CAP)], [(high, y - CAP), (high, y + CAP)]]
+        if LEFT + bar.high * scale > limit + 0.5:
+            caps[1] = [(high - CAP, y - CAP), (high, y), (high - CAP, y + CAP)]  # an arrow: it goes on
         sheet.lines([[(low, y), (high, y)], *caps], colour=INK, width=1.4)
         end = max(end, high)
     sheet.text(end + 5, y, form(bar.value))
