@@ -85,12 +85,18 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
 def select(kind: str, available: Sequence[N], patterns: Sequence[str]) -> list[N]:
     """Those whose id is named by `patterns` (names or globs), in the order of the catalogue.
 
-    Raises UsageError with the nearest names when a pattern matches nothing.
+    What is declared optional is left out of `*`: it takes a pattern with something of its name in it. Raises
+    UsageError with the nearest names when a pattern matches nothing.
     """
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(item.id, pattern) for item in available):
             raise UsageError(f"unknown {kind} {pattern!r}: {nearest(pattern, [item.id for item in available])}")
-    return [item for item in available if any(fnmatch.fnmatchcase(item.id, pattern) for pattern in patterns)]
+    return [item for item in available if any(_meant(item, pattern) for pattern in patterns)]
+
+
+def _meant(item: Named, pattern: str) -> bool:
+    left_out = isinstance(item, ServerEntry) and item.variant.optional is not None
+    return fnmatch.fnmatchcase(item.id, pattern) and not (left_out and not pattern.strip("*"))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

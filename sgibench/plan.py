@@ -112,7 +112,7 @@ def make_cells(
         for load in loads
         for server in servers
         for app in apps
-        if app.interface == server.variant.interface and app.interface in scenario.interfaces
+        if server.runs(app) and app.interface in scenario.interfaces
     ]
     if not cells:
         raise UsageError(

@@ -27,6 +27,7 @@ FLOORS: dict[str, int] = {
     "envs": 3,
     "guard": 3,
     "machine": 2,
+    "needs": 3,
     "orders": 3,
     "process": 3,
     "store": 3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from sgibench import bench, catalogue, envs, machine, verify
+from sgibench import bench, catalogue, envs, machine, needs, verify
 from sgibench.cli.options import catalogue_option, json_option
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
@@ -54,7 +55,7 @@ def check(
     chosen = catalogue.select("server", found.servers, ("*",) if every else servers)
     chosen_apps = catalogue.select("app", found.apps, apps or bench.DEFAULT_APPS)
     settings = Settings(workers=workers, threads=bench.DEFAULT_THREADS)
-    pairs = [(server, app) for server in chosen for app in chosen_apps if app.interface == server.variant.interface]
+    pairs = [(server, app) for server in chosen for app in _apps_for(server, chosen_apps, found, named=bool(apps))]
     console = Console(stderr=as_json)
     results = []
     with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
@@ -68,7 +69,15 @@ def check(
     sys.exit(1 if any(result.status == "failed" for result in results) else 0)
 
 
+def _apps_for(server: ServerEntry, chosen: Sequence[App], found: catalogue.Catalogue, *, named: bool) -> list[App]:
+    """Those of the chosen apps that a server can run; when none were named, the first that it can run."""
+    fitting = [app for app in chosen if server.runs(app)]
+    return fitting or ([] if named else [app for app in found.apps if server.runs(app)][:1])
+
+
 def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: Settings, scratch: Path) -> Checked:
+    if lacking := needs.missing(server.variant.needs):
+        return Checked(server=server.id, app=app.id, status="skipped", problems=(lacking,))
     try:
         environment = envs.ensure((*server.variant.packages, *app.packages))
     except EnvsError as error:
@@ -84,9 +93,10 @@ def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: 
     try:
         with ServerProcess(spec) as process:
             process.wait_ready()
-            problems = verify.verify_contract(
+            found_wrong = verify.verify_contract(
                 HOST, process.port, app.interface, found.contract, keep_alive=server.variant.keep_alive
             )
+            problems = verify.excuse(found_wrong, server.variant.lacks)
             process.stop()
     except ServerError as error:
         return Checked(server=server.id, app=app.id, status="failed", problems=(str(error),))

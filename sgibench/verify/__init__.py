@@ -14,8 +14,9 @@ from sgibench.errors import ServerError, UsageError
 from sgibench.model import Exchange, Scenario
 from sgibench.verify.checks import CHECKS, Problem, Target, load_contract, run, shown
 from sgibench.verify.client import Client, Question, Reply
+from sgibench.verify.known import excuse
 
-__all__ = ["CHECKS", "Problem", "verify_contract", "verify_scenario"]
+__all__ = ["CHECKS", "Problem", "excuse", "verify_contract", "verify_scenario"]
 
 CLOSE_WITHIN_S = 1.0
 """A server that is declared to close connections must do so within this time after an answer."""
