@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from sgibench.codec import decode, encode
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
@@ -26,6 +26,9 @@ from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 WATCH_EVERY_S = 0.25
+
+Answerer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Answers a question of the web UI: (its name, its words) -> the answer's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,8 @@ class LoadProcess:
         self.extra = tuple(extra)
         self._process: subprocess.Popen[bytes] | None = None
         self._half = b""
+        self._asks: list[dict[str, Any]] = []
+        """Questions of the web UI that wait for an answer."""
 
     def __enter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +163,7 @@ class LoadProcess:
                     self._send({"do": "drop", "target": gone, "reason": reason})
 
         answer = self._order(order, _longest_s(len(targets), load, windows), on_step=on_step, watch=watch_and_drop)
-        return [_measured(data) for data in answer["targets"]]
+        return [measured_of(data) for data in answer["targets"]]
 
     def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:
         """Find the generator's ceiling for a scenario against a server that only sends prepared bytes."""
@@ -166,9 +171,35 @@ class LoadProcess:
         answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
         return Calibration(scenario=scenario.id, rps_per_core=float(answer["rps_per_core"]))
 
-    def ui(self, order: Mapping[str, Any]) -> str:
-        """Open the Locust web UI in the load process; returns its address."""
-        return str(self._order({"do": "ui", **order}, START_TIMEOUT_S)["url"])
+    # --- the web UI: here the load process asks, and the engine answers -----------------------------------------------
+
+    def ui(self, order: Mapping[str, Any]) -> tuple[str, int]:
+        """Open the Locust web UI in the load process; returns its address and port."""
+        answer = self._order({"do": "ui", **order}, START_TIMEOUT_S)
+        return str(answer["url"]), int(answer["port"])
+
+    def attend(self, answer: Answerer, watch: Callable[[], None]) -> NoReturn:
+        """Answer the web UI's questions, one after the other, until something ends this by an exception.
+
+        `answer` takes a question's name and words; a SgibenchError that it raises is told as a refusal. `watch` is
+        called several times a second while nobody asks.
+        """
+        while True:
+            watch()
+            if not self._asks:
+                self._asks += [line for line in self._lines(WATCH_EVERY_S) if "ask" in line]
+            while self._asks:
+                ask = self._asks.pop(0)
+                try:
+                    told = answer(str(ask["ask"]), ask)
+                except SgibenchError as error:
+                    self.tell("refused", id=ask["id"], message=str(error))
+                else:
+                    self.tell(str(ask["ask"]), id=ask["id"], **told)
+
+    def tell(self, name: str, **words: Any) -> None:
+        """Tell the web UI something, asked (with the question's `id`) or unasked."""
+        self._send({"tell": name, **words})
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -188,7 +219,9 @@ class LoadProcess:
         while time.monotonic() < deadline:
             watch()
             for line in self._lines(WATCH_EVERY_S):
-                if line.get("event") == "progress":
+                if "ask" in line:
+                    self._asks.append(line)
+                elif line.get("event") == "progress":
                     on_step(Step(target=line["target"], phase=line["phase"], done=float(line["done"])))
                 elif line.get("did") == "error":
                     raise _error_of(line)
@@ -272,7 +305,8 @@ def _exchange(data: Mapping[str, Any]) -> Exchange:
     )
 
 
-def _measured(data: Mapping[str, Any]) -> Measured:
+def measured_of(data: Mapping[str, Any]) -> Measured:
+    """Read what was seen of one target; raises LoadError."""
     gave_up = data.get("gave_up") or {}
     try:
         return decode(

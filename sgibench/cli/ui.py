@@ -1,91 +1,117 @@
-"""`sgibench ui`: one server, and the Locust web UI against it."""
+"""`sgibench ui`: the Locust web UI, from which servers are chosen, loaded and compared."""
 
 from __future__ import annotations
 
-import tempfile
-import time
+import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from sgibench import bench, catalogue, envs, machine, verify
-from sgibench.cli.options import catalogue_option
-from sgibench.errors import LoadError, ServerError, UsageError
-from sgibench.model import App, ServerEntry, Settings
-from sgibench.orders import LoadProcess
-from sgibench.process import HOST, ServerProcess, ServerSpec
+from sgibench import bench, catalogue
+from sgibench.bench import serving
+from sgibench.bench.choice import (
+    MOST_RATE,
+    MOST_THREADS,
+    MOST_WORKERS,
+    PLAIN,
+    Preset,
+    app_for,
+    options_of,
+    server_named,
+)
+from sgibench.bench.ui_run import UiRun
+from sgibench.bench.workshop import load_process
+from sgibench.cli.options import catalogue_option, reports_option, results_option
+from sgibench.errors import UsageError
+from sgibench.machine import plan_cpus
+from sgibench.process import HOST
+
+MOST_USERS = 60_000
 
 
-@click.command(epilog="Example: sgibench ui --server granian-asgi --scenario json")
+@click.command(epilog="Example: sgibench ui --server granian-asgi --scenario wait")
 @click.option("--server", default="uvicorn-httptools", show_default=True, metavar="NAME")
-@click.option("--app", "app_name", metavar="NAME", help="App; by default the plain one of the server's interface.")
+@click.option("--app", "app_name", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework.")
 @click.option("--scenario", default="json", show_default=True, metavar="NAME")
-@click.option("--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True)
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
+@click.option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, MOST_RATE, min_open=True),
+    default=1000.0,
+    show_default=True,
+    help="Requests per second of an open load.",
+)
+@click.option("--connections", type=click.IntRange(1, MOST_USERS), default=bench.DEFAULT_CONNECTIONS, show_default=True)
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=bench.DEFAULT_THREADS, show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8089, show_default=True, help="Port of the web UI.")
+@click.option("--target", metavar="URL", help="Load this server of your own instead of one that sgibench starts.")
+@results_option
+@reports_option
 @catalogue_option
 def ui(  # noqa: PLR0917 - click calls it by name
     server: str,
-    app_name: str | None,
+    app_name: str,
     scenario: str,
+    load: str,
+    rate: float,
     connections: int,
     workers: int,
     threads: int,
     port: int,
+    target: str | None,
+    results: Path,
+    reports: Path,
     catalogues: tuple[Path, ...],
 ) -> None:
-    """Start one server and open the Locust web UI against it, on 127.0.0.1. Ctrl-C ends both."""
+    """Open the Locust web UI on 127.0.0.1: choose a server there, start it, load it, stop it, choose another.
+
+    The options are what its form holds at first. No server runs before Start is pressed; Ctrl-C ends everything.
+    """
     found = catalogue.load(catalogues)
-    entry = _one(catalogue.select("server", found.servers, [server]), server)
-    app = _app_for(entry, found, app_name)
-    cpus = machine.plan_cpus(workers)
-    environment = envs.ensure((*entry.variant.packages, *app.packages))
-    settings = Settings(workers=workers, threads=threads)
-    with tempfile.TemporaryDirectory(prefix="sgibench-") as folder, bench.ending_on_sigterm():
-        scratch = Path(folder)
-        spec = ServerSpec(
-            entry=entry, app=app, settings=settings, bin=environment.bin, cpus=cpus.servers, scratch=scratch / "server"
-        )
-        with LoadProcess(cpus.load, scratch / "load.log") as load_process, ServerProcess(spec) as process:
-            chosen = load_process.describe(bench.select_scenarios(found, [scenario]))[0]
-            process.wait_ready()
-            verify.verify_scenario(HOST, process.port, chosen, keep_alive=entry.variant.keep_alive)
-            order = {
-                "scenario": str(chosen.path),
-                "host": HOST,
-                "port": process.port,
-                "connections": connections,
-                "web_host": HOST,
-                "web_port": port,
-            }
-            click.echo(f"{entry.id} serves {app.id} on http://{HOST}:{process.port}")
-            click.echo(f"Locust web UI: {load_process.ui(order)}   (Ctrl-C ends it)")
-            _wait(process, load_process)
+    app_for(server_named(found, server), found, app_name)
+    preset = Preset(
+        server=server,
+        app=app_name,
+        scenario=bench.select_scenarios(found, [scenario])[0].stem,
+        load=load,
+        rate_per_s=rate,
+        users=connections,
+        workers=workers,
+        threads=threads,
+    )
+    own_target = None if target is None else address_of(target)
+    session = UiRun(results, reports, ("sgibench", *sys.argv[1:]), catalogues)
+    with (
+        bench.ending_on_sigterm(),
+        load_process(plan_cpus(1)) as (process, scratch),
+        serving.Serving(found, process, scratch, session, own_target) as engine,
+    ):
+        order = {
+            "options": options_of(found, preset, own_target=own_target is not None),
+            "users": connections,
+            "target": None if own_target is None else own_target.url,
+            "web_host": HOST,
+            "web_port": port,
+        }
+        try:
+            url, opened = process.ui(order)
+            taken = f" (port {port} is taken)" if opened != port else ""
+            click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
+            process.attend(engine.answer, engine.watch)
+        except KeyboardInterrupt:
+            unsaved = sum(1 for test in session.tests if test.cell is not None and not test.saved)
+            click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
 
 
-def _one(chosen: list[ServerEntry], name: str) -> ServerEntry:
-    if len(chosen) != 1:
-        raise UsageError(f"--server {name}: expected one server, {len(chosen)} match")
-    return chosen[0]
-
-
-def _app_for(entry: ServerEntry, found: catalogue.Catalogue, name: str | None) -> App:
-    interface = entry.variant.interface
-    app = catalogue.select("app", found.apps, [name or f"{interface}_plain"])[0]
-    if app.interface != interface:
-        raise UsageError(f"{entry.id} serves {interface} apps, {app.id} is {app.interface}")
-    return app
-
-
-def _wait(process: ServerProcess, load_process: LoadProcess) -> None:
+def address_of(url: str) -> serving.Address:
+    """Read `--target`; raises UsageError."""
+    parts = urlsplit(url)
     try:
-        while True:
-            time.sleep(0.5)
-            if not process.alive():
-                status = process.exit_status
-                raise ServerError("crashed", f"the server ended with status {status}", process.log_tail())
-            if not load_process.alive():
-                raise LoadError("the load process ended")
-    except KeyboardInterrupt:
-        click.echo("\nstopped")
+        port = parts.port or 80
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or not port:
+        raise UsageError(f"--target: expected an address such as http://127.0.0.1:8000, got {url!r}")
+    return serving.Address(host=parts.hostname, port=port)

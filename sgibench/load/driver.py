@@ -26,7 +26,7 @@ from sgibench.load.calibrate import calibrate
 from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
-from sgibench.load.webui import read_ui, start_ui
+from sgibench.load.webui import EngineLine, open_ui, read_ui
 
 PR_SET_PDEATHSIG = 1
 WATCH_PARENT_S = 1.0
@@ -43,11 +43,12 @@ class Driver:
         self._waiting: list[dict[str, Any]] = []
         self._arrived = Event()
         self._running: Measurement | None = None
+        self._engine = EngineLine(self.say)
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "describe": self._describe,
             "measure": self._measure,
             "calibrate": self._calibrate,
-            "ui": lambda order: start_ui(read_ui(order)),
+            "ui": lambda order: open_ui(read_ui(order), self._engine),
         }
 
     def say(self, message: dict[str, Any]) -> None:
@@ -72,11 +73,14 @@ class Driver:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        """Obey `abort` and `drop` now, put everything else in the queue."""
+        """Obey `abort` and `drop` now, hand over what the engine tells the web UI, put everything else in the queue."""
         try:
             order = json.loads(line)
         except ValueError:
             order = None
+        if isinstance(order, dict) and isinstance(order.get("tell"), str):
+            self._engine.hear(order)
+            return
         if not isinstance(order, dict) or not isinstance(order.get("do"), str):
             self._fail("?", LoadError(f"expected an order, an object with `do`, but got {line[:200]!r}"))
             return

@@ -1,0 +1,417 @@
+"""The engine's side of the web UI: it serves what the form chose, looks after it, judges what was counted, saves it.
+
+The load process asks (see `orders.LoadProcess.attend`), this module answers. It alone owns the server, of which there
+is at most one; however the UI ends, leaving the context leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from sgibench import machine, units, verify
+from sgibench.bench.choice import Choice, read_choice
+from sgibench.bench.request import select_scenarios
+from sgibench.bench.ui_run import Tested, UiRun, doubts_of
+from sgibench.bench.workshop import prepare
+from sgibench.catalogue import Catalogue
+from sgibench.codec import encode
+from sgibench.envs import Environment
+from sgibench.errors import LoadError, ServerError
+from sgibench.model import App, Cell, Doubt, Failure, Scenario, ServerEntry, Settings, Trial, Variant
+from sgibench.orders import LoadProcess, Measured, measured_of
+from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
+from sgibench.progress import Silent
+from sgibench.trials import Draft, judge, to_trial
+
+IDLE_CHECK_S = 0.3
+CALIBRATION_S = 0.5
+TAIL_LINES = 3
+
+Words = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A target that the user named on the command line."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """As a base URL."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(kw_only=True)
+class Served:
+    """What is loaded now: a server of ours, or the user's own target."""
+
+    choice: Choice
+    scenario: Scenario
+    cpus: machine.CpuPlan
+    process: ServerProcess | None
+    """None for the user's own target."""
+    first_test: int
+    """How many tests ended before it was started."""
+    idle_cpu: float | None = None
+    failure: Failure | None = None
+    pids: tuple[int, ...] = ()
+    """Its processes when counting began."""
+    began: machine.Snapshot | None = None
+    started_at: str = ""
+    clocks: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Of each process: when it was last looked at, and its CPU clock then."""
+
+
+class Serving:
+    """Answers the web UI's questions; a context manager."""
+
+    def __init__(
+        self, found: Catalogue, load: LoadProcess, scratch: Path, session: UiRun, target: Address | None
+    ) -> None:
+        self._found = found
+        self._load = load
+        self._scratch = scratch
+        self._session = session
+        self._target = target
+        self._now: Served | None = None
+        self._alive = contextlib.ExitStack()
+        self._scenarios: dict[str, Scenario] = {}
+        self._environments: dict[str, Environment] = {}
+        self._apps: dict[str, App] = {}
+        self._answers: dict[str, Callable[[Words], Words]] = {
+            "serve": self._serve,
+            "begin": self._begin,
+            "judge": self._judge,
+            "finish": self._finish,
+            "release": self._release,
+            "save": self._save,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._alive.close()
+
+    def answer(self, name: str, words: Words) -> Words:
+        """Answer one question; raises SgibenchError for what can't be done."""
+        if name not in self._answers:
+            raise LoadError(f"the web UI asked {name!r}; there are {', '.join(self._answers)}")
+        return self._answers[name](words)
+
+    def watch(self) -> None:
+        """Notice a server that ended or floods its log, and say so."""
+        now = self._now
+        if now is None or now.process is None or now.failure is not None:
+            return
+        process = now.process
+        if process.log_bytes() > LOG_CAP_BYTES:
+            detail = f"it logged more than {units.size(LOG_CAP_BYTES)}"
+            now.failure = Failure(reason="log-flood", detail=detail, log_tail=process.log_tail())
+            process.kill()
+        elif not process.alive():
+            detail = f"it ended with status {process.exit_status} under load"
+            now.failure = Failure(reason="crashed", detail=detail, log_tail=process.log_tail())
+        if now.failure is not None:
+            said = told(ServerError(now.failure.reason, now.failure.detail, now.failure.log_tail))
+            self._load.tell("gone", message=f"{self._name(now)} {said}")
+
+    # --- serve -------------------------------------------------------------------------------------------------------
+
+    def _serve(self, words: Words) -> Words:
+        """Start and verify what was chosen; what was served before is gone first."""
+        self._stop()
+        choice = read_choice(self._found, words["choice"], int(words["users"]), own_target=self._target is not None)
+        scenario = self._scenario(choice)
+        if scenario.id not in self._session.calibrations:
+            self._say("finding out what the load generator can do at most")
+            self._session.calibrations[scenario.id] = self._load.calibrate(scenario, CALIBRATION_S)
+        try:
+            now = self._at_target(choice, scenario) if choice.server is None else self._started(choice, scenario)
+        except ServerError as error:
+            self._alive.close()
+            name = self._target.url if choice.server is None and self._target else choice.server and choice.server.id
+            raise ServerError(f"{name} {error.reason}", told_detail(error)) from None
+        self._now = now
+        return {
+            "scenario": str(scenario.path),
+            "load": encode(choice.load),
+            "seed": self._session.seed,
+            "host": HOST if self._target is None else self._target.host,
+            "port": now.process.port if now.process is not None else self._target and self._target.port,
+            "pids": list(now.process.pids()) if now.process is not None else [],
+            "about": about(choice),
+        }
+
+    def _scenario(self, choice: Choice) -> Scenario:
+        if choice.scenario not in self._scenarios:
+            path = select_scenarios(self._found, [choice.scenario])[0]
+            self._scenarios[choice.scenario] = self._load.describe([path])[0]
+        scenario = self._scenarios[choice.scenario]
+        if choice.server is not None and choice.server.variant.interface not in scenario.interfaces:
+            interface = choice.server.variant.interface.upper()
+            raise LoadError(f"{scenario.id} is not for {interface} servers such as {choice.server.id}")
+        return scenario
+
+    def _at_target(self, choice: Choice, scenario: Scenario) -> Served:
+        """Check that the user's own target answers right."""
+        if self._target is None:
+            raise AssertionError("no target was named")
+        self._say(f"asking {self._target.url} for right answers")
+        verify.verify_scenario(self._target.host, self._target.port, scenario, keep_alive=True)
+        return Served(
+            choice=choice,
+            scenario=scenario,
+            cpus=machine.plan_cpus(1),
+            process=None,
+            first_test=len(self._session.tests),
+        )
+
+    def _started(self, choice: Choice, scenario: Scenario) -> Served:
+        """Start a server of ours in its environment, and check that it answers right."""
+        entry, app, settings = choice.server, choice.app, choice.settings
+        if entry is None or app is None or settings is None:
+            raise AssertionError("a server was chosen without app or settings")
+        cell = cell_of(choice)
+        self._say(f"preparing the environment of {entry.id} (once)")
+        ready = prepare([cell], [entry], [app], Silent()).environments
+        self._environments |= ready
+        self._apps[app.id] = app
+        cpus = machine.plan_cpus(settings.workers)
+        process = ServerProcess(
+            ServerSpec(
+                entry=entry,
+                app=app,
+                settings=settings,
+                bin=next(iter(ready.values())).bin,
+                cpus=cpus.servers,
+                scratch=self._scratch / "server",
+            )
+        )
+        self._say(f"starting {entry.id}")
+        self._alive.enter_context(process)
+        process.wait_ready()
+        self._say(f"asking {entry.id} for right answers")
+        try:
+            verify.verify_scenario(HOST, process.port, scenario, keep_alive=entry.variant.keep_alive)
+        except ServerError as error:
+            raise ServerError(error.reason, error.detail, process.log_tail()) from None
+        return Served(
+            choice=choice,
+            scenario=scenario,
+            cpus=cpus,
+            process=process,
+            first_test=len(self._session.tests),
+            idle_cpu=idle_cpu([process], IDLE_CHECK_S)[0],
+        )
+
+    # --- count, judge, finish ----------------------------------------------------------------------------------------
+
+    def _begin(self, words: Words) -> Words:
+        """Counting begins: read the host's counters."""
+        now = self._served()
+        load = replace(now.choice.load, connections=int(words["connections"]))
+        now.choice = replace(now.choice, load=load)
+        now.pids = now.process.pids() if now.process is not None else ()
+        now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now.began = machine.snapshot(now.cpus.servers, now.pids)
+        return {}
+
+    def _judge(self, words: Words) -> Words:
+        """Look at the server and at what was counted so far."""
+        now = self._served()
+        trial = self._trial(now, measured_of(words["result"]))
+        return self._looked(now, trial, self._doubts(now, trial))
+
+    def _finish(self, words: Words) -> Words:
+        """Counting is over: judge the test and keep it."""
+        now = self._served()
+        self.watch()
+        measured = measured_of(words["result"])
+        if now.failure is None and now.process is not None and set(now.pids) - set(now.process.pids()):
+            lost = len(set(now.pids) - set(now.process.pids()))
+            detail = f"{lost} of its processes ended under load"
+            now.failure = Failure(reason="crashed", detail=detail, log_tail=now.process.log_tail())
+        failure = now.failure or judge(measured, now.process.log_tail() if now.process is not None else "")
+        trial = self._trial(now, measured, failure)
+        doubts = self._doubts(now, trial)
+        self._session.add(Tested(cell=None if now.process is None else cell_of(now.choice), trial=trial, doubts=doubts))
+        return {"tests": self._session.rows(), "looked": self._looked(now, trial, doubts)}
+
+    def _trial(self, now: Served, measured: Measured, failure: Failure | None = None) -> Trial:
+        """Make what was counted a trial, by the rules of every other trial."""
+        disturbance = None
+        if now.began is not None:
+            disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids))
+        cell = cell_of(now.choice, self._target)
+        process = now.process
+        draft = Draft(
+            cell=cell,
+            entry=now.choice.server or stranger(cell.server),
+            order=0,
+            started_at=now.started_at,
+            floor_s=now.scenario.floor_s,
+            argv=process.argv if process is not None else None,
+            startup_s=process.startup_s if process is not None else None,
+            idle_cpu=now.idle_cpu,
+            measured=measured if measured.requests else None,
+            disturbance=disturbance,
+            memory=process.memory() if process is not None and failure is None else None,
+            failure=failure,
+        )
+        trial = to_trial(draft, self._session.block_of(cell), retries=0)
+        return trial if process is not None else replace(trial, interface=None, concurrency=None)
+
+    def _doubts(self, now: Served, trial: Trial) -> tuple[Doubt, ...]:
+        return doubts_of(trial, len(now.cpus.servers), self._session.calibrations)
+
+    def _looked(self, now: Served, trial: Trial, doubts: tuple[Doubt, ...]) -> Words:
+        """Say what the page shows of the server and of the test so far."""
+        memory = trial.memory
+        ceiling = self._session.calibrations[now.scenario.id].rps_per_core
+        return {
+            "doubts": [encode(doubt) for doubt in doubts],
+            "memory_bytes": None if memory is None else memory.pss_bytes or memory.uss_bytes,
+            "processes": self._processes(now),
+            "facts": facts(trial),
+            "ceiling_share": None if trial.rps is None else trial.rps / ceiling,
+        }
+
+    def _processes(self, now: Served) -> list[dict[str, Any]]:
+        """Each process of the server, with the CPU that it used since it was last looked at."""
+        found = []
+        for pid in now.process.pids() if now.process is not None else ():
+            at_s, clock_s = time.monotonic(), machine.cpu_clock_s(pid)
+            if clock_s is None:
+                continue
+            before = now.clocks.get(pid)
+            now.clocks[pid] = (at_s, clock_s)
+            memory = machine.tree_memory([pid])
+            found.append(
+                {
+                    "pid": pid,
+                    "name": name_of(pid),
+                    "cpus": None if before is None else (clock_s - before[1]) / max(at_s - before[0], 1e-9),
+                    "pss_bytes": memory.pss_bytes,
+                    "uss_bytes": memory.uss_bytes,
+                }
+            )
+        return found
+
+    # --- release, save -----------------------------------------------------------------------------------------------
+
+    def _release(self, _words: Words) -> Words:
+        """Stop the server."""
+        self._stop()
+        return {"tests": self._session.rows()}
+
+    def _stop(self) -> None:
+        """Stop what is served; one that has to be killed fails its tests, as in every run."""
+        now, self._now = self._now, None
+        try:
+            if now is not None and now.process is not None:
+                now.process.stop()
+        except ServerError as error:
+            if now is not None:
+                failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
+                self._session.fail_since(now.first_test, failure)
+        finally:
+            self._alive.close()
+
+    def _save(self, _words: Words) -> Words:
+        saved = self._session.save(self._environments, list(self._apps.values()), list(self._scenarios.values()))
+        return {**saved, "tests": self._session.rows()}
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _served(self) -> Served:
+        if self._now is None:
+            raise LoadError("no server is served now")
+        return self._now
+
+    def _say(self, sentence: str) -> None:
+        self._load.tell("progress", sentence=sentence)
+
+    def _name(self, now: Served) -> str:
+        return cell_of(now.choice, self._target).server
+
+
+def cell_of(choice: Choice, target: Address | None = None) -> Cell:
+    """Name what was chosen as a cell; a target of the user's own stands under its address."""
+    return Cell(
+        server=choice.server.id if choice.server is not None else (target.url if target is not None else "?"),
+        app=choice.app.id if choice.app is not None else "",
+        scenario=choice.scenario,
+        load=choice.load,
+        settings=choice.settings or Settings(workers=1, threads=1),
+    )
+
+
+def stranger(name: str) -> ServerEntry:
+    """Stand in for the declaration that a target of the user's own does not have."""
+    return ServerEntry(
+        variant=Variant(id=name, interface="asgi", concurrency="event loop", packages=(), summary=""),
+        family="",
+        path=Path(),
+        command=lambda _launch: [],
+        homepage="",
+        notes=(),
+    )
+
+
+def about(choice: Choice) -> dict[str, str]:
+    """What is served and how it is loaded, in words."""
+    load = choice.load
+    how = "closed loop" if load.kind == "closed" else f"open loop, {units.rate(load.rate_per_s)}"
+    said = {"scenario": choice.scenario, "load": how + (", a connection each" if load.connection == "close" else "")}
+    if choice.server is None or choice.app is None or choice.settings is None:
+        return said
+    workers = "1 worker" if choice.settings.workers == 1 else f"{choice.settings.workers} workers"
+    threads = f" of {choice.settings.threads} threads" if choice.server.variant.threads else ""
+    return {"server": choice.server.id, "app": choice.app.id, **said, "size": workers + threads}
+
+
+def facts(trial: Trial) -> dict[str, str]:
+    """What else is known about the server, in words."""
+    memory = trial.memory
+    said = {
+        "Command line": None if trial.argv is None else shlex.join(trial.argv),
+        "Started within": None if trial.startup_s is None else units.seconds(trial.startup_s),
+        "Memory, shared pages once (PSS)": None if memory is None else units.size(memory.pss_bytes),
+        "Memory of its own (USS)": None if memory is None else units.size(memory.uss_bytes),
+        "CPU while idle": None if trial.idle_cpu is None else units.percent(trial.idle_cpu),
+        "CPU per request over the whole test": units.microseconds(trial.cpu_us_per_request),
+        "Time stolen by the hypervisor": None if trial.steal is None else units.percent(trial.steal),
+        "Its CPUs used by others": None if trial.foreign_cpu is None else units.percent(trial.foreign_cpu),
+    }
+    return {name: words for name, words in said.items() if words is not None}
+
+
+def name_of(pid: int) -> str:
+    """Name a process; empty when it is gone."""
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return ""
+
+
+def told_detail(error: ServerError) -> str:
+    """One sentence about a server's failure, with the last lines of its log."""
+    lines = [line.strip() for line in error.log_tail.splitlines() if line.strip()][-TAIL_LINES:]
+    return error.detail + (f". The end of its log: {' | '.join(lines)}" if lines else "")
+
+
+def told(error: ServerError) -> str:
+    """Tell a failure with its reason."""
+    return f"{error.reason}: {told_detail(error)}"
