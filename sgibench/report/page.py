@@ -1,72 +1,42 @@
-"""The page: one self-contained file a run, and the list of all runs.
-
-Nothing is loaded from anywhere, nothing runs but one script whose hash stands in the policy, and every string from
-outside goes through Jinja2's escaping or ElementTree's. The page is complete without the script.
-"""
+"""The page of a run, and the list of all runs: complete without its script, and without anything from elsewhere."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-import re
-import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from sgibench import units
-from sgibench.errors import ResultsError
-from sgibench.model import Run
+from sgibench.model import EnvironmentInfo, Run
 from sgibench.report import exports, words
+from sgibench.report.capacities import capacities_of, capacity_by_row, capacity_chart
 from sgibench.report.evidence import evidence_of
 from sgibench.report.history import history_of
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.plots import Chart, charts_of
+from sgibench.report.rendering import file_name, fill, save
 from sgibench.report.sentences import INTERFACES, answer_of
-from sgibench.report.standings import printable
+from sgibench.report.standings import Entry, printable
 
-TEMPLATES = Path(__file__).parent / "templates"
-SHAPES = (
-    "M7 2.4a4.6 4.6 0 1 0 .01 0z",
-    "M3 3h8v8H3z",
-    "M7 2l5 9H2z",
-    "M7 1.5l5.5 5.5L7 12.5 1.5 7z",
-    "M7 12L2 3h10z",
-    "M5.2 2h3.6v3.2H12v3.6H8.8V12H5.2V8.8H2V5.2h3.2z",
-    "M4.5 2L7 4.5 9.5 2 12 4.5 9.5 7 12 9.5 9.5 12 7 9.5 4.5 12 2 9.5 4.5 7 2 4.5z",
-    "M7 1.2l1.7 3.9 4.2.4-3.2 2.8.95 4.1L7 10.2l-3.65 2.2.95-4.1L1.1 5.5l4.2-.4z",
-)
-"""Marker outlines in a box of 14, in the order of `charts.sheet.MARKERS`."""
-UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""What has no place in a page, whoever put it into a log: controls, direction overrides, halves of surrogates."""
 HEAT_STEPS = (1.05, 1.3, 2.0, 4.0)
-"""Ratios to the best at which the overview's shade deepens."""
+"""Ratios to the best at which the overview's shade fades."""
 
 
 def write(run: Run, folder: Path) -> Path:
     """Write `<run>.html` into `folder`; returns its path. Raises ResultsError when that can't be done."""
-    return _save(folder / page_name(run), render(run))
+    return save(folder / page_name(run), render(run))
 
 
 def write_index(folder: Path, runs: Sequence[Run]) -> Path:
     """Write `index.html`: all runs, newest first, and how each cell went from run to run on each machine."""
     ordered = sorted(runs, key=lambda run: (run.info.started_at, run.info.run), reverse=True)
     pages = {run.info.run: page_name(run) for run in ordered if (folder / page_name(run)).is_file()}
-    html = _fill("index.html", runs=ordered, pages=pages, histories=history_of(ordered), title="All runs")
-    return _save(folder / "index.html", html)
+    html = fill("index.html", runs=ordered, pages=pages, histories=history_of(ordered), title="All runs")
+    return save(folder / "index.html", html)
 
 
 def page_name(run: Run) -> str:
     """Name a run's page; whatever a run calls itself, the file stays in its folder."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", run.info.run).lstrip(".") or "run"
-    return f"{name[:100]}.html"
+    return f"{file_name(run.info.run)}.html"
 
 
 def render(run: Run) -> str:
@@ -75,7 +45,8 @@ def render(run: Run) -> str:
     charts: Mapping[str, tuple[Chart, ...]] = {
         panel.key: charts_of(panel, _siblings(panel, view.panels)) for panel in view.panels
     }
-    return _fill(
+    capacities = capacities_of(run)
+    return fill(
         "report.html",
         title=f"Run {printable(run.info.run)}",
         run=run,
@@ -85,11 +56,19 @@ def render(run: Run) -> str:
         answers={panel.key: answer_of(panel) for panel in view.panels},
         evidence=evidence_of(view),
         overview=_overview(view) if len(view.panels) > 1 else None,
+        capacities=[(one, capacity_chart(one, view.looks)) for one in capacities],
+        capacity=capacity_by_row(view, capacities),
         by_interface=_by_interface,
+        environment=lambda entry: _environment(run.info.environments, entry),
         longest=_longest,
         csv=exports.csv_link(view),
         json=exports.json_link(view),
     )
+
+
+def _environment(environments: Mapping[str, EnvironmentInfo], entry: Entry) -> EnvironmentInfo | None:
+    """Find what was installed for a cell: an app with packages of its own has an environment of its own."""
+    return environments.get(f"{entry.server} {entry.app}", environments.get(entry.server))
 
 
 def _siblings(panel: Panel, panels: Sequence[Panel]) -> list[Panel]:
@@ -133,79 +112,7 @@ def _overview(view: View) -> list[dict[str, Any]]:
             found = ranking.versus_best.get(row.entry.cell)
             ratio = 1.0 if row.entry.cell == best else found.ratio if found else None
             heat = sum(ratio >= step for step in HEAT_STEPS) if ratio else 0
-            line["cells"][place] = {"row": row, "ratio": ratio, "heat": heat, "panel": panel}
+            tied = bool(row.cost and row.cost.place == 1)
+            line["cells"][place] = {"row": row, "ratio": ratio, "heat": 0 if tied else max(heat, 1), "tied": tied}
     order = {name: index for index, name in enumerate((*INTERFACES, None))}
     return sorted(lines.values(), key=lambda line: order[line["row"].entry.interface])
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "us": units.microseconds,
-        "s": units.seconds,
-        "rate": units.rate,
-        "size": units.size,
-        "percent": units.percent,
-        "count": units.count,
-        "significant": units.significant,
-        "moment": words.moment,
-        "failure": words.failure_words,
-        "noise": words.noise,
-        "printable": printable,
-        "command": shlex.join,
-        "trimmed": words.trimmed,
-    }
-    environment.globals |= {
-        "interval": words.interval,
-        "load_sentence": words.load_sentence,
-        "latency_sentence": words.latency_sentence,
-        "shapes": SHAPES,
-        "hgrm": exports.hgrm_link,
-        "units": units,
-    }
-    return environment
-
-
-def _fill(template: str, **values: Any) -> str:
-    """Render a template with style and script inlined, and a policy that allows exactly those two."""
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    html = (
-        _environment()
-        .get_template(template)
-        .render(
-            style=Markup(style),  # noqa: S704 - our own file
-            script=Markup(script),  # noqa: S704 - our own file
-            policy=policy,
-            **values,
-        )
-    )
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", html)
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _save(path: Path, html: str) -> Path:
-    """Replace a page in one step, so that a reader never sees half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(html, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise ResultsError(f"can't write {path} ({error.strerror}): pass --reports DIR") from error
-    return path

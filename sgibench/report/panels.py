@@ -69,7 +69,9 @@ class Panel:
     fixed: Standing | None
     """The standing at the common rate."""
     opens: tuple[Standing, ...]
-    """All open loads, by rate."""
+    """Open loads at a common rate, by rate."""
+    curve: tuple[Standing, ...]
+    """Open loads at shares of each server's own saturation."""
     rows: tuple[Row, ...]
     """Best first by cost, failed ones last."""
     doubts: tuple[Doubt, ...]
@@ -109,12 +111,13 @@ def view_of(run: Run) -> View:
     """Judge a run and arrange it."""
     standings = standings_of(run)
     found = audit.audit_run(run)
-    looks = looks_of(trial.server for trial in run.trials)
-    arranged = _arrange(standings)
-    titles = _titles([main for main, _opens in arranged])
+    looks = looks_of([*(trial.server for trial in run.trials), *(one.server for one in run.info.capacity)])
+    order = {name: index for index, name in enumerate(run.info.scenarios)}
+    arranged = _arrange(sorted(standings, key=lambda one: _sorting(one, order)))
+    titles = _titles([one.main for one in arranged])
     panels = tuple(
-        _panel(key=f"p{index}", title=title, main=main, opens=opens, looks=looks, found=found)
-        for index, ((main, opens), title) in enumerate(zip(arranged, titles, strict=True))
+        _panel(key=f"p{index}", title=title, arranged=one, looks=looks, found=found)
+        for index, (one, title) in enumerate(zip(arranged, titles, strict=True))
     )
     kinds = Counter(kind for trial in found.trials for kind in {doubt.kind for doubt in trial.doubts})
     calibration = {entry.scenario: entry for entry in run.info.calibration}
@@ -162,25 +165,36 @@ def _hash(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "replace"), HASH_START)
 
 
-def _arrange(standings: Sequence[Standing]) -> list[tuple[Standing, tuple[Standing, ...]]]:
+@dataclass(frozen=True, kw_only=True)
+class Arranged:
+    """The standings of one panel."""
+
+    main: Standing
+    opens: tuple[Standing, ...]
+    curve: tuple[Standing, ...]
+
+
+def _arrange(standings: Sequence[Standing]) -> list[Arranged]:
     """Put the open loads beside the closed load with the most connections of the same scenario and settings."""
     families: dict[tuple[str, int, int, str], list[Standing]] = defaultdict(list)
     for standing in standings:
         key = standing.key
         families[key.scenario, key.workers, key.threads, key.load.connection].append(standing)
-    arranged: list[tuple[Standing, tuple[Standing, ...]]] = []
+    arranged: list[Arranged] = []
     for family in families.values():
         closed = sorted(
             (one for one in family if one.key.load.kind == "closed"), key=lambda one: -one.key.load.connections
         )
-        opens = tuple(
-            sorted((one for one in family if one.key.load.kind == "open"), key=lambda one: one.key.load.rate_per_s or 0)
+        at_rates = sorted(
+            (one for one in family if one.key.load.kind == "open"), key=lambda one: one.key.load.rate_per_s or 0
         )
+        opens = tuple(one for one in at_rates if one.key.load.share is None)
+        curve = tuple(one for one in at_rates if one.key.load.share is not None)
         if closed:
-            arranged.append((closed[0], opens))
-            arranged.extend((one, ()) for one in closed[1:])
-        else:
-            arranged.append((_common(opens), opens))
+            arranged.append(Arranged(main=closed[0], opens=opens, curve=curve))
+            arranged.extend(Arranged(main=one, opens=(), curve=()) for one in closed[1:])
+        elif opens or curve:
+            arranged.append(Arranged(main=_common(opens or curve), opens=opens, curve=curve))
     return arranged
 
 
@@ -188,6 +202,12 @@ def _common(opens: Sequence[Standing]) -> Standing:
     """Choose the common rate: the highest that most servers kept up with."""
     kept = [sum(entry.status == "ok" for entry in one.entries.values()) for one in opens]
     return max(zip(kept, range(len(opens)), opens, strict=True))[2]
+
+
+def _sorting(standing: Standing, order: Mapping[str, int]) -> tuple[int, str, int, int]:
+    """Panels come in the order in which the scenarios were asked for, not in the random one of the blocks."""
+    key = standing.key
+    return order.get(key.scenario, len(order)), key.scenario, key.workers, key.threads
 
 
 def _titles(mains: Sequence[Standing]) -> list[str]:
@@ -222,11 +242,11 @@ def _panel(
     *,
     key: str,
     title: str,
-    main: Standing,
-    opens: tuple[Standing, ...],
+    arranged: Arranged,
     looks: Mapping[str, Look],
     found: audit.RunAudit,
 ) -> Panel:
+    main, opens = arranged.main, arranged.opens
     fixed = _common(opens) if opens else None
     partners = {_partner(entry): entry for entry in fixed.entries.values()} if fixed else {}
     costs = {row.cell: row for row in main.cost.rows}
@@ -266,6 +286,7 @@ def _panel(
         main=main,
         fixed=fixed,
         opens=opens,
+        curve=arranged.curve,
         rows=tuple(rows),
         doubts=tuple(about_table.values()),
     )

@@ -32,6 +32,8 @@ SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in
 """Where percentile curves are drawn: ten points for each nine, more where they begin."""
 MIB = 1 << 20
 MARKED = (0.5, 0.9, 0.99, 0.999)
+FEW_TICKS = 6
+"""More rates than this stand on an axis of their own making."""
 TIME_POINTS = 24
 """A line over time has at most this many points; neighbours are added up."""
 
@@ -64,7 +66,8 @@ def charts_of(panel: Panel, siblings: Sequence[Panel] = ()) -> tuple[Chart, ...]
     return tuple(chart for chart in (*found, _scaling(panel, siblings)) if chart is not None)
 
 
-def _alternative(title: str, rows: Sequence[tuple[str, str]]) -> str:
+def alternative(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    """Write a chart's text alternative: its title, then what each line says."""
     return f"{title}. " + "; ".join(f"{label}: {value}" for label, value in rows) + "."
 
 
@@ -100,7 +103,7 @@ def _estimates(panel: Panel, rows: Sequence[Row], figure: _Figure) -> Chart | No
         return None
     bars = [_bar(row, figure.of(row), figure.form, figure.band(row)) for row in rows]
     spoken = [(bar.label, bar.tip if bar.value is not None else bar.failure or "not measured") for bar in bars]
-    label = _alternative(figure.title, spoken)
+    label = alternative(figure.title, spoken)
     return Chart(
         title=figure.title,
         hint=figure.hint,
@@ -185,7 +188,7 @@ def _memory(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Whole bar: PSS, shared pages split among sharers. Strong part: USS, the server’s alone.",
-        drawing=draw_bars(bars, form=units.size, unit=MIB, prefix=f"{panel.key}m", label=_alternative(title, spoken)),
+        drawing=draw_bars(bars, form=units.size, unit=MIB, prefix=f"{panel.key}m", label=alternative(title, spoken)),
         table=table,
     )
 
@@ -214,9 +217,7 @@ def _percentiles(panel: Panel) -> Chart | None:
     )
     spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
     y = log_axis(min(levels), max(levels), "latency", units.microseconds)
-    drawing = draw_curves(
-        curves, percentile_axis(deepest), y, prefix=f"{panel.key}l", label=_alternative(title, spoken)
-    )
+    drawing = draw_curves(curves, percentile_axis(deepest), y, prefix=f"{panel.key}l", label=alternative(title, spoken))
     return Chart(title=title, hint=hint, drawing=drawing, table=table)
 
 
@@ -243,18 +244,21 @@ def _percentile_curve(row: Row, entry: Entry) -> Curve | None:
 
 
 def _against_load(panel: Panel) -> Chart | None:
-    """Draw p99 over the rate, when several rates were measured."""
-    if len(panel.opens) < 2:  # noqa: PLR2004 - one point is no curve
+    """Draw p99 over the rate, when several rates were measured: common ones, or shares of each server's saturation."""
+    measured = panel.curve or panel.opens
+    if len(measured) < 2:  # noqa: PLR2004 - one point is no curve
         return None
     curves, lines = [], []
     for row in panel.rows:
         points = []
-        for standing in panel.opens:
+        for standing in measured:
             entry = next((one for one in standing.entries.values() if _same(one, row.entry)), None)
-            latency = entry.latency if entry else None
+            if entry is None:
+                continue
+            latency = entry.latency
             rate = standing.key.load.rate_per_s or 0.0
             p50, p99 = (latency.p50, latency.p99) if latency else (None, None)
-            why = words.failure_words(entry.failure) if entry and entry.status != "ok" else units.microseconds(p99)
+            why = words.failure_words(entry.failure) if entry.status != "ok" else units.microseconds(p99)
             lines.append((row.label, units.rate(rate), units.microseconds(p50), why))
             if p99:
                 tip = f"{row.label} at {units.rate(rate)}: p99 {units.microseconds(p99)}, p50 {units.microseconds(p50)}"
@@ -265,10 +269,16 @@ def _against_load(panel: Panel) -> Chart | None:
         return None
     title = "p99 latency against load"
     levels = [point.y for curve in curves for point in curve.points]
-    x = counted_axis([one.key.load.rate_per_s or 0.0 for one in panel.opens], "requests per second, open load")
+    name = "requests per second, open load"
+    rates = {point.x for curve in curves for point in curve.points}
+    x = (
+        counted_axis(list(rates), name)
+        if len(rates) <= FEW_TICKS
+        else log_axis(min(rates), max(rates), name, units.rate)
+    )
     y = log_axis(min(levels), max(levels), "p99", units.microseconds)
     drawing = draw_curves(
-        curves, x, y, prefix=f"{panel.key}a", label=_alternative(title, [(f"{a} at {b}", d) for a, b, _c, d in lines])
+        curves, x, y, prefix=f"{panel.key}a", label=alternative(title, [(f"{a} at {b}", d) for a, b, _c, d in lines])
     )
     table = Table(headers=("server", "rate", "p50", "p99"), rows=tuple(lines))
     return Chart(title=title, hint="Lower is better. From the time a request was due.", drawing=drawing, table=table)
@@ -294,7 +304,7 @@ def _over_time(panel: Panel) -> Chart | None:
     for row in panel.rows:
         rates = tuple(_rates_over_time(trial) for trial in row.entry.good)
         flat = [rate for line in rates for rate in line]
-        if len(flat) < 2:  # noqa: PLR2004 - one point is no line
+        if not any(len(line) > 1 for line in rates):
             continue
         low, high = units.rate(min(flat)), units.rate(max(flat))
         level = units.rate(row.entry.rps.value if row.entry.rps else None)
@@ -321,7 +331,7 @@ def _over_time(panel: Panel) -> Chart | None:
         sparks,
         name=f"{unit}, one line a block, each from zero",
         prefix=f"{panel.key}o",
-        label=_alternative(title, [(spark.label, spark.tip) for spark in sparks]),
+        label=alternative(title, [(spark.label, spark.tip) for spark in sparks]),
     )
     table = Table(headers=("server", "lowest", "whole window", "highest"), rows=tuple(lines))
     return Chart(
@@ -351,7 +361,7 @@ def _by_process(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Equal parts are good. Each server’s most uneven block is shown.",
-        drawing=draw_splits(splits, prefix=f"{panel.key}w", label=_alternative(title, lines)),
+        drawing=draw_splits(splits, prefix=f"{panel.key}w", label=alternative(title, lines)),
         table=Table(headers=("server", "share of each process"), rows=tuple(lines)),
     )
 
@@ -386,7 +396,7 @@ def _scaling(panel: Panel, siblings: Sequence[Panel]) -> Chart | None:
         counted_axis(list(amounts.values()), noun),
         linear_axis(highest, "requests per second", units.rate),
         prefix=f"{panel.key}s",
-        label=_alternative(title, [(f"{a}, {b} {noun}", c) for a, b, c in lines]),
+        label=alternative(title, [(f"{a}, {b} {noun}", c) for a, b, c in lines]),
     )
     return Chart(
         title=title, hint="Steeper is better.", drawing=drawing,

@@ -1,0 +1,166 @@
+"""What searches for capacity found: a table and a chart for each limit, scenario and settings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sgibench import stats, units
+from sgibench.model import CapacityFound, Estimate, Failure, Run
+from sgibench.report import words
+from sgibench.report.charts.bars import Bar, draw_bars
+from sgibench.report.panels import Look, View
+from sgibench.report.plots import Chart, Table, alternative
+from sgibench.report.standings import printable
+
+CapacityKey = tuple[str, int, int, int, str]
+"""Scenario, connections, workers, threads, and the limit's id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityEntry:
+    """One server's searches."""
+
+    server: str
+    app: str
+    label: str
+    place: int | None
+    rate_per_s: Estimate | None
+    """Over blocks in which a rate held."""
+    at_least: bool
+    """In some block the highest rate that the generator could offer still held."""
+    none_held: int
+    """Blocks in which not even the lowest rate held the limit."""
+    failure: Failure | None
+    searches: tuple[CapacityFound, ...]
+
+    @property
+    def words(self) -> str:
+        """The capacity, or why there is none."""
+        if self.rate_per_s is not None:
+            return ("at least " if self.at_least else "") + words.with_interval(self.rate_per_s, units.rate)
+        return words.failure_words(self.failure) if self.failure else "no rate held the limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityTable:
+    """Servers under the same limit, scenario and settings; the highest capacity first."""
+
+    key: str
+    title: str
+    scenario: str
+    workers: int
+    threads: int
+    slo: str
+    entries: tuple[CapacityEntry, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What a person can quote."""
+        held = [entry for entry in self.entries if entry.rate_per_s]
+        if not held:
+            return f"No server held {self.slo} at any rate."
+        first = held[0]
+        start = f"{first.label} held {self.slo} up to {first.words}"
+        beside = [entry.label for entry in held[1:] if entry.place == first.place]
+        if beside:
+            start += f", not told apart from {', '.join(beside)}"
+        last = held[-1]
+        return f"{start}; {last.label} up to {last.words}." if last.place != first.place else f"{start}."
+
+
+def capacities_of(run: Run) -> tuple[CapacityTable, ...]:
+    """Put the searches of a run together."""
+    groups: dict[CapacityKey, list[CapacityFound]] = defaultdict(list)
+    for found in run.info.capacity:
+        groups[found.scenario, found.connections, found.workers, found.threads, found.slo.id].append(found)
+    return tuple(_table(f"k{index}", key, found) for index, (key, found) in enumerate(groups.items()))
+
+
+def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> CapacityTable:
+    scenario, connections, workers, threads, slo = key
+    cells: dict[str, list[CapacityFound]] = defaultdict(list)
+    for one in found:
+        cells[f"{one.server}/{one.app}"].append(one)
+    values = {
+        cell: {one.block: one.rate_per_s for one in searches if one.rate_per_s is not None}
+        for cell, searches in cells.items()
+    }
+    ranking = stats.rank(values, higher_is_better=True, control=None)
+    places = {row.cell: row.place for row in ranking.rows}
+    estimates = {row.cell: row.estimate for row in ranking.rows}
+    several = len({one.app for one in found}) > len({one.server for one in found})
+    entries = [_entry(cells[cell], places.get(cell), estimates.get(cell), several=several) for cell in places]
+    entries += [_entry(cells[cell], None, None, several=several) for cell in ranking.unranked]
+    settings = f"{workers} workers, {threads} threads, up to {connections} connections"
+    return CapacityTable(
+        key=name,
+        title=printable(f"{scenario}, {slo}, {settings}"),
+        scenario=scenario,
+        workers=workers,
+        threads=threads,
+        slo=slo,
+        entries=tuple(entries),
+    )
+
+
+def _entry(
+    searches: Sequence[CapacityFound], place: int | None, estimate: Estimate | None, *, several: bool
+) -> CapacityEntry:
+    first = searches[0]
+    held = [one for one in searches if one.rate_per_s is not None]
+    return CapacityEntry(
+        server=first.server,
+        app=first.app,
+        label=printable(f"{first.server} · {first.app}" if several else first.server),
+        place=place,
+        rate_per_s=estimate,
+        at_least=any(one.failed_at_per_s is None for one in held),
+        none_held=sum(one.rate_per_s is None and one.failure is None for one in searches),
+        failure=next((one.failure for one in searches if one.failure), None),
+        searches=tuple(searches),
+    )
+
+
+def capacity_chart(table: CapacityTable, looks: Mapping[str, Look]) -> Chart:
+    """Draw a table."""
+    bars = [
+        Bar(
+            row=f"{table.key}r{index}",
+            label=entry.label,
+            look=looks[entry.server],
+            value=entry.rate_per_s.value if entry.rate_per_s else None,
+            low=entry.rate_per_s.low if entry.rate_per_s else None,
+            high=entry.rate_per_s.high if entry.rate_per_s else None,
+            tip=entry.words,
+            failure="" if entry.rate_per_s else entry.words,
+            band=entry.place,
+        )
+        for index, entry in enumerate(table.entries)
+    ]
+    title = f"Capacity: highest rate with {table.slo} and no error"
+    label = alternative(title, [(bar.label, bar.tip) for bar in bars])
+    lines = tuple((entry.label, entry.words, str(len(entry.searches)), str(entry.none_held)) for entry in table.entries)
+    return Chart(
+        title=title,
+        hint="Longer is better. Servers on one band are not told apart.",
+        drawing=draw_bars(bars, form=units.rate, prefix=table.key, label=label),
+        table=Table(headers=("server", "capacity", "searches", "in which no rate held"), rows=lines),
+    )
+
+
+def capacity_by_row(view: View, tables: Sequence[CapacityTable]) -> dict[str, str]:
+    """Row key -> capacity in words, for the rows of panels whose server was searched."""
+    found: dict[str, str] = {}
+    for panel in view.panels:
+        key = panel.main.key
+        for table in tables:
+            if (table.scenario, table.workers, table.threads) != (key.scenario, key.workers, key.threads):
+                continue
+            words_of = {(entry.server, entry.app): entry.words for entry in table.entries}
+            for row in panel.rows:
+                told = words_of.get((row.entry.server, row.entry.app))
+                if told:
+                    found[row.key] = f"{told} with {table.slo}"
+    return found
