@@ -15,7 +15,7 @@ DEFAULT_THREADS = 10
 def command(launch: Launch) -> list[str]:
     """The server's own command line with the adapter as its app; env tells the adapter about the real one."""
     told = ["/usr/bin/env", f"SGIBENCH_TARGET={launch.target}"]
-    if launch.equal:
+    if launch.equal and launch.options["adapter"] == "a2wsgi":
         told.append(f"SGIBENCH_THREADS={launch.threads}")
     on = {"uvicorn": uvicorn, "gunicorn": gunicorn}[launch.options["server"]]
     return [*told, *on(launch), ADAPTERS[launch.options["adapter"]]]
@@ -72,12 +72,13 @@ def expect(launch: Launch) -> Expected:
     """As the server without the adapter, plus the adapter's threads."""
     on_uvicorn = launch.options["server"] == "uvicorn"
     several = launch.workers > 1
+    pool = 1 if launch.options["adapter"] == "asgiref" else launch.threads if launch.equal else DEFAULT_THREADS
     return Expected(
         connections=None if on_uvicorn else 1000 * launch.workers,
         backlog=launch.backlog if launch.equal else 2048,
         nodelay=True,
         processes=(launch.workers + 2 if several else 1) if on_uvicorn else launch.workers + 1,
-        threads=(1, 7 + (launch.threads if launch.equal else DEFAULT_THREADS)),
+        threads=(1, 6 + pool),
     )
 
 

@@ -86,4 +86,4 @@ def test_an_unknown_name_is_answered_with_the_nearest_ones(pattern: str, hint: s
 
 def test_globs_choose_in_the_order_of_the_catalogue() -> None:
     chosen = catalogue.select("server", catalogue.load().servers, ["waitress", "granian-*"])
-    assert [server.id for server in chosen] == ["granian-asgi", "granian-wsgi", "waitress"]
+    assert [server.id for server in chosen] == ["granian-asgi", "granian-rsgi", "granian-wsgi", "waitress"]

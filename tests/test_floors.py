@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "stats": 1,
     "audit": 2,
     "catalogue": 3,
+    "catalogue_page": 3,
     "doctor": 4,
     "effective": 3,
     "envs": 3,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import catalogue
+from sgibench.catalogue_page import servers_page
 from sgibench.cli.options import catalogue_option, json_option
 from sgibench.plan import PROFILES
 
@@ -19,10 +20,13 @@ from sgibench.plan import PROFILES
 @click.command("list", epilog="Example: sgibench list --json")
 @catalogue_option
 @json_option
-def list_command(catalogues: tuple[Path, ...], *, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print the page on all servers instead, as docs/servers.md holds it.")
+def list_command(catalogues: tuple[Path, ...], *, as_json: bool, markdown: bool) -> None:
     """Show the servers, apps, scenarios and profiles there are."""
     found = catalogue.load(catalogues)
-    if as_json:
+    if markdown:
+        click.echo(servers_page(found.servers), nl=False)
+    elif as_json:
         click.echo(json.dumps(_for_machines(found), indent=1))
     else:
         _menu(found, Console())
