@@ -43,6 +43,12 @@ class Environment:
         """Where its executables stand."""
         return self.folder / "bin"
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Package -> version, as installed."""
+        pairs = (package.partition("==") for package in self.info.packages)
+        return {name: version for name, _, version in pairs}
+
 
 def cache_folder() -> Path:
     """`SGIBENCH_CACHE`, else `sgibench` in the user's cache folder (XDG base directories)."""
@@ -52,20 +58,22 @@ def cache_folder() -> Path:
 
 
 def ensure_all(
-    wanted: Mapping[str, Sequence[str]], python: str | None = None
+    wanted: Mapping[str, Sequence[str]], pythons: Mapping[str, str | None] | None = None
 ) -> tuple[dict[str, Environment], dict[str, str]]:
-    """Make an environment for each name; returns those that are ready, and the reason for each that isn't."""
-    unique = sorted({tuple(sorted(requirements)) for requirements in wanted.values()})
-    ready: dict[tuple[str, ...], Environment] = {}
-    refused: dict[tuple[str, ...], str] = {}
+    """Make an environment for each name; returns those that are ready, and the reason for each that isn't.
+
+    `pythons` names another interpreter than this one for some of them.
+    """
+    keys = {name: (tuple(sorted(requirements)), (pythons or {}).get(name)) for name, requirements in wanted.items()}
+    ready: dict[tuple[tuple[str, ...], str | None], Environment] = {}
+    refused: dict[tuple[tuple[str, ...], str | None], str] = {}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = {requirements: pool.submit(ensure, requirements, python) for requirements in unique}
-    for requirements, future in futures.items():
+        futures = {key: pool.submit(ensure, *key) for key in dict.fromkeys(keys.values())}
+    for key, future in futures.items():
         try:
-            ready[requirements] = future.result()
+            ready[key] = future.result()
         except EnvsError as error:
-            refused[requirements] = str(error)
-    keys = {name: tuple(sorted(requirements)) for name, requirements in wanted.items()}
+            refused[key] = str(error)
     return (
         {name: ready[key] for name, key in keys.items() if key in ready},
         {name: refused[key] for name, key in keys.items() if key in refused},
@@ -158,6 +166,14 @@ def _reason(stderr: str) -> str:
         line for line in lines if line and not line.startswith(("Resolved", "Using", "Creating", "Activate", "hint"))
     ]
     return "; ".join(told)[:400] or "uv failed without a word"
+
+
+def find_python(version: str) -> str:
+    """Find an installed interpreter, e.g. `3.12`; raises EnvsError when there is none."""
+    try:
+        return _uv("python", "find", "--no-project", "--system", version).strip()
+    except EnvsError:
+        raise EnvsError(f"Python {version} is not installed here: install it, or leave it out of --python") from None
 
 
 def version_of(interpreter: str) -> str:

@@ -188,6 +188,8 @@ class ServerEntry:
     """The family's, then the variant's."""
     expect: Callable[[Launch], Expected] | None = None
     verified: str = ""
+    python: str | None = None
+    """Interpreter of its environment; None for the one that runs sgibench."""
 
     @property
     def id(self) -> str:
@@ -279,6 +281,12 @@ class Settings:
     threads: int
     backlog: int = 1024
     keep_alive_s: int = 75
+    configuration: Configuration = "equal"
+
+    @property
+    def id(self) -> str:
+        """E.g. `w1t8`, `w1t8-recommended`."""
+        return f"w{self.workers}t{self.threads}" + ("" if self.configuration == "equal" else f"-{self.configuration}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,8 +305,7 @@ class Cell:
     def id(self) -> str:
         """One string that names the cell, the same in every block and every run."""
         server = f"{self.server}~control" if self.control else self.server
-        settings = f"w{self.settings.workers}t{self.settings.threads}"
-        return f"{server}/{self.app}/{self.scenario}/{self.load.id}/{settings}"
+        return f"{server}/{self.app}/{self.scenario}/{self.load.id}/{self.settings.id}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,6 +463,7 @@ class Trial:
     """UTC, ISO 8601."""
     status: Status
     control: bool = False
+    configuration: Configuration = "equal"
     interface: Interface | None = None
     concurrency: Concurrency | None = None
     """The variant's concurrency model, so that a report needs no catalogue."""
@@ -485,6 +493,10 @@ class Trial:
     series: tuple[int, ...] = ()
     """Right answers in each second of an unbroken window."""
     memory: Memory | None = None
+    effective: Effective | None = None
+    """What the server turned out to be, read from the system after the load."""
+    not_as_declared: tuple[str, ...] = ()
+    """Where that differs from what its file declares, one sentence each."""
     generator: Generator | None = None
     steal: float | None = None
     """Share of the server CPUs' time that the hypervisor took away during the group."""

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +50,8 @@ class ServerSpec:
     """Where it may run; empty for anywhere."""
     scratch: Path
     """A folder of its own, made anew at each start."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package -> version in its environment."""
 
 
 def free_port() -> int:
@@ -67,6 +69,7 @@ class ServerProcess:
         self.spec = spec
         self.port = 0
         self.argv: tuple[str, ...] = ()
+        self.launch: Launch | None = None
         self.pid = 0
         self.startup_s: float | None = None
         self.exit_status: int | None = None
@@ -87,7 +90,8 @@ class ServerProcess:
     def _start(self) -> None:
         self.port = free_port()
         self._prepare_scratch()
-        self.argv = tuple(self.spec.entry.command(self._launch()))
+        self.launch = self._launch()
+        self.argv = tuple(self.spec.entry.command(self.launch))
         order = {
             "argv": self.argv,
             "cwd": str(self.spec.app.folder),
@@ -129,6 +133,8 @@ class ServerProcess:
             threads=self.spec.settings.threads,
             backlog=self.spec.settings.backlog,
             keep_alive_s=self.spec.settings.keep_alive_s,
+            configuration=self.spec.settings.configuration,
+            versions=self.spec.versions,
         )
 
     def _environment(self) -> dict[str, str]:

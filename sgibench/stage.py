@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from sgibench import machine, units, verify
+from sgibench import effective, machine, units, verify
 from sgibench.catalogue import Catalogue
 from sgibench.envs import Environment
 from sgibench.errors import ServerError
 from sgibench.model import (
     Block,
     Cell,
+    Effective,
+    Expected,
     Failure,
     Group,
     Plan,
@@ -136,12 +138,14 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
     """Start one server and wait until it is ready, so that the time it takes is its own."""
     workshop.listener.step(cell, "starting", 0)
     entry = workshop.catalogue.server(cell.server)
+    environment = workshop.environments[environment_key(cell)]
     process = ServerProcess(
         ServerSpec(
             entry=entry,
             app=workshop.catalogue.app(cell.app),
             settings=cell.settings,
-            bin=workshop.environments[environment_key(cell)].bin,
+            bin=environment.bin,
+            versions=environment.versions,
             cpus=workshop.cpus.servers,
             scratch=workshop.scratch / f"{cell.server}-{cell.app}{'-control' if cell.control else ''}",
         )
@@ -223,6 +227,8 @@ def load_group(
             measured=measured.get(cell.id),
             disturbance=disturbance,
             memory=runners[cell.id].process.memory() if runners[cell.id].failure is None else None,
+            expected=_expected(runners[cell.id]),
+            effective=_effective(runners[cell.id]),
             failure=runners[cell.id].failure,
         )
         for order, cell in enumerate(group.cells)
@@ -230,6 +236,18 @@ def load_group(
     for draft in drafts:
         runners[draft.cell.id].drafts.append(draft)
     return drafts
+
+
+def _expected(contestant: Contestant) -> Expected:
+    launch = contestant.process.launch
+    return Expected() if launch is None else contestant.entry.expected(launch)
+
+
+def _effective(contestant: Contestant) -> Effective | None:
+    """Read from the system what a server that lives turned out to be."""
+    if contestant.failure is not None:
+        return None
+    return effective.read(HOST, contestant.process.port, contestant.process.pids())
 
 
 def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from sgibench.effective import differences
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
-from sgibench.model import Cell, Failure, Generator, Latency, Memory, ServerEntry, Trial
+from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial
 from sgibench.orders import Measured
 from sgibench.stats import percentile_allowed
 
@@ -37,6 +38,8 @@ class Draft:
     measured: Measured | None = None
     disturbance: Disturbance | None = None
     memory: Memory | None = None
+    expected: Expected = field(default_factory=Expected)
+    effective: Effective | None = None
     failure: Failure | None = None
 
 
@@ -89,6 +92,9 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         startup_s=draft.startup_s,
         idle_cpu=draft.idle_cpu,
         memory=draft.memory,
+        configuration=cell.settings.configuration,
+        effective=draft.effective,
+        not_as_declared=tuple(differences(draft.effective, draft.expected)) if draft.effective else (),
         errors=measured.errors if measured is not None else {},
         retries=retries,
         step=step,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgibench import catalogue, machine
+from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.errors import UsageError
-from sgibench.model import App, Load, ServerEntry, Settings, Windows
+from sgibench.model import App, Configuration, Load, ServerEntry, Settings, Windows
 from sgibench.plan import PROFILES
 
 DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
@@ -27,7 +28,8 @@ class Request:
     argv: tuple[str, ...]
     profile: str = "quick"
     servers: tuple[str, ...] = ()
-    apps: tuple[str, ...] = DEFAULT_APPS
+    apps: tuple[str, ...] = ()
+    """Empty for the plain app of each server's interface."""
     scenarios: tuple[str, ...] = ()
     blocks: int | None = None
     window_s: float | None = None
@@ -49,6 +51,9 @@ class Request:
     """End after the block in which every comparison with the baseline has a verdict."""
     baseline: str | None = None
     """The server that others are compared with; None for the first."""
+    configurations: tuple[Configuration, ...] = ("equal",)
+    pythons: tuple[str, ...] = ()
+    """Interpreters such as 3.12; empty for the one that runs sgibench."""
     catalogues: tuple[Path, ...] = ()
     server_cpus: tuple[int, ...] | None = None
 
@@ -59,6 +64,8 @@ class Selection:
 
     found: catalogue.Catalogue
     servers: tuple[ServerEntry, ...]
+    skipped: Mapping[str, str]
+    """Servers that can't take part for want of an interpreter, with the reason."""
     apps: tuple[App, ...]
     scenario_paths: tuple[Path, ...]
     cpus: machine.CpuPlan
@@ -73,10 +80,14 @@ def choose(request: Request) -> Selection:
     """Look everything up; raises UsageError or DeclarationError in one line."""
     profile = PROFILES[request.profile]
     found = catalogue.load(request.catalogues)
+    servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
+    named = catalogue.select("app", found.apps, request.apps or DEFAULT_APPS)
+    apps = [app for server in servers for app in apps_for(server, named, found.apps, named=bool(request.apps))]
     return Selection(
-        found=found,
-        servers=tuple(catalogue.select("server", found.servers, request.servers or profile.servers)),
-        apps=tuple(catalogue.select("app", found.apps, request.apps)),
+        found=replace(found, servers=tuple(servers)),
+        servers=tuple(servers),
+        skipped=skipped,
+        apps=tuple(dict.fromkeys(apps)) or tuple(named),
         scenario_paths=tuple(select_scenarios(found, request.scenarios or profile.scenarios)),
         cpus=cpu_plan(request),
         windows=Windows(
@@ -86,7 +97,8 @@ def choose(request: Request) -> Selection:
             timeout_s=ANSWER_TIMEOUT_S,
         ),
         settings=tuple(
-            Settings(workers=workers, threads=threads)
+            Settings(workers=workers, threads=threads, configuration=configuration)
+            for configuration in dict.fromkeys(request.configurations)
             for workers in dict.fromkeys(request.workers)
             for threads in dict.fromkeys(request.threads)
         ),

@@ -18,11 +18,12 @@ from pathlib import Path
 from types import FrameType
 
 from sgibench import __version__, catalogue, machine, store
+from sgibench.bench.choosing import choose_servers
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose
 from sgibench.bench.settling import make_rule, settled
 from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
-from sgibench.errors import ResultsError, UsageError
+from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
 from sgibench.plan import make_cells, make_plan, with_rates
 from sgibench.runner import run_plan
@@ -91,7 +92,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             commit=_commit(),
             machine=machine.describe(chosen.cpus),
             environments=recorded(ready.environments, chosen.apps),
-            skipped=ready.skipped,
+            skipped={**chosen.skipped, **ready.skipped},
             plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
@@ -117,7 +118,10 @@ def resume(folder: Path, listener: Listener) -> Outcome:
         raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
     found = catalogue.load([Path(root) for root in info.catalogues])
     cells = cells_of(info.plan)
-    servers = catalogue.select("server", found.servers, sorted({cell.server for cell in cells}))
+    servers, missing = choose_servers(found, sorted({cell.server for cell in cells}))
+    if missing:
+        raise EnvsError("; ".join(missing.values()))
+    found = replace(found, servers=tuple(servers))
     apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
     wanted = {cell.scenario for cell in cells}
     paths = [path for path in found.scenario_paths if path.stem in wanted]

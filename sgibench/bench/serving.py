@@ -96,6 +96,7 @@ class Serving:
             "finish": self._finish,
             "release": self._release,
             "save": self._save,
+            "tests": lambda _words: {"tests": self._session.rows()},
         }
 
     def __enter__(self) -> Self:

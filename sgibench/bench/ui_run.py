@@ -95,6 +95,7 @@ class UiRun:
             raise ResultsError("there is no test that could be saved and is not saved yet")
         info = self._info(environments, apps, scenarios)
         with store.RunWriter(self._folder, info) as writer:
+            writer.write_info(info)
             for place in fresh:
                 writer.append(self.tests[place].trial)
                 self.tests[place] = replace(self.tests[place], saved=True)

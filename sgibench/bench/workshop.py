@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgibench import audit, catalogue, envs, machine
-from sgibench.errors import EnvsError
+from sgibench.bench.choosing import refusals
+from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.orders import LoadProcess
 from sgibench.stage import Listener, Workshop, environment_key
@@ -38,22 +39,27 @@ class Prepared:
 
 
 def prepare(cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequence[App], listener: Listener) -> Prepared:
-    """Make what the cells need; a server without an environment is skipped by name, and none at all is an error."""
+    """Make what the cells need; a server that can't take part is skipped by name, and none left is an error."""
     listener.say("preparing the servers' environments")
-    packages = {server.id: server.variant.packages for server in servers}
+    entries = {server.id: server for server in servers}
+    refused = refusals(cells, entries)
+    skipped = {cell.server: reason for cell, reason in refused.items()}
+    fit = [cell for cell in cells if cell not in refused]
     extra = {app.id: app.packages for app in apps}
-    ready, refused = envs.ensure_all(
-        {environment_key(cell): (*packages[cell.server], *extra[cell.app]) for cell in cells}
+    ready, unmade = envs.ensure_all(
+        {environment_key(cell): (*entries[cell.server].variant.packages, *extra[cell.app]) for cell in fit},
+        {environment_key(cell): entries[cell.server].python for cell in fit},
     )
-    skipped = {cell.server: refused[environment_key(cell)] for cell in cells if environment_key(cell) in refused}
+    skipped |= {cell.server: unmade[environment_key(cell)] for cell in fit if environment_key(cell) in unmade}
     for server, reason in skipped.items():
         listener.say(f"skipped {server}: {reason}")
-    if not ready:
-        reason = next(iter(skipped.values()))
+    left = tuple(cell for cell in fit if environment_key(cell) in ready)
+    if not left and unmade:
+        reason = next(iter(unmade.values()))
         raise EnvsError(f"not one environment could be made, so there is nothing to measure; {reason}")
-    return Prepared(
-        cells=tuple(cell for cell in cells if environment_key(cell) in ready), environments=ready, skipped=skipped
-    )
+    if not left:
+        raise UsageError("nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
+    return Prepared(cells=left, environments=ready, skipped=skipped)
 
 
 def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:

@@ -61,7 +61,7 @@ def capacity(  # noqa: PLR0917 - click calls it by name
         results=results,
         argv=("sgibench", *sys.argv[1:]),
         servers=servers,
-        apps=apps or bench.DEFAULT_APPS,
+        apps=apps,
         scenarios=scenarios or PROFILES["quick"].scenarios[:1],
         blocks=blocks,
         connections=(connections,),

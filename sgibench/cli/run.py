@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -23,7 +24,7 @@ from sgibench.cli.options import (
 )
 from sgibench.cli.runs import read_all
 from sgibench.errors import UsageError
-from sgibench.model import Run
+from sgibench.model import Configuration, Run
 from sgibench.plan import PROFILES
 from sgibench.progress import listener_for
 from sgibench.report import terminal
@@ -35,8 +36,26 @@ INTERRUPTED = 130
     epilog="Example: sgibench run --server 'uvicorn-*' --server granian-asgi --scenario json --blocks 6",
 )
 @click.option("--profile", default="quick", show_default=True, help=f"One of {', '.join(PROFILES)}.")
-@click.option("--server", "servers", multiple=True, metavar="NAME", help="Server or glob. Repeatable.")
+@click.option(
+    "--server",
+    "servers",
+    multiple=True,
+    metavar="NAME",
+    help="Server or glob; NAME@VERSION for another version. Repeatable.",
+)
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+@click.option(
+    "--configuration",
+    "configurations",
+    multiple=True,
+    type=click.Choice(get_args(Configuration)),
+    default=("equal",),
+    show_default=True,
+    help="As installed, all alike, or as the server's documentation advises. Repeatable.",
+)
+@click.option(
+    "--python", "pythons", metavar="X.Y[,X.Y]", default="", help="Interpreters for the servers, e.g. 3.11,3.12."
+)
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable.")
 @click.option("--blocks", type=click.IntRange(min=1), help="How often everything is repeated afresh.")
 @click.option("--window", type=Duration(), help="Counted time of each trial, e.g. 3s.")
@@ -94,6 +113,8 @@ def run(  # noqa: PLR0917 - click calls it by name
     profile: str,
     servers: tuple[str, ...],
     apps: tuple[str, ...],
+    configurations: tuple[Configuration, ...],
+    pythons: str,
     scenarios: tuple[str, ...],
     blocks: int | None,
     window: float | None,
@@ -129,7 +150,9 @@ def run(  # noqa: PLR0917 - click calls it by name
         argv=("sgibench", *sys.argv[1:]),
         profile=profile,
         servers=servers,
-        apps=apps or bench.DEFAULT_APPS,
+        apps=apps,
+        configurations=configurations,
+        pythons=tuple(part.strip() for part in pythons.split(",") if part.strip()),
         scenarios=scenarios,
         blocks=blocks,
         window_s=window,

@@ -1,0 +1,117 @@
+"""Which servers take part: names and globs, other versions and Pythons, and what can't take part and why.
+
+`NAME@VERSION+pyX.Y` names a variant in another version or under another interpreter; each is a server of its own with
+its own environment, so "did the upgrade make it slower?" is one run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sgibench import catalogue, envs, needs
+from sgibench.errors import EnvsError, UsageError
+from sgibench.model import App, Cell, Expected, Launch, ServerEntry
+from sgibench.process import HOST
+
+_CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>[\d.]+))?")
+_VERSION = re.compile(r"\d+(\.\d+)*([a-z]+\d+)?")
+WHOLE_VERSION = 3
+"""Numbers of a version that names one release; fewer mean the newest release that begins so."""
+
+
+def choose_servers(
+    found: catalogue.Catalogue, patterns: Sequence[str], pythons: Sequence[str] = ()
+) -> tuple[list[ServerEntry], dict[str, str]]:
+    """Give the servers that the patterns name, and the reason for each that can't run for want of an interpreter.
+
+    Raises UsageError with the nearest names for an unknown one.
+    """
+    chosen: dict[str, ServerEntry] = {}
+    missing: dict[str, str] = {}
+    for pattern in patterns:
+        match = _CHOICE.fullmatch(pattern)
+        if match is None or (match["version"] and not _VERSION.fullmatch(match["version"])):
+            raise UsageError(f"expected a server such as uvicorn-httptools or uvicorn-httptools@0.34, got {pattern!r}")
+        for entry in catalogue.select("server", found.servers, [match["name"]]):
+            wanted: list[str | None] = [match["python"]] if match["python"] else [*pythons]
+            for python in wanted or [None]:
+                derived = derive(entry, match["version"], python)
+                try:
+                    interpreter = envs.find_python(python) if python else None
+                except EnvsError as error:
+                    missing[derived.id] = str(error)
+                    continue
+                chosen[derived.id] = replace(derived, python=interpreter)
+    if not chosen and missing:
+        raise EnvsError("; ".join(dict.fromkeys(missing.values())))
+    return list(chosen.values()), missing
+
+
+def derive(entry: ServerEntry, version: str | None, python: str | None) -> ServerEntry:
+    """Make the server of another version and Python; its id says both."""
+    variant = entry.variant
+    if version:
+        if not variant.packages:
+            raise UsageError(f"{entry.id} comes with Python and has no version of its own")
+        name = variant.packages[0].partition("==")[0]
+        exact = version if len(version.split(".")) >= WHOLE_VERSION else f"{version}.*"
+        variant = replace(variant, id=f"{variant.id}@{version}", packages=(f"{name}=={exact}", *variant.packages[1:]))
+    if python:
+        variant = replace(variant, id=f"{variant.id}+py{python}")
+    return replace(entry, variant=variant)
+
+
+def apps_for(server: ServerEntry, apps: Sequence[App], every: Sequence[App], *, named: bool) -> list[App]:
+    """Those of the chosen apps that a server can run; when none were named, else the first that it can run."""
+    fitting = [app for app in apps if server.runs(app)]
+    return fitting or ([] if named else [app for app in every if server.runs(app)][:1])
+
+
+def refusals(cells: Sequence[Cell], servers: Mapping[str, ServerEntry]) -> dict[Cell, str]:
+    """Say which cells can't be measured, and why: a missing program, or more connections than the server serves.
+
+    To offer a server more connections than it serves side by side would measure its queue.
+    """
+    refused = {}
+    for cell in cells:
+        entry = servers[cell.server]
+        reason = needs.missing(entry.variant.needs) or _too_many(cell, entry)
+        if reason:
+            refused[cell] = reason
+    return refused
+
+
+def _too_many(cell: Cell, entry: ServerEntry) -> str | None:
+    expected = expected_of(cell, entry)
+    asked = cell.load.connections
+    for most, what in ((expected.connections, "serves"), (expected.kept_alive, "keeps alive")):
+        if most is not None and asked > most and (what == "serves" or cell.load.connection == "keep-alive"):
+            return (
+                f"it {what} {most} connections side by side with {cell.settings.workers} x {cell.settings.threads} "
+                f"threads, and the load has {asked}: lower --connections or raise --threads"
+            )
+    return None
+
+
+def expected_of(cell: Cell, entry: ServerEntry) -> Expected:
+    """What the server of a cell should turn out to be; nothing is started."""
+    nowhere = Path("/nowhere")
+    return entry.expected(
+        Launch(
+            bin=nowhere,
+            launchers=nowhere,
+            scratch=nowhere,
+            host=HOST,
+            port=1,
+            target="app:app",
+            options=entry.variant.options,
+            workers=cell.settings.workers,
+            threads=cell.settings.threads,
+            backlog=cell.settings.backlog,
+            keep_alive_s=cell.settings.keep_alive_s,
+            configuration=cell.settings.configuration,
+        )
+    )
