@@ -26,7 +26,8 @@ from sgibench.load.calibrate import calibrate
 from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
-from sgibench.load.webui import EngineLine, open_ui, read_ui
+from sgibench.load.webui.line import EngineLine
+from sgibench.load.webui.opening import open_ui, read_ui
 
 PR_SET_PDEATHSIG = 1
 WATCH_PARENT_S = 1.0

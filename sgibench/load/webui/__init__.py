@@ -4,10 +4,3 @@ The UI lives in the load process and owns no server: it asks the engine, over th
 chosen, to judge what was counted, and to stop it. It shows what it is told and counts what it sees; it decides neither
 what a number is worth nor which process lives.
 """
-
-from __future__ import annotations
-
-from sgibench.load.webui.line import EngineLine
-from sgibench.load.webui.opening import open_ui, read_ui
-
-__all__ = ["EngineLine", "open_ui", "read_ui"]

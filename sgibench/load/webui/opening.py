@@ -69,6 +69,7 @@ def open_ui(order: UiOrder, line: EngineLine) -> dict[str, Any]:
     session = Session(environment, line)
     app: Any = ui.app
     app.debug = False
+    app.json.sort_keys = False
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the form shows its options in our order
     Pages(ui, session, form).install()
     app.wsgi_app = only_own(app.wsgi_app, own_names(order.web_host, port))

@@ -84,7 +84,7 @@
     const scale = element("div", { class: "sgi-scale" }, element("span", {}, chart.top_words), element("span", {}, "0"));
     const time = element("div", { class: "sgi-time" }, element("span", {}, `${from} s`), element("span", {}, `${to} s`));
     const caption = element("figcaption", {}, chart.title, element("b", {}, chart.last));
-    return element("figure", { class: "sgi-chart" }, caption, element("div", { class: "sgi-plot" }, svg, scale), time);
+    return element("figure", { class: "sgi-chart" }, caption, element("div", { class: "sgi-plot" }, scale, svg), time);
   }
 
   function charts(tab) {
@@ -158,21 +158,22 @@
       ["requests/s", "CPU per request"].map((name) => [name, bars(state.tests, name)]),
     );
     return state.tests.flatMap((row) => {
-      const line = element("tr", {}, ...titles.map((title) => {
-        const cell = element("td", {}, row.cells[title]);
+      const cells = titles.map((title, place) => {
+        const cell = element("td", {}, row.cells[place]);
         if (decorate[title]) decorate[title](row, cell);
         if (title === "doubts") cell.title = row.doubts.map((doubt) => `${doubt.kind}: ${doubt.detail}`).join("\n");
         return cell;
-      }));
+      });
+      const line = element("tr", {}, ...cells);
       if (!row.failure) return [line];
-      const reason = element("td", { colspan: titles.length, class: "sgi-failure" }, `Failed: ${row.failure}`);
+      const reason = element("td", { colspan: titles.length, class: "sgi-failure" }, `Test ${row.number} failed: ${row.failure}`);
       return [line, element("tr", {}, reason)];
     });
   }
 
   function tests() {
     if (!state.tests.length) return empty("No test has ended yet.");
-    const titles = Object.keys(state.tests[0].cells);
+    const titles = state.columns;
     const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
     return [
       element("div", { class: "sgi-actions" }, saveButton(), savedLink()),

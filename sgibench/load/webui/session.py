@@ -105,11 +105,11 @@ class Session:
             try:
                 self._begin(choice)
             except SgibenchError as error:
-                self.phase, self.error = "idle", str(error)
+                self.phase, self.sentence, self.error = "idle", "", str(error)
                 raise
             except Exception as error:
-                self.phase, self.error = "idle", f"{BUG}: {type(error).__name__}: {error}"
                 traceback.print_exc()
+                self.phase, self.sentence, self.error = "idle", "", f"{BUG}: {type(error).__name__}: {error}"
                 raise LoadError(self.error) from error
 
     def _begin(self, choice: Choice) -> None:
@@ -179,9 +179,11 @@ class Session:
     def save(self) -> dict[str, Any]:
         """Have all tests that ended written to the results folder, with a report."""
         with self._alone():
-            answer = self.line.ask("save")
-            self._note(answer)
-            self.saved = {name: answer[name] for name in ("run", "folder", "report")}
+            try:
+                answer = self.line.ask("save")
+                self.saved = {name: answer[name] for name in ("run", "folder", "report")}
+            finally:
+                self._note(self.line.ask("tests"))
             return self.saved
 
     @contextmanager

@@ -29,6 +29,7 @@ def state_of(session: Session) -> dict[str, Any]:
         "processes": [] if test is None else _processes(test),
         "generator": [] if test is None else _generator(test),
         "doubts": [] if test is None else test.looked.get("doubts", []),
+        "columns": COLUMNS,
         "tests": [_row(row) for row in session.tests],
         "unsaved": sum(1 for row in session.tests if row["can_be_saved"] and not row["saved"]),
         "saved": session.saved,
@@ -174,8 +175,9 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         "yes" if row["saved"] else "no",
     ]
     return {
-        "cells": dict(zip(COLUMNS, cells, strict=True)),
+        "cells": cells,
         "failure": row["failure"],
         "doubts": row["doubts"],
         "bars": {"requests/s": row["rps"], "CPU per request": row["cpu_us_per_request"]},
+        "number": row["number"],
     }
