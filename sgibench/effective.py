@@ -26,6 +26,8 @@ LINUX = sys.platform.startswith("linux")
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 ACCEPT_TIMEOUT_S = 1.0
 """A server whose worker is free accepts within microseconds; one that takes longer is not waited for."""
+SECOND_LOOK_S = 0.02
+"""An answered connection is either open and found at once, or closed and gone."""
 
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/tcp.h
 NETLINK_SOCK_DIAG = 4
@@ -163,18 +165,18 @@ def _nodelay(host: str, port: int, pids: Sequence[int]) -> bool | None:
         with socket.create_connection((host, port), timeout=ACCEPT_TIMEOUT_S) as ours:
             ours.sendall(b"GET /pid HTTP/1.1\r\nHost: %b\r\n" % host.encode())
             client_port = int(ours.getsockname()[1])
-            if (found := _look(port, client_port, pids)) is False:
+            if (found := _look(port, client_port, pids, ACCEPT_TIMEOUT_S)) is False:
                 ours.sendall(b"\r\n")
                 if ours.recv(1 << 16):
-                    found = bool(_look(port, client_port, pids))
+                    found = bool(_look(port, client_port, pids, SECOND_LOOK_S))
             return found
     except OSError:
         return None
 
 
-def _look(port: int, client_port: int, pids: Sequence[int]) -> bool | None:
+def _look(port: int, client_port: int, pids: Sequence[int], within_s: float) -> bool | None:
     """Find the server's socket of that connection in its processes, and ask it; waits until it was accepted."""
-    deadline = time.monotonic() + ACCEPT_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         inode = _inode(port, client_port)
         if inode is not None:
