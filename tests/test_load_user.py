@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.load_process import SCENARIOS, load_process
 from tests.scripted_server import Script, Talk, always, answer, serving
 from tests.test_scenarios import ENVIRONMENT, entries, finished
 
@@ -219,53 +215,3 @@ def test_a_class_with_both_requests_and_tasks_is_refused_when_it_is_declared(tmp
     )
     output, _ = locust(path, "http://127.0.0.1:9").communicate(timeout=60)
     assert "expected either `requests` or @task methods, but both are there" in output
-
-
-def test_the_web_ui_serves_its_own_pages_only_and_drives_the_load() -> None:
-    with serving(always(answer(b'{"message":"Hello, World!"}'))) as server, load_process() as process:
-        order = {"scenario": str(SCENARIOS / "json.py"), "host": server.host, "port": server.port, "connections": 4}
-        shown = process.ask(do="ui", **order, web_port=0)
-        address = shown["url"].rstrip("/")
-        own = address.removeprefix("http://")
-        assert own.startswith("127.0.0.1:")
-        assert asked(own, "GET", "/")[0] == 200
-        assert asked(own, "GET", "/", Origin=address)[0] == 200
-        assert asked(own, "GET", "/", Origin="http://evil.example")[0] == 403
-        assert asked(own, "GET", "/", Host="evil.example")[0] == 403
-        form = f"user_count=4&spawn_rate=4&host={url(server)}"
-        assert b"true" in asked(own, "POST", "/swarm", form, **{"Content-Type": "application/x-www-form-urlencoded"})[1]
-        assert until(lambda: statistics(own)["total_rps"] > 0)
-        asked(own, "POST", "/stop")
-        assert until(lambda: statistics(own)["state"] == "stopped")
-        assert statistics(own)["stats"][0]["num_requests"] == server.requests
-        taken = process.ask(do="ui", **order, web_port=int(own.split(":")[1]))
-        assert "Address already in use" in taken["message"]
-        elsewhere = process.ask(do="ui", **order, web_host="192.0.2.1", web_port=0)
-        assert "expected a loopback address" in elsewhere["message"]
-
-
-def asked(own: str, method: str, path: str, body: str = "", **headers: str) -> tuple[int, bytes]:
-    """Status and body of a request to the web UI."""
-    connection = http.client.HTTPConnection(own, timeout=20)
-    connection.request(method, path, body, headers)
-    reply = connection.getresponse()
-    try:
-        return reply.status, reply.read()
-    finally:
-        connection.close()
-
-
-def statistics(own: str) -> dict[str, Any]:
-    """What the web UI shows."""
-    shown: dict[str, Any] = json.loads(asked(own, "GET", "/stats/requests")[1])
-    return shown
-
-
-def until(happened: Callable[[], bool], timeout_s: float = 20) -> bool:
-    """Whether something comes to be so within the time."""
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True

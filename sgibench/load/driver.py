@@ -6,31 +6,28 @@ of the parent, ends it at once. While an order runs, `abort` and `drop` are read
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
 from sgibench.load.calibrate import calibrate
+from sgibench.load.crew import Crew
 from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
+from sgibench.load.parent import follow_parent
 from sgibench.load.webui.line import EngineLine
 from sgibench.load.webui.opening import open_ui, read_ui
 
-PR_SET_PDEATHSIG = 1
-WATCH_PARENT_S = 1.0
 CHUNK = 65536
 
 
@@ -43,7 +40,8 @@ class Driver:
         self._partial = b""
         self._waiting: list[dict[str, Any]] = []
         self._arrived = Event()
-        self._running: Measurement | None = None
+        self._running: Measurement | Crew | None = None
+        self._crew: Crew | None = None
         self._engine = EngineLine(self.say)
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "describe": self._describe,
@@ -137,9 +135,13 @@ class Driver:
         return {"did": "describe", "scenarios": [describe(path) for path in paths]}
 
     def _measure(self, order: dict[str, Any]) -> dict[str, Any]:
-        self._running = Measurement(read_measure(order), self.say)
+        read = read_measure(order)
         try:
-            return self._running.run()
+            if read.load_workers > 1:
+                self._running = crew = self._crew_of(read.load_workers)
+                return crew.measure(order, read, self.say)
+            self._running = measurement = Measurement(read, self.say)
+            return measurement.run()
         except DeclarationError:
             raise
         except OSError as error:
@@ -147,24 +149,17 @@ class Driver:
         finally:
             self._running = None
 
+    def _crew_of(self, size: int) -> Crew:
+        """Give a crew of that many workers, the one of the last order if it will do."""
+        if self._crew is not None and (self._crew.size != size or self._crew.broken):
+            self._crew.close()
+            self._crew = None
+        if self._crew is None:
+            self._crew = Crew(size)
+        return self._crew
+
     def _calibrate(self, order: dict[str, Any]) -> dict[str, Any]:
         return calibrate(Path(order["scenario"]), float(order.get("window_s", 2.0)))
-
-
-def follow_parent() -> None:
-    """End when the engine ends, however it ends."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent == 1:
-        return
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            gevent.sleep(WATCH_PARENT_S)
-        os._exit(1)
-
-    gevent.spawn(watch)
 
 
 def main() -> None:

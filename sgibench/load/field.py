@@ -8,9 +8,10 @@ drained when the test stops, which Locust itself would not do.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -160,6 +161,7 @@ class Field:
         client.announce = announce
 
 
+_PLACES: WeakKeyDictionary[Environment, deque[Field]] = WeakKeyDictionary()
 _FIELDS: WeakKeyDictionary[Environment, dict[type[Player], Field]] = WeakKeyDictionary()
 
 
@@ -197,12 +199,28 @@ def bucket_response_time(response_time: float) -> float:
     return float(_rounded(np.array([response_time]))[0])
 
 
-def field_of(environment: Environment, cls: type[Player], address: tuple[str, int]) -> Field:
-    """Give the field of a class in an environment; made on first use when nobody prepared one."""
+def offer(environment: Environment, cls: type[Player], places: Iterable[Target]) -> None:
+    """Give each user that is spawned from here on the next of these targets; users beyond them play nowhere."""
+    _PLACES[environment] = deque(Field(environment, cls, target) for target in places)
+
+
+def places_left(environment: Environment) -> int:
+    """How many offered places no user has taken yet."""
+    return len(_PLACES.get(environment, ()))
+
+
+def field_of(environment: Environment, cls: type[Player], host: str | None) -> Field | None:
+    """Give the field of a class in an environment; made on first use when nobody prepared one.
+
+    `host` is `http://host:port`; None comes back for a user beyond the places that were offered.
+    """
+    if environment in _PLACES:
+        places = _PLACES[environment]
+        return places.popleft() if places else None
     fields = _FIELDS.setdefault(environment, {})
     if cls not in fields:
         locust_stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]  # floats reach the master
-        fields[cls] = prepare(environment, cls, address)
+        fields[cls] = prepare(environment, cls, address(host))
         fields[cls].play()
     return fields[cls]
 
@@ -211,6 +229,14 @@ def open_loop(target: Target, schedule: Schedule) -> OpenPace:
     """Put a target on a schedule of arrivals."""
     target.pace = pace = (OpenPace if target.program.requests else OpenTaskPace)(target, schedule)
     return pace
+
+
+def address(host: str | None) -> tuple[str, int]:
+    """Host and port of `http://host:port`; raises ValueError with what was expected."""
+    parts = urlsplit(host or "")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"expected a host such as http://127.0.0.1:8000 (--host), but it is {host!r}")
+    return parts.hostname, parts.port or 80
 
 
 def prepare(
@@ -223,7 +249,23 @@ def prepare(
     seed: int = 0,
     closed: bool = False,
 ) -> Field:
-    """Make the field of a class, gate closed, so that users spawned in this environment find it.
+    """Make the field of a class, gate closed, so that users spawned in this environment find it."""
+    target = make_target(cls, address, keep_alive=keep_alive, timeout_s=timeout_s, seed=seed, closed=closed)
+    field = Field(environment, cls, target)
+    _FIELDS.setdefault(environment, {})[cls] = field
+    return field
+
+
+def make_target(
+    cls: type[Player],
+    address: tuple[str, int],
+    *,
+    keep_alive: bool | None = None,
+    timeout_s: float | None = None,
+    seed: int = 0,
+    closed: bool = False,
+) -> Target:
+    """Make the target that a class plays against, gate closed and without connections.
 
     `closed` gives it a closed loop whatever the class says; otherwise its `rate` decides.
     """
@@ -243,6 +285,4 @@ def prepare(
         target.pace = ClosedPace(target) if cls.requests else TaskPace(target)
     else:
         open_loop(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))
-    field = Field(environment, cls, target)
-    _FIELDS.setdefault(environment, {})[cls] = field
-    return field
+    return target

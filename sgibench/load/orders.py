@@ -34,6 +34,8 @@ class MeasureOrder:
     timeout_s: float
     seed: int
     identify: bool
+    load_workers: int = 1
+    """Processes that share the load."""
 
 
 def read_measure(order: dict[str, Any]) -> MeasureOrder:
@@ -60,6 +62,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             timeout_s=float(order.get("timeout_s", 10.0)),
             seed=int(order.get("seed", 0)),
             identify=bool(order.get("identify", True)),
+            load_workers=int(order.get("load_workers") or 1),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from gevent.event import Event
 from gevent.hub import get_hub
@@ -86,11 +85,13 @@ class BenchUser(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._stopping = Event()
-        field = field_of(environment, type(self), address(self.host or environment.host))
-        self._target = field.target
-        self._conn = self._target.add()
-        if not self.requests:
-            self.client = Client(self._conn, self._target)
+        field = field_of(environment, type(self), self.host or environment.host)
+        self._target = field.target if field else None
+        self._conn = self._target.add() if self._target else None
+        if field is None or self._conn is None:
+            self.tasks = [_stay]  # one user more than there are places
+        elif not self.requests:
+            self.client = Client(self._conn, field.target)
             field.announce_to_listeners(self.client)
 
     @property
@@ -108,8 +109,12 @@ class BenchUser(User):
     def start(self, group: Any) -> Any:
         """Start the greenlet; when it ends, its connection is closed once its last answer is in."""
         greenlet = super().start(group)
-        greenlet.rawlink(lambda _: self._target.retire(self._conn))
+        greenlet.rawlink(lambda _: self._leave())
         return greenlet
+
+    def _leave(self) -> None:
+        if self._target is not None and self._conn is not None:
+            self._target.retire(self._conn)
 
     def stop(self, force: bool = False) -> Any:  # noqa: FBT001, FBT002 - Locust's signature
         """Stop this user."""
@@ -135,11 +140,3 @@ def _problem(cls: type[BenchUser]) -> str | None:
     if any(task is not _stay for task in cls.tasks):
         return f"{cls.__name__}: expected either `requests` or @task methods, but both are there"
     return None
-
-
-def address(host: str | None) -> tuple[str, int]:
-    """Host and port of `http://host:port`; raises ValueError with what was expected."""
-    parts = urlsplit(host or "")
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"expected a host such as http://127.0.0.1:8000 (--host), but it is {host!r}")
-    return parts.hostname, parts.port or 80

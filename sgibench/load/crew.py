@@ -1,0 +1,176 @@
+"""Many load processes as one: Locust's master here, Locust's workers on the local CPUs, one order carried out together.
+
+Users are spread over the workers by Locust's own distributed mode; orders, agreements and what was counted travel as
+Locust's custom messages. The master counts nothing itself: it passes on what each worker says, adds the common moment
+on the host's monotonic clock, and merges shares and histograms in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from time import monotonic_ns
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from locust.env import Environment
+
+from sgibench.errors import LoadError
+from sgibench.load.loading import load_scenario
+from sgibench.load.measure import answer_of
+from sgibench.load.orders import MeasureOrder
+
+JOIN_S = 30.0
+"""Longest time for workers to start."""
+GO_NS = 5_000_000
+"""How far ahead the common moment is set, so that the message is there before it."""
+LOOK_S = 0.2
+
+
+def cpu_of_worker(index: int) -> set[int] | None:
+    """CPUs for one worker: one of this process's own for each, in turn; None where there is no pinning."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    own = sorted(os.sched_getaffinity(0))
+    return {own[index % len(own)]} if len(own) > 1 else set(own)
+
+
+class Crew:
+    """A master and its workers, kept from order to order."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._environment: Any = Environment(user_classes=[])
+        self._master: Any = self._environment.create_master_runner("127.0.0.1", 0)
+        self._ids: dict[str, int] = {}
+        """Worker -> its index in the order under way."""
+        self._said: dict[int, dict[str, Any]] = {}
+        self._ready: dict[int, int] = {}
+        self._shares: dict[int, list[dict[str, Any]]] = {}
+        self._failure: dict[str, Any] | None = None
+        self._done = Event()
+        self._say: Callable[[dict[str, Any]], None] = lambda _: None
+        self._stopping: gevent.Greenlet | None = None
+        for name, listener in (
+            ("sgi_say", self._on_say),
+            ("sgi_agree", self._on_agree),
+            ("sgi_recruit", self._on_recruit),
+            ("sgi_shares", self._on_shares),
+            ("sgi_failed", self._on_failed),
+        ):
+            self._master.register_message(name, listener)
+        self._workers = [self._start(index) for index in range(size)]
+        self._await("start", lambda: len(self._master.clients.ready) == size)
+
+    def _start(self, index: int) -> subprocess.Popen[bytes]:
+        """Start one worker process."""
+        port = str(self._master.server.port)
+        process = subprocess.Popen([sys.executable, "-m", "sgibench.load.worker", port], stdin=subprocess.DEVNULL)
+        cpus = cpu_of_worker(index)
+        if cpus:
+            os.sched_setaffinity(process.pid, cpus)
+        return process
+
+    def _await(self, what: str, happened: Callable[[], bool]) -> None:
+        """Wait for the workers; raises LoadError when one is gone or it takes too long."""
+        deadline = monotonic_ns() + round(JOIN_S * 1e9)
+        while not happened():
+            self._check(what)
+            if monotonic_ns() > deadline:
+                raise LoadError(f"the load workers did not {what} within {JOIN_S:g} s")
+            gevent.sleep(0.01)
+
+    def _check(self, what: str) -> None:
+        for process in self._workers:
+            if process.poll() is not None:
+                raise LoadError(f"a load worker ended with {process.returncode} when it was to {what}")
+
+    def measure(
+        self, order: dict[str, Any], read: MeasureOrder, say: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Carry a measure order out together; gives its answer."""
+        if self._stopping is not None:
+            self._stopping.join()
+        self._await("be ready", lambda: len(self._master.clients.ready) == self.size)
+        self._say = say
+        self._failure = None
+        self._said.clear()
+        self._ready.clear()
+        self._shares.clear()
+        self._done.clear()
+        self._ids = {client.id: index for index, client in enumerate(self._master.clients.ready)}
+        self._environment.user_classes = [load_scenario(read.scenario)]
+        for worker, index in self._ids.items():
+            self._send("sgi_order", {"order": order, "index": index, "of": self.size}, worker)
+        while not self._done.wait(LOOK_S):
+            self._check("measure")
+        self._stopping = gevent.spawn(self._master.stop)
+        if self._failure is not None:
+            raise LoadError(f"{self._failure['message']}\n{self._failure['traceback']}".strip())
+        shares = [self._shares[index] for index in range(self.size)]
+        aborted = any(share["aborted"] for of_worker in shares for share in of_worker[:1])
+        return answer_of(read, shares, aborted=aborted)
+
+    def abort(self) -> None:
+        """End the order under way soon."""
+        self._send("sgi_abort", {})
+
+    def drop(self, target: str, reason: str) -> None:
+        """Visit a target no more."""
+        self._send("sgi_drop", {"target": target, "reason": reason})
+
+    def close(self) -> None:
+        """End the workers."""
+        for process in self._workers:
+            process.kill()
+            process.wait()
+        self._master.greenlet.kill(block=False)
+
+    def _send(self, name: str, data: dict[str, Any], worker: str | None = None) -> None:
+        self._master.send_message(name, data, worker)
+
+    # --- what workers say ------------------------------------------------------------------------------------------
+
+    def _index(self, msg: Any) -> int:
+        return self._ids.get(msg.node_id, -1)
+
+    def _on_say(self, msg: Any, **_: Any) -> None:
+        self._say(msg.data)
+
+    def _on_agree(self, msg: Any, **_: Any) -> None:
+        """When all have come to the same point, everybody hears what everybody said."""
+        self._said[self._index(msg)] = msg.data["said"]
+        if len(self._said) == self.size:
+            said = in_order(self._said)
+            self._said.clear()
+            self._send("sgi_agreed", {"said": said, "at_ns": monotonic_ns() + GO_NS})
+
+    def _on_recruit(self, msg: Any, **_: Any) -> None:
+        """When all have their places ready, Locust spawns as many users on each as the fullest has places."""
+        self._ready[self._index(msg)] = msg.data["places"]
+        if len(self._ready) == self.size:
+            users = max(self._ready.values()) * self.size
+            gevent.spawn(self._master.start, users, spawn_rate=users)
+
+    def _on_shares(self, msg: Any, **_: Any) -> None:
+        self._shares[self._index(msg)] = msg.data["shares"]
+        if len(self._shares) == self.size:
+            self._done.set()
+
+    def _on_failed(self, msg: Any, **_: Any) -> None:
+        """A bug in one worker ends the order; the crew can't be used again."""
+        self._failure = msg.data
+        self._done.set()
+
+    @property
+    def broken(self) -> bool:
+        """Whether it must be started anew before the next order."""
+        return self._failure is not None or any(process.poll() is not None for process in self._workers)
+
+
+def in_order(by_index: dict[int, Any]) -> Sequence[Any]:
+    """Values by ascending index."""
+    return [by_index[index] for index in sorted(by_index)]

@@ -1,0 +1,142 @@
+"""What each process counted of a target, and the result made of it: sums are added and histograms merged.
+
+A share is plain data, so that it can travel from a worker to its master. Percentiles are read after merging, never
+averaged; what limits one process (its CPU, its lag) is the worst of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sgibench.histogram import Histogram
+from sgibench.model import HistogramData
+
+Share = Mapping[str, Any]
+"""What one process counted of one target; made by `Visited.share`."""
+
+
+def pack(histogram: Histogram) -> dict[str, list[int]]:
+    """A histogram as JSON."""
+    data = histogram.to_data()
+    return {"gaps": list(data.gaps), "counts": list(data.counts)}
+
+
+def merged(shares: Sequence[Share], key: str) -> Histogram:
+    """Merge one histogram of all shares."""
+    return Histogram.merged(
+        Histogram.from_data(HistogramData(gaps=tuple(share[key]["gaps"]), counts=tuple(share[key]["counts"])))
+        for share in shares
+    )
+
+
+def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
+    """Say what was measured of a target, as the protocol has it; `shares` are those of all processes."""
+    first = shares[0]
+    requests = _sum(shares, "requests")
+    window_s = _sum(shares, "window_s") / len(shares)
+    histogram, intended = merged(shares, "histogram"), merged(shares, "intended")
+    first_chunk, gaps = merged(shares, "first_chunk"), merged(shares, "gaps")
+    sizes, read = _sum(shares, "answer_bytes_sum"), _sum(shares, "answers_read")
+    server_cpu_ns = first["server_cpu_ns"]
+    return {
+        "id": first["id"],
+        "warmup_s": first["warmup_s"],
+        "window_s": window_s,
+        "requests": requests,
+        "requests_uncounted": _sum(shares, "requests_uncounted"),
+        "errors": _counted(shares, "errors"),
+        "error_samples": {kind: text for share in reversed(shares) for kind, text in share["error_samples"].items()},
+        "errors_uncounted": _counted(shares, "errors_uncounted"),
+        "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
+        "histogram": pack(histogram),
+        "intended_histogram": pack(intended) if is_open else None,
+        "first_chunk_histogram": pack(first_chunk) if first_chunk.count else None,
+        "gap_histogram": pack(gaps) if gaps.count else None,
+        "mean_us": _sum(shares, "sum_ns") / requests / 1e3 if requests else None,
+        "max_us": max(share["max_ns"] for share in shares) / 1e3 if requests else None,
+        "slices": [_slice(parts) for parts in zip(*(share["slices"] for share in shares), strict=False)],
+        "series": [sum(counts) for counts in zip(*(share["series"] for share in shares), strict=False)],
+        "connections_established": _sum_known(shares, "established"),
+        **_fairness([count for share in shares for count in share["per_connection"]]),
+        "connect_us_p50": merged(shares, "connect").percentile_us(0.5),
+        "lag_us_p99": _worst(
+            shares, lambda share: merged([share], "lateness" if is_open else "lag").percentile_us(0.99)
+        ),
+        "generator_cpu_s": _sum(shares, "own_cpu_ns") / 1e9,
+        "generator_utilisation": _worst(shares, _utilisation),
+        "generator_workers": [_worker(share, is_open=is_open) for share in shares],
+        "answer_bytes": sizes / read if read else None,
+        "requests_by_pid": _by_pid(shares),
+        "achieved_rate_per_s": requests / window_s if is_open and window_s else None,
+        "queue_max": _sum(shares, "queue_max") if is_open else None,
+        "reopened": _sum(shares, "reopened"),
+        "gave_up": next((share["gave_up"] for share in shares if share["gave_up"]), None),
+    }
+
+
+def _sum(shares: Sequence[Share], key: str) -> Any:
+    return sum(share[key] for share in shares)
+
+
+def _sum_known(shares: Sequence[Share], key: str) -> Any:
+    known = [share[key] for share in shares if share[key] is not None]
+    return sum(known) if known else None
+
+
+def _worst(shares: Sequence[Share], of: Callable[[Share], float | None]) -> float | None:
+    return max((value for value in map(of, shares) if value is not None), default=None)
+
+
+def _counted(shares: Sequence[Share], key: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for share in shares:
+        total.update(share[key])
+    return dict(total)
+
+
+def _utilisation(share: Share) -> float | None:
+    """CPU seconds of one process per second of counted time."""
+    window_s = float(share["window_s"])
+    return float(share["own_cpu_ns"]) / 1e9 / window_s if window_s else None
+
+
+def _worker(share: Share, *, is_open: bool) -> dict[str, Any]:
+    """How one process fared."""
+    return {
+        "requests": share["requests"],
+        "utilisation": _utilisation(share),
+        "lag_us_p99": merged([share], "lateness" if is_open else "lag").percentile_us(0.99),
+    }
+
+
+def _slice(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One visit; its CPU is read by the first process."""
+    return {
+        "round": parts[0]["round"],
+        "window_s": sum(part["window_s"] for part in parts) / len(parts),
+        "requests": sum(part["requests"] for part in parts),
+        "cpu_s": parts[0]["cpu_s"],
+    }
+
+
+def _by_pid(shares: Sequence[Share]) -> dict[str, int] | None:
+    """Requests by the server's worker process; None when a process could not find out."""
+    if any(share["requests_by_pid"] is None for share in shares):
+        return None
+    return _counted(shares, "requests_by_pid")
+
+
+def _fairness(per_connection: Sequence[int]) -> dict[str, float | None]:
+    """Jain's index, (Σx)² / (n·Σx²) (Jain, Chiu, Hawe 1984), and the slowest connection's share of the median."""
+    counts = np.array(per_connection, dtype=np.float64)
+    if not counts.size or not counts.sum():
+        return {"jain": None, "slowest_share": None}
+    median = float(np.median(counts))
+    return {
+        "jain": float(counts.sum() ** 2 / (counts.size * (counts**2).sum())),
+        "slowest_share": float(counts.min()) / median if median else None,
+    }

@@ -1,0 +1,115 @@
+"""Many load processes measure as one: all requests are accounted for, histograms merged, every turn taken together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
+from tests.scripted_server import serving
+from tests.test_load_driver import good, histogram
+
+JSON = SCENARIOS / "json.py"
+
+
+@pytest.fixture(scope="module", name="process")
+def running() -> Iterator[LoadProcess]:
+    with load_process() as process:
+        yield process
+
+
+def together(*targets: dict[str, Any], workers: int = 2, **changes: Any) -> dict[str, Any]:
+    return measuring(JSON, *targets, load_workers=workers, **changes)
+
+
+@pytest.mark.parametrize("slice_s", [0.05, None], ids=["slices", "unbroken"])
+def test_two_processes_count_what_the_server_counts(process: LoadProcess, slice_s: float | None) -> None:
+    with serving(good()) as one, serving(good()) as two:
+        order = together(target(one, "one"), target(two, "two"), slice_s=slice_s, load={"connections": 7})
+        measured = process.ask(**order)
+        assert measured["did"] == "measure", measured
+        for server, result in zip((one, two), measured["targets"], strict=True):
+            assert server.requests == accounted(result) + 7  # each connection was asked for its pid
+            assert server.connections == 7
+            assert result["errors"] == {}
+            assert result["connections_established"] == 7
+            assert [worker["requests"] > 0 for worker in result["generator_workers"]] == [True, True]
+            assert sum(worker["requests"] for worker in result["generator_workers"]) == result["requests"]
+            assert histogram(result["histogram"]).count == result["requests"]
+            assert result["window_s"] == pytest.approx(0.3, abs=0.1)
+            assert result["requests_by_pid"] == {"4711": result["requests"]}
+
+
+def test_an_open_rate_is_shared_out_and_added_up(process: LoadProcess) -> None:
+    load = {"kind": "open", "rate_per_s": 400.0, "connections": 8}
+    with serving(good()) as server:
+        (result,) = process.ask(**together(target(server), load=load, window_s=1.5))["targets"]
+        assert server.requests == accounted(result) + 8
+    assert result["achieved_rate_per_s"] == pytest.approx(400, rel=0.05)
+    assert len(result["generator_workers"]) == 2
+
+
+def test_a_target_that_only_fails_is_given_up_by_all(process: LoadProcess) -> None:
+    with serving(good(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")) as wrong, serving(good()) as right:
+        order = together(target(wrong, "wrong"), target(right, "right"), warmup_s=0.5)
+        bad, fine = process.ask(**order)["targets"]
+    assert bad["gave_up"]["reason"] == "no-right-answer"
+    assert fine["gave_up"] is None
+    assert fine["requests"] > 0
+
+
+def test_an_abort_and_a_drop_reach_all(process: LoadProcess) -> None:
+    with serving(good()) as one, serving(good()) as two:
+        process.say(**together(target(one, "one"), target(two, "two"), window_s=60.0))
+        while process.read().get("phase") != "measure":
+            pass
+        process.say(do="drop", target="one", reason="its process died")
+        time.sleep(1.0)
+        process.say(do="abort")
+        measured = process.answer()
+    dropped, other = measured["targets"]
+    assert measured["aborted"] is True
+    assert dropped["gave_up"] == {"reason": "gone", "detail": "its process died"}
+    assert other["window_s"] > dropped["window_s"]
+    assert other["requests"] > 0
+
+
+def test_a_worker_that_dies_fails_the_order_and_the_next_one_has_a_new_crew(process: LoadProcess) -> None:
+    with serving(good()) as server:
+        process.say(**together(target(server), window_s=60.0))
+        while process.read().get("phase") != "measure":
+            pass
+        pids = workers_of(process.process.pid)
+        assert len(pids) == 2
+        os.kill(pids[0], signal.SIGKILL)
+        failed = process.answer()
+        assert failed["did"] == "error"
+        assert "load worker ended" in failed["message"]
+        (result,) = process.ask(**together(target(server)))["targets"]
+        assert result["requests"] > 0
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
+        pytest.skip("needs /proc to find the workers: run on Linux")
+    return [int(child) for child in children.read_text().split()]
+
+
+def test_workers_do_not_outlive_the_load_process() -> None:
+    with load_process() as process, serving(good()) as server:
+        process.ask(**together(target(server)))
+        pids = workers_of(process.process.pid)
+        assert len(pids) == 2
+        process.close()
+        deadline = time.monotonic() + 5
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
