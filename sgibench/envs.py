@@ -169,7 +169,14 @@ def _reason(stderr: str) -> str:
 
 
 def find_python(version: str) -> str:
-    """Find an installed interpreter, e.g. `3.12`; raises EnvsError when there is none."""
+    """Find an installed interpreter, e.g. `3.12`; raises EnvsError when there is none.
+
+    Looks where uv looks, and among pyenv's versions, which need not be on the PATH.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    own = sorted(pyenv.glob(f"{version}/bin/python")) + sorted(pyenv.glob(f"{version}.*/bin/python"))
+    if own:
+        return str(own[-1])
     try:
         return _uv("python", "find", "--no-project", "--system", version).strip()
     except EnvsError:

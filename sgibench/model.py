@@ -521,6 +521,11 @@ class Trial:
         """Connections of the load."""
         return self.load.connections
 
+    @property
+    def settings(self) -> Settings:
+        """What was held equal in its group, as far as it is stored with the trial."""
+        return Settings(workers=self.workers, threads=self.threads, configuration=self.configuration)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentInfo:

@@ -94,8 +94,7 @@ PROFILES = {
 
 
 def make_cells(
-    servers: Sequence[ServerEntry],
-    apps: Sequence[App],
+    pairs: Sequence[tuple[ServerEntry, App]],
     scenarios: Sequence[Scenario],
     loads: Sequence[Load],
     settings: Sequence[Settings],
@@ -110,14 +109,14 @@ def make_cells(
         for scenario in scenarios
         for setting in settings
         for load in loads
-        for server in servers
-        for app in apps
+        for server, app in pairs
         if server.runs(app) and app.interface in scenario.interfaces
     ]
     if not cells:
         raise UsageError(
             "nothing to measure: no chosen app speaks the interface of a chosen server "
-            f"(servers: {_kinds(s.variant.interface for s in servers)}; apps: {_kinds(a.interface for a in apps)})"
+            f"(servers: {_kinds(server.variant.interface for server, _ in pairs)}; "
+            f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)})"
         )
     return cells
 

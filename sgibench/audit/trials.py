@@ -55,7 +55,7 @@ def trial_id(trial: Trial) -> str:
 
 def group_id(trial: Trial) -> str:
     """Name the cells that a trial is compared with: same scenario, load and settings."""
-    return f"{trial.scenario}/{trial.load.id}/w{trial.workers}t{trial.threads}"
+    return f"{trial.scenario}/{trial.load.id}/{trial.settings.id}"
 
 
 def at_once(trial: Trial) -> float | None:

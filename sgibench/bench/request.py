@@ -66,7 +66,8 @@ class Selection:
     servers: tuple[ServerEntry, ...]
     skipped: Mapping[str, str]
     """Servers that can't take part for want of an interpreter, with the reason."""
-    apps: tuple[App, ...]
+    pairs: tuple[tuple[ServerEntry, App], ...]
+    """Each server with each app that it shall run."""
     scenario_paths: tuple[Path, ...]
     cpus: machine.CpuPlan
     windows: Windows
@@ -75,6 +76,11 @@ class Selection:
     blocks: int
     retries: int
 
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """All apps that take part."""
+        return tuple(dict.fromkeys(app for _, app in self.pairs))
+
 
 def choose(request: Request) -> Selection:
     """Look everything up; raises UsageError or DeclarationError in one line."""
@@ -82,12 +88,20 @@ def choose(request: Request) -> Selection:
     found = catalogue.load(request.catalogues)
     servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
     named = catalogue.select("app", found.apps, request.apps or DEFAULT_APPS)
-    apps = [app for server in servers for app in apps_for(server, named, found.apps, named=bool(request.apps))]
+    pairs = [
+        (server, app) for server in servers for app in apps_for(server, named, found.apps, named=bool(request.apps))
+    ]
+    if not pairs:
+        raise UsageError(
+            "nothing to measure: no chosen app speaks the interface of a chosen server "
+            f"(servers: {', '.join(sorted({server.variant.interface for server in servers}))}; "
+            f"apps: {', '.join(sorted({app.interface for app in named}))})"
+        )
     return Selection(
         found=replace(found, servers=tuple(servers)),
         servers=tuple(servers),
         skipped=skipped,
-        apps=tuple(dict.fromkeys(apps)) or tuple(named),
+        pairs=tuple(pairs),
         scenario_paths=tuple(select_scenarios(found, request.scenarios or profile.scenarios)),
         cpus=cpu_plan(request),
         windows=Windows(

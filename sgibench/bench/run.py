@@ -78,7 +78,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
     baseline_of(request, chosen.servers)
     with load_process(chosen.cpus) as (process, scratch):
         scenarios = process.describe(chosen.scenario_paths)
-        cells = make_cells(chosen.servers, chosen.apps, scenarios, chosen.loads, chosen.settings)
+        for server, reason in chosen.skipped.items():
+            listener.say(f"skipped {server}: {reason}")
+        cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
         ready = prepare(cells, chosen.servers, chosen.apps, listener)
         info = RunInfo(
             schema=SCHEMA,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import audit
-from sgibench.model import Calibration, Doubt, Load, Ranked, Run
+from sgibench.model import Calibration, Configuration, Doubt, Load, Ranked, Run, Settings
 from sgibench.report.standings import Entry, Standing, printable, standings_of
 
 COLOURS = 8
@@ -165,6 +165,13 @@ def _hash(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "replace"), HASH_START)
 
 
+CONFIGURATIONS: dict[Configuration, str] = {
+    "equal": "all set alike",
+    "default": "as installed",
+    "recommended": "as each server's documentation advises",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arranged:
     """The standings of one panel."""
@@ -176,10 +183,10 @@ class Arranged:
 
 def _arrange(standings: Sequence[Standing]) -> list[Arranged]:
     """Put the open loads beside the closed load with the most connections of the same scenario and settings."""
-    families: dict[tuple[str, int, int, str], list[Standing]] = defaultdict(list)
+    families: dict[tuple[str, Settings, str], list[Standing]] = defaultdict(list)
     for standing in standings:
         key = standing.key
-        families[key.scenario, key.workers, key.threads, key.load.connection].append(standing)
+        families[key.scenario, key.settings, key.load.connection].append(standing)
     arranged: list[Arranged] = []
     for family in families.values():
         closed = sorted(
@@ -204,10 +211,11 @@ def _common(opens: Sequence[Standing]) -> Standing:
     return max(zip(kept, range(len(opens)), opens, strict=True))[2]
 
 
-def _sorting(standing: Standing, order: Mapping[str, int]) -> tuple[int, str, int, int]:
+def _sorting(standing: Standing, order: Mapping[str, int]) -> tuple[int, str, bool, str, int, int]:
     """Panels come in the order in which the scenarios were asked for, not in the random one of the blocks."""
     key = standing.key
-    return order.get(key.scenario, len(order)), key.scenario, key.workers, key.threads
+    other = key.configuration != "equal"
+    return order.get(key.scenario, len(order)), key.scenario, other, key.configuration, key.workers, key.threads
 
 
 def _titles(mains: Sequence[Standing]) -> list[str]:
@@ -217,7 +225,8 @@ def _titles(mains: Sequence[Standing]) -> list[str]:
         load = main.key.load
         settings = {"workers": _many(main.key.workers, "worker"), "threads": _many(main.key.threads, "thread")}
         kept = {"keep-alive": "", "close": "one request a connection"}[load.connection]
-        parts[main.key.scenario].append({**settings, "load": load_words(load), "connection": kept})
+        configured = {"configuration": CONFIGURATIONS[main.key.configuration]}
+        parts[main.key.scenario].append({**settings, **configured, "load": load_words(load), "connection": kept})
     titles = []
     for main in mains:
         family = parts[main.key.scenario]
@@ -299,4 +308,4 @@ def _partner(entry: Entry) -> tuple[str, str]:
 def group_id(standing: Standing) -> str:
     """Name a standing's group the way the audit does."""
     key = standing.key
-    return f"{key.scenario}/{key.load.id}/w{key.workers}t{key.threads}"
+    return f"{key.scenario}/{key.load.id}/{key.settings.id}"

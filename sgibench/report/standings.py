@@ -16,12 +16,14 @@ from sgibench.histogram import Histogram
 from sgibench.model import (
     Comparison,
     Concurrency,
+    Configuration,
     Estimate,
     Failure,
     Interface,
     Latency,
     Load,
     Run,
+    Settings,
     Status,
     Trial,
 )
@@ -37,6 +39,12 @@ class GroupKey:
     load: Load
     workers: int
     threads: int
+    configuration: Configuration = "equal"
+
+    @property
+    def settings(self) -> Settings:
+        """The group's settings, as far as trials carry them."""
+        return Settings(workers=self.workers, threads=self.threads, configuration=self.configuration)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +126,13 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
     """Judge every group of a run, in the order in which they were planned."""
     groups: dict[GroupKey, list[Trial]] = defaultdict(list)
     for trial in run.trials:
-        key = GroupKey(scenario=trial.scenario, load=trial.load, workers=trial.workers, threads=trial.threads)
+        key = GroupKey(
+            scenario=trial.scenario,
+            load=trial.load,
+            workers=trial.workers,
+            threads=trial.threads,
+            configuration=trial.configuration,
+        )
         groups[key].append(trial)
     several_apps = len({(trial.interface, trial.app) for trial in run.trials}) > len(
         {trial.interface for trial in run.trials}

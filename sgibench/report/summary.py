@@ -41,6 +41,7 @@ def summary_of(view: View) -> dict[str, Any]:
                 "load": one.key.load.id,
                 "workers": one.key.workers,
                 "threads": one.key.threads,
+                "configuration": one.key.configuration,
                 "noise_floor": encode(one.cost.noise_floor),
                 "delta": one.cost.delta,
                 "doubts": [_doubt(doubt) for doubt in tables.get(group_id(one), ())],

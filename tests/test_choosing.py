@@ -1,0 +1,100 @@
+"""Which servers take part: versions, interpreters, and plans that a server can't serve."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgibench import bench, catalogue, store
+from sgibench.bench.choosing import choose_servers, refusals
+from sgibench.errors import EnvsError, UsageError
+from sgibench.model import Cell, Load, Run, Settings
+from sgibench.progress import Silent
+
+FOUND = catalogue.load()
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def run_of(tmp_path: Path, *servers: str, **changes: object) -> Run:
+    settings: dict[str, object] = {"blocks": 1, "window_s": 0.3, "rate_per_s": 0.0, "control": False, **changes}
+    request = bench.Request(
+        results=tmp_path,
+        argv=("sgibench",),
+        servers=servers,
+        scenarios=("json",),
+        **settings,  # type: ignore[arg-type]  # checked by the dataclass's own users
+    )
+    return store.read_run(bench.run(request, Silent()).folder)
+
+
+def test_two_versions_of_a_server_are_measured_side_by_side_in_one_run(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "uvicorn-h11", "uvicorn-h11@0.34", connections=(8,))
+    assert {(trial.server, trial.status) for trial in run.trials} == {("uvicorn-h11", "ok"), ("uvicorn-h11@0.34", "ok")}
+    versions = {name: environment.packages for name, environment in run.info.environments.items()}
+    assert any(package.startswith("uvicorn==0.34.") for package in versions["uvicorn-h11@0.34"])
+    assert not any(package.startswith("uvicorn==0.34.") for package in versions["uvicorn-h11"])
+
+
+def test_a_version_that_does_not_exist_is_skipped_by_name(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "waitress", "waitress@99.0.0", connections=(8,))
+    assert [trial.server for trial in run.trials] == ["waitress"]
+    assert "waitress==99.0.0" in run.info.skipped["waitress@99.0.0"]
+
+
+def test_the_interpreter_stands_in_the_name_and_in_the_environment(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "waitress", connections=(8,), pythons=(HERE,))
+    name = f"waitress+py{HERE}"
+    assert [trial.server for trial in run.trials] == [name]
+    assert run.info.environments[name].python.startswith(HERE)
+
+
+def test_an_interpreter_that_is_not_installed_is_named_with_what_to_do() -> None:
+    with pytest.raises(EnvsError, match=r"Python 3\.99 is not installed here"):
+        choose_servers(FOUND, ["waitress"], ["3.99"])
+    chosen, missing = choose_servers(FOUND, ["waitress"], ["3.99", HERE])
+    assert [server.id for server in chosen] == [f"waitress+py{HERE}"]
+    assert list(missing) == ["waitress+py3.99"]
+
+
+@pytest.mark.parametrize("name", ["waitress@", "waitress@new", "@1.0", "wait@1.0"])
+def test_a_version_that_is_none_gets_one_line(name: str) -> None:
+    with pytest.raises(UsageError):
+        choose_servers(FOUND, [name])
+
+
+def cell_of(server: str, connections: int, threads: int) -> Cell:
+    load = Load(kind="closed", connections=connections)
+    settings = Settings(workers=1, threads=threads)
+    return Cell(server=server, app="wsgi_plain", scenario="json", load=load, settings=settings)
+
+
+def test_more_connections_than_a_server_serves_are_refused_instead_of_measuring_its_queue() -> None:
+    # uWSGI's http11-socket holds a thread for each connection: sixteen on four threads would starve.
+    entries = {server.id: server for server in FOUND.servers}
+    many, few = cell_of("uwsgi-http11", 16, 4), cell_of("uwsgi-http11", 4, 4)
+    refused = refusals([many, few], entries)
+    assert "serves 4 connections side by side" in refused[many]
+    assert "lower --connections or raise --threads" in refused[many]
+    assert few not in refused or "it needs" in refused[few]
+
+
+def test_what_a_server_turned_out_to_be_is_stored_with_the_trial(tmp_path: Path) -> None:
+    trial = run_of(tmp_path, "waitress", connections=(8,), threads=(5,)).trials[0]
+    assert trial.effective is not None
+    assert trial.effective.processes == 1
+    assert trial.not_as_declared == ()
+    if trial.effective.threads is not None:
+        assert trial.effective.threads >= 5
+
+
+def test_the_three_configurations_are_groups_of_their_own(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "waitress", connections=(8,), configurations=("equal", "default", "recommended"))
+    assert {(trial.configuration, trial.status) for trial in run.trials} == {
+        ("equal", "ok"),
+        ("default", "ok"),
+        ("recommended", "ok"),
+    }
+    assert len({trial.cell for trial in run.trials}) == 3
+    assert len({trial.argv for trial in run.trials}) > 1
