@@ -17,6 +17,7 @@ from sgibench.model import (
     SCHEMA,
     Block,
     Calibration,
+    CapacityFound,
     Cell,
     Concurrency,
     EnvironmentInfo,
@@ -33,6 +34,7 @@ from sgibench.model import (
     RunInfo,
     Settings,
     Slice,
+    Slo,
     Stage,
     Trial,
     Windows,
@@ -110,6 +112,8 @@ class Making:
     connections: Sequence[int] = (64,)
     rates: Sequence[float] = ()
     """Open rates, requests per second, beside the saturation."""
+    curve: Sequence[float] = ()
+    """Open rates as shares of each server's own saturation."""
     settings: Sequence[tuple[int, int]] = ((1, 8),)
     """Pairs of workers and threads."""
     scatter: float = 0.02
@@ -164,6 +168,31 @@ def write_run(run: Run, results: Path) -> Path:
     return folder
 
 
+def with_capacity(run: Run, *, slo: Slo, rates: Mapping[str, float | None], blocks: int = 3, seed: int = 1) -> Run:
+    """Add searches for capacity: server -> its true capacity, None = no rate holds the limit."""
+    dice = np.random.default_rng(seed)
+    found = []
+    for block in range(blocks):
+        for server, rate in rates.items():
+            held = None if rate is None else round(rate * float(np.exp(dice.normal(0, 0.03))), 1)
+            found.append(
+                CapacityFound(
+                    server=server,
+                    app="asgi_plain",
+                    scenario="json",
+                    connections=64,
+                    workers=1,
+                    threads=8,
+                    block=block,
+                    slo=slo,
+                    rate_per_s=held,
+                    failed_at_per_s=None if held is None else held * 1.05,
+                    trials=12,
+                )
+            )
+    return replace(run, info=replace(run.info, capacity=tuple(found)))
+
+
 def hostile_run(name: str = "<script>alert(1)</script>") -> Run:
     """Make a run in which every string from outside tries to break out of the page."""
     quotes = f"\"'><img src=x onerror=alert(2)>{name}\x00\u202e$x_1$]]>"
@@ -192,7 +221,7 @@ def _plan(making: Making) -> Plan:
     blocks = []
     for index in range(making.blocks):
         stages = [
-            Stage(groups=tuple(_group(making, scenario, load, workers, threads) for load in _loads(making)))
+            Stage(groups=tuple(_groups(making, scenario, workers, threads)))
             for scenario in making.scenarios
             for workers, threads in making.settings
         ]
@@ -203,6 +232,17 @@ def _plan(making: Making) -> Plan:
 def _loads(making: Making) -> list[Load]:
     closed = [Load(kind="closed", connections=count) for count in making.connections]
     return closed + [Load(kind="open", connections=256, rate_per_s=rate) for rate in making.rates]
+
+
+def _groups(making: Making, scenario: str, workers: int, threads: int) -> list[Group]:
+    groups = [_group(making, scenario, load, workers, threads) for load in _loads(making)]
+    for one in making.servers if making.curve else ():
+        alone = replace(making, servers=(one,), control=False)
+        for share in making.curve:
+            rate = float(f"{share * 1e6 / (one.cpu_us * WORK.get(scenario, 1.0)):.2g}")
+            load = Load(kind="open", connections=256, rate_per_s=rate, share=share)
+            groups.append(_group(alone, scenario, load, workers, threads))
+    return groups
 
 
 def _group(making: Making, scenario: str, load: Load, workers: int, threads: int) -> Group:

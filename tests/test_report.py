@@ -20,12 +20,13 @@ import pytest
 from sgibench import report
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
-from sgibench.model import Run
+from sgibench.model import Run, Slo
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
 from sgibench.report.sentences import answer_of
-from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run
+from sgibench.stats.runs import compare_runs
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, with_capacity
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 CLEAR = (
@@ -400,6 +401,57 @@ def test_percentiles_can_be_taken_away_as_hdrhistogram_text() -> None:
     at_half = next(value for value, share in zip(values, shares, strict=True) if share == 0.5)
     assert at_half == pytest.approx(500, rel=0.001)
     assert "Total count = 1000]" in hgrm_of(histogram)
+
+
+def test_latency_at_shares_of_each_servers_saturation_is_one_curve_a_server_and_no_panel_of_its_own() -> None:
+    run = make_run(Making(scenarios=("json",), rates=(300.0,), curve=(0.2, 0.5, 0.8, 0.95), samples=3000))
+    view = view_of(run)
+    assert len(view.panels) == 1
+    assert view.panels[0].fixed is not None
+    assert view.panels[0].fixed.key.load.rate_per_s == 300.0
+    chart = next(chart for chart in charts_of(view.panels[0]) if chart.title == "p99 latency against load")
+    assert [row[0] for row in chart.table.rows].count("waitress") == 4
+
+
+def test_capacity_stands_in_its_own_section_in_the_rows_and_in_the_answer() -> None:
+    rates = {"uvicorn-httptools": 9000.0, "granian-asgi": 12000.0, "hypercorn-uvloop": None}
+    run = with_capacity(make_run(Making(scenarios=("json",))), slo=Slo(quantile=0.99, limit_us=50_000), rates=rates)
+    page = page_of(run)
+    assert "granian-asgi held p99<50ms up to 1" in page.text
+    assert "no rate held the limit" in page.text
+    told = [
+        attributes for tag, attributes in page.elements if attributes.get("data-label") == "Capacity" and tag == "td"
+    ]
+    assert len(told) == len(QUICK)
+
+
+def test_a_run_of_searches_alone_makes_a_page_with_an_answer() -> None:
+    empty = replace(make_run(), trials=())
+    run = with_capacity(empty, slo=Slo(quantile=0.99, limit_us=50_000), rates={"granian-asgi": 12000.0})
+    text = page_of(run).text
+    assert "granian-asgi held p99<50ms up to" in text
+    assert "No trial has finished" not in text
+
+
+def test_two_runs_are_compared_on_a_page_that_says_first_what_differs(tmp_path: Path) -> None:
+    old = make_run(Making(run="old", seed=1, blocks=6))
+    slower = tuple(replace(one, cpu_us=one.cpu_us * 2) if one.id == "hypercorn-uvloop" else one for one in QUICK)
+    new = make_run(Making(run="new", seed=2, blocks=6, servers=slower))
+    new = replace(new, info=replace(new.info, machine=replace(new.info.machine, kernel="6.2.0")))
+    found = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "rps")]
+    written = report.write_comparison(old, new, found, tmp_path)
+    assert written.name == "old-new.html"
+    page = Page(written.read_text(encoding="utf-8"))
+    assert page.text.index("6.2.0") < page.text.index("json/closed-64/w1t8")
+    assert "CPU per request 12 cells in both runs: 2 worse" in page.text
+
+
+def test_a_comparison_of_hostile_runs_stays_text(tmp_path: Path) -> None:
+    old = hostile_run()
+    found = [compare_runs(old, old, metric="cpu_us_per_request")]
+    page = Page(report.write_comparison(old, old, found, tmp_path).read_text(encoding="utf-8"))
+    assert page.count("script") == 1
+    assert page.count("img") == 0
 
 
 def test_a_run_can_not_name_a_file_outside_the_folder(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sgibench import report, store
+from sgibench.stats.runs import compare_runs
 from tests.requirements_for_tests import lacking, need_program
 from tests.results_maker import QUICK, Contestant, Making, hostile_run, make_run, write_run
 
@@ -49,6 +50,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("browser")
     runs = {name: store.read_run(write_run(run, base / "results")) for name, run in RUNS.items()}
     found = {name: report.write(run, base / "reports") for name, run in runs.items()}
+    old, new = (make_run(Making(run=name, seed=len(name), blocks=6)) for name in ("old", "newer"))
+    compared = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "p99_us")]
+    found["comparison"] = report.write_comparison(old, new, compared, base / "reports")
     return {**found, "index": report.write_index(base / "reports", [*runs.values(), runs["ordinary"]])}
 
 
@@ -170,7 +174,7 @@ def test_a_server_keeps_its_colour_from_legend_to_chart(opened: Open) -> None:
         assert legend == bar
 
 
-@pytest.mark.parametrize("name", ["ordinary", "scaling", "hostile", "index"])
+@pytest.mark.parametrize("name", ["ordinary", "scaling", "hostile", "index", "comparison"])
 @pytest.mark.parametrize("width", [360, 768, 1161, 1280])
 def test_nothing_sticks_out_sideways(opened: Open, name: str, width: int) -> None:
     with opened(name, width=width) as page:
@@ -249,7 +253,10 @@ def axe(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "width"), [("ordinary", 1280), ("ordinary", 360), ("hostile", 1280), ("index", 1280)])
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("ordinary", 1280), ("ordinary", 360), ("hostile", 1280), ("index", 1280), ("comparison", 1280)],
+)
 def test_axe_finds_no_serious_violation(opened: Open, axe: str, name: str, width: int, scheme: Scheme) -> None:
     with opened(name, width=width, scheme=scheme) as page:
         page.evaluate(OPEN_ALL)

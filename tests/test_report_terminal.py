@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from sgibench.model import Run
+from sgibench.model import Run, Slo
 from sgibench.report import terminal
-from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, with_capacity
 
 BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="threads", cpu_us=9, fails="exited")
 
@@ -75,6 +75,18 @@ def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colour() -> None:
 def test_names_are_never_read_as_markup() -> None:
     run = make_run(Making(servers=(replace(QUICK[0], id="[red]x[/red]"),), scenarios=("json",)))
     assert "[red]x[/red]" in printed(run)
+
+
+def test_capacities_are_a_table_with_a_sentence() -> None:
+    rates = {"uvicorn-httptools": 9000.0, "granian-asgi": 12000.0, "hypercorn-uvloop": None}
+    run = with_capacity(make_run(), slo=Slo(quantile=0.99, limit_us=50_000), rates=rates)
+    file = io.StringIO()
+    terminal.capacity(run, Console(file=file, width=80))
+    out = file.getvalue()
+    assert "highest rate with p99<50ms" in out
+    assert "no rate held the limit" in out
+    assert out.index("granian-asgi") < out.index("uvicorn-httptools") < out.index("hypercorn-uvloop")
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_run_without_trials_says_so() -> None:

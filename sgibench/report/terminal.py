@@ -6,6 +6,8 @@ done here: names are never markup, and without Unicode the few signs we use beco
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +16,7 @@ from rich.text import Text
 from sgibench import units
 from sgibench.model import Estimate, Run
 from sgibench.report import words
+from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.sentences import answer_of
 
@@ -33,6 +36,18 @@ def ranking(run: Run, console: Console) -> None:
     for panel in view.panels:
         sheet.panel(panel)
     sheet.left_out(view)
+
+
+def capacity(run: Run, console: Console) -> None:
+    """Print what searches for capacity found, a table for each limit."""
+    sheet = _Sheet(console)
+    tables = capacities_of(run)
+    if not tables:
+        sheet.line("No search for capacity has finished: there is nothing to show.")
+    for found in tables:
+        sheet.capacity(found)
+    for server, reason in run.info.skipped.items():
+        sheet.line(f"Skipped: {server}: {reason}", "yellow")
 
 
 class _Sheet:
@@ -75,6 +90,27 @@ class _Sheet:
         for doubt in panel.doubts:
             self.line(f"  Doubt, {doubt.kind}: {doubt.detail}", "yellow")
         self.doubts(panel)
+
+    def capacity(self, found: CapacityTable) -> None:
+        """Print a table and the sentence it supports."""
+        self.line(f"\n{found.title}", "bold")
+        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("#", justify="right", no_wrap=True)
+        table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
+        table.add_column(f"highest rate with {found.slo}", overflow="fold")
+        table.add_column("searches", justify="right")
+        shared = Counter(entry.place for entry in found.entries)
+        for entry in found.entries:
+            place = f"{entry.place}{'=' if shared[entry.place] > 1 else ' '}" if entry.place else ""
+            table.add_row(
+                self.text(place),
+                self.text(entry.label),
+                self.text(entry.words),
+                str(len(entry.searches)),
+                style="" if entry.rate_per_s else "red",
+            )
+        self.console.print(table, highlight=False)
+        self.line(f"  {found.sentence}")
 
     def cells(self, panel: Panel, row: Row) -> list[Text]:
         """One row of the table."""

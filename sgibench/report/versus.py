@@ -1,0 +1,136 @@
+"""Run against run as a page, in the style of the runs' own pages: what differs first, then every matched cell."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgibench.model import Comparison, Run
+from sgibench.report import comparison
+from sgibench.report.panels import Look, looks_of
+from sgibench.report.rendering import file_name, fill, save
+from sgibench.report.standings import printable
+from sgibench.stats.runs import Change, Metric, RunComparison
+
+LARGEST = 2.0
+"""Ratios beyond this, either way, are drawn at the edge."""
+BETTER = {"faster": "better", "slower": "worse", "tie": "tie", "unknown": "unknown"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One matched cell."""
+
+    cell: str
+    group: str
+    """Scenario, load and settings."""
+    server: str
+    app: str
+    look: Look
+    before: str
+    after: str
+    ratio: str
+    verdict: str
+    centre: float
+    """Where the ratio is drawn, 0 to 100, 50 = no difference, logarithmic."""
+    ends: tuple[float, float] | None
+    unchanged: bool
+    shift: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One metric."""
+
+    key: str
+    name: str
+    said: str
+    found: RunComparison
+    band: tuple[float, float]
+    """What counts as no difference, on the same scale."""
+    groups: tuple[tuple[str, tuple[Line, ...]], ...]
+
+
+def write_comparison(old: Run, new: Run, found: Sequence[RunComparison], folder: Path) -> Path:
+    """Write `<old>-<new>.html` into `folder`; raises ResultsError when that can't be done."""
+    html = fill(
+        "comparison.html",
+        title=f"{printable(old.info.run)} against {printable(new.info.run)}",
+        old=old,
+        new=new,
+        pages={run.info.run: f"{file_name(run.info.run)}.html" for run in (old, new)},
+        differences=[printable(text) for text in (found[0].differences if found else ())],
+        same_machine=all(one.same_machine for one in found),
+        sections=[_section(index, one) for index, one in enumerate(found)],
+    )
+    return save(folder / f"{file_name(old.info.run)}-{file_name(new.info.run)}.html", html)
+
+
+def _section(index: int, found: RunComparison) -> Section:
+    looks = looks_of(_parts(change.cell)[0] for change in found.changes)
+    groups: dict[str, list[Line]] = {}
+    for change in found.changes:
+        line = _line(found.metric, change, looks)
+        groups.setdefault(line.group, []).append(line)
+    return Section(
+        key=f"m{index}",
+        name=comparison.METRIC_NAMES[found.metric][0].upper() + comparison.METRIC_NAMES[found.metric][1:],
+        said=_said(found),
+        found=found,
+        band=(_place(1 / (1 + found.delta)), _place(1 + found.delta)),
+        groups=tuple((name, tuple(lines)) for name, lines in sorted(groups.items())),
+    )
+
+
+def _parts(cell: str) -> tuple[str, str, str]:
+    """Server, app and the rest of a cell's id."""
+    server, _, rest = cell.partition("/")
+    app, _, group = rest.partition("/")
+    return server, app, group
+
+
+def _line(metric: Metric, change: Change, looks: dict[str, Look]) -> Line:
+    server, app, group = _parts(change.cell)
+    compared = change.comparison
+    return Line(
+        cell=change.cell,
+        group=printable(group),
+        server=printable(server),
+        app=printable(app),
+        look=looks[server],
+        before=comparison.value(metric, change.old),
+        after=comparison.value(metric, change.new),
+        ratio=comparison.ratio(compared),
+        verdict=BETTER[compared.verdict],
+        centre=_place(compared.ratio),
+        ends=_ends(compared),
+        unchanged=change.unchanged,
+        shift=change.machine_shift,
+    )
+
+
+def _ends(compared: Comparison) -> tuple[float, float] | None:
+    if compared.low is None or compared.high is None:
+        return None
+    return _place(compared.low), _place(compared.high)
+
+
+def _place(ratio: float) -> float:
+    """Lay a ratio on a logarithmic scale from 1/LARGEST (0) to LARGEST (100)."""
+    share = math.log(max(ratio, 1e-9)) / math.log(LARGEST)
+    return 50 + 50 * min(max(share, -1.0), 1.0)
+
+
+def _said(found: RunComparison) -> str:
+    """Sum a metric up in a sentence."""
+    counts = Counter(BETTER[change.comparison.verdict] for change in found.changes)
+    if not found.changes:
+        return "No cell has this figure in both runs."
+    told = [f"{counts[verdict]} {verdict}" for verdict in ("better", "worse") if counts[verdict]]
+    same = [f"{counts['tie']} tied"] if counts["tie"] else []
+    open_ones = [f"{counts['unknown']} that can’t be told"] if counts["unknown"] else []
+    cells = "cell" if len(found.changes) == 1 else "cells"
+    return f"{len(found.changes)} {cells} in both runs: {', '.join(told + same + open_ones)}."
