@@ -653,6 +653,8 @@ class RunInfo:
     """Scenario id -> its summary, so that a report can say what was asked."""
     calibration: tuple[Calibration, ...] = ()
     pilot: tuple[PilotRate, ...] = ()
+    load_workers: int = 1
+    """Processes that drove the load."""
     catalogues: tuple[str, ...] = ()
     """The user's own folders that were added to the catalogue."""
     retries: int = 0

@@ -83,11 +83,11 @@ class Measured:
 class LoadProcess:
     """The running load process; a context manager."""
 
-    def __init__(self, cpus: Sequence[int], log: Path, extra: Sequence[str] = ()) -> None:
-        """`log` takes its stderr; `extra` are further arguments of `python -m sgibench.load`."""
+    def __init__(self, cpus: Sequence[int], log: Path, workers: int = 1) -> None:
+        """`log` takes its stderr; with several `workers` it measures through Locust's master and workers."""
         self.cpus = tuple(cpus)
         self.log = log
-        self.extra = tuple(extra)
+        self.workers = workers
         self._process: subprocess.Popen[bytes] | None = None
         self._half = b""
         self._asks: list[dict[str, Any]] = []
@@ -97,7 +97,7 @@ class LoadProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sgibench.load", *self.extra],
+                [sys.executable, "-P", "-m", "sgibench.load"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -153,6 +153,7 @@ class LoadProcess:
             **encode(windows),
             "seed": seed,
             "identify": True,
+            "load_workers": self.workers,
         }
         dropped: set[str] = set()
 

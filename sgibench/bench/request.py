@@ -54,6 +54,8 @@ class Request:
     configurations: tuple[Configuration, ...] = ("equal",)
     pythons: tuple[str, ...] = ()
     """Interpreters such as 3.12; empty for the one that runs sgibench."""
+    load_workers: int = 1
+    """Processes that drive the load."""
     catalogues: tuple[Path, ...] = ()
     server_cpus: tuple[int, ...] | None = None
 
@@ -136,12 +138,14 @@ def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> lis
 
 def cpu_plan(request: Request) -> machine.CpuPlan:
     """Share the CPUs out as asked for, or as fits."""
-    planned = machine.plan_cpus(max(request.workers))
+    planned = machine.plan_cpus(max(request.workers), request.load_workers)
     if request.server_cpus is None:
         return planned
     others = tuple(sorted(set(machine.usable_cpus()) - set(request.server_cpus)))
     note = None if others else "the servers were given every CPU, so the load shares them"
-    return machine.CpuPlan(servers=request.server_cpus, load=others[-1:] or request.server_cpus, note=note)
+    return machine.CpuPlan(
+        servers=request.server_cpus, load=others[-request.load_workers :] or request.server_cpus, note=note
+    )
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

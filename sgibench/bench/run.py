@@ -76,7 +76,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
     folder = request.results / store.new_run_id(started)
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
     baseline_of(request, chosen.servers)
-    with load_process(chosen.cpus) as (process, scratch):
+    with load_process(chosen.cpus, request.load_workers) as (process, scratch):
         scenarios = process.describe(chosen.scenario_paths)
         for server, reason in chosen.skipped.items():
             listener.say(f"skipped {server}: {reason}")
@@ -97,6 +97,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             skipped={**chosen.skipped, **ready.skipped},
             plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
+            load_workers=request.load_workers,
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
         )
         with store.RunWriter(folder, info) as writer, ending_on_sigterm():
@@ -128,7 +129,7 @@ def resume(folder: Path, listener: Listener) -> Outcome:
     wanted = {cell.scenario for cell in cells}
     paths = [path for path in found.scenario_paths if path.stem in wanted]
     cpus = machine.CpuPlan(servers=info.machine.server_cpus, load=info.machine.load_cpus, note=None)
-    with load_process(cpus) as (process, scratch):
+    with load_process(cpus, info.load_workers) as (process, scratch):
         scenarios = process.describe(paths)
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))

@@ -247,7 +247,9 @@ class Serving:
         failure = now.failure or judge(measured, now.process.log_tail() if now.process is not None else "")
         trial = self._trial(now, measured, failure)
         doubts = self._doubts(now, trial)
-        self._session.add(Tested(cell=None if now.process is None else cell_of(now.choice), trial=trial, doubts=doubts))
+        cell = None if now.process is None else cell_of(now.choice)
+        size = about(now.choice).get("size", "")
+        self._session.add(Tested(cell=cell, trial=trial, doubts=doubts, size=size))
         return {"tests": self._session.rows(), "looked": self._looked(now, trial, doubts)}
 
     def _trial(self, now: Served, measured: Measured, failure: Failure | None = None) -> Trial:
@@ -379,7 +381,7 @@ def about(choice: Choice) -> dict[str, str]:
     if choice.server is None or choice.app is None or choice.settings is None:
         return said
     workers = "1 worker" if choice.settings.workers == 1 else f"{choice.settings.workers} workers"
-    threads = f" of {choice.settings.threads} threads" if choice.server.variant.threads else ""
+    threads = f" × {choice.settings.threads} threads" if choice.server.variant.threads else ""
     return {"server": choice.server.id, "app": choice.app.id, **said, "size": workers + threads}
 
 

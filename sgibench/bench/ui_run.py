@@ -48,6 +48,8 @@ class Tested:
     """None for a target of the user's own, which can't be saved: what it is, nobody knows."""
     trial: Trial
     doubts: tuple[Doubt, ...]
+    size: str = ""
+    """Workers and threads, in words."""
     saved: bool = False
 
 
@@ -193,8 +195,7 @@ def row_of(number: int, test: Tested) -> dict[str, Any]:
         "app": trial.app,
         "scenario": trial.scenario,
         "load": trial.load.id,
-        "workers": trial.workers if ours else None,
-        "threads": trial.threads if ours else None,
+        "size": test.size,
         "status": trial.status,
         "failure": None if trial.failure is None else f"{trial.failure.reason}: {trial.failure.detail}",
         "window_s": trial.window_s,

@@ -19,11 +19,11 @@ CALIBRATION_S = 1.0
 
 
 @contextlib.contextmanager
-def load_process(cpus: machine.CpuPlan) -> Iterator[tuple[LoadProcess, Path]]:
+def load_process(cpus: machine.CpuPlan, workers: int = 1) -> Iterator[tuple[LoadProcess, Path]]:
     """Start the load process with a scratch folder beside it."""
     with (
         tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
-        LoadProcess(cpus.load, Path(scratch) / "load.log") as process,
+        LoadProcess(cpus.load, Path(scratch) / "load.log", workers) as process,
     ):
         yield process, Path(scratch)
 

@@ -103,6 +103,13 @@ INTERRUPTED = 130
 )
 @click.option("--baseline", metavar="NAME", help="The server that --until settled compares with; the first by default.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was broken off: its name, folder, or latest.")
+@click.option(
+    "--load-workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that drive the load, each on a CPU of its own.",
+)
 @click.option("--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load.")
 @catalogue_option
 @results_option
@@ -128,6 +135,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     until: str | None,
     baseline: str | None,
     resume: str | None,
+    load_workers: int,
     server_cpus: str | None,
     catalogues: tuple[Path, ...],
     results: Path,
@@ -167,6 +175,7 @@ def run(  # noqa: PLR0917 - click calls it by name
         until_settled=until == "settled",
         baseline=baseline,
         rate_per_s=None if rate < 0 else rate,
+        load_workers=load_workers,
         catalogues=catalogues,
         server_cpus=machine.parse_cpus(server_cpus) if server_cpus else None,
     )
