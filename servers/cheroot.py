@@ -29,14 +29,14 @@ def command(launch: Launch) -> list[str]:
 
 
 def expect(launch: Launch) -> Expected:
-    """One process, or a parent with its children; the pool, a thread that polls and one that is first."""
+    """One process, or a parent with its children; the pool, the first thread, since version 11 one that polls."""
     threads = launch.threads if launch.equal else DEFAULT_THREADS
     return Expected(
         kept_alive=None if "kept_alive" in launch.options else DEFAULT_KEPT_ALIVE * launch.workers,
         backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
         nodelay=True,
         processes=1 if launch.workers == 1 else launch.workers + 1,
-        threads=(2 + threads, 2 + threads),
+        threads=(1 + threads, 2 + threads),
     )
 
 

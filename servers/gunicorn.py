@@ -13,7 +13,10 @@ ASGI_BACKLOG = 100
 
 
 def command(launch: Launch) -> list[str]:
-    """Name every choice; the shared control socket is off because parallel instances would fight for it."""
+    """Name every choice; the shared control socket is off because parallel instances would fight for it.
+
+    Versions that have no choice of parser have the Python one: asked for another, they end and say so.
+    """
     argv = [
         launch.executable("gunicorn"),
         f"--bind={launch.host}:{launch.port}",
@@ -24,7 +27,7 @@ def command(launch: Launch) -> list[str]:
     ]
     if launch.since("gunicorn", 25, 1):
         argv.append("--no-control-socket")
-    if launch.since("gunicorn", 25):
+    if launch.since("gunicorn", 25, 2) or launch.options["parser"] != "python":
         argv.append(f"--http-parser={launch.options['parser']}")
     if "loop" in launch.options:
         argv.append(f"--asgi-loop={launch.options['loop']}")

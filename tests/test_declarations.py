@@ -177,6 +177,11 @@ def test_options_that_an_older_version_does_not_know_are_left_out() -> None:
     assert [argument for argument in old if argument not in new] == []
 
 
+def test_a_parser_that_an_older_version_does_not_have_is_asked_for_all_the_same() -> None:
+    server = CATALOGUE.server("gunicorn-gthread-h1c")
+    assert "--http-parser=fast" in server.command(launch_of(server, versions={"gunicorn": "23.0.0"}))
+
+
 @pytest.mark.parametrize(
     ("installed", "asked", "since"),
     [
