@@ -145,8 +145,9 @@
   }
 
   function bars(rows, name) {
-    const most = Math.max(0, ...rows.map((row) => row.bars[name] ?? 0));
     return (row, cell) => {
+      const alike = rows.filter((other) => other.scenario === row.scenario); // others can't be compared
+      const most = Math.max(0, ...alike.map((other) => other.bars[name] ?? 0));
       const share = most && row.bars[name] ? (100 * row.bars[name]) / most : 0;
       cell.classList.add("sgi-bar");
       cell.style.setProperty("--share", `${share.toFixed(1)}%`);
@@ -161,6 +162,7 @@
       const cells = titles.map((title, place) => {
         const cell = element("td", {}, row.cells[place]);
         if (decorate[title]) decorate[title](row, cell);
+        if (title === "doubts") cell.className = "sgi-wrap";
         if (title === "doubts") cell.title = row.doubts.map((doubt) => `${doubt.kind}: ${doubt.detail}`).join("\n");
         return cell;
       });
@@ -196,7 +198,8 @@
 
   function saveButton() {
     const many = state.unsaved === 1 ? "1 test" : `${state.unsaved} tests`;
-    const button = element("button", { type: "button", class: "sgi-button" }, `Save ${many} as a run`);
+    const words = state.unsaved ? `Save ${many} as a run` : "Nothing to save";
+    const button = element("button", { type: "button", class: "sgi-button" }, words);
     button.disabled = state.unsaved === 0 || state.phase === "starting" || state.phase === "stopping";
     button.addEventListener("click", save);
     return button;

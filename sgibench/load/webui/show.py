@@ -142,7 +142,7 @@ COLUMNS = (
     "app",
     "scenario",
     "load",
-    "workers × threads",
+    "size",
     "measured",
     "requests/s",
     "CPU per request",
@@ -163,7 +163,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         row["app"] or NOT_YET,
         row["scenario"],
         row["load"],
-        NOT_YET if row["workers"] is None else f"{row['workers']} × {row['threads']}",
+        row["size"] or NOT_YET,
         units.seconds(row["window_s"]),
         units.rate(row["rps"]),
         units.microseconds(row["cpu_us_per_request"]),
@@ -180,4 +180,5 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         "doubts": row["doubts"],
         "bars": {"requests/s": row["rps"], "CPU per request": row["cpu_us_per_request"]},
         "number": row["number"],
+        "scenario": row["scenario"],
     }
