@@ -1,0 +1,223 @@
+"""What stands in the catalogue: servers, apps, scenarios, and what a declaration may know and say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgibench.model.terms import Concurrency, Configuration, Interface
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """All that a server declaration may know when it writes its command line."""
+
+    bin: Path
+    """Folder of the environment's executables, absolute."""
+    launchers: Path
+    """Folder `servers/launchers`, where small launcher scripts stand."""
+    scratch: Path
+    """An empty folder that belongs to this one server process; a declaration may name files in it."""
+    host: str
+    port: int
+    target: str
+    """The app as `module:attribute`, importable from the working directory."""
+    options: Mapping[str, str]
+    """The chosen variant's options, e.g. `{"loop": "uvloop"}`."""
+    workers: int
+    threads: int
+    backlog: int
+    keep_alive_s: int
+    configuration: Configuration = "equal"
+    """`threads`, `backlog` and `keep_alive_s` are meant for `equal`; a declaration ignores them in the other two."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package -> version in the environment; empty for those that the variant declares."""
+
+    @property
+    def python(self) -> str:
+        """The environment's interpreter."""
+        return str(self.bin / "python")
+
+    @property
+    def equal(self) -> bool:
+        """Whether what is held equal between servers is to be put on the command line."""
+        return self.configuration == "equal"
+
+    def executable(self, name: str) -> str:
+        """Path of a console script of the environment."""
+        return str(self.bin / name)
+
+    def since(self, package: str, *version: int) -> bool:
+        """Whether `package` is of that version or later, so that an option of that age may be used."""
+        installed = self.versions.get(package)
+        if installed is None:
+            return True
+        digits = (part for part in installed.split(".") if part.isdigit())
+        return tuple(int(part) for part in digits) >= version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something of the system that a server can't do without and that no Python package brings."""
+
+    name: str
+    """A program (`nginx`) or a C header (`ev.h`)."""
+    how: str
+    """The command that adds it, e.g. `apt-get install nginx-light`."""
+    header: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What a server's own documentation says for production, and so what `recommended` means."""
+
+    says: str
+    source: str
+    """Where it says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a launched server should turn out to be; None where nothing can be said beforehand.
+
+    The first two are limits that a plan must respect: a server that is asked for more is measured at its queue.
+    The rest is read back from the system after a trial (`sgibench.effective`).
+    """
+
+    connections: int | None = None
+    """So many connections are served side by side; further ones wait until one of these closes. None: no limit."""
+    kept_alive: int | None = None
+    """So many connections are kept alive; the others are closed after each answer. None: no limit."""
+    backlog: int | None = None
+    """Of each listening socket, before the system's own limit (`net.core.somaxconn`) is applied."""
+    nodelay: bool | None = None
+    """Whether accepted connections have TCP_NODELAY."""
+    processes: int | None = None
+    """All of them: workers, master, helpers, proxies."""
+    threads: tuple[int, int] | None = None
+    """Fewest and most threads of the process that has the most; a pool may start its threads one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to run a server: what a row of the report stands for."""
+
+    id: str
+    """Names worker class, parser and loop where they matter; never "auto"."""
+    interface: Interface
+    concurrency: Concurrency
+    packages: tuple[str, ...]
+    """Exact requirements, e.g. `("uvicorn==0.54.0", "uvloop==0.22.1")`; the first is the server itself."""
+    summary: str
+    """One line for people."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    keep_alive: bool = True
+    """False when the server closes every connection: then it is compared only among `close` loads."""
+    threads: bool = False
+    """Whether the `threads` setting limits how many requests it serves at once."""
+    manager: bool = False
+    """Whether a master process that serves no requests stands above the workers, even when there is one worker."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files written into the scratch folder before the start, name -> text."""
+    workers: bool = True
+    """False when it is one process whatever the `workers` setting says."""
+    apps: tuple[str, ...] = ()
+    """Ids of the only apps that it can run; empty for every app of its interface."""
+    needs: tuple[Need, ...] = ()
+    """Programs and headers without which it is skipped by name."""
+    optional: str | None = None
+    """Why it is left out of `*` and runs only when it is named."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the contract that it is known not to hold: name of the check -> the reason."""
+    recommended: Advice | None = None
+    """None when its documentation advises no more than its defaults: then `recommended` is the same as `default`."""
+    notes: tuple[str, ...] = ()
+    """Limits and traps of this variant alone, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """What `SERVER` in a file of `servers/` is: one family, its variants, and how each is launched."""
+
+    variants: tuple[Variant, ...]
+    command: Callable[[Launch], list[str]]
+    homepage: str
+    notes: tuple[str, ...] = ()
+    """Known limits and traps of the family, one sentence each."""
+    expect: Callable[[Launch], Expected] | None = None
+    """What a launch should turn out to be, in any configuration; None when nothing is said."""
+    verified: str = ""
+    """When and where this was last seen to be so, e.g. `2026-11-22, CPython 3.11.7, Debian 12`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerEntry:
+    """A variant as found in the catalogue, with its family and file."""
+
+    variant: Variant
+    family: str
+    path: Path
+    command: Callable[[Launch], list[str]]
+    homepage: str
+    notes: tuple[str, ...]
+    """The family's, then the variant's."""
+    expect: Callable[[Launch], Expected] | None = None
+    verified: str = ""
+    python: str | None = None
+    """Interpreter of its environment; None for the one that runs sgibench."""
+
+    @property
+    def id(self) -> str:
+        """The variant's id."""
+        return self.variant.id
+
+    def runs(self, app: App) -> bool:
+        """Whether it can run that app."""
+        return app.interface == self.variant.interface and (not self.variant.apps or app.id in self.variant.apps)
+
+    def expected(self, launch: Launch) -> Expected:
+        """What that launch should turn out to be."""
+        return Expected() if self.expect is None else self.expect(launch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One implementation of the contract, as found in `apps/`."""
+
+    id: str
+    interface: Interface
+    target: str
+    """`module:attribute`, importable with `folder` on the path."""
+    folder: Path
+    packages: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request and the answer it must get, as a scenario declares it."""
+
+    name: str
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    status: int
+    expected_body: bytes | None
+    """None when a check function decides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is asked of an app, as the load process describes it."""
+
+    id: str
+    summary: str
+    path: Path
+    exchanges: tuple[Exchange, ...]
+    """Declared requests; empty for a scenario of `@task` methods."""
+    floor_s: float
+    """No right answer can take less than this; 0 when nothing is declared."""
+    interfaces: tuple[Interface, ...]
+    """Interfaces that can serve it."""

@@ -1,0 +1,118 @@
+"""What will be measured: loads, settings, cells, groups, stages, blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgibench.model.terms import Arrivals, Configuration, Connection, LoadKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How hard: closed (C connections, next request when the last is answered) or open (R arrivals per second)."""
+
+    kind: LoadKind
+    connections: int
+    """Connections held open (closed), or the most that may be open (open)."""
+    connection: Connection = "keep-alive"
+    rate_per_s: float | None = None
+    """Arrivals per second; only for open loads."""
+    arrivals: Arrivals = "uniform"
+    share: float | None = None
+    """The rate as a share of the server's own saturation, when it was chosen so (latency against load)."""
+
+    @property
+    def id(self) -> str:
+        """E.g. `closed-64`, `open-500`, `open-80%` (of the server's own saturation), `closed-64-close`."""
+        amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s:g}"
+        if self.share is not None:
+            amount = f"{self.share * 100:g}%"
+        return f"{self.kind}-{amount}" + ("-close" if self.connection == "close" else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is held equal between the servers of a group."""
+
+    workers: int
+    threads: int
+    backlog: int = 1024
+    keep_alive_s: int = 75
+    configuration: Configuration = "equal"
+
+    @property
+    def id(self) -> str:
+        """E.g. `w1t8`, `w1t8-recommended`."""
+        return f"w{self.workers}t{self.threads}" + ("" if self.configuration == "equal" else f"-{self.configuration}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """server x app x scenario x load x settings."""
+
+    server: str
+    app: str
+    scenario: str
+    load: Load
+    settings: Settings
+    control: bool = False
+    """True for the second copy of a cell that runs twice in every block (the A/A control)."""
+
+    @property
+    def id(self) -> str:
+        """One string that names the cell, the same in every block and every run."""
+        server = f"{self.server}~control" if self.control else self.server
+        return f"{server}/{self.app}/{self.scenario}/{self.load.id}/{self.settings.id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The cells compared with one another: same scenario, load and settings, in the order they are visited."""
+
+    scenario: str
+    load: Load
+    settings: Settings
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The groups of a block that differ only in load and so share one fresh process per server."""
+
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One seeded random pass over all groups, every server started afresh."""
+
+    index: int
+    seed: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How long things are measured, in seconds."""
+
+    window_s: float
+    """Counted time of each trial."""
+    slice_s: float | None
+    """Length of a visit's counted part; None for one unbroken window per server."""
+    settle_s: float = 0.02
+    """Not counted at the start of each visit."""
+    open_window_s: float | None = None
+    """Counted time of open loads, which are never sliced; None for the same as `window_s`."""
+    warmup_s: float = 3.0
+    """The longest warm-up; it ends earlier once the rate is steady."""
+    timeout_s: float = 10.0
+    """An answer that takes longer is an error of the kind `timeout`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All blocks of one run."""
+
+    seed: int
+    windows: Windows
+    blocks: tuple[Block, ...]

@@ -1,0 +1,169 @@
+"""What was measured together: run.json, and a run as it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgibench.model.plan import Plan
+from sgibench.model.terms import Connection
+from sgibench.model.trial import Failure, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentInfo:
+    """One isolated environment, as it really is."""
+
+    key: str
+    python: str
+    requirements: tuple[str, ...]
+    packages: tuple[str, ...]
+    """Every package in it, `name==version`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The host, as far as it can be known."""
+
+    hostname_hash: str
+    """Tells machines apart without naming them."""
+    cpu_model: str
+    cores: int
+    cpus_usable: tuple[int, ...]
+    server_cpus: tuple[int, ...]
+    load_cpus: tuple[int, ...]
+    kernel: str
+    system: str
+    governor: str | None
+    python: str
+    memory_bytes: int
+    container: str | None
+    cpu_quota: float | None
+    """CPUs that a container limit allows; None without a limit."""
+    sysctls: Mapping[str, str]
+    not_measured: Mapping[str, str]
+    """What this host can't tell, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The generator's ceiling for one scenario on this machine."""
+
+    scenario: str
+    rps_per_core: float
+    """Requests per CPU-second of the generator, against a server that only sends prepared bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slo:
+    """A limit on latency: `p99<50ms`."""
+
+    quantile: float
+    """0.99 for p99."""
+    limit_us: float
+
+    @property
+    def id(self) -> str:
+        """E.g. `p99<50ms`."""
+        return f"p{self.quantile * 100:g}<{self.limit_us / 1000:g}ms"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityFound:
+    """The outcome of one search: the capacity of one server in one block lies in [rate_per_s, failed_at_per_s)."""
+
+    server: str
+    app: str
+    scenario: str
+    connections: int
+    workers: int
+    threads: int
+    block: int
+    slo: Slo
+    rate_per_s: float | None
+    """Highest rate that held and was confirmed; None when not even the lowest did."""
+    failed_at_per_s: float | None
+    """None when the highest rate that the generator can offer still held."""
+    trials: int
+    failure: Failure | None = None
+    """Why there is no outcome: the server failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """`--until settled`: fixed before the run, looked at after each of these numbers of blocks."""
+
+    baseline: str
+    """The server with which all others are compared."""
+    looks: tuple[int, ...]
+    """Numbers of blocks, rising; the last is the most there can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PilotRate:
+    """How the common rate of a group of open loads was found, before anything was counted."""
+
+    scenario: str
+    connection: Connection
+    workers: int
+    threads: int
+    slowest: str
+    """The server with the lowest saturation in the pilot block."""
+    slowest_rps: float
+    rate_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """run.json."""
+
+    schema: int
+    run: str
+    started_at: str
+    finished_at: str | None
+    profile: str
+    seed: int
+    argv: tuple[str, ...]
+    version: str
+    commit: str | None
+    machine: Machine
+    environments: Mapping[str, EnvironmentInfo]
+    """By server id; by `server app` for an app that brings packages of its own."""
+    skipped: Mapping[str, str]
+    """Server id -> why it could not take part."""
+    plan: Plan
+    scenarios: Mapping[str, str] = field(default_factory=dict)
+    """Scenario id -> its summary, so that a report can say what was asked."""
+    calibration: tuple[Calibration, ...] = ()
+    pilot: tuple[PilotRate, ...] = ()
+    load_workers: int = 1
+    """Processes that drove the load."""
+    catalogues: tuple[str, ...] = ()
+    """The user's own folders that were added to the catalogue."""
+    retries: int = 0
+    """How often a group in doubt may be measured again in its block."""
+    until: StopRule | None = None
+    """The rule by which the run may end before its last block; None: it may not."""
+    capacity: tuple[CapacityFound, ...] = ()
+    """What searches for capacity found, one a server and block."""
+    stopped: str | None = None
+    """Why it ended before its last block, by that rule."""
+    measuring_share: float | None = None
+    """Share of the run's time inside measuring windows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as read from disk."""
+
+    path: Path
+    info: RunInfo
+    trials: tuple[Trial, ...]
+    """The last execution of each cell in each block."""
+    notices: tuple[str, ...] = ()
+    """What was odd about the files, e.g. a half-written last line that was left out."""
+    steps: tuple[Trial, ...] = ()
+    """Trials of searches for capacity."""
+    repeated: tuple[Trial, ...] = ()
+    """Executions that were measured again in the same block, because the machine or the generator was in doubt."""

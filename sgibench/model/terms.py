@@ -1,0 +1,23 @@
+"""The words with a fixed set of values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+SCHEMA = 1
+"""Version of what `results/<run>/` holds; a reader refuses a newer one."""
+
+Interface = Literal["wsgi", "asgi", "rsgi"]
+Concurrency = Literal["processes", "threads", "greenlets", "event loop"]
+Connection = Literal["keep-alive", "close"]
+LoadKind = Literal["closed", "open"]
+Arrivals = Literal["uniform", "poisson"]
+Status = Literal["ok", "failed", "skipped"]
+Verdict = Literal["faster", "slower", "tie", "unknown"]
+Configuration = Literal["default", "equal", "recommended"]
+"""How a server is set up beyond what its id names.
+
+`default`: as installed; the command line says only where to listen, what to serve, with how many workers, and to keep
+quiet. `equal`: threads, backlog, keep-alive and TCP_NODELAY alike in all servers: the basis of every comparison.
+`recommended`: as the server's own documentation advises for production.
+"""

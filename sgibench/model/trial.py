@@ -1,0 +1,172 @@
+"""What was measured of one cell in one block: a line of trials.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sgibench.model.plan import Load, Settings
+from sgibench.model.terms import Concurrency, Configuration, Interface, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a trial has no numbers."""
+
+    reason: str
+    """A short kind: exited, not-ready, wrong-answer, crashed, hung, ignored-sigterm, log-flood, environment, …"""
+    detail: str
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Microseconds; None where too few samples stand behind the figure."""
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    p999: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Of the server's whole process tree, after the window."""
+
+    pss_bytes: int | None
+    uss_bytes: int | None
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effective:
+    """What a running server turned out to be, as the system shows it (`sgibench.effective`)."""
+
+    backlogs: tuple[int, ...] | None
+    """In effect, of each socket that listens on the server's port."""
+    nodelay: bool | None
+    """Whether an accepted connection has TCP_NODELAY."""
+    processes: int | None
+    threads: int | None
+    """Of the process that has the most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """How the load process fared during the window."""
+
+    cpu_s: float | None
+    utilisation: float | None
+    """CPU seconds per second of window, 1 = one full CPU of each load worker."""
+    lag_us_p99: float | None
+    """Closed: how late the loop woke up. Open: how late requests were sent after they were due."""
+    connections_established: int | None
+    jain: float | None
+    """Jain's fairness index over requests per connection; 1 = all equal."""
+    slowest_share: float | None
+    """Requests of the slowest connection over the median connection's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """One visit of a trial: `requests` right answers in `window_s`, `cpu_s` of the server's tree meanwhile."""
+
+    round: int
+    window_s: float
+    requests: int
+    cpu_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistogramData:
+    """A latency histogram as it is stored; `sgibench.histogram` turns it into one and back.
+
+    `gaps[i]` is the distance of the i-th used bucket from the one before (the first: from bucket 0).
+    """
+
+    gaps: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One execution of a cell: a line of trials.jsonl (design, section 6)."""
+
+    cell: str
+    server: str
+    app: str
+    scenario: str
+    load: Load
+    workers: int
+    threads: int
+    block: int
+    order: int
+    """Place in the random order of its group."""
+    started_at: str
+    """UTC, ISO 8601."""
+    status: Status
+    control: bool = False
+    configuration: Configuration = "equal"
+    interface: Interface | None = None
+    concurrency: Concurrency | None = None
+    """The variant's concurrency model, so that a report needs no catalogue."""
+    floor_s: float | None = None
+    """The scenario's declared floor: no right answer can take less; 0 when nothing is declared."""
+    failure: Failure | None = None
+    argv: tuple[str, ...] | None = None
+    startup_s: float | None = None
+    """From launch until every worker answered."""
+    warmup_s: float | None = None
+    window_s: float | None = None
+    """Counted time, the sum of the slices."""
+    requests: int | None = None
+    """Right answers in the counted time."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Everything else, by kind."""
+    rps: float | None = None
+    cpu_s: float | None = None
+    cpu_us_per_request: float | None = None
+    latency_us: Latency | None = None
+    """Open loads: from the time a request was due."""
+    histogram_us: HistogramData | None = None
+    """Service time: from sending to the whole answer."""
+    intended_histogram_us: HistogramData | None = None
+    """From the time it was due; only for open loads."""
+    slices: tuple[Slice, ...] = ()
+    series: tuple[int, ...] = ()
+    """Right answers in each second of an unbroken window."""
+    memory: Memory | None = None
+    effective: Effective | None = None
+    """What the server turned out to be, read from the system after the load."""
+    not_as_declared: tuple[str, ...] = ()
+    """Where that differs from what its file declares, one sentence each."""
+    generator: Generator | None = None
+    steal: float | None = None
+    """Share of the server CPUs' time that the hypervisor took away during the group."""
+    throttled_s: float | None = None
+    """Seconds for which a container's CPU quota held processes back during the group."""
+    pressure: float | None = None
+    """Share of time some task waited for a CPU (Linux PSI) during the group."""
+    foreign_cpu: float | None = None
+    """Share of the server CPUs' time that went to processes which are no servers of the group."""
+    idle_cpu: float | None = None
+    """CPUs that the server's tree burned while nothing was asked of it."""
+    requests_by_pid: Mapping[str, int] | None = None
+    answer_bytes: float | None = None
+    """Mean size of an answer on the wire, head and body."""
+    retries: int = 0
+    """How often the trial was measured again because of a machine or generator doubt."""
+    step: int | None = None
+    """Its place in a search for capacity; None for an ordinary trial."""
+
+    @property
+    def connections(self) -> int:
+        """Connections of the load."""
+        return self.load.connections
+
+    @property
+    def settings(self) -> Settings:
+        """What was held equal in its group, as far as it is stored with the trial."""
+        return Settings(workers=self.workers, threads=self.threads, configuration=self.configuration)
