@@ -21,5 +21,5 @@ def excuse(problems: Iterable[Problem], lacks: Mapping[str, str]) -> list[Proble
         if problem.severity != "wrong" or reason is None:
             told[f"{number}"] = problem
         elif reason not in told:
-            told[reason] = replace(problem, severity="note", detail=f"{problem.detail}; known: {reason}")
+            told[reason] = replace(problem, severity="note", detail=f"known: {reason} ({problem.detail})")
     return list(told.values())
