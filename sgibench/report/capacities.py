@@ -10,8 +10,8 @@ from sgibench import stats, units
 from sgibench.model import CapacityFound, Estimate, Failure, Run
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
+from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Look, View
-from sgibench.report.plots import Chart, Table, alternative
 from sgibench.report.standings import printable
 
 CapacityKey = tuple[str, int, int, int, str]
@@ -93,7 +93,7 @@ def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> Capac
     several = len({one.app for one in found}) > len({one.server for one in found})
     entries = [_entry(cells[cell], places.get(cell), estimates.get(cell), several=several) for cell in places]
     entries += [_entry(cells[cell], None, None, several=several) for cell in ranking.unranked]
-    settings = f"{workers} workers, {threads} threads, up to {connections} connections"
+    settings = f"workers {workers}, threads {threads}, at most {connections} connections"
     return CapacityTable(
         key=name,
         title=printable(f"{scenario}, {slo}, {settings}"),
@@ -162,5 +162,5 @@ def capacity_by_row(view: View, tables: Sequence[CapacityTable]) -> dict[str, st
             for row in panel.rows:
                 told = words_of.get((row.entry.server, row.entry.app))
                 if told:
-                    found[row.key] = f"{told} with {table.slo}"
+                    found[row.key] = f"with {table.slo}: {told}"
     return found

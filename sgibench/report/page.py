@@ -9,10 +9,11 @@ from typing import Any
 from sgibench.model import EnvironmentInfo, Run
 from sgibench.report import exports, words
 from sgibench.report.capacities import capacities_of, capacity_by_row, capacity_chart
+from sgibench.report.charts.chart import Chart
 from sgibench.report.evidence import evidence_of
 from sgibench.report.history import history_of
 from sgibench.report.panels import Panel, Row, View, view_of
-from sgibench.report.plots import Chart, charts_of
+from sgibench.report.plots import charts_of
 from sgibench.report.rendering import file_name, fill, save
 from sgibench.report.sentences import INTERFACES, answer_of
 from sgibench.report.standings import Entry, printable

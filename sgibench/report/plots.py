@@ -6,25 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 
 from sgibench import stats, units
 from sgibench.model import Estimate, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
+from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import (
     Curve,
     Point,
     Spark,
     Split,
-    counted_axis,
     draw_curves,
     draw_sparks,
     draw_splits,
-    linear_axis,
     log_axis,
     percentile_axis,
 )
+from sgibench.report.growth import latency_against_load, throughput_against_processes
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry
 
@@ -32,43 +31,17 @@ SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in
 """Where percentile curves are drawn: ten points for each nine, more where they begin."""
 MIB = 1 << 20
 MARKED = (0.5, 0.9, 0.99, 0.999)
-FEW_TICKS = 6
-"""More rates than this stand on an axis of their own making."""
 TIME_POINTS = 24
 """A line over time has at most this many points; neighbours are added up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """What stands behind a chart."""
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A figure of the page."""
-
-    title: str
-    hint: str
-    """How to read it, in one sentence."""
-    drawing: Markup
-    table: Table
 
 
 def charts_of(panel: Panel, siblings: Sequence[Panel] = ()) -> tuple[Chart, ...]:
     """Draw what a panel has data for; `siblings` are panels that differ from it only in workers or threads."""
     makers: tuple[Callable[[Panel], Chart | None], ...] = (
-        _cost, _throughput, _percentiles, _against_load, _over_time, _memory, _by_process,
+        _cost, _throughput, _percentiles, latency_against_load, _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
-    return tuple(chart for chart in (*found, _scaling(panel, siblings)) if chart is not None)
-
-
-def alternative(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    """Write a chart's text alternative: its title, then what each line says."""
-    return f"{title}. " + "; ".join(f"{label}: {value}" for label, value in rows) + "."
+    return tuple(chart for chart in (*found, throughput_against_processes(panel, siblings)) if chart is not None)
 
 
 def _bar(row: Row, estimate: Estimate | None, form: words.Format, band: int | None) -> Bar:
@@ -243,51 +216,6 @@ def _percentile_curve(row: Row, entry: Entry) -> Curve | None:
     return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points))
 
 
-def _against_load(panel: Panel) -> Chart | None:
-    """Draw p99 over the rate, when several rates were measured: common ones, or shares of each server's saturation."""
-    measured = panel.curve or panel.opens
-    if len(measured) < 2:  # noqa: PLR2004 - one point is no curve
-        return None
-    curves, lines = [], []
-    for row in panel.rows:
-        points = []
-        for standing in measured:
-            entry = next((one for one in standing.entries.values() if _same(one, row.entry)), None)
-            if entry is None:
-                continue
-            latency = entry.latency
-            rate = standing.key.load.rate_per_s or 0.0
-            p50, p99 = (latency.p50, latency.p99) if latency else (None, None)
-            why = words.failure_words(entry.failure) if entry.status != "ok" else units.microseconds(p99)
-            lines.append((row.label, units.rate(rate), units.microseconds(p50), why))
-            if p99:
-                tip = f"{row.label} at {units.rate(rate)}: p99 {units.microseconds(p99)}, p50 {units.microseconds(p50)}"
-                points.append(Point(x=rate, y=p99, tip=tip))
-        if points:
-            curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
-    if not curves:
-        return None
-    title = "p99 latency against load"
-    levels = [point.y for curve in curves for point in curve.points]
-    name = "requests per second, open load"
-    rates = {point.x for curve in curves for point in curve.points}
-    x = (
-        counted_axis(list(rates), name)
-        if len(rates) <= FEW_TICKS
-        else log_axis(min(rates), max(rates), name, units.rate)
-    )
-    y = log_axis(min(levels), max(levels), "p99", units.microseconds)
-    drawing = draw_curves(
-        curves, x, y, prefix=f"{panel.key}a", label=alternative(title, [(f"{a} at {b}", d) for a, b, _c, d in lines])
-    )
-    table = Table(headers=("server", "rate", "p50", "p99"), rows=tuple(lines))
-    return Chart(title=title, hint="Lower is better. From the time a request was due.", drawing=drawing, table=table)
-
-
-def _same(one: Entry, other: Entry) -> bool:
-    return (one.server, one.app) == (other.server, other.app)
-
-
 def _rates_over_time(trial: Trial) -> tuple[float, ...]:
     """Requests per second in each second of a window, or in each round of slices; neighbours added up."""
     if trial.series:
@@ -364,41 +292,3 @@ def _by_process(panel: Panel) -> Chart | None:
         drawing=draw_splits(splits, prefix=f"{panel.key}w", label=alternative(title, lines)),
         table=Table(headers=("server", "share of each process"), rows=tuple(lines)),
     )
-
-
-def _scaling(panel: Panel, siblings: Sequence[Panel]) -> Chart | None:
-    """Draw throughput over workers, or over threads where workers are equal; on the first of the panels only."""
-    if len(siblings) < 2 or siblings[0].key != panel.key:  # noqa: PLR2004 - one point is no curve
-        return None
-    by_workers = len({one.main.key.workers for one in siblings}) > 1
-    noun = "workers" if by_workers else "threads"
-    amounts = {one.key: one.main.key.workers if by_workers else one.main.key.threads for one in siblings}
-    curves, lines = [], []
-    for row in panel.rows:
-        points = []
-        for one in sorted(siblings, key=lambda one: amounts[one.key]):
-            entry = next((other.entry for other in one.rows if _same(other.entry, row.entry)), None)
-            if entry and entry.rps:
-                told = words.with_interval(entry.rps, units.rate)
-                tip = f"{row.label}, {amounts[one.key]} {noun}: {told}"
-                points.append(
-                    Point(x=amounts[one.key], y=entry.rps.value, tip=tip, low=entry.rps.low, high=entry.rps.high)
-                )
-                lines.append((row.label, str(amounts[one.key]), told))
-        if points:
-            curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
-    if not curves:
-        return None
-    title = f"Throughput against {noun}"
-    highest = max(point.high or point.y for curve in curves for point in curve.points)
-    drawing = draw_curves(
-        curves,
-        counted_axis(list(amounts.values()), noun),
-        linear_axis(highest, "requests per second", units.rate),
-        prefix=f"{panel.key}s",
-        label=alternative(title, [(f"{a}, {b} {noun}", c) for a, b, c in lines]),
-    )
-    return Chart(
-        title=title, hint="Steeper is better.", drawing=drawing,
-        table=Table(headers=("server", noun, "requests per second"), rows=tuple(lines)),
-    )  # fmt: skip

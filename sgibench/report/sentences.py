@@ -69,7 +69,7 @@ def _cost(panel: Panel, rows: Sequence[Row]) -> str:
     if not ahead:
         return f"{start}."
     far = ahead[-1]
-    return f"{start}; {far.label} needs {_ratio(against, best, far)} as much."
+    return f"{start}; {far.label} needs {_ratio(against, best, far)}."
 
 
 def _sides(
@@ -89,15 +89,15 @@ def _sides(
 
 def _lead(best: Row, figure: str, nearest: Row, farthest: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
     start = f"{best.label} needs the least CPU per request, {figure}"
-    near = f"{nearest.label} needs {_ratio(against, best, nearest)} as much"
+    near = f"{nearest.label} needs {_ratio(against, best, nearest)}"
     if nearest is farthest:
         return f"{start}; {near}."
-    return f"{start}; {near}, {farthest.label} {_ratio(against, best, farthest)}."
+    return f"{start}; {near}, {farthest.label} {_ratio(against, best, farthest, '')}."
 
 
-def _ratio(against: Mapping[tuple[str, str], Comparison], best: Row, other: Row) -> str:
+def _ratio(against: Mapping[tuple[str, str], Comparison], best: Row, other: Row, thing: str = "as much") -> str:
     """How many times more the other needs; `against` holds best / other."""
-    return words.times(1 / against[best.entry.cell, other.entry.cell].ratio)
+    return words.times(1 / against[best.entry.cell, other.entry.cell].ratio, thing)
 
 
 def _settle(beside: Sequence[Row], best: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
@@ -121,7 +121,8 @@ def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
     top = units.rate(best.entry.rps.value if best.entry.rps else None)
     if against is None or against.verdict != "faster":
         return f" All serve about {top}." if against and against.verdict == "tie" else ""
-    return f" At saturation {best.label} serves {top}, {words.times(against.ratio)} what {last.label} serves."
+    told = words.times(against.ratio, f"what {last.label} serves", f" than {last.label}")
+    return f" At saturation {best.label} serves {top}, {told}."
 
 
 def _qualifiers(panel: Panel) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sgibench.codec import encode
 from sgibench.model import Doubt, Estimate, Latency, Run
+from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
 
@@ -35,6 +36,7 @@ def summary_of(view: View) -> dict[str, Any]:
         "skipped": dict(info.skipped),
         "notices": list(view.run.notices),
         "doubted_trials": dict(view.doubted_trials),
+        "capacity": [_capacity(table) for table in capacities_of(view.run)],
         "groups": [
             {
                 "scenario": one.key.scenario,
@@ -78,6 +80,28 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "failed_blocks": entry.failed_blocks,
         "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
         "doubts": [_doubt(doubt) for doubt in doubts],
+    }
+
+
+def _capacity(table: CapacityTable) -> dict[str, Any]:
+    return {
+        "scenario": table.scenario,
+        "workers": table.workers,
+        "threads": table.threads,
+        "slo": table.slo,
+        "rows": [
+            {
+                "server": entry.server,
+                "app": entry.app,
+                "place": entry.place,
+                "rate_per_s": _estimate(entry.rate_per_s),
+                "at_least": entry.at_least,
+                "searches": len(entry.searches),
+                "none_held": entry.none_held,
+                "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
+            }
+            for entry in table.entries
+        ],
     }
 
 

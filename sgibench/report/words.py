@@ -11,6 +11,8 @@ from sgibench.model import Comparison, Estimate, Failure, Load
 
 WIDEST = 1.6
 """Intervals are cut off at this multiple of the highest value of a scale."""
+NEARLY_EQUAL = 1.1
+"""Ratios below this are told as a share."""
 
 Format = Callable[[float | None], str]
 
@@ -45,9 +47,11 @@ def scale_end(estimates: Iterable[Estimate | None]) -> float:
     return min(widest, WIDEST * longest) or 1.0
 
 
-def times(ratio: float) -> str:
-    """Write a ratio of at least 1: `3.1 times`, and near 1 as a share: `12 %`."""
-    return f"{units.significant(ratio, 2)} times"
+def times(ratio: float, thing: str = "as much", beside: str = "") -> str:
+    """Write a ratio of at least 1: `3.1 times as much`; near 1, where "1.0 times" would say nothing, `4 % more`."""
+    if ratio < NEARLY_EQUAL:
+        return f"{(ratio - 1) * 100:.0f} % more{beside}"
+    return f"{units.significant(ratio, 2)} times {thing}".rstrip()
 
 
 def trimmed(text: str) -> str:

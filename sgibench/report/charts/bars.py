@@ -61,7 +61,7 @@ def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, uni
 def _grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: float) -> None:
     bottom = sheet.height - BOTTOM
     shown = []
-    for step in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
+    for step in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
         tick = float(step) * unit
         x = LEFT + tick * scale
         if 0 <= tick <= longest * 1.001:
@@ -108,7 +108,7 @@ def _bar(sheet: Sheet, bar: Bar, y: float, scale: float, form: Format) -> None:
         alpha=0.45 if bar.part else None,
     )
     if bar.part:
-        sheet.box(LEFT, y - BAR_HEIGHT / 2, bar.part * scale, BAR_HEIGHT, colour=colour)
+        sheet.box(LEFT, y - BAR_HEIGHT / 2, bar.part * scale, BAR_HEIGHT, colour=colour, tip=tip, row=bar.row)
     if bar.low is not None and bar.high is not None:
         limit = sheet.width - RIGHT
         low, high = LEFT + bar.low * scale, min(LEFT + bar.high * scale, limit)
