@@ -35,12 +35,12 @@ CONNECTIONS = 32
 BODY = b'{"message":"Hello, World!"}'
 PATH = "/json"
 
-DECLARED = '''
+DECLARED = """
 from sgibench.load.user import BenchUser, get
 class Declared(BenchUser):
     requests = (get("/json", expect=b'{"message":"Hello, World!"}'),)
-'''
-TASKS = '''
+"""
+TASKS = """
 from locust import task
 from sgibench.load.user import BenchUser
 class Tasks(BenchUser):
@@ -48,8 +48,8 @@ class Tasks(BenchUser):
     @task
     def ask(self):
         self.client.get("/json", expect=b'{"message":"Hello, World!"}')
-'''
-STOCK = '''
+"""
+STOCK = """
 import json, sys, time
 import gevent
 from locust import FastHttpUser, HttpUser, constant, task
@@ -73,7 +73,7 @@ print(json.dumps({"requests": requests, "cpu_s": time.process_time() - cpu, "win
                   "errors": runner.stats.num_failures}), flush=True)
 import os
 os._exit(0)
-'''
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +160,20 @@ class Turns:
         return Ran(requests=int(match[2]), window_s=seconds, cpu_s=cpu_s, errors=int(match[1]) - int(match[2]))
 
     def hey(self, host: str, port: int, turn_s: float) -> Ran:
-        """hey on one CPU."""
+        """Hey on one CPU."""
         out, cpu_s = self._timed(
-            ["hey", "-cpus", "1", "-c", str(CONNECTIONS), "-z", f"{turn_s:g}s", "-o", "csv"]
-            + [f"http://{host}:{port}{PATH}"]
+            [
+                "hey",
+                "-cpus",
+                "1",
+                "-c",
+                f"{CONNECTIONS}",
+                "-z",
+                f"{turn_s:g}s",
+                "-o",
+                "csv",
+                f"http://{host}:{port}{PATH}",
+            ]
         )
         return Ran(requests=max(1, out.count("\n") - 1), window_s=turn_s, cpu_s=cpu_s)
 
