@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgibench.model import Estimate, Run
+from sgibench.report.panels import Look, load_words, looks_of
 from sgibench.report.standings import GroupKey, printable, standings_of
 
 WIDTH, HEIGHT = 120.0, 28.0
+LEAST_SPAN = 0.1
+"""A line fills its box only when it moves by more than this share, up or down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,8 @@ class Moment:
     x: float
     y: float
     """Where it is drawn, in a box of WIDTH x HEIGHT."""
+    ends: tuple[float, float] | None
+    """Heights of its interval's ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,7 @@ class Trend:
     """One cell over the runs of one machine, oldest first."""
 
     label: str
+    look: Look
     moments: tuple[Moment, ...]
 
     @property
@@ -58,26 +64,38 @@ def history_of(runs: Sequence[Run]) -> tuple[History, ...]:
                 if entry.cpu_us:
                     label = f"{entry.server} · {entry.app}"
                     cells[host.hostname_hash, standing.key][printable(label)].append((run, entry.cpu_us))
+    looks = looks_of({label.split(" · ")[0] for found in cells.values() for label in found})
     histories = []
     for (host_hash, key), found in cells.items():
-        trends = tuple(_trend(label, seen) for label, seen in sorted(found.items()) if len(seen) > 1)
+        trends = tuple(
+            _trend(label, looks[label.split(" · ")[0]], seen) for label, seen in sorted(found.items()) if len(seen) > 1
+        )
         if trends:
-            title = printable(f"{key.scenario}, {key.load.id}, workers {key.workers}, threads {key.threads}")
+            title = printable(f"{key.scenario}, {load_words(key.load)}, workers {key.workers}, threads {key.threads}")
             histories.append(History(machine=machines[host_hash], title=title, trends=trends))
     return tuple(histories)
 
 
-def _trend(label: str, seen: Sequence[tuple[Run, Estimate]]) -> Trend:
-    """Lay the moments out: evenly in x, from zero in y."""
-    highest = max(estimate.high or estimate.value for _run, estimate in seen) or 1.0
+def _trend(label: str, look: Look, seen: Sequence[tuple[Run, Estimate]]) -> Trend:
+    """Lay the moments out: evenly in x; in y so that what is smaller than LEAST_SPAN looks small."""
+    values = [estimate.value for _run, estimate in seen]
+    low, high = min(values), max(values)
+    middle, half = (low + high) / 2, max((high - low) / 2, (low + high) / 2 * LEAST_SPAN) * 1.15
+
+    def height(value: float) -> float:
+        return HEIGHT / 2 - (HEIGHT / 2 - 3) * min(max((value - middle) / half, -1.2), 1.2)
+
     moments = [
         Moment(
             run=printable(run.info.run),
             started_at=run.info.started_at,
             estimate=estimate,
             x=4 + (WIDTH - 8) * index / (len(seen) - 1),
-            y=HEIGHT - 3 - (HEIGHT - 6) * estimate.value / highest,
+            y=height(estimate.value),
+            ends=None
+            if estimate.low is None or estimate.high is None
+            else (height(estimate.low), height(estimate.high)),
         )
         for index, (run, estimate) in enumerate(seen)
     ]
-    return Trend(label=label, moments=tuple(moments))
+    return Trend(label=label, look=look, moments=tuple(moments))
