@@ -394,3 +394,15 @@ def test_a_stream_is_timed_to_its_first_chunk_and_from_chunk_to_chunk() -> None:
         assert first_us >= 50_000 * 0.999
         assert gap_us >= 40_000 * 0.999
         assert target.streams.gaps.percentile_us(0.4) == pytest.approx(0, abs=5000)  # two chunks came at once
+
+
+def test_requests_with_and_without_a_body_in_the_answer_follow_one_another() -> None:
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            talk.send(OK[: -len(BODY)] if request.startswith(b"HEAD") else OK)
+
+    both = get("/", expect=BODY), head("/", expect=b"")
+    with serving(script) as server, target_of(server, *both) as target:
+        play(target, answered(target, 2000), connections=4)
+        assert_accounted(target, server)
+        assert not target.tally.errors

@@ -71,7 +71,7 @@ class Lines:
         """Connections lost and opened again, idle ones included."""
         self.on_failure: Callable[[str, str, WireError], None] | None = None
         """Told of each failed request by (method, name), and of each failed attempt to connect."""
-        self._by_fd: dict[int, Connection] = {}
+        self.by_fd: dict[int, Connection] = {}
         self._added = 0
 
     @property
@@ -140,7 +140,7 @@ class Lines:
 
     def _hang_up(self, conn: Connection, *, by_reset: bool = False) -> None:
         """Close a connection."""
-        self._by_fd.pop(conn.fd, None)
+        self.by_fd.pop(conn.fd, None)
         conn.close(by_reset=by_reset)
 
     def _reopen(self, conn: Connection, now_ns: int) -> None:
@@ -158,7 +158,7 @@ class Lines:
         except OSError as error:
             self._not_opened(conn, error, now_ns)
             return
-        self._by_fd[conn.fd] = conn
+        self.by_fd[conn.fd] = conn
 
     def _on_connected(self, conn: Connection) -> None:
         """An attempt to connect ended."""
@@ -167,7 +167,7 @@ class Lines:
         try:
             began = conn.opened()
         except OSError as error:
-            self._by_fd.pop(fd, None)
+            self.by_fd.pop(fd, None)
             self._not_opened(conn, error, now)
             return
         self.connect_ns.append(now - began)
@@ -187,7 +187,7 @@ class Lines:
             self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
         conn.retry_at = now_ns + RETRY_NS
 
-    def _broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
+    def broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
         """Reading or sending failed, or would have to wait."""
         if not isinstance(error, BlockingIOError):
             self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))

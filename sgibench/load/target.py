@@ -82,7 +82,7 @@ class Target(Lines):
         for conn in self.connections:
             conn.close(by_reset=bool(conn.since))
         self.connections.clear()
-        self._by_fd.clear()
+        self.by_fd.clear()
         self._watcher.close()
         self._timer.close()
         self.poller.close()
@@ -144,7 +144,7 @@ class Target(Lines):
 
     def _burst(self, until_ns: int) -> None:
         """Closed loop, gate open: as little as possible per answer."""
-        poll, by_fd, clock, lag = self.poller.poll, self._by_fd, monotonic_ns, self.lags_ns.append
+        poll, by_fd, clock, lag = self.poller.poll, self.by_fd, monotonic_ns, self.lags_ns.append
         room, many = self.room, self.program.many
         while True:
             events = poll(PATIENCE_S, BATCH)
@@ -154,13 +154,13 @@ class Target(Lines):
             for fd, mask in events:
                 conn = by_fd[fd]
                 if mask != READ:
-                    self._on_event(conn, mask)
+                    self.on_event(conn, mask)
                     continue
                 try:
                     data = conn.recv(room)
                     now = clock()
                     if data != conn.fast:
-                        self._on_data(conn, data, now)
+                        self.on_data(conn, data, now)
                         continue
                     ask: Ask = conn.ask  # type: ignore[assignment]  # fast is only set together with ask
                     ask.record(now - conn.since)
@@ -171,7 +171,7 @@ class Target(Lines):
                     conn.since = now
                     sent = conn.send(ask.payload)
                 except OSError as error:
-                    self._broken(conn, error, sending=conn.since == now)
+                    self.broken(conn, error, sending=conn.since == now)
                     continue
                 if sent != ask.size:
                     self._partly_sent(conn, sent)
@@ -182,22 +182,22 @@ class Target(Lines):
 
     def _serve(self, until_ns: int) -> None:
         """Any pace, gate open or closed: every event by the general path; returns when nothing is ready."""
-        while self.take_events() and monotonic_ns() < until_ns:
+        while self.take_batch(0) and monotonic_ns() < until_ns:
             pass
 
-    def take_events(self) -> bool:
-        """Handle one batch of what is ready, by the general path; whether there was anything."""
-        events = self.poller.poll(0, BATCH)
+    def take_batch(self, patience_s: float) -> bool:
+        """Handle one batch of what is ready, or soon will be, by the general path; whether there was anything."""
+        events = self.poller.poll(patience_s, BATCH)
         began = monotonic_ns()
         for fd, mask in events:
-            conn = self._by_fd.get(fd)
+            conn = self.by_fd.get(fd)
             if conn is not None:
-                self._on_event(conn, mask)
+                self.on_event(conn, mask)
         if events:
             self.lags_ns.append(monotonic_ns() - began)
         return bool(events)
 
-    def _on_event(self, conn: Connection, mask: int) -> None:
+    def on_event(self, conn: Connection, mask: int) -> None:
         """Handle any event of any connection."""
         if conn.connecting:
             self._on_connected(conn)
@@ -212,11 +212,11 @@ class Target(Lines):
             try:
                 data = conn.recv(ROOM)
             except OSError as error:
-                self._broken(conn, error)
+                self.broken(conn, error)
                 return
-            self._on_data(conn, data, monotonic_ns())
+            self.on_data(conn, data, monotonic_ns())
 
-    def _on_data(self, conn: Connection, data: bytes, now_ns: int) -> None:
+    def on_data(self, conn: Connection, data: bytes, now_ns: int) -> None:
         """Read what came; an empty piece is the end of the stream."""
         ask = conn.ask
         if not conn.since or ask is None:
@@ -225,31 +225,47 @@ class Target(Lines):
         if data and data == conn.fast:
             self._on_answer(conn, ask, None, now_ns, closes=False)
             return
-        first = conn.reader.untouched
+        first = conn.answer_began != conn.since
+        if first:
+            # Here, not when the request is sent: most answers are recognised whole and never read.
+            conn.answer_began = conn.since
+            conn.read_first(ask)
         conn.fast = None
         try:
-            answer = conn.reader.feed(data) if data else conn.reader.end()
-            if isinstance(conn.reader, FrameReader):
-                self._reply(conn, conn.reader)
-            if answer is None:
-                return
-            verify(ask, answer)
-            if answer.status == SWITCHING:
-                self._upgrade(conn, now_ns)
-                return
-            refuse_leftover(conn.reader.leftover)
+            answer = self._read(conn, ask, data)
         except WireError as error:
             self._on_error(conn, error)
-            return
         except OSError as error:
-            self._broken(conn, error)
+            self.broken(conn, error)
+        else:
+            if answer is not None:
+                self._on_read(conn, ask, answer, data if first else b"", now_ns, ended=not data)
+
+    def _read(self, conn: Connection, ask: Ask, data: bytes) -> Answer | None:
+        """Feed the reader; give the answer once it is whole and right, raise WireError when it is not."""
+        reader = conn.reader
+        answer = reader.feed(data) if data else reader.end()
+        if isinstance(reader, FrameReader):
+            self._reply(conn, reader)
+        if answer is not None:
+            verify(ask, answer)
+            if answer.status != SWITCHING:
+                refuse_leftover(reader.leftover)
+        return answer
+
+    def _on_read(
+        self, conn: Connection, ask: Ask, answer: Answer, only_piece: bytes, now_ns: int, *, ended: bool
+    ) -> None:
+        """Handle a right answer that was read; `only_piece` is its first piece, if that was the last one too."""
+        if answer.status == SWITCHING:
+            self._upgrade(conn, now_ns)
             return
         self._note_size(ask, answer)
         if answer.chunk_times_ns and self.counting:
             self.streams.add(conn.since, answer.chunk_times_ns)
-        closes = not (data and self.program.keep_alive) or answer.head.closes or conn.unsent is not None
-        if first and not closes and len(data) == answer.size and ask.remember:
-            ask.whole, ask.answer = data, answer
+        closes = ended or not self.program.keep_alive or answer.head.closes or conn.unsent is not None
+        if not closes and len(only_piece) == answer.size and ask.remember:
+            ask.whole, ask.answer = only_piece, answer
         self._on_answer(conn, ask, answer, now_ns, closes=closes)
 
     def _upgrade(self, conn: Connection, now_ns: int) -> None:

@@ -111,7 +111,7 @@ class Visited:
     def _restore_connections(self) -> None:
         """Let connections that the server closed meanwhile be opened again, outside counted time."""
         target = self.target
-        while self.keep_alive and target.take_events():
+        while self.keep_alive and target.take_batch(0):
             pass
         if self.keep_alive and target.standing < len(target.connections):
             target.wait_until(lambda: target.standing == len(target.connections), STANDING_S / 4)

@@ -49,6 +49,7 @@ class Connection:
 
     __slots__ = (
         "address",
+        "answer_began",
         "ask",
         "asked_since",
         "connecting",
@@ -91,6 +92,8 @@ class Connection:
         """The exact bytes of a right answer to `ask`; None when none is known or an answer has begun."""
         self.since = 0
         """When the request in flight was sent, monotonic ns; 0 when none is in flight."""
+        self.answer_began = 0
+        """`since` of the request whose answer the reader is reading."""
         self.due = 0
         """When the request in flight was due."""
         self.idle_since = 0
@@ -155,9 +158,6 @@ class Connection:
         self.ask = ask
         self.fast = ask.whole
         self.since = now_ns
-        self.reader.expect(is_head=ask.is_head)
-        if ask.streams and isinstance(self.reader, Reader):
-            self.reader.chunk_times_ns = []
         try:
             sent = self.send(ask.payload)
         except BlockingIOError:
@@ -167,6 +167,12 @@ class Connection:
         if sent != ask.size:
             self.unsent = memoryview(ask.payload)[sent:]
             self.poller.change(self.fd, READ | WRITE)
+
+    def read_first(self, ask: Ask) -> None:
+        """Make the reader ready: the first bytes of the answer to `ask` have come."""
+        self.reader.expect(is_head=ask.is_head)
+        if ask.streams and isinstance(self.reader, Reader):
+            self.reader.chunk_times_ns = []
 
     def flush(self) -> None:
         """Send more of a request that did not fit; raises WireError."""
