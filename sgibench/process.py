@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import psutil
 
-from sgibench import machine
+from sgibench import catalogue, machine
 from sgibench.errors import ServerError
 from sgibench.model import App, Launch, Memory, ServerEntry, Settings
 
@@ -143,7 +143,8 @@ class ServerProcess:
         return {
             **kept,
             "PATH": f"{self.spec.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            "PYTHONPATH": str(self.spec.app.folder),
+            # The built-in apps too: an app of the user's may import the contract, or wrap one of them.
+            "PYTHONPATH": os.pathsep.join((str(self.spec.app.folder), str(catalogue.home() / "apps"))),
             "PYTHONSAFEPATH": "1",
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
