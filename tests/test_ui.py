@@ -42,7 +42,7 @@ def test_no_server_runs_before_start_is_pressed(ui: Ui) -> None:
 
 def test_the_form_offers_our_choices_in_their_order(ui: Ui) -> None:
     options = ui.fields()["extra_options"]
-    assert list(options) == ["server", "app", "scenario", "load", "rate", "workers", "threads"]
+    assert list(options) == ["server", "app", "scenario", "load", "rate", "workers", "threads", "configuration"]
     assert {"gunicorn-gthread", "granian-asgi", "uvicorn-httptools"} <= set(options["server"]["choices"])
     assert {"plain", "wsgi_plain", "asgi_plain"} <= set(options["app"]["choices"])
     assert {"json", "wait", "crud"} <= set(options["scenario"]["choices"])
@@ -68,6 +68,10 @@ def test_our_tabs_stand_beside_locusts(ui: Ui) -> None:
         ({"workers": "0"}, "workers: expected a whole number from 1"),
         ({"threads": "many"}, "threads: expected a whole number from 1"),
         ({"load": "open", "rate": "-3"}, "rate: expected requests per second above 0"),
+        (
+            {"server": "waitress", "configuration": "default", "user_count": "200"},
+            "waitress: it serves 100 connections side by side",
+        ),
         ({"user_count": "0"}, "number of users: expected a number above 0"),
         ({"user_count": "1.5"}, "number of users: expected a whole number"),
         ({"spawn_rate": "nan"}, "ramp up: expected a number above 0"),
@@ -119,6 +123,9 @@ def test_tests_are_saved_as_a_run_with_a_report(ui: Ui) -> None:
         assert trial.status == "ok", trial.failure
         assert trial.cpu_us_per_request
         assert trial.memory
+        assert trial.effective
+        assert trial.generator
+        assert trial.generator.jain
         assert sum(trial.series) <= (trial.requests or 0)
         assert any(package.startswith("waitress==") for package in run.info.environments["waitress"].packages)
     report = ui.ask("GET", "/sgibench/report")
@@ -245,7 +252,7 @@ def test_the_host_field_leads_nowhere(ui: Ui) -> None:
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(0)
         assert ui.start(host=f"http://127.0.0.1:{trap.getsockname()[1]}")["success"]
-        ui.measured()
+        ui.until(lambda state: state["phase"] == "measuring")
         ui.stop()
         with pytest.raises(BlockingIOError):
             trap.accept()

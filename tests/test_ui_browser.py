@@ -67,7 +67,7 @@ def start(page: Page, server: str) -> None:
 def rises(page: Page) -> None:
     """See Locust count more and more requests."""
     page.get_by_role("tab", name="Statistics").click()
-    page.wait_for_function("document.querySelectorAll('main table tbody tr').length > 1")
+    expect(page.locator("main table tbody tr").nth(1)).to_be_visible()
     before = requests_shown(page)
     expect(page.locator("main table tbody tr").last.locator("td").nth(2)).not_to_have_text(
         str(before), timeout=PATIENCE_MS

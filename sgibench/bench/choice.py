@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from sgibench.bench.choosing import apps_for
+from sgibench.bench.request import DEFAULT_APPS
 from sgibench.catalogue import Catalogue, nearest
 from sgibench.errors import UsageError
-from sgibench.model import App, Connection, Load, ServerEntry, Settings
+from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
 
 PLAIN = "plain"
 """The app without a framework, of the server's own interface."""
@@ -29,6 +31,7 @@ class Preset:
     users: int = 64
     workers: int = 1
     threads: int = 8
+    configuration: Configuration = "equal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
     sizes = [
         _option("workers", str(preset.workers), None, "server processes"),
         _option("threads", str(preset.threads), None, "of each worker, for servers with threads"),
+        _option("configuration", preset.configuration, list(get_args(Configuration)), "equal: the same for all"),
     ]
     return asked if own_target else [*ours, *asked, *sizes]
 
@@ -77,6 +81,7 @@ def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_
         else Settings(
             workers=_whole("workers", values["workers"], MOST_WORKERS),
             threads=_whole("threads", values["threads"], MOST_THREADS),
+            configuration=_configuration(values["configuration"]),
         ),
     )
 
@@ -90,15 +95,21 @@ def server_named(found: Catalogue, name: str) -> ServerEntry:
 
 
 def app_for(entry: ServerEntry, found: Catalogue, name: str) -> App:
-    """Find the app, which must have the server's interface; raises UsageError."""
-    interface = entry.variant.interface
-    wanted = f"{interface}_plain" if name == PLAIN else name
+    """Find the app, which the server must be able to run; raises UsageError."""
+    if name == PLAIN:
+        plain = [app for app in found.apps if app.id in DEFAULT_APPS]
+        fitting = apps_for(entry, plain, found.apps, named=False)
+        if not fitting:
+            raise UsageError(f"{entry.id} runs none of the apps there are")
+        return fitting[0]
     for app in found.apps:
-        if app.id == wanted:
-            if app.interface != interface:
-                raise UsageError(f"{entry.id} serves {interface.upper()} apps, and {app.id} is {app.interface.upper()}")
+        if app.id == name:
+            if not entry.runs(app):
+                kinds = f"serves {entry.variant.interface.upper()} apps, and {app.id} is {app.interface.upper()}"
+                own = entry.variant.interface == app.interface
+                raise UsageError(f"{entry.id} " + (f"runs only {', '.join(entry.variant.apps)}" if own else kinds))
             return app
-    raise UsageError(f"unknown app {wanted!r}: {nearest(wanted, [app.id for app in found.apps])}")
+    raise UsageError(f"unknown app {name!r}: {nearest(name, [app.id for app in found.apps])}")
 
 
 def load_of(values: Mapping[str, str], users: int, *, keep_alive: bool) -> Load:
@@ -117,6 +128,14 @@ def _rate(text: str) -> float:
     if not 0 < rate <= MOST_RATE:
         raise UsageError(f"rate: expected requests per second above 0, got {text!r}")
     return rate
+
+
+def _configuration(text: str) -> Configuration:
+    for known in get_args(Configuration):
+        if text == known:
+            configuration: Configuration = known
+            return configuration
+    raise UsageError(f"configuration: expected {' or '.join(get_args(Configuration))}, got {text!r}")
 
 
 def _whole(what: str, text: str, most: int) -> int:

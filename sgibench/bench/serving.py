@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import psutil
 
-from sgibench import machine, units, verify
+from sgibench import effective, machine, units, verify
 from sgibench.bench.choice import Choice, read_choice
 from sgibench.bench.request import select_scenarios
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
@@ -26,7 +26,7 @@ from sgibench.catalogue import Catalogue
 from sgibench.codec import encode
 from sgibench.envs import Environment
 from sgibench.errors import LoadError, ServerError
-from sgibench.model import App, Cell, Doubt, Failure, Scenario, ServerEntry, Settings, Trial, Variant
+from sgibench.model import App, Cell, Doubt, Expected, Failure, Scenario, ServerEntry, Settings, Trial, Variant
 from sgibench.orders import LoadProcess, Measured, measured_of
 from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 from sgibench.progress import Silent
@@ -190,12 +190,14 @@ class Serving:
         self._environments |= ready
         self._apps[app.id] = app
         cpus = machine.plan_cpus(settings.workers)
+        environment = next(iter(ready.values()))
         process = ServerProcess(
             ServerSpec(
                 entry=entry,
                 app=app,
                 settings=settings,
-                bin=next(iter(ready.values())).bin,
+                bin=environment.bin,
+                versions=environment.versions,
                 cpus=cpus.servers,
                 scratch=self._scratch / "server",
             )
@@ -245,23 +247,31 @@ class Serving:
             detail = f"{lost} of its processes ended under load"
             now.failure = Failure(reason="crashed", detail=detail, log_tail=now.process.log_tail())
         failure = now.failure or judge(measured, now.process.log_tail() if now.process is not None else "")
-        trial = self._trial(now, measured, failure)
+        trial = self._trial(now, measured, failure, is_last=True)
         doubts = self._doubts(now, trial)
         cell = None if now.process is None else cell_of(now.choice)
         size = about(now.choice).get("size", "")
         self._session.add(Tested(cell=cell, trial=trial, doubts=doubts, size=size))
         return {"tests": self._session.rows(), "looked": self._looked(now, trial, doubts)}
 
-    def _trial(self, now: Served, measured: Measured, failure: Failure | None = None) -> Trial:
-        """Make what was counted a trial, by the rules of every other trial."""
+    def _trial(
+        self, now: Served, measured: Measured, failure: Failure | None = None, *, is_last: bool = False
+    ) -> Trial:
+        """Make what was counted a trial, by the rules of every other trial; the last look asks the system more."""
         disturbance = None
         if now.began is not None:
             disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids))
         cell = cell_of(now.choice, self._target)
         process = now.process
+        entry = now.choice.server or stranger(cell.server)
+        launch = process.launch if process is not None else None
         draft = Draft(
             cell=cell,
-            entry=now.choice.server or stranger(cell.server),
+            entry=entry,
+            expected=Expected() if launch is None else entry.expected(launch),
+            effective=effective.read(HOST, process.port, process.pids())
+            if is_last and process is not None and failure is None
+            else None,
             order=0,
             started_at=now.started_at,
             floor_s=now.scenario.floor_s,
@@ -382,14 +392,16 @@ def about(choice: Choice) -> dict[str, str]:
         return said
     workers = "1 worker" if choice.settings.workers == 1 else f"{choice.settings.workers} workers"
     threads = f" × {choice.settings.threads} threads" if choice.server.variant.threads else ""
-    return {"server": choice.server.id, "app": choice.app.id, **said, "size": workers + threads}
+    configuration = choice.settings.configuration
+    size = workers + threads + ("" if configuration == "equal" else f", {configuration} settings")
+    return {"server": choice.server.id, "app": choice.app.id, **said, "size": size}
 
 
 def facts(trial: Trial) -> dict[str, str]:
     """What else is known about the server, in words."""
     memory = trial.memory
     said = {
-        "Command line": None if trial.argv is None else shlex.join(trial.argv),
+        "Command line": None if trial.argv is None else shlex.join([Path(trial.argv[0]).name, *trial.argv[1:]]),
         "Started within": None if trial.startup_s is None else units.seconds(trial.startup_s),
         "Memory, shared pages once (PSS)": None if memory is None else units.size(memory.pss_bytes),
         "Memory of its own (USS)": None if memory is None else units.size(memory.uss_bytes),

@@ -167,7 +167,7 @@ class UiRun:
 
 def audit_group(cell: Cell) -> str:
     """Name the cells that a cell is compared with: same scenario, load and settings."""
-    return f"{cell.scenario}/{cell.load.id}/w{cell.settings.workers}t{cell.settings.threads}"
+    return f"{cell.scenario}/{cell.load.id}/{cell.settings.id}"
 
 
 def group_of(cells: Sequence[Cell]) -> Group:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import click
@@ -25,6 +26,7 @@ from sgibench.bench.workshop import load_process
 from sgibench.cli.options import catalogue_option, reports_option, results_option
 from sgibench.errors import UsageError
 from sgibench.machine import plan_cpus
+from sgibench.model import Configuration
 from sgibench.process import HOST
 
 MOST_USERS = 60_000
@@ -45,6 +47,13 @@ MOST_USERS = 60_000
 @click.option("--connections", type=click.IntRange(1, MOST_USERS), default=bench.DEFAULT_CONNECTIONS, show_default=True)
 @click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=bench.DEFAULT_THREADS, show_default=True)
+@click.option(
+    "--configuration",
+    type=click.Choice(get_args(Configuration)),
+    default="equal",
+    show_default=True,
+    help="Whose settings.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=8089, show_default=True, help="Port of the web UI.")
 @click.option("--target", metavar="URL", help="Load this server of your own instead of one that sgibench starts.")
 @results_option
@@ -59,6 +68,7 @@ def ui(  # noqa: PLR0917 - click calls it by name
     connections: int,
     workers: int,
     threads: int,
+    configuration: Configuration,
     port: int,
     target: str | None,
     results: Path,
@@ -80,6 +90,7 @@ def ui(  # noqa: PLR0917 - click calls it by name
         users=connections,
         workers=workers,
         threads=threads,
+        configuration=configuration,
     )
     own_target = None if target is None else address_of(target)
     session = UiRun(results, reports, ("sgibench", *sys.argv[1:]), catalogues)

@@ -146,7 +146,7 @@
 
   function bars(rows, name) {
     return (row, cell) => {
-      const alike = rows.filter((other) => other.scenario === row.scenario); // others can't be compared
+      const alike = rows.filter((other) => other.alike === row.alike); // the rest can't be compared
       const most = Math.max(0, ...alike.map((other) => other.bars[name] ?? 0));
       const share = most && row.bars[name] ? (100 * row.bars[name]) / most : 0;
       cell.classList.add("sgi-bar");
@@ -236,7 +236,10 @@
     for (const [name, value] of state.now) parts.push(element("span", { class: "sgi-now" }, `${name} `, element("b", {}, value)));
     if (!busy && !state.error) parts.push(element("span", {}, hint()));
     if (state.error && !busy) parts.push(element("span", { class: "sgi-error" }, state.error));
-    bar.style.background = getComputedStyle(document.body).backgroundColor; // opaque, in Locust's light or dark
+    const background = getComputedStyle(document.body).backgroundColor; // Locust's light or dark
+    bar.style.background = background;
+    const dark = (background.match(/\d+/g) || []).slice(0, 3).every((part) => Number(part) < 128);
+    document.documentElement.classList.toggle("sgi-dark", dark);
     bar.replaceChildren(...parts);
   }
 

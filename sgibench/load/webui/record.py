@@ -81,6 +81,8 @@ class Record:
         self._series: list[int] = []
         self._established = 0
         self._queue_max = 0
+        self._counts: list[int] = []
+        """Right answers of each connection, once counting is over."""
 
     @property
     def began(self) -> bool:
@@ -136,6 +138,7 @@ class Record:
             self._last = self._mark()
             self._lag_us()
             self._established = max(self._established, self._target.standing)
+            self._counts = [conn.count for conn in self._target.connections]
             self.window_s = (self._last.at_ns - self._began_ns) / 1e9
 
     def _mark(self) -> _Mark:
@@ -164,37 +167,50 @@ class Record:
 
     def result(self, name: str) -> dict[str, Any]:
         """Say what was counted so far, as the answer to `measure` does for one target."""
-        target, last, first = self._target, self._last, self._first
+        target = self._target
         if self.window_s is None:
             target.fold()
-            last = self._mark()
-        tally, pace = target.tally, target.pace
-        window_s = max((last.at_ns - first.at_ns) / 1e9, 1e-9)
-        own_s = (last.own_ns - first.own_ns) / 1e9
+        last = self._now()
+        tally = target.tally
         requests = tally.requests
         sizes, read = target.answer_sizes
-        lateness = pace.lateness if isinstance(pace, OpenPace) else None
         return {
             "id": name,
-            "window_s": window_s,
+            "window_s": self._window_s(last),
             "requests": requests,
             "errors": dict(tally.errors),
             "error_samples": {**target.outside.samples, **tally.samples},
             "errors_uncounted": dict(target.outside.errors),
             "cpu_s": None if last.cpu_ns is None else last.cpu_ns / 1e9,
             "histogram": _data(tally.histogram),
-            "intended_histogram": None if lateness is None else _data(tally.intended),
+            "intended_histogram": _data(tally.intended) if isinstance(target.pace, OpenPace) else None,
             "mean_us": tally.sum_ns / requests / 1e3 if requests else None,
             "max_us": tally.max_ns / 1e3 if requests else None,
             "series": list(self._series),
-            "connections_established": self._established or target.standing,
-            **_fairness([conn.count for conn in target.connections]),
-            "lag_us_p99": (self._lags if lateness is None else lateness).percentile_us(0.99),
-            "generator_cpu_s": own_s,
-            "generator_utilisation": own_s / window_s,
             "answer_bytes": sizes / read if read else None,
-            "queue_max": self._queue_max if lateness is not None else None,
+            **self.generator(),
         }
+
+    def generator(self) -> dict[str, Any]:
+        """Say how the load process and its connections fared so far."""
+        target, last = self._target, self._now()
+        own_s = (last.own_ns - self._first.own_ns) / 1e9
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        return {
+            "generator_cpu_s": own_s,
+            "generator_utilisation": own_s / self._window_s(last),
+            "lag_us_p99": (self._lags if pace is None else pace.lateness).percentile_us(0.99),
+            "connections_established": self._established or target.standing,
+            **_fairness([conn.count for conn in target.connections] if self.window_s is None else self._counts),
+            "queue_max": None if pace is None else self._queue_max,
+        }
+
+    def _now(self) -> _Mark:
+        """The clocks and counters now, or at the end when that is past."""
+        return self._mark() if self.window_s is None else self._last
+
+    def _window_s(self, last: _Mark) -> float:
+        return max((last.at_ns - self._first.at_ns) / 1e9, 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)

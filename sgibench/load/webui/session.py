@@ -162,19 +162,31 @@ class Session:
             if test is None or not self.running:
                 raise LoadError("nothing runs that could be changed")
             self._stop_conductor()
-            if test.record.began:
-                test.record.end()
-                self._note(self.line.ask("finish", result=test.record.result("ui")))
-            load = replace(test.load, connections=choice.users)
-            self.test = replace(
-                test, load=load, record=Record(test.target, test.pids), memory=[], looked={}, about={**test.about}
-            )
-            self.runner.start(choice.users, choice.ramp_per_s)
-            self._conductor = gevent.spawn(self._conduct, self.test)
+            try:
+                self._go_on(test, choice)
+            except SgibenchError:
+                gevent.spawn(self.runner.stop)  # users without anybody who counts what they do
+                raise
+
+    def _go_on(self, test: Test, choice: Choice) -> None:
+        """Hand over what was counted, and count anew with another number of users."""
+        if test.record.began:
+            test.record.end()
+            self._note(self.line.ask("finish", result=test.record.result("ui")))
+        self.test = replace(
+            test,
+            load=replace(test.load, connections=choice.users),
+            record=Record(test.target, test.pids),
+            memory=[],
+            looked={},
+        )
+        self.runner.start(choice.users, choice.ramp_per_s)
+        self._conductor = gevent.spawn(self._conduct, self.test)
 
     def stop(self) -> None:
         """Stop the load; the server is stopped once what it did was handed over."""
-        self.runner.stop()
+        if self.running:
+            self.runner.stop()
 
     def save(self) -> dict[str, Any]:
         """Have all tests that ended written to the results folder, with a report."""

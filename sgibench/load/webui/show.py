@@ -69,13 +69,17 @@ def _charts(test: Test) -> list[dict[str, Any]]:
         ("server", "Server CPU per request", lambda one: one.cpu_us, units.microseconds),
         ("server", "CPUs that the server keeps busy", lambda one: one.cpus, _plain),
         ("generator", "CPUs that the generator uses", lambda one: one.generator, _plain),
-        ("generator", "Lag of the generator, p99", lambda one: one.lag_us, units.microseconds),
+        ("generator", _lag_title(test), lambda one: one.lag_us, units.microseconds),
     )
     charts = [
         _chart(tab, title, [(one.at_s, value(one)) for one in seconds], words) for tab, title, value, words in pick
     ]
     memory = _chart("server", "Memory of all its processes", test.memory, units.size)
     return [*charts[:3], memory, *charts[3:]]
+
+
+def _lag_title(test: Test) -> str:
+    return "Requests left late, p99 so far" if test.load.kind == "open" else "Lag of the generator, p99"
 
 
 def _chart(
@@ -120,7 +124,7 @@ def _generator(test: Test) -> list[list[str]]:
     record = test.record
     if not record.began:
         return []
-    result = record.result("ui")
+    result = record.generator()
     lag = "Requests left late by (p99)" if test.load.kind == "open" else "The loop looked at answers late by (p99)"
     ceiling = test.looked.get("ceiling_share")
     rows = [
@@ -180,5 +184,5 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         "doubts": row["doubts"],
         "bars": {"requests/s": row["rps"], "CPU per request": row["cpu_us_per_request"]},
         "number": row["number"],
-        "scenario": row["scenario"],
+        "alike": f"{row['scenario']} {row['load'].partition('-')[0]}",
     }
