@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,29 +20,25 @@ CATALOGUE = catalogue.load()
 SERVERS = [server for server in CATALOGUE.servers if server.variant.optional is None]
 
 
-class Started(process.ServerProcess):
-    """A server in any configuration."""
+def launch_of(running: process.ServerProcess) -> Launch:
+    """How it was launched."""
+    assert running.launch is not None
+    return running.launch
 
-    configuration: Configuration = "equal"
-    launch: Launch
 
-    def _launch(self) -> Launch:
-        self.launch = replace(super()._launch(), configuration=self.configuration)
-        return self.launch
-
-    def settled(self) -> Effective:
-        """What it turned out to be; workers that are still being forked are waited for."""
-        expected = self.spec.entry.expected(self.launch)
-        deadline = time.monotonic() + 5
-        while len(self.pids()) < (expected.processes or 1) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return effective.read(process.HOST, self.port, self.pids())
+def settled(running: process.ServerProcess) -> Effective:
+    """What it turned out to be; workers that are still being forked are waited for."""
+    expected = running.spec.entry.expected(launch_of(running))
+    deadline = time.monotonic() + 5
+    while len(running.pids()) < (expected.processes or 1) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return effective.read(process.HOST, running.port, running.pids())
 
 
 @contextlib.contextmanager
 def started(
     server: ServerEntry, folder: Path, *, workers: int = 1, threads: int = 4, configuration: Configuration = "equal"
-) -> Iterator[Started]:
+) -> Iterator[process.ServerProcess]:
     if missing := needs.missing(server.variant.needs):
         lacking(f"what {server.id} needs", missing)
     app = app_of(server)
@@ -54,16 +49,14 @@ def started(
     spec = process.ServerSpec(
         entry=server,
         app=app,
-        settings=Settings(workers=workers, threads=threads),
+        settings=Settings(workers=workers, threads=threads, configuration=configuration),
         bin=environment.bin,
         cpus=(),
         scratch=folder / "scratch",
     )
-    one = Started(spec)
-    one.configuration = configuration
-    with one:
-        one.wait_ready()
-        yield one
+    with process.ServerProcess(spec) as running:
+        running.wait_ready()
+        yield running
 
 
 def app_of(server: ServerEntry) -> App:
@@ -71,7 +64,7 @@ def app_of(server: ServerEntry) -> App:
     return next((app for app in fitting if app.id.endswith("_plain")), fitting[0])
 
 
-def asked(server: Started, times: int) -> list[float]:
+def asked(server: process.ServerProcess, times: int) -> list[float]:
     """How many milliseconds each of so many requests on one connection took."""
     took_ms = []
     with Client(process.HOST, server.port) as client:
@@ -95,8 +88,8 @@ def test_a_server_is_what_its_declaration_says(
     server: ServerEntry, workers: int, configuration: Configuration, tmp_path: Path
 ) -> None:
     with started(server, tmp_path, workers=workers, configuration=configuration) as running:
-        found = running.settled()
-        assert effective.differences(found, server.expected(running.launch)) == [], running.log_tail()
+        found = settled(running)
+        assert effective.differences(found, server.expected(launch_of(running))) == [], running.log_tail()
         running.stop()
 
 
@@ -115,14 +108,14 @@ def test_several_workers_of_uvicorn_on_asyncio_stall_as_installed_and_not_when_m
     for configuration in ("default", "equal"):
         server = CATALOGUE.server("uvicorn-h11")
         with started(server, tmp_path / configuration, workers=2, configuration=configuration) as running:
-            found[configuration] = running.settled().nodelay
+            found[configuration] = settled(running).nodelay
     assert found == {"default": False, "equal": True}
 
 
 def test_more_connections_than_threads_starve_on_uwsgi_over_http11(tmp_path: Path) -> None:
     server = CATALOGUE.server("uwsgi-http11")
     with started(server, tmp_path, threads=2) as running, contextlib.ExitStack() as stack:
-        limit = server.expected(running.launch).connections
+        limit = server.expected(launch_of(running)).connections
         assert limit == 2
         held = [stack.enter_context(Client(process.HOST, running.port)) for _ in range(limit)]
         assert [client.ask(Question(method="GET", path="/plaintext")).status for client in held] == [200, 200]
