@@ -29,9 +29,11 @@ def answering(*names: str) -> Iterator[str]:
         "from sgibench.load.calibrate import answers_of\n"
         "from sgibench.load.loading import load_scenario\n"
         "from sgibench.load.null_server import null_server\n"
-        "answers = {}\n"
-        "for path in map(Path, sys.argv[1:]): answers |= answers_of(path, load_scenario(path))\n"
-        "with null_server(answers) as (host, port, _):\n"
+        "answers, exact = {}, {}\n"
+        "for path in map(Path, sys.argv[1:]):\n"
+        "    answers |= answers_of(path, load_scenario(path))\n"
+        "    exact |= load_scenario(path).rehearsal()[1]\n"
+        "with null_server(answers, exact) as (host, port, _):\n"
         "    print(f'http://{host}:{port}', flush=True); sys.stdin.read()\n"
     )
     process = subprocess.Popen(

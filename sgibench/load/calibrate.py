@@ -24,6 +24,7 @@ CONNECTIONS = 32
 def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
     """Prepare the right answers of a scenario; raises DeclarationError when it does not say what they are."""
     answers = {line: [whole_answer(*each) for each in given] for line, given in cls.examples.items()}
+    answers |= cls.rehearsal()[0]
     for request in (each for declared in cls.requests for each in expand(declared)):
         body = request.expect if isinstance(request.expect, bytes) else request.example
         answers.setdefault(f"{request.method} {request.path}", [whole_answer(request.status, body)])
@@ -34,8 +35,8 @@ def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
 
 def calibrate(path: Path, window_s: float) -> dict[str, Any]:
     """Measure the ceiling for one scenario; gives the protocol's answer."""
-    answers = answers_of(path, load_scenario(path))
-    with null_server(answers) as (host, port, pid):
+    cls = load_scenario(path)
+    with null_server(answers_of(path, cls), cls.rehearsal()[1]) as (host, port, pid):
         order = MeasureOrder(
             scenario=path,
             targets=(TargetOrder(id="null", host=host, port=port, pids=(pid,)),),

@@ -68,12 +68,11 @@ def whole_request(data: bytes) -> int:
     return end + length if len(data) >= end + length else 0
 
 
-def serve(listener: socket.socket, answers: Mapping[bytes, Sequence[bytes]]) -> None:
-    """Answer for ever; ends when stdin does."""
+def serve(listener: socket.socket, answers: Mapping[bytes, Sequence[bytes]], known: dict[bytes, bytes]) -> None:
+    """Answer for ever; ends when stdin does. `known` has the only answers to exact bytes, and grows."""
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ, None)
     selector.register(0, selectors.EVENT_READ, "stdin")
-    known: dict[bytes, bytes] = {}  # whole request -> its only answer
     while True:
         for key, _ in selector.select():
             peer = key.data
@@ -126,7 +125,7 @@ def _send(peer: Peer, answer: bytes) -> bool:
 
 
 @contextmanager
-def null_server(answers: Answers) -> Iterator[tuple[str, int, int]]:
+def null_server(answers: Answers, exact: Mapping[bytes, bytes] | None = None) -> Iterator[tuple[str, int, int]]:
     """Run one in a process of its own, on CPUs that this process does not use if there are any; host, port, pid."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sgibench.load.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -137,6 +136,7 @@ def null_server(answers: Answers) -> Iterator[tuple[str, int, int]]:
         cpus = sorted(set(range(os.cpu_count() or 1)) - set(os.sched_getaffinity(0))) if _pins() else []
         config = {
             "cpus": cpus,
+            "exact": [[b64encode(part).decode() for part in pair] for pair in (exact or {}).items()],
             "answers": {line: [b64encode(each).decode() for each in given] for line, given in answers.items()},
         }
         process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -160,7 +160,7 @@ def main() -> None:
     answers = {line.encode("latin-1"): [b64decode(each) for each in given] for line, given in config["answers"].items()}
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         os.write(1, b"%d\n" % listener.getsockname()[1])
-        serve(listener, answers)
+        serve(listener, answers, {b64decode(asked): b64decode(answer) for asked, answer in config["exact"]})
 
 
 def _first_line() -> bytes:

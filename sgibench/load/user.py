@@ -78,6 +78,11 @@ class BenchUser(User):
         return None
 
     @classmethod
+    def rehearsal(cls) -> tuple[dict[str, list[bytes]], dict[bytes, bytes]]:
+        """Give what a null server needs besides declared HTTP answers: answers by request line, and by exact bytes."""
+        return {}, {}
+
+    @classmethod
     def handshake(cls) -> Request | None:
         """Give the request that every connection begins with; None for none."""
         return None

@@ -15,7 +15,7 @@ from sgibench.load.lines import Pace
 from sgibench.load.request import Request
 from sgibench.load.target import Target
 from sgibench.load.user import BenchUser
-from sgibench.load.wire.frames import HANDSHAKE, accepted, frame
+from sgibench.load.wire.frames import AGREED, HANDSHAKE, accepted, frame
 from sgibench.load.wire.reader import SWITCHING
 from sgibench.model import Interface
 
@@ -60,6 +60,15 @@ class WebSocketUser(BenchUser):
     def writer(cls) -> Callable[[Request], bytes] | None:
         """Messages are written as frames."""
         return message_bytes
+
+    @classmethod
+    def rehearsal(cls) -> tuple[dict[str, list[bytes]], dict[bytes, bytes]]:
+        """The null server agrees to the handshake, and knows the echo of each message."""
+        echoes = {
+            message_bytes(request): frame(request.body, text=bool(request.headers), masked=False)
+            for request in cls.requests
+        }
+        return {f"GET {cls.path}": [AGREED]}, echoes
 
     @classmethod
     def handshake(cls) -> Request | None:

@@ -31,22 +31,32 @@ MASK = b"\x5a\xa5\x3c\xc3"
 LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
+AGREED = (
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    f"Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+).encode()
+"""A server's answer to the handshake."""
+
+
 def accepted(answer: Answer) -> str | None:
     """Check the answer to a handshake."""
     found = answer.header("sec-websocket-accept")
     return None if found == ACCEPT else f"expected Sec-WebSocket-Accept {ACCEPT}, but got {found}"
 
 
-def frame(payload: bytes, *, text: bool = False) -> bytes:
-    """Write one masked frame, as a client must (RFC 6455 section 5.2)."""
+def frame(payload: bytes, *, text: bool = False, masked: bool = True) -> bytes:
+    """Write one frame (RFC 6455 section 5.2): a client's are masked, a server's are not."""
     size = len(payload)
+    bit = 0x80 if masked else 0
     head = bytes([0x80 | (Opcode.TEXT if text else Opcode.BINARY)])
     if size < 126:  # noqa: PLR2004 - the three forms of a length
-        head += bytes([0x80 | size])
+        head += bytes([bit | size])
     elif size < 1 << 16:
-        head += b"\xfe" + size.to_bytes(2, "big")
+        head += bytes([bit | 126]) + size.to_bytes(2, "big")
     else:
-        head += b"\xff" + size.to_bytes(8, "big")
+        head += bytes([bit | 127]) + size.to_bytes(8, "big")
+    if not masked:
+        return head + payload
     masks = int.from_bytes((MASK * (size // 4 + 1))[:size], "big")
     return head + MASK + (int.from_bytes(payload, "big") ^ masks).to_bytes(size, "big")
 
