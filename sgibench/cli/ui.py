@@ -21,6 +21,7 @@ from sgibench.bench.choice import (
     options_of,
     server_named,
 )
+from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
 from sgibench.cli.options import catalogue_option, reports_option, results_option
@@ -116,7 +117,7 @@ def ui(  # noqa: PLR0917 - click calls it by name
             click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
 
 
-def address_of(url: str) -> serving.Address:
+def address_of(url: str) -> Address:
     """Read `--target`; raises UsageError."""
     parts = urlsplit(url)
     try:
@@ -125,4 +126,4 @@ def address_of(url: str) -> serving.Address:
         port = 0
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or not port:
         raise UsageError(f"--target: expected an address such as http://127.0.0.1:8000, got {url!r}")
-    return serving.Address(host=parts.hostname, port=port)
+    return Address(host=parts.hostname, port=port)

@@ -1,0 +1,124 @@
+"""What the web UI loads at one moment, a server of ours or the user's own target, and what is said about it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from sgibench import machine, units
+from sgibench.bench.choice import Choice
+from sgibench.errors import ServerError
+from sgibench.model import Cell, Failure, Scenario, ServerEntry, Settings, Trial, Variant
+from sgibench.process import ServerProcess
+
+TAIL_LINES = 3
+"""Of a failed server's log, shown in the form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A target that the user named on the command line."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """As a base URL."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(kw_only=True)
+class Served:
+    """What is loaded now: a server of ours, or the user's own target."""
+
+    choice: Choice
+    scenario: Scenario
+    cpus: machine.CpuPlan
+    process: ServerProcess | None
+    """None for the user's own target."""
+    first_test: int
+    """How many tests ended before it was started."""
+    idle_cpu: float | None = None
+    failure: Failure | None = None
+    pids: tuple[int, ...] = ()
+    """Its processes when counting began."""
+    began: machine.Snapshot | None = None
+    started_at: str = ""
+    clocks: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Of each process: when it was last looked at, and its CPU clock then."""
+
+
+def cell_of(choice: Choice, target: Address | None = None) -> Cell:
+    """Name what was chosen as a cell; a target of the user's own stands under its address."""
+    return Cell(
+        server=choice.server.id if choice.server is not None else (target.url if target is not None else "?"),
+        app=choice.app.id if choice.app is not None else "",
+        scenario=choice.scenario,
+        load=choice.load,
+        settings=choice.settings or Settings(workers=1, threads=1),
+    )
+
+
+def stranger(name: str) -> ServerEntry:
+    """Stand in for the declaration that a target of the user's own does not have."""
+    return ServerEntry(
+        variant=Variant(id=name, interface="asgi", concurrency="event loop", packages=(), summary=""),
+        family="",
+        path=Path(),
+        command=lambda _launch: [],
+        homepage="",
+        notes=(),
+    )
+
+
+def about(choice: Choice) -> dict[str, str]:
+    """What is served and how it is loaded, in words."""
+    load = choice.load
+    how = "closed loop" if load.kind == "closed" else f"open loop, {units.rate(load.rate_per_s)}"
+    said = {"scenario": choice.scenario, "load": how + (", a connection each" if load.connection == "close" else "")}
+    if choice.server is None or choice.app is None or choice.settings is None:
+        return said
+    workers = "1 worker" if choice.settings.workers == 1 else f"{choice.settings.workers} workers"
+    threads = f" × {choice.settings.threads} threads" if choice.server.variant.threads else ""
+    configuration = choice.settings.configuration
+    size = workers + threads + ("" if configuration == "equal" else f", {configuration} settings")
+    return {"server": choice.server.id, "app": choice.app.id, **said, "size": size}
+
+
+def facts(trial: Trial) -> dict[str, str]:
+    """What else is known about the server, in words."""
+    memory = trial.memory
+    said = {
+        "Command line": None if trial.argv is None else shlex.join([Path(trial.argv[0]).name, *trial.argv[1:]]),
+        "Started within": None if trial.startup_s is None else units.seconds(trial.startup_s),
+        "Memory, shared pages once (PSS)": None if memory is None else units.size(memory.pss_bytes),
+        "Memory of its own (USS)": None if memory is None else units.size(memory.uss_bytes),
+        "CPU while idle": None if trial.idle_cpu is None else units.percent(trial.idle_cpu),
+        "CPU per request over the whole test": units.microseconds(trial.cpu_us_per_request),
+        "Time stolen by the hypervisor": None if trial.steal is None else units.percent(trial.steal),
+        "Its CPUs used by others": None if trial.foreign_cpu is None else units.percent(trial.foreign_cpu),
+    }
+    return {name: words for name, words in said.items() if words is not None}
+
+
+def name_of(pid: int) -> str:
+    """Name a process; empty when it is gone."""
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return ""
+
+
+def told_detail(error: ServerError) -> str:
+    """One sentence about a server's failure, with the last lines of its log."""
+    lines = [line.strip() for line in error.log_tail.splitlines() if line.strip()][-TAIL_LINES:]
+    return error.detail + (f". The end of its log: {' | '.join(lines)}" if lines else "")
+
+
+def told(error: ServerError) -> str:
+    """Tell a failure with its reason."""
+    return f"{error.reason}: {told_detail(error)}"
