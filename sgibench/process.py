@@ -33,6 +33,8 @@ STOP_TIMEOUT_S = 10.0
 LOG_CAP_BYTES = 8 * 2**20
 LOG_TAIL_BYTES = 2000
 POLL_S = 0.02
+STRAGGLERS_S = 2.0
+"""A worker that has not started so long after another one answered is not waited for."""
 GUARD = Path(__file__).with_name("guard.py")
 IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
 
@@ -212,6 +214,7 @@ class ServerProcess:
         seen: set[int] = set()
         last = "nothing listened"
         answers = 0
+        first_s = 0.0
         while time.monotonic() < deadline:
             if not self.alive():
                 raise ServerError(
@@ -221,13 +224,21 @@ class ServerProcess:
             if isinstance(answer, int):
                 seen.add(answer)
                 answers += 1
-                # A shared socket may give one worker nearly everything: after so many answers the rest is taken as up.
-                if len(seen) >= workers or answers >= 8 * workers:
+                first_s = first_s or time.monotonic()
+                # A shared socket may give one worker nearly everything: after so many answers the rest is taken as up,
+                # once as many processes run as were declared, or there was ample time for them to be started.
+                enough = answers >= 8 * workers and (self._complete() or time.monotonic() > first_s + STRAGGLERS_S)
+                if len(seen) >= workers or enough:
                     return
             else:
                 last = answer
                 time.sleep(POLL_S)
         raise ServerError("not-ready", f"not ready within {READY_TIMEOUT_S:g} s: {last}", self.log_tail())
+
+    def _complete(self) -> bool:
+        """Whether as many of its processes run as its declaration says."""
+        expected = None if self.launch is None else self.spec.entry.expected(self.launch).processes
+        return expected is None or len(self.pids()) >= expected
 
     def stop(self) -> None:
         """Ask it to end and wait; raises ServerError when it had to be killed. Everything is killed in any case."""
