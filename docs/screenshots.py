@@ -1,6 +1,6 @@
 """Take the screenshots of the docs from a measured run: `python docs/screenshots.py results/<run>`.
 
-Needs chromium. Writes docs/report-light.png, docs/report-dark.png and docs/report-narrow.png; look at them.
+Needs chromium. Writes docs/report.png, docs/report-dark.png and docs/report-narrow.png; look at them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sgibench import report, store
 HERE = Path(__file__).parent
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")
 SHOTS: tuple[tuple[str, int, int, Literal["light", "dark"]], ...] = (
-    ("report-light", 1280, 2300, "light"),
+    ("report", 1280, 2300, "light"),
     ("report-dark", 1280, 2300, "dark"),
     ("report-narrow", 360, 1400, "light"),
 )

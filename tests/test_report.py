@@ -229,6 +229,17 @@ def test_a_clear_difference_is_said_with_its_size() -> None:
     assert 2.8 < float(times[1]) < 3.2
 
 
+def test_each_row_says_its_ratio_to_the_best_which_is_sharper_than_the_levels_are() -> None:
+    page = page_of(make_run(Making(servers=CLEAR, scenarios=("json",), blocks=8)))
+    found = re.search(r"([\d.]+)× best \(([\d.]+)–([\d.]+)\)", page.text)
+    assert found
+    ratio, low, high = map(float, found.groups())
+    assert low < 3.0 < high
+    row = next(row for row in report.summary(make_run(Making(servers=CLEAR, blocks=8)))["groups"][0]["rows"])
+    level = row["cpu_us_per_request"]
+    assert (high - low) / ratio < (level["high"] - level["low"]) / level["value"]
+
+
 def test_equal_servers_are_called_tied_only_when_there_are_blocks_enough() -> None:
     twins = tuple(replace(CLEAR[0], id=name) for name in ("one", "other"))
     many = Making(servers=twins, scenarios=("json",), blocks=20, scatter=0.005)

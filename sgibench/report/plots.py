@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,7 +102,8 @@ def _estimate_table(rows: Sequence[Row], figure: Callable[[Row], Estimate | None
 COST = _Figure(
     name="c",
     title="Server CPU per request",
-    hint="Shorter is better. Servers on one band are not told apart.",
+    hint="Shorter is better. Servers on one band are not told apart. Whiskers show the level over blocks; places "
+    "come from ratios inside blocks, which are sharper, so overlapping whiskers can be told apart.",
     of=lambda row: row.entry.cpu_us,
     form=units.microseconds,
     band=lambda row: row.cost.place if row.cost else None,
@@ -118,7 +119,14 @@ THROUGHPUT = _Figure(
 
 
 def _cost(panel: Panel) -> Chart | None:
-    return _estimates(panel, panel.rows, COST)
+    """Draw the primary figure; its table holds the ratios to the best as well."""
+    chart = _estimates(panel, panel.rows, COST)
+    if chart is None:
+        return None
+    ratios = panel.main.cost.versus_best
+    told = [words.against_best(ratios[row.entry.cell]) if row.entry.cell in ratios else "" for row in panel.rows]
+    rows = tuple((*line, ratio) for line, ratio in zip(chart.table.rows, told, strict=True))
+    return replace(chart, table=Table(headers=(*chart.table.headers, "against the best"), rows=rows))
 
 
 def _throughput(panel: Panel) -> Chart | None:

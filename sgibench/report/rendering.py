@@ -103,6 +103,7 @@ def _environment() -> Environment:
         "printable": printable,
         "command": shlex.join,
         "trimmed": words.trimmed,
+        "against_best": words.against_best,
     }
     environment.globals |= {
         "interval": words.interval,

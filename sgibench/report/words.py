@@ -54,6 +54,14 @@ def times(ratio: float, thing: str = "as much", beside: str = "") -> str:
     return f"{units.significant(ratio, 2)} times {thing}".rstrip()
 
 
+def against_best(found: Comparison) -> str:
+    """Write a ratio to the best with its interval: `1.37× best (1.33–1.41)`."""
+    shown = f"{units.significant(found.ratio)}× best"
+    if found.low is None or found.high is None:
+        return shown
+    return f"{shown} ({units.significant(found.low)}–{units.significant(found.high)})"
+
+
 def trimmed(text: str) -> str:
     """Drop digits that say nothing from a figure somebody chose: `3.00 s` -> `3 s`."""
     return re.sub(r"\.0+(?=\D|$)", "", text)
