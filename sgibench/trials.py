@@ -140,15 +140,19 @@ def latency_of(measured: Measured, *, open_loop: bool) -> Latency | None:
         return None
     histogram = Histogram.from_data(data)
     samples = histogram.count
+    # The load process gives exact mean and maximum of the service time; from the due time the histogram has them.
+    mean, longest = (histogram.mean_us, histogram.max_us) if open_loop else (measured.mean_us, measured.max_us)
 
     def percentile_us(share: float) -> float | None:
-        return histogram.percentile_us(share) if percentile_allowed(share, samples) else None
+        found = histogram.percentile_us(share) if percentile_allowed(share, samples) else None
+        # A bucket's middle may lie above the one largest value in it.
+        return found if found is None or longest is None else min(found, longest)
 
     return Latency(
-        mean=measured.mean_us,
+        mean=mean,
         p50=percentile_us(0.5),
         p90=percentile_us(0.9),
         p99=percentile_us(0.99),
         p999=percentile_us(0.999),
-        max=measured.max_us,
+        max=longest,
     )

@@ -1,0 +1,85 @@
+"""From what was seen to what is stored: results with numbers, failures with reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sgibench.histogram import Histogram
+from sgibench.orders import Measured
+from sgibench.trials import judge, latency_of
+
+
+def histogram_of(latencies_us: list[float]) -> Histogram:
+    histogram = Histogram()
+    histogram.record(np.asarray([round(one * 1000) for one in latencies_us], dtype=np.int64))
+    return histogram
+
+
+def seen(service_us: list[float], due_us: list[float] | None = None, **changes: object) -> Measured:
+    fields: dict[str, object] = {
+        "id": "x",
+        "window_s": 1.0,
+        "requests": len(service_us),
+        "histogram": histogram_of(service_us).to_data(),
+        "intended_histogram": None if due_us is None else histogram_of(due_us).to_data(),
+        "mean_us": sum(service_us) / len(service_us) if service_us else None,
+        "max_us": max(service_us, default=None),
+        **changes,
+    }
+    return Measured(**fields)  # type: ignore[arg-type]  # checked by the dataclass's own users
+
+
+def test_an_open_load_is_timed_from_when_requests_were_due_in_every_figure() -> None:
+    latency = latency_of(seen([100.0] * 2000, [1000.0] * 1000 + [3000.0] * 1000), open_loop=True)
+    assert latency is not None
+    assert latency.mean == pytest.approx(2000, rel=1e-3)
+    assert latency.p50 == pytest.approx(1000, rel=1e-3)
+    assert latency.p99 == pytest.approx(3000, rel=1e-3)
+    assert latency.max == pytest.approx(3000, rel=2e-3)
+
+
+@pytest.mark.parametrize("open_loop", [False, True])
+def test_no_percentile_lies_above_the_maximum(*, open_loop: bool) -> None:
+    values = [44_123.457] * 20_000
+    latency = latency_of(seen(values, values), open_loop=open_loop)
+    assert latency is not None
+    assert latency.max is not None
+    for percentile in (latency.p50, latency.p90, latency.p99, latency.p999):
+        assert percentile is not None
+        assert percentile <= latency.max
+
+
+def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:
+    latency = latency_of(seen([100.0] * 500), open_loop=False)
+    assert latency is not None
+    assert latency.p50 is not None
+    assert latency.p90 is not None
+    assert latency.p99 is None
+    assert latency.p999 is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"errors": {"body": 1}}, "wrong-answer"),
+        ({"errors_uncounted": {"status": 1}}, "wrong-answer"),
+        ({"errors": {"reset": 200}}, "errors"),
+        ({"gave_up_reason": "hung", "gave_up_detail": "no answer"}, "hung"),
+        ({"errors": {"reset": 5}}, None),
+        ({}, None),
+    ],
+)
+def test_wrong_answers_are_never_forgiven_and_broken_connections_up_to_one_in_a_hundred(
+    changes: dict[str, object], reason: str | None
+) -> None:
+    failure = judge(seen([100.0] * 1000, **changes), "the log")
+    assert (failure.reason if failure else None) == reason
+    if failure:
+        assert failure.log_tail == "the log"
+
+
+def test_a_window_without_a_right_answer_is_a_failure() -> None:
+    failure = judge(seen([]), "")
+    assert failure is not None
+    assert failure.reason == "no-right-answer"
