@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:
     ],
 )
 def test_wrong_answers_are_never_forgiven_and_broken_connections_up_to_one_in_a_hundred(
-    changes: dict[str, object], reason: str | None
+    changes: dict[str, Any], reason: str | None
 ) -> None:
     failure = judge(seen([100.0] * 1000, **changes), "the log")
     assert (failure.reason if failure else None) == reason

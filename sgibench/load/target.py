@@ -31,6 +31,8 @@ BATCH = 64
 TICK_S = 0.02
 """How often time-outs and failed connections are looked after."""
 LEAST_ROOM = 1024
+MOST_LAGS = 100_000
+"""Lags kept when nobody takes them."""
 
 
 class Target(Lines):
@@ -39,7 +41,7 @@ class Target(Lines):
     def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
         super().__init__(host, port, program, timeout_s=timeout_s)
         self.lags_ns: list[int] = []
-        """How long each batch of events kept the loop from looking at the next."""
+        """How long each batch of events kept the loop from looking at the next; whoever wants them takes them away."""
         self.answer_sizes = [0, 0]
         """Sum and number of the sizes of answers read in full."""
         self.body_sizes: dict[tuple[str, str], int] = {}
@@ -345,8 +347,9 @@ class Target(Lines):
         self.look_after(now_ns)
         if sum(map(len, self.program.latencies.values())) > FOLD_AT:
             self.fold()
-        if len(self.connect_ns) > FOLD_AT:
-            del self.connect_ns[: -FOLD_AT // 2]
+        for unread, most in ((self.connect_ns, FOLD_AT), (self.lags_ns, MOST_LAGS)):
+            if len(unread) > most:
+                del unread[: -most // 2]
 
     def wait_until(self, happened: Callable[[], bool], timeout_s: float) -> bool:
         """Let the loop run until something is so; whether it came to be within the time."""

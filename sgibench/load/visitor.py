@@ -141,6 +141,8 @@ class Visited:
         while not self.cut_short and (left := until - monotonic_ns()) > 0:
             gevent.sleep(min(left / 1e9, STEP_S))
             self.target.check()
+            if self.target.counting:
+                self._take_lags()
 
     # --- counting ------------------------------------------------------------------------------------------------
 
@@ -207,7 +209,7 @@ class Visited:
             ended = monotonic_ns()
             self._own_cpu_ns += time.process_time_ns() - own
             target.end_count()
-            self._lag.record(target.lags_ns)
+            self._take_lags()
             self._established = max(target.standing, self._established or 0)
             for conn in target.connections:
                 self._per_connection[conn.index] += conn.count
@@ -216,6 +218,11 @@ class Visited:
                 None if self._server_cpu_ns is None or cpu_ns is None else self._server_cpu_ns + cpu_ns
             )
             done.append(((ended - began) / 1e9, target.tally.requests - before, cpu_ns))
+
+    def _take_lags(self) -> None:
+        """Keep counted lags in a histogram, so that memory stays flat."""
+        self._lag.record(self.target.lags_ns)
+        self.target.lags_ns.clear()
 
     def warm(self, *, time_s: float) -> None:
         """The warm-up is over: note the median answer, and give up when there was none."""
