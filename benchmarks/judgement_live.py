@@ -124,9 +124,9 @@ def pairs(folder: Path, blocks: int) -> dict[str, Any]:
         run = measure(folder / str(number), dict.fromkeys(names, 0), blocks=blocks, window_s=1.0)
         values = costs(run)
         delta = delta_of(values)
-        for one, other in itertools.combinations(names, 2):
-            found = stats.compare(values[one], values[other], delta=delta, higher_is_better=False)
-            verdicts[found.verdict if found else "none"] += 1
+        table = {pair: (values[pair[0]], values[pair[1]]) for pair in itertools.combinations(names, 2)}
+        for found in stats.holm(table, delta=delta, higher_is_better=False).values():
+            verdicts[found.verdict] += 1
     return {
         "question": f"{sum(verdicts.values())} pairs of identical apps, {blocks} blocks",
         "verdicts": dict(verdicts),
@@ -140,14 +140,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="judgement-") as name:
         folder = Path(name)
-        answers = []
-        for ask in (
-            lambda: slower(folder / "five", 0.05, 10),
-            lambda: pairs(folder / "same", 10),
-            lambda: slower(folder / "three", 0.03, 20),
-        ):
-            answers.append(ask())
-            say(str(answers[-1]))
+        answers = [slower(folder / "five", 0.05, 10)]
+        say(str(answers[-1]))
+        answers.append(pairs(folder / "same", 10))
+        say(str(answers[-1]))
+        answers.append(slower(folder / "three", 0.03, 20))
     if options.json:
         print(json.dumps(answers))
         return
