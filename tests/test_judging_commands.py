@@ -144,13 +144,13 @@ def request(tmp_path: Path, *servers: str, **changes: object) -> bench.Request:
 
 
 def test_the_capacity_of_waiting_threads_is_what_their_number_allows(tmp_path: Path) -> None:
-    # Four threads that wait 50 ms each serve at most 80 requests per second, and half of that surely within 200 ms.
+    # Four threads that wait 50 ms each serve at most 80 requests per second; a step of a few seconds may queue a few more.
     asked = request(tmp_path, "waitress", scenarios=("wait",), threads=(4,), connections=(32,))
     outcome = bench.search_capacity(asked, bench.parse_slo("p90<200ms"), Silent())
     run = store.read_run(outcome.folder)
     found = run.info.capacity[0]
     assert found.rate_per_s is not None
-    assert 30 <= found.rate_per_s <= 80
+    assert 30 <= found.rate_per_s <= 80 * 1.05
     assert found.failed_at_per_s is not None
     assert found.failed_at_per_s > found.rate_per_s
     assert found.trials == len(run.steps)
