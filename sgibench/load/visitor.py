@@ -138,6 +138,7 @@ class Visited:
     def sleep(self, seconds: float) -> None:
         """Let the loop run, unless this visit is cut short."""
         until = monotonic_ns() + round(seconds * 1e9)
+        self.target.edge_ns = until
         while not self.cut_short and (left := until - monotonic_ns()) > 0:
             gevent.sleep(min(left / 1e9, STEP_S))
             self.target.check()
