@@ -144,7 +144,7 @@ def request(tmp_path: Path, *servers: str, **changes: object) -> bench.Request:
 
 
 def test_the_capacity_of_waiting_threads_is_what_their_number_allows(tmp_path: Path) -> None:
-    # Four threads that wait 50 ms each serve at most 80 requests per second; a step of a few seconds may queue a few more.
+    # Four threads that wait 50 ms each serve at most 80 requests per second; a short step may queue a few more.
     asked = request(tmp_path, "waitress", scenarios=("wait",), threads=(4,), connections=(32,))
     outcome = bench.search_capacity(asked, bench.parse_slo("p90<200ms"), Silent())
     run = store.read_run(outcome.folder)
