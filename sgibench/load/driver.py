@@ -24,7 +24,7 @@ from sgibench.load.crew import Crew
 from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
-from sgibench.load.parent import follow_parent
+from sgibench.load.parent import follow_parent, settle_down
 from sgibench.load.webui.line import EngineLine
 from sgibench.load.webui.opening import open_ui, read_ui
 
@@ -169,6 +169,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of spawn rates above 100 per second
     follow_parent()
+    settle_down()
     driver = Driver(0, sink)
     driver.listen()
     driver.serve()

@@ -17,7 +17,7 @@ from sgibench.errors import LoadError
 from sgibench.load import field as fields
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
-from sgibench.load.parent import follow_parent
+from sgibench.load.parent import follow_parent, settle_down
 from sgibench.load.target import Target
 from sgibench.load.together import Agreement
 
@@ -110,4 +110,5 @@ def main(port: int) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of spawn rates above 100 per second
     follow_parent()
+    settle_down()
     Member(port).serve()

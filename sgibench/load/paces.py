@@ -21,7 +21,7 @@ from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
 
-SPIN_NS = 25_000
+SPIN_NS = 8_000
 """Moments nearer than this are not slept for: waking up would take as long."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
@@ -126,13 +126,19 @@ class OpenPace(IdlePace):
 
     def _arm(self) -> None:
         """Come back shortly before the next moment; at the earliest after everything else had its turn."""
-        wait_ns = max(0, self.schedule.next_ns - monotonic_ns() - NEAR_NS)
+        wait_ns = self.schedule.next_ns - monotonic_ns() - NEAR_NS
+        loop = get_hub().loop
+        if wait_ns <= 0:
+            loop.run_callback(self._on_due)
+            return
         self._timer.close()
-        self._timer = get_hub().loop.timer(min(wait_ns / 1e9, 3600.0))
+        self._timer = loop.timer(min(wait_ns / 1e9, 3600.0))
         self._timer.start(self._on_due)
 
     def _on_due(self) -> None:
         """Gevent's callback: send what is due, and wait here for moments that are too near for gevent's timers."""
+        if not self._attached:
+            return
         try:
             self._run(monotonic_ns() + BURST_NS)
         except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
@@ -150,12 +156,10 @@ class OpenPace(IdlePace):
             ahead = self.schedule.next_ns - now
             if now >= until_ns or ahead > NEAR_NS:
                 return
-            if ahead <= 0:  # overdue: no connection is free, so an answer is what there is to wait for
-                batch(PATIENCE_S)
-            else:
-                if ahead > SPIN_NS:
-                    self._select((poller,), (), (), min(ahead, until_ns - now) / 1e9)
-                batch(0)
+            if ahead > SPIN_NS:
+                self._select((poller,), (), (), min(ahead, until_ns - now) / 1e9)
+            # With no connection free, an answer is what there is to wait for, whatever is due.
+            batch(0 if self._idle or ahead > SPIN_NS else PATIENCE_S)
 
     def _take_batch(self, patience_s: float) -> None:
         """Handle what is ready: answers that equal the one before right here, all else by the target's general path."""
