@@ -1,0 +1,32 @@
+"""The scenarios shown in docs/load.md load, and say what they ask."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.load_process import load_process
+
+PAGE = Path(__file__).parent.parent / "docs" / "load.md"
+SHOWN = re.compile(r"<!-- scenario -->\n```python\n(.*?)```", re.DOTALL)
+
+
+def test_every_scenario_on_the_page_is_a_scenario(tmp_path: Path) -> None:
+    paths: list[str] = []
+    for number, text in enumerate(SHOWN.findall(PAGE.read_text())):
+        path = tmp_path / f"shown_{number}.py"
+        path.write_text(text)
+        paths.append(str(path))
+    with load_process() as process:
+        described = process.ask(do="describe", scenarios=paths)
+    assert described["did"] == "describe", described
+    assert [scenario["summary"] for scenario in described["scenarios"]] == [
+        "Reads and searches, three to one.",
+        "Log in, then read what is one's own.",
+        "Messages come back.",
+    ]
+    assert [exchange["path"] for exchange in described["scenarios"][0]["exchanges"]] == [
+        "/items/1",
+        "/items?limit=5",
+        "/echo",
+    ]
