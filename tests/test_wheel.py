@@ -61,8 +61,9 @@ def test_the_installed_catalogue_is_the_checkouts(installed: Path, tmp_path: Pat
 
 
 def test_an_installed_sgibench_measures_from_another_folder(installed: Path, tmp_path: Path) -> None:
-    arguments = "--server waitress --server uvicorn-httptools --scenario json --blocks 1 --window 0.3s --rate none --no-control".split()
-    told = json.loads(run(installed, tmp_path, "run", "--json", "--quiet", *arguments).stdout)
+    what = "--server waitress --server uvicorn-httptools --scenario json"
+    how = "--blocks 1 --window 0.3s --rate none --no-control --json --quiet"
+    told = json.loads(run(installed, tmp_path, "run", *what.split(), *how.split()).stdout)
     lines = (tmp_path / told["run"] / "trials.jsonl").read_text().splitlines()
     assert sorted((json.loads(line)["server"], json.loads(line)["status"]) for line in lines) == [
         ("uvicorn-httptools", "ok"),
