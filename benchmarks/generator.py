@@ -32,35 +32,40 @@ from pathlib import Path
 from typing import Any
 
 CONNECTIONS = 32
-BODY = b'{"message":"Hello, World!"}'
+HELLO = b'{"message":"Hello, World!"}'
+PATTERN = b"0123456789abcdef"
 PATH = "/json"
 
 DECLARED = """
+from pathlib import Path
 from sgibench.load.user import BenchUser, get
 class Declared(BenchUser):
-    requests = (get("/json", expect=b'{"message":"Hello, World!"}'),)
+    requests = (get("/json", expect=Path(__file__).with_name("body").read_bytes()),)
 """
 TASKS = """
+from pathlib import Path
 from locust import task
 from sgibench.load.user import BenchUser
+BODY = Path(__file__).with_name("body").read_bytes()
 class Tasks(BenchUser):
-    examples = {"GET /json": ((200, b'{"message":"Hello, World!"}'),)}
     @task
     def ask(self):
-        self.client.get("/json", expect=b'{"message":"Hello, World!"}')
+        self.client.get("/json", expect=BODY)
 """
 STOCK = """
 import json, sys, time
+from pathlib import Path
 import gevent
 from locust import FastHttpUser, HttpUser, constant, task
 from locust.env import Environment
+body = Path(__file__).with_name("body").read_bytes()
 base = {"HttpUser": HttpUser, "FastHttpUser": FastHttpUser}[sys.argv[1]]
 class Stock(base):
     wait_time = constant(0)
     @task
     def ask(self):
         with self.client.get("/json", catch_response=True) as answer:
-            if answer.content != b'{"message":"Hello, World!"}':
+            if answer.content != body:
                 answer.failure("wrong body")
 environment = Environment(user_classes=[Stock], host=sys.argv[2])
 runner = environment.create_local_runner()
@@ -108,8 +113,9 @@ def pinned(argv: list[str], cpu: int | None) -> list[str]:
 class Turns:
     """The clients of this machine."""
 
-    def __init__(self, cpu: int | None, scratch: Path) -> None:
+    def __init__(self, cpu: int | None, scratch: Path, body: bytes) -> None:
         self.cpu = cpu
+        (scratch / "body").write_bytes(body)
         self.scratch = scratch
         self._load: subprocess.Popen[str] | None = None
         for name, text in (("declared", DECLARED), ("tasks", TASKS), ("stock", STOCK)):
@@ -227,6 +233,8 @@ class Turns:
             self._load.wait()
 
 
+LARGEST_RETURN = 2048
+"""nginx reads no longer words than 4 KiB in its configuration."""
 NGINX = """
 daemon off; worker_processes 1; pid {scratch}/nginx.pid; error_log {scratch}/error.log crit;
 events {{ worker_connections 4096; }}
@@ -234,17 +242,20 @@ http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; default_type application/json;
   client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
   uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
-  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 '{body}'; }} }}
+  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ {how} }} }}
 }}
 """
 
 
 @contextmanager
-def nginx(scratch: Path, cpu: int | None) -> Iterator[tuple[str, int]]:
-    """Run nginx with one worker; host and port."""
+def nginx(scratch: Path, cpu: int | None, body: bytes) -> Iterator[tuple[str, int]]:
+    """Run nginx with one worker; host and port. Small bodies come from its memory, large ones from a file."""
     port = free_port()
     config = scratch / "nginx.conf"
-    config.write_text(NGINX.format(scratch=scratch, port=port, body=BODY.decode()))
+    (scratch / "www").mkdir()
+    (scratch / "www" / PATH.strip("/")).write_bytes(body)
+    how = f"return 200 '{body.decode()}';" if len(body) < LARGEST_RETURN else f"root {scratch}/www; sendfile on;"
+    config.write_text(NGINX.format(scratch=scratch, port=port, how=how))
     process = subprocess.Popen(pinned(["nginx", "-p", str(scratch), "-c", str(config)], cpu))
     try:
         await_port(port)
@@ -255,13 +266,13 @@ def nginx(scratch: Path, cpu: int | None) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def null(scratch: Path, cpu: int | None) -> Iterator[tuple[str, int]]:
+def null(scratch: Path, cpu: int | None, body: bytes) -> Iterator[tuple[str, int]]:
     """Run the null server that `sgibench calibrate` uses; host and port."""
     del scratch
     os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
     from sgibench.load.null_server import null_server, whole_answer  # noqa: PLC0415 - after the line above
 
-    with null_server({f"GET {PATH}": [whole_answer(200, BODY)]}) as (host, port, pid):
+    with null_server({f"GET {PATH}": [whole_answer(200, body)]}) as (host, port, pid):
         if cpu is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(pid, {cpu})
         yield host, port
@@ -322,14 +333,14 @@ def summary(turns: dict[str, list[Ran]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: float(row["cpu_us_per_request"]))
 
 
-def table(rows: list[dict[str, Any]], server: str) -> str:
+def table(rows: list[dict[str, Any]], server: str, size: int) -> str:
     """The rows as text."""
 
     def ratio(value: float | None) -> str:
         return "–" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
     lines = [
-        f"Server: {server}. One core each, {CONNECTIONS} connections, {len(BODY)} bytes of body.",
+        f"Server: {server}. One core each, {CONNECTIONS} connections, {size:,} bytes of body.",
         "",
         "| client | requests/s | CPU µs per request | per core, against wrk | against FastHttpUser | errors |",
         "|---|---:|---:|---:|---:|---:|",
@@ -349,21 +360,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=float, default=2.0, help="seconds of each turn (default: 2)")
     parser.add_argument("--server", choices=["nginx", "null"], default="nginx" if shutil.which("nginx") else "null")
+    parser.add_argument("--size", type=int, default=len(HELLO), help="bytes of body (default: as the json scenario)")
     parser.add_argument("--only", action="append", help="only clients whose name contains this (repeatable)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     server_cpu, client_cpu = cpus()
+    body = HELLO if options.size == len(HELLO) else (PATTERN * (options.size // 16 + 1))[: options.size]
     order = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        turns = Turns(client_cpu, scratch)
+        turns = Turns(client_cpu, scratch, body)
         wanted = {
             name: client
             for name, client in turns.clients().items()
             if not options.only or any(part in name for part in options.only)
         }
         ran: dict[str, list[Ran]] = {name: [] for name in wanted}
-        with (nginx if options.server == "nginx" else null)(scratch, server_cpu) as (host, port):
+        with (nginx if options.server == "nginx" else null)(scratch, server_cpu, body) as (host, port):
             for number in range(options.rounds):
                 names = list(wanted)
                 order.shuffle(names)
@@ -372,7 +385,7 @@ def main() -> None:
                     print(f"round {number + 1}/{options.rounds}: {name}: {ran[name][-1].rps:,.0f}/s", file=sys.stderr)
         turns.close()
     rows = summary(ran)
-    print(json.dumps(rows, indent=2) if options.json else table(rows, options.server))
+    print(json.dumps(rows, indent=2) if options.json else table(rows, options.server, len(body)))
 
 
 if __name__ == "__main__":
