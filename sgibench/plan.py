@@ -56,7 +56,7 @@ PROFILES = {
             name="quick",
             blocks=3,
             window_s=3.0,
-            open_window_s=1.5,
+            open_window_s=1.2,
             retries=0,
             servers=(
                 "gunicorn-gthread",

@@ -79,6 +79,8 @@ class ServerProcess:
         self._guard: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._half_heard = b""
+        self._asked_s: float | None = None
+        """When it was asked to stop."""
 
     def __enter__(self) -> Self:
         self._start()
@@ -240,15 +242,21 @@ class ServerProcess:
         expected = None if self.launch is None else self.spec.entry.expected(self.launch).processes
         return expected is None or len(self.pids()) >= expected
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and don't wait, so that several servers can end at once; `stop` does the rest."""
+        if self._asked_s is None and self.alive():
+            self._asked_s = time.monotonic()
+            self._say("term\n")
+
     def stop(self) -> None:
         """Ask it to end and wait; raises ServerError when it had to be killed. Everything is killed in any case."""
-        was_alive = self.alive()
-        if was_alive:
-            self._say("term\n")
-            deadline = time.monotonic() + STOP_TIMEOUT_S
+        self.ask_to_stop()
+        asked_s, self._asked_s = self._asked_s, None
+        if asked_s is not None:
+            deadline = asked_s + STOP_TIMEOUT_S
             while self.alive() and time.monotonic() < deadline:
                 self._hear(timeout_s=min(0.5, max(0.0, deadline - time.monotonic())))
-        ignored = was_alive and self.alive()
+        ignored = asked_s is not None and self.alive()
         tail = self.log_tail()
         self.kill()
         if ignored:

@@ -123,6 +123,8 @@ def serving(workshop: Workshop, stage: Stage) -> Iterator[dict[Key, Contestant]]
         _verify(workshop, stage, contestants)
         _check_idle(contestants.values())
         yield contestants
+        for contestant in contestants.values():
+            contestant.process.ask_to_stop()
         for key, cell in _first_cells(stage).items():
             workshop.listener.step(cell, "stopping", 0)
             _stop(contestants[key])
