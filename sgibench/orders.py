@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Self
 
 from sgibench.codec import decode, encode
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
-from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load, Scenario, Slice, Windows
+from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load, LoadWorker, Scenario, Slice, Windows
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
@@ -66,6 +66,8 @@ class Measured:
     max_us: float | None = None
     histogram: HistogramData | None = None
     intended_histogram: HistogramData | None = None
+    first_chunk_histogram: HistogramData | None = None
+    gap_histogram: HistogramData | None = None
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     connections_established: int | None = None
@@ -74,6 +76,10 @@ class Measured:
     lag_us_p99: float | None = None
     generator_cpu_s: float | None = None
     generator_utilisation: float | None = None
+    generator_workers: tuple[LoadWorker, ...] = ()
+    connect_us_p50: float | None = None
+    queue_max: int | None = None
+    reopened: int | None = None
     answer_bytes: float | None = None
     requests_by_pid: Mapping[str, int] | None = None
     gave_up_reason: str | None = None
@@ -170,7 +176,13 @@ class LoadProcess:
         """Find the generator's ceiling for a scenario against a server that only sends prepared bytes."""
         order = {"do": "calibrate", "scenario": str(scenario.path), "window_s": window_s}
         answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
-        return Calibration(scenario=scenario.id, rps_per_core=float(answer["rps_per_core"]))
+        return Calibration(
+            scenario=scenario.id,
+            rps_per_core=float(answer["rps_per_core"]),
+            requests=int(answer["requests"]),
+            cpu_s=float(answer["cpu_s"]),
+            utilisation=float(answer["utilisation"]),
+        )
 
     # --- the web UI: here the load process asks, and the engine answers -----------------------------------------------
 

@@ -95,6 +95,13 @@ def test_littles_law_allows_five_per_cent_and_no_more() -> None:
     assert kinds(replace(honest, mean_ms=50.0, load="open")) == set()
 
 
+def test_littles_law_counts_the_time_to_connect_where_every_request_does() -> None:
+    connecting = Figures(id="x", connections=100, rps=1000, mean_ms=80.0, connect_ms=19.0)
+    assert kinds(connecting) == set()
+    assert kinds(replace(connecting, connect_ms=10.0)) == {"LittleMismatch"}
+    assert kinds(replace(connecting, p99_ms=81.0)) == set()
+
+
 def test_a_scenario_that_waits_sets_a_floor_and_a_ceiling() -> None:
     honest = Figures(id="x", connections=64, floor_ms=50, rps=1270, mean_ms=50.4)
     assert kinds(honest) == set()

@@ -45,6 +45,17 @@ def test_list_tells_machines_what_there_is() -> None:
     }
 
 
+def test_calibrate_tells_the_generators_ceiling_of_each_scenario() -> None:
+    words = ("calibrate", "--scenario", "json", "--scenario", "page", "--window", "200ms", "--repeats", "2")
+    told = json.loads(sgibench(*words, "--json").stdout)
+    assert [one["scenario"] for one in told] == ["json", "page"]
+    for one in told:
+        assert one["rps_per_core"] == pytest.approx(one["requests"] / one["cpu_s"])
+        assert 0 < one["utilisation"] <= 1.1
+    assert "json" in sgibench(*words, "--quiet").stdout
+    assert "did you mean json?" in one_line(sgibench("calibrate", "--scenario", "jsn"))
+
+
 def test_list_reads_like_a_menu() -> None:
     done = sgibench("list")
     assert done.returncode == 0

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench import bench, store
+from sgibench import bench, report, store
+from sgibench.histogram import Histogram
 from sgibench.model import Run, Trial
 from sgibench.progress import Silent
 
@@ -273,3 +274,29 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(tmp_p
     assert Path(told["report"]).is_file()
     assert len(store.read_run(Path(told["run"])).trials) >= 2
     assert wait_until_gone(str(tmp_path)) == []
+
+
+def test_a_stream_is_stored_with_its_first_chunk_and_gaps_and_the_report_shows_them(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "uvicorn-httptools", "gunicorn-gthread", scenario="stream")
+    for trial in run.trials:
+        first, gaps = trial.first_chunk_histogram_us, trial.gap_histogram_us
+        assert first is not None
+        assert gaps is not None
+        assert sum(first.counts) == trial.requests
+        assert sum(gaps.counts) == 9 * sum(first.counts)
+        gap_us = Histogram.from_data(gaps).percentile_us(0.5)
+        assert gap_us is not None
+        assert gap_us >= 4_000  # the app pauses for 5 ms between chunks
+    page = report.write(run, tmp_path).read_text(encoding="utf-8")
+    assert "Streams: time to the first chunk" in page
+    assert "gap between chunks p50" in page
+
+
+def test_each_load_process_says_how_it_fared_and_none_is_hidden_in_the_sum(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "uvicorn-httptools", load_workers=2)
+    generator = run.trials[0].generator
+    assert generator is not None
+    assert len(generator.workers) == 2
+    assert sum(worker.requests for worker in generator.workers) == run.trials[0].requests
+    assert generator.utilisation == max(worker.utilisation or 0.0 for worker in generator.workers)
+    assert generator.connect_us_p50 is not None

@@ -324,6 +324,16 @@ def test_panels_that_differ_in_workers_say_so_and_get_a_scaling_chart() -> None:
     assert "Requests by worker process" in [chart.title for chart in charts_of(view.panels[1], view.panels)]
 
 
+def test_panels_that_differ_in_connections_get_a_curve_with_the_law_and_its_uncertainty() -> None:
+    run = make_run(Making(scenarios=("json",), connections=(1, 2, 4, 8, 16, 32), servers=CLEAR, blocks=4, samples=500))
+    view = view_of(run)
+    drawn = [chart for panel in view.panels for chart in charts_of(panel, view.panels)]
+    (chart,) = (chart for chart in drawn if chart.title == "Throughput against connections")
+    assert {row[1] for row in chart.table.rows} == {"1", "2", "4", "8", "16", "32", "scalability law"}
+    law = next(row[2] for row in chart.table.rows if row[1] == "scalability law")
+    assert re.match(r"contention [\d.]+ % \([\d.]+ % to [\d.]+ %\), coherence ", law), law
+
+
 def test_six_amounts_of_workers_are_summed_up_by_the_scalability_law() -> None:
     settings = tuple((workers, 8) for workers in (1, 2, 3, 4, 6, 8))
     view = view_of(make_run(Making(scenarios=("json",), settings=settings, servers=CLEAR, blocks=4, samples=500)))

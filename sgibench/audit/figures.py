@@ -73,6 +73,8 @@ class Figures:
     rps: float | None = None
     """Requests per second as published."""
     mean_ms: float | None = None
+    connect_ms: float | None = None
+    """Time to open a connection, where every request opens one and its latency does not hold that time."""
     p50_ms: float | None = None
     p90_ms: float | None = None
     p95_ms: float | None = None

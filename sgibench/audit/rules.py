@@ -135,7 +135,7 @@ def p99_below_mean(row: Figures) -> Iterator[Doubt]:
         mean, said = row.mean_ms, f"mean {ms(row.mean_ms)}"
         slowest = row.max_ms if row.max_ms is not None else row.p99_ms
     elif row.load == "closed" and row.connections and row.rps:
-        mean = row.connections / row.rps * 1e3
+        mean = row.connections / row.rps * 1e3 - (row.connect_ms or 0.0)
         said = f"{count(row.connections)} connections at {significant(row.rps)}/s need a mean of {ms(mean)}, which is"
         mean /= 1 + LITTLE_TOLERANCE
         slowest = row.max_ms if row.max_ms is not None else (row.duration_s or 0.0) * 1e3
@@ -192,9 +192,11 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     """In a closed loop, rate x mean latency is the number of connections that were being served (Little, 1961)."""
     if row.load != "closed" or not row.connections or not row.rps or row.mean_ms is None:
         return
-    busy = row.rps * row.mean_ms / 1e3
+    opening_ms = row.connect_ms or 0.0
+    busy = row.rps * (row.mean_ms + opening_ms) / 1e3
     if abs(busy / row.connections - 1) > LITTLE_TOLERANCE:
-        detail = f"{significant(row.rps)}/s × {ms(row.mean_ms)} = {significant(busy)} connections at work"
+        each = f"({ms(row.mean_ms)} + {ms(opening_ms)} to connect)" if opening_ms else ms(row.mean_ms)
+        detail = f"{significant(row.rps)}/s × {each} = {significant(busy)} connections at work"
         yield doubt("LittleMismatch", f"{detail}, of {count(row.connections)}")
 
 

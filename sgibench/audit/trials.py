@@ -34,7 +34,7 @@ class Surroundings:
     server_cpus: int | None = None
     """CPUs that servers may use."""
     ceiling_rps: Mapping[str, float] | None = None
-    """Scenario -> the generator's calibrated requests per second of one of its CPUs."""
+    """Scenario -> the calibrated requests per second of the whole generator: of one of its CPUs, times its workers."""
     floors_s: Mapping[str, float] | None = None
     """Scenario -> declared floor; for runs whose trials do not carry it."""
 
@@ -43,7 +43,7 @@ def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Su
     """Take from a run what its trials need; `floors_s` from the catalogue, when it is at hand."""
     return Surroundings(
         server_cpus=len(run.info.machine.server_cpus) or None,
-        ceiling_rps={each.scenario: each.rps_per_core for each in run.info.calibration},
+        ceiling_rps={each.scenario: each.rps_per_core * run.info.load_workers for each in run.info.calibration},
         floors_s=floors_s,
     )
 
@@ -89,6 +89,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         error_text=", ".join(f"{count} × {kind}" for kind, count in sorted(trial.errors.items())),
         rps=trial.rps,
         mean_ms=_ms(latency.mean) if latency else None,
+        connect_ms=_ms(generator.connect_us_p50) if generator and load.connection == "close" else None,
         p50_ms=_ms(latency.p50) if latency else None,
         p90_ms=_ms(latency.p90) if latency else None,
         p99_ms=_ms(latency.p99) if latency else None,

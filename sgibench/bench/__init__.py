@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgibench.bench.capacity import parse_slo, search_capacity
+from sgibench.bench.ceilings import find_ceilings
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -23,6 +24,7 @@ __all__ = [
     "Request",
     "choose",
     "ending_on_sigterm",
+    "find_ceilings",
     "parse_slo",
     "resume",
     "run",

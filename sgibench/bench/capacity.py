@@ -98,7 +98,8 @@ def search_capacity(request: Request, slo: Slo, listener: Listener) -> Outcome:
 def _search_stage(road: Road, block: Block, number: int, stage: Stage, slo: Slo) -> None:
     """Serve a stage's servers, let them take turns until each search is over, and store what was found."""
     workshop, writer = road.workshop, road.writer
-    ceilings = {one.scenario: one.rps_per_core * CEILING_SHARE for one in writer.info.calibration}
+    offered = writer.info.load_workers * CEILING_SHARE
+    ceilings = {one.scenario: one.rps_per_core * offered for one in writer.info.calibration}
     dice = random.Random(block.seed + number)
     with serving(workshop, stage) as contestants:
         searches = [

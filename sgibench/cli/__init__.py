@@ -12,6 +12,7 @@ import click
 
 from sgibench import __version__
 from sgibench.cli.audit import audit
+from sgibench.cli.calibrate import calibrate
 from sgibench.cli.capacity import capacity
 from sgibench.cli.check import check
 from sgibench.cli.compare import compare
@@ -35,7 +36,7 @@ def program() -> None:
     """Compare Python's WSGI and ASGI servers: same apps, Locust load, numbers that survive an audit."""
 
 
-for command in (list_command, doctor, check, run, capacity, report, compare, audit, ui):
+for command in (list_command, doctor, check, calibrate, run, capacity, report, compare, audit, ui):
     program.add_command(command)
 
 

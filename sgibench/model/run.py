@@ -53,6 +53,12 @@ class Calibration:
     scenario: str
     rps_per_core: float
     """Requests per CPU-second of the generator, against a server that only sends prepared bytes."""
+    requests: int | None = None
+    """Right answers behind that figure."""
+    cpu_s: float | None = None
+    """What they cost the generator."""
+    utilisation: float | None = None
+    """CPU seconds of the generator per second of the window."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,15 @@ class Effective:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadWorker:
+    """How one of several load processes fared."""
+
+    requests: int
+    utilisation: float | None
+    lag_us_p99: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generator:
     """How the load process fared during the window."""
 
@@ -67,6 +76,14 @@ class Generator:
     """Jain's fairness index over requests per connection; 1 = all equal."""
     slowest_share: float | None
     """Requests of the slowest connection over the median connection's."""
+    connect_us_p50: float | None = None
+    """How long it took to open a connection; never part of a request's time."""
+    queue_max: int | None = None
+    """Open: most requests that were due while no connection was idle."""
+    reopened: int | None = None
+    """Connections that the server closed between visits and that were opened anew, outside counted time."""
+    workers: tuple[LoadWorker, ...] = ()
+    """Of each load process; the figures above are their sums, or the worst of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +151,10 @@ class Trial:
     """Service time: from sending to the whole answer."""
     intended_histogram_us: HistogramData | None = None
     """From the time it was due; only for open loads."""
+    first_chunk_histogram_us: HistogramData | None = None
+    """Streams: from sending to the first chunk of the answer's body."""
+    gap_histogram_us: HistogramData | None = None
+    """Streams: between one chunk and the next."""
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     """Right answers in each second of an unbroken window."""

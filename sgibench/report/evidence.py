@@ -16,7 +16,7 @@ class GeneratorUse:
 
     standing: Standing
     ceiling_rps: float | None
-    """Calibrated for this scenario, of one of the generator's CPUs."""
+    """Calibrated for this scenario: of one of the generator's CPUs, times the processes that drove the load."""
     highest_rps: float | None
     share: float | None
     """Highest rate over the ceiling."""
@@ -91,7 +91,7 @@ def _generator(view: View, standing: Standing) -> GeneratorUse:
     good = [trial for entry in standing.entries.values() for trial in entry.good]
     known = [trial.generator for trial in good if trial.generator]
     calibration = view.calibration.get(standing.key.scenario)
-    ceiling = calibration.rps_per_core if calibration else None
+    ceiling = calibration.rps_per_core * view.run.info.load_workers if calibration else None
     highest = _highest(trial.rps for trial in good)
     return GeneratorUse(
         standing=standing,

@@ -1,16 +1,18 @@
-"""Charts of what changes with load: latency against the rate, throughput against workers or threads."""
+"""Charts of what changes with load: latency against the rate, throughput against connections, workers or threads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sgibench import units
 from sgibench.report import words
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis, log_axis
-from sgibench.report.panels import Panel, Row
+from sgibench.report.panels import Panel
 from sgibench.report.standings import Entry
-from sgibench.stats.usl import fit
+from sgibench.stats.usl import LEAST_POINTS, fit
 
 FEW_TICKS = 6
 """More rates than this stand on an axis of their own making."""
@@ -61,59 +63,95 @@ def _same(one: Entry, other: Entry) -> bool:
     return (one.server, one.app) == (other.server, other.app)
 
 
-def _fitted(row: Row, siblings: Sequence[Panel], amounts: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Say what the Universal Scalability Law makes of a server's points; nothing with fewer than six amounts."""
-    points = [
-        (float(amounts[one.key]), trial.rps)
-        for one in siblings
-        for other in one.rows
-        if _same(other.entry, row.entry)
-        for trial in other.entry.good
-        if trial.rps
-    ]
-    law = fit(points)
-    if law is None:
-        return []
-    peak = f"highest at {law.peak.value:.0f}" if law.peak else "no turning down"
-    beyond = ", beyond what was measured" if law.peak and law.peak.value > law.largest else ""
-    told = f"contention {units.percent(law.alpha.value)}, coherence {units.percent(law.beta.value)}, {peak}{beyond}"
-    return [(row.label, "scalability law", told)]
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What grows from panel to panel: connections, workers or threads."""
+
+    noun: str
+    of: Callable[[Panel], int]
 
 
-def throughput_against_processes(panel: Panel, siblings: Sequence[Panel]) -> Chart | None:
-    """Draw throughput over workers, or over threads where workers are equal; on the first of the panels only."""
-    if len(siblings) < 2 or siblings[0].key != panel.key:  # noqa: PLR2004 - one point is no curve
+SIZES = (
+    Size(noun="connections", of=lambda panel: panel.main.key.load.connections),
+    Size(noun="workers", of=lambda panel: panel.main.key.workers),
+    Size(noun="threads", of=lambda panel: panel.main.key.threads),
+)
+
+
+def throughput_against_sizes(panel: Panel, panels: Sequence[Panel]) -> tuple[Chart, ...]:
+    """Draw throughput over each size in which panels differ from this one alone; on the first of them only."""
+    if not panel.saturated:
+        return ()
+    charts = []
+    for size in SIZES:
+        others = [each for each in SIZES if each is not size]
+        family = [
+            one
+            for one in panels
+            if _kind(one) == _kind(panel) and all(each.of(one) == each.of(panel) for each in others)
+        ]
+        chart = _throughput_against(size, family) if panel is min(family, key=size.of, default=None) else None
+        if chart is not None:
+            charts.append(chart)
+    return tuple(charts)
+
+
+def _kind(panel: Panel) -> tuple[str, str, str, str]:
+    """What must be alike in panels that one curve goes through."""
+    key = panel.main.key
+    return key.scenario, key.load.kind, key.load.connection, key.configuration
+
+
+def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
+    if len(family) < 2:  # noqa: PLR2004 - one point is no curve
         return None
-    by_workers = len({one.main.key.workers for one in siblings}) > 1
-    noun = "workers" if by_workers else "threads"
-    amounts = {one.key: one.main.key.workers if by_workers else one.main.key.threads for one in siblings}
+    ordered = sorted(family, key=size.of)
+    rows = {(row.entry.server, row.entry.app): row for one in reversed(ordered) for row in one.rows}
     curves, lines = [], []
-    for row in panel.rows:
-        points = []
-        for one in sorted(siblings, key=lambda one: amounts[one.key]):
+    for row in rows.values():
+        points, measured = [], []
+        for one in ordered:
             entry = next((other.entry for other in one.rows if _same(other.entry, row.entry)), None)
             if entry and entry.rps:
                 told = words.with_interval(entry.rps, units.rate)
-                tip = f"{row.label}, {amounts[one.key]} {noun}: {told}"
-                points.append(
-                    Point(x=amounts[one.key], y=entry.rps.value, tip=tip, low=entry.rps.low, high=entry.rps.high)
-                )
-                lines.append((row.label, str(amounts[one.key]), told))
+                tip = f"{row.label}, {size.of(one)} {size.noun}: {told}"
+                points.append(Point(x=size.of(one), y=entry.rps.value, tip=tip, low=entry.rps.low, high=entry.rps.high))
+                lines.append((row.label, str(size.of(one)), told))
+                measured += [(float(size.of(one)), trial.rps) for trial in entry.good if trial.rps]
         if points:
             curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
-            lines += _fitted(row, siblings, amounts)
+            lines += [(row.label, "scalability law", law)] if (law := law_words(measured)) else []
     if not curves:
         return None
-    title = f"Throughput against {noun}"
+    title = f"Throughput against {size.noun}"
     highest = max(point.high or point.y for curve in curves for point in curve.points)
     drawing = draw_curves(
         curves,
-        counted_axis(list(amounts.values()), noun),
+        counted_axis([size.of(one) for one in ordered], size.noun),
         linear_axis(highest, "requests per second", units.rate),
-        prefix=f"{panel.key}s",
-        label=alternative(title, [(f"{a}, {b} {noun}", c) for a, b, c in lines]),
+        prefix=f"{ordered[0].key}{size.noun[0]}s",
+        label=alternative(title, [(f"{a}, {b} {size.noun}", c) for a, b, c in lines]),
     )
-    return Chart(
-        title=title, hint="Steeper is better.", drawing=drawing,
-        table=Table(headers=("server", noun, "requests per second"), rows=tuple(lines)),
-    )  # fmt: skip
+    hint = "Steeper is better; a curve that bends down does more work for less."
+    if len(ordered) < LEAST_POINTS:
+        hint += f" The scalability law is fitted from {LEAST_POINTS} points on."
+    table = Table(headers=("server", size.noun, "requests per second"), rows=tuple(lines))
+    return Chart(title=title, hint=hint, drawing=drawing, table=table)
+
+
+def law_words(points: Sequence[tuple[float, float]]) -> str | None:
+    """Say what the Universal Scalability Law makes of (size, rate) points, with 95 % intervals; None: no fit."""
+    law = fit(points)
+    if law is None:
+        return None
+    parts = [
+        f"{name} {units.percent(share.value)} ({units.percent(share.low)} to {units.percent(share.high)})"
+        for name, share in (("contention", law.alpha), ("coherence", law.beta))
+    ]
+    if law.peak is None:
+        parts.append("no turning down")
+    else:
+        high = f"{law.peak.high:.0f}" if math.isfinite(law.peak.high) else "no end"
+        beyond = ", beyond what was measured" if law.peak.value > law.largest else ""
+        parts.append(f"highest at {law.peak.value:.0f} ({law.peak.low:.0f} to {high}){beyond}")
+    return ", ".join(parts)

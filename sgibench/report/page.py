@@ -43,9 +43,7 @@ def page_name(run: Run) -> str:
 def render(run: Run) -> str:
     """Make the page of a run."""
     view = view_of(run)
-    charts: Mapping[str, tuple[Chart, ...]] = {
-        panel.key: charts_of(panel, _siblings(panel, view.panels)) for panel in view.panels
-    }
+    charts: Mapping[str, tuple[Chart, ...]] = {panel.key: charts_of(panel, view.panels) for panel in view.panels}
     capacities = capacities_of(run)
     return fill(
         "report.html",
@@ -70,20 +68,6 @@ def render(run: Run) -> str:
 def _environment(environments: Mapping[str, EnvironmentInfo], entry: Entry) -> EnvironmentInfo | None:
     """Find what was installed for a cell: an app with packages of its own has an environment of its own."""
     return environments.get(f"{entry.server} {entry.app}", environments.get(entry.server))
-
-
-def _siblings(panel: Panel, panels: Sequence[Panel]) -> list[Panel]:
-    """Panels of the same scenario and load whose workers, or threads, differ."""
-
-    def family(one: Panel) -> tuple[str, str]:
-        return one.main.key.scenario, one.main.key.load.id
-
-    mine = [one for one in panels if family(one) == family(panel)]
-    by_workers = len({one.main.key.workers for one in mine}) > 1
-    if by_workers:
-        first = mine[0].main.key.threads
-        mine = [one for one in mine if one.main.key.threads == first]
-    return mine
 
 
 def _by_interface(panel: Panel) -> list[tuple[str, list[Row]]]:

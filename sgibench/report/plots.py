@@ -5,43 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from sgibench import stats, units
+from sgibench import units
 from sgibench.model import Estimate, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import (
-    Curve,
-    Point,
     Spark,
     Split,
-    draw_curves,
     draw_sparks,
     draw_splits,
-    log_axis,
-    percentile_axis,
 )
-from sgibench.report.growth import latency_against_load, throughput_against_processes
+from sgibench.report.growth import latency_against_load, throughput_against_sizes
+from sgibench.report.latencies import percentiles, streams
 from sgibench.report.panels import Panel, Row
-from sgibench.report.standings import Entry
 
-SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in range(1, 41)))
-"""Where percentile curves are drawn: ten points for each nine, more where they begin."""
 MIB = 1 << 20
-MARKED = (0.5, 0.9, 0.99, 0.999)
 TIME_POINTS = 24
 """A line over time has at most this many points; neighbours are added up."""
 
 
-def charts_of(panel: Panel, siblings: Sequence[Panel] = ()) -> tuple[Chart, ...]:
-    """Draw what a panel has data for; `siblings` are panels that differ from it only in workers or threads."""
+def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
+    """Draw what a panel has data for; `panels` are all of the run, for what grows from one of them to the next."""
     makers: tuple[Callable[[Panel], Chart | None], ...] = (
-        _cost, _throughput, _percentiles, latency_against_load, _over_time, _memory, _by_process,
+        _cost, _throughput, percentiles, streams, latency_against_load, _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
-    return tuple(chart for chart in (*found, throughput_against_processes(panel, siblings)) if chart is not None)
+    return (*(chart for chart in found if chart is not None), *throughput_against_sizes(panel, panels))
 
 
 def _bar(row: Row, estimate: Estimate | None, form: words.Format, band: int | None) -> Bar:
@@ -176,52 +166,6 @@ def _memory(panel: Panel) -> Chart | None:
 
 def _nothing() -> Estimate:
     return Estimate(value=0.0, low=None, high=None, blocks=0)
-
-
-def _percentiles(panel: Panel) -> Chart | None:
-    seen = [(row, entry) for row in panel.rows if (entry := panel.latency_entry(row)) and entry.histogram]
-    curves = [curve for row, entry in seen if (curve := _percentile_curve(row, entry))]
-    if not curves:
-        return None
-    deepest = 1 - 1 / max(point.x for curve in curves for point in curve.points)
-    levels = [point.y for curve in curves for point in curve.points if point.y > 0]
-    load = panel.latency_standing.key.load
-    title = f"Latency by percentile, {words.load_sentence(load)}"
-    hint = (
-        "Lower is better. Counted from the moment a request was due, all blocks merged."
-        if load.kind == "open"
-        else "At saturation this is mostly waiting in line: it tells how many connections queued."
-    )
-    table = Table(
-        headers=("server", "p50", "p90", "p99", "p99.9", "highest", "requests"),
-        rows=tuple((row.label, *_latency_cells(entry)) for row, entry in seen),
-    )
-    spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
-    y = log_axis(min(levels), max(levels), "latency", units.microseconds)
-    drawing = draw_curves(curves, percentile_axis(deepest), y, prefix=f"{panel.key}l", label=alternative(title, spoken))
-    return Chart(title=title, hint=hint, drawing=drawing, table=table)
-
-
-def _latency_cells(entry: Entry) -> tuple[str, ...]:
-    latency = entry.latency
-    figures = (latency.p50, latency.p90, latency.p99, latency.p999, latency.max) if latency else (None,) * 5
-    return (*map(units.microseconds, figures), units.count(entry.histogram.count if entry.histogram else None))
-
-
-def _percentile_curve(row: Row, entry: Entry) -> Curve | None:
-    histogram = entry.histogram
-    if histogram is None:
-        return None
-    latencies, shares = histogram.cdf()
-    shown = sorted(
-        {share for share in (*SHARES, *MARKED) if not share or stats.percentile_allowed(share, histogram.count)}
-    )
-    places = np.minimum(np.searchsorted(shares, np.asarray(shown) - 1e-9), len(latencies) - 1)
-    points = []
-    for share, latency in zip(shown, latencies[places].tolist(), strict=True):
-        tip = f"{row.label}: {share * 100:g} % within {units.microseconds(latency)}" if share in MARKED else None
-        points.append(Point(x=1 / (1 - share), y=max(latency, 0.001), tip=tip))
-    return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points))
 
 
 def _rates_over_time(trial: Trial) -> tuple[float, ...]:

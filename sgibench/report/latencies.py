@@ -1,0 +1,113 @@
+"""Charts of latency over the percentile: of whole answers, and of a stream's first chunk and the gaps in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from sgibench import stats, units
+from sgibench.histogram import Histogram
+from sgibench.model import HistogramData
+from sgibench.report import words
+from sgibench.report.charts.chart import Chart, Table, alternative
+from sgibench.report.charts.curves import Curve, Point, draw_curves, log_axis, percentile_axis
+from sgibench.report.panels import Panel, Row
+from sgibench.report.standings import Entry
+
+SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in range(1, 41)))
+"""Where percentile curves are drawn: ten points for each nine, more where they begin."""
+MARKED = (0.5, 0.9, 0.99, 0.999)
+
+
+def percentiles(panel: Panel) -> Chart | None:
+    """Draw the latency of every server over the percentile, all blocks merged."""
+    seen = [(row, entry) for row in panel.rows if (entry := panel.latency_entry(row)) and entry.histogram]
+    curves = [_curve(row, entry.histogram) for row, entry in seen if entry.histogram]
+    if not curves:
+        return None
+    load = panel.latency_standing.key.load
+    title = f"Latency by percentile, {words.load_sentence(load)}"
+    hint = (
+        "Lower is better. Counted from the moment a request was due, all blocks merged."
+        if load.kind == "open"
+        else "At saturation this is mostly waiting in line: it tells how many connections queued."
+    )
+    table = Table(
+        headers=("server", "p50", "p90", "p99", "p99.9", "highest", "requests"),
+        rows=tuple((row.label, *_latency_cells(entry)) for row, entry in seen),
+    )
+    spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
+    drawing = _drawn(curves, "latency", f"{panel.key}l", alternative(title, spoken))
+    return Chart(title=title, hint=hint, drawing=drawing, table=table)
+
+
+def _latency_cells(entry: Entry) -> tuple[str, ...]:
+    latency = entry.latency
+    figures = (latency.p50, latency.p90, latency.p99, latency.p999, latency.max) if latency else (None,) * 5
+    return (*map(units.microseconds, figures), units.count(entry.histogram.count if entry.histogram else None))
+
+
+def streams(panel: Panel) -> Chart | None:
+    """Draw how soon a stream begins; the table says the gaps between its chunks as well."""
+    curves, lines = [], []
+    for row in panel.rows:
+        entry = panel.latency_entry(row)
+        good = entry.good if entry else ()
+        first = _merged([trial.first_chunk_histogram_us for trial in good])
+        gaps = _merged([trial.gap_histogram_us for trial in good])
+        if first is None:
+            continue
+        curves.append(_curve(row, first))
+        lines.append((row.label, *_quantiles(first), *_quantiles(gaps)))
+    if not curves:
+        return None
+    load = panel.latency_standing.key.load
+    title = f"Streams: time to the first chunk, {words.load_sentence(load)}"
+    spoken = [
+        (line[0], f"first chunk p50 {line[1]}, p99 {line[2]}; gaps p50 {line[3]}, p99 {line[4]}") for line in lines
+    ]
+    headers = ("server", "first chunk p50", "p99", "gap between chunks p50", "gap p99")
+    return Chart(
+        title=title,
+        hint="Lower is better. Counted from sending the request; a late stream with small gaps was held back whole.",
+        drawing=_drawn(curves, "time to first chunk", f"{panel.key}f", alternative(title, spoken)),
+        table=Table(headers=headers, rows=tuple(lines)),
+    )
+
+
+def _merged(stored: Sequence[HistogramData | None]) -> Histogram | None:
+    known = [Histogram.from_data(each) for each in stored if each is not None]
+    return Histogram.merged(known) if known else None
+
+
+def _quantiles(histogram: Histogram | None) -> tuple[str, str]:
+    """p50 and p99 in words, where enough stands behind them."""
+
+    def at(share: float) -> str:
+        known = histogram is not None and stats.percentile_allowed(share, histogram.count)
+        return units.microseconds(histogram.percentile_us(share) if histogram and known else None)
+
+    return at(0.5), at(0.99)
+
+
+def _drawn(curves: Sequence[Curve], name: str, prefix: str, label: str) -> Markup:
+    """Draw curves over the percentile, as deep as the deepest goes, on a log axis of time."""
+    deepest = 1 - 1 / max(point.x for curve in curves for point in curve.points)
+    levels = [point.y for curve in curves for point in curve.points if point.y > 0]
+    y = log_axis(min(levels), max(levels), name, units.microseconds)
+    return draw_curves(curves, percentile_axis(deepest), y, prefix=prefix, label=label)
+
+
+def _curve(row: Row, histogram: Histogram) -> Curve:
+    latencies, shares = histogram.cdf()
+    shown = sorted(
+        {share for share in (*SHARES, *MARKED) if not share or stats.percentile_allowed(share, histogram.count)}
+    )
+    places = np.minimum(np.searchsorted(shares, np.asarray(shown) - 1e-9), len(latencies) - 1)
+    points = []
+    for share, latency in zip(shown, latencies[places].tolist(), strict=True):
+        tip = f"{row.label}: {share * 100:g} % within {units.microseconds(latency)}" if share in MARKED else None
+        points.append(Point(x=1 / (1 - share), y=max(latency, 0.001), tip=tip))
+    return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points))
