@@ -62,7 +62,6 @@ SERVER = Server(
     notes=(
         "It has one process; more workers come from launchers/prefork.py, which forks over one socket.",
         "Its limit of 100 connections is raised to 2,000 in `equal`; its warning about queued tasks is silenced.",
-        "It closes the connection after every answer without Content-Length, so `stream` can't be asked of it with "
-        "connections kept alive.",
+        "It closes the connection after an answer without Content-Length, so `stream` can't be asked of it.",
     ),
 )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from sgibench.cli import program
@@ -62,11 +63,12 @@ def test_server_app_and_scenario_of_the_examples_are_measured_together(examples:
 def test_every_command_on_a_page_exists_with_its_options(page: Path) -> None:
     for found in COMMAND.finditer(page.read_text()):
         name, rest = found[1], found[2]
-        if name not in program.commands:
+        command = program.get_command(click.Context(program), name)
+        if command is None:
             # Prose such as "sgibench compares": only what looks like a call must be one.
             assert "--" not in rest, f"{page.name}: sgibench {name} is no command"
             continue
-        known = {option for parameter in program.commands[name].params for option in parameter.opts}
+        known = {option for parameter in command.params for option in parameter.opts}
         used = set(re.findall(r"--[a-z][\w-]*", rest))
         assert used <= known | {"--help"}, f"{page.name}: sgibench {name} has no {', '.join(used - known)}"
 

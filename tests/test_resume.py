@@ -114,3 +114,41 @@ def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(f
         assert done.returncode == 1
         assert words in done.stderr
         assert (folder / store.TRIALS_FILE).read_bytes() == (original / store.TRIALS_FILE).read_bytes()
+
+
+def test_a_search_for_capacity_goes_on_from_the_steps_on_disk(tmp_path: Path) -> None:
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports"), "--quiet", "--json"]
+    begin = [sys.executable, "-m", "sgibench.cli", "capacity", *folders]
+    what = "--slo p99<20ms --server waitress --scenario json --blocks 1 --connections 8 --seed 3"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    searching = subprocess.Popen(
+        [*begin, *what.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    folder = started_run(tmp_path)
+    deadline = time.monotonic() + 120
+    while len(store.read_run(folder).steps) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    searching.kill()
+    searching.communicate()
+    kept = (folder / store.TRIALS_FILE).read_bytes()
+    plan = store.read_run(folder).info.plan
+
+    wrong = subprocess.run(
+        command(tmp_path, "--resume", folder.name), capture_output=True, check=False, text=True, timeout=60
+    )
+    assert wrong.returncode == 2
+    assert f"sgibench capacity --resume {folder.name}" in wrong.stderr
+
+    resumed = subprocess.run(
+        [*begin, "--resume", "latest"], capture_output=True, check=False, text=True, timeout=240, env=environment
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    run = store.read_run(folder)
+    assert run.info.plan == plan
+    assert run.info.finished_at is not None
+    assert (folder / store.TRIALS_FILE).read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    (found,) = run.info.capacity
+    assert found.server == "waitress"
+    assert found.trials == len(run.steps)
+    assert [step.step for step in run.steps] == list(range(1, len(run.steps) + 1))

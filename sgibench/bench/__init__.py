@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgibench.bench.capacity import parse_slo, search_capacity
+from sgibench.bench.capacity import parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
 from sgibench.bench.request import (
     DEFAULT_APPS,
@@ -27,6 +27,7 @@ __all__ = [
     "find_ceilings",
     "parse_slo",
     "resume",
+    "resume_capacity",
     "run",
     "search_capacity",
     "select_scenarios",

@@ -11,17 +11,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sgibench import units
+from sgibench import store, units
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
-from sgibench.bench.run import Outcome, Road, opened
+from sgibench.bench.run import Outcome, opened, reopened
 from sgibench.errors import UsageError
 from sgibench.histogram import Histogram
-from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Windows
+from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial, Windows
 from sgibench.plan import SHORT_WARMUP_S
 from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
 from sgibench.stats.capacity import Ask, Capacity, RateTrial, least_answers, next_step
+from sgibench.store import RunWriter
 from sgibench.trials import Draft, to_trial
 
 LEAST_STEP_S = 1.0
@@ -54,13 +56,14 @@ class Search:
 
     cell: Cell
     contestant: Contestant
+    slo: Slo
     highest_per_s: float
     """What the generator can offer."""
     first_per_s: float = 0.0
     heard: list[RateTrial] = field(default_factory=list)
     found: Capacity | None = None
 
-    def ask(self, slo: Slo) -> Ask | None:
+    def ask(self) -> Ask | None:
         """Say what to measure next; None when the search is over."""
         if self.found is not None or self.contestant.failure is not None:
             return None
@@ -69,7 +72,7 @@ class Search:
             first_rate_per_s=self.first_per_s,
             lowest_rate_per_s=LOWEST_RATE_PER_S,
             highest_rate_per_s=self.highest_per_s,
-            q=slo.quantile,
+            q=self.slo.quantile,
         )
         if isinstance(decided, Capacity):
             self.found = decided
@@ -80,47 +83,92 @@ class Search:
 def search_capacity(request: Request, slo: Slo, listener: Listener) -> Outcome:
     """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
     with opened(replace(request, control=False), listener, profile="capacity") as road:
-        plan = road.plan_of(road.cells)
-        road.writer.write_info(replace(road.writer.info, plan=plan))
-        finished = False
-        try:
-            for block in plan.blocks:
-                for number, stage in enumerate(block.stages):
-                    _search_stage(road, block, number, stage, slo)
-            finished = True
-        except KeyboardInterrupt:
-            listener.say("stopped; what was found is kept")
-        ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
-        road.writer.write_info(replace(road.writer.info, finished_at=ended))
-        return Outcome(folder=road.writer.folder, finished=finished)
+        road.writer.write_info(replace(road.writer.info, plan=road.plan_of(road.cells), slo=slo))
+        return _search(road.workshop, road.writer, slo, ())
 
 
-def _search_stage(road: Road, block: Block, number: int, stage: Stage, slo: Slo) -> None:
+def resume_capacity(folder: Path, listener: Listener) -> Outcome:
+    """Go on with a search that was broken off: what was found stays, and the steps on disk count as heard."""
+    broken_off = store.read_run(folder)
+    slo = broken_off.info.slo
+    if slo is None:
+        raise UsageError(f"{folder.name} is no search for capacity: sgibench run --resume {folder.name}")
+    with reopened(broken_off, listener) as (workshop, writer):
+        return _search(workshop, writer, slo, broken_off.steps)
+
+
+def _search(workshop: Workshop, writer: RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
+    finished = False
+    try:
+        for block in writer.info.plan.blocks:
+            for number, stage in enumerate(block.stages):
+                _search_stage(workshop, writer, (block, number, stage), slo, before)
+        finished = True
+    except KeyboardInterrupt:
+        workshop.listener.say(f"stopped; what was found is kept: sgibench capacity --resume {writer.info.run}")
+    ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
+    writer.write_info(replace(writer.info, finished_at=ended))
+    return Outcome(folder=writer.folder, finished=finished)
+
+
+def _search_stage(
+    workshop: Workshop, writer: RunWriter, place: tuple[Block, int, Stage], slo: Slo, before: Sequence[Trial]
+) -> None:
     """Serve a stage's servers, let them take turns until each search is over, and store what was found."""
-    workshop, writer = road.workshop, road.writer
+    block, number, stage = place
+    cells = [cell for group in stage.groups for cell in group.cells]
+    known = {_subject(one) for one in writer.info.capacity if one.block == block.index}
+    if all(_subject_of(cell) in known for cell in cells):
+        return
     offered = writer.info.load_workers * CEILING_SHARE
     ceilings = {one.scenario: one.rps_per_core * offered for one in writer.info.calibration}
     dice = random.Random(block.seed + number)
     with serving(workshop, stage) as contestants:
         searches = [
-            Search(cell=cell, contestant=contestants[key_of(cell)], highest_per_s=ceilings[cell.scenario])
-            for group in stage.groups
-            for cell in group.cells
+            Search(cell=cell, contestant=contestants[key_of(cell)], slo=slo, highest_per_s=ceilings[cell.scenario])
+            for cell in cells
         ]
         _find_first_rates(workshop, stage, block.seed, contestants, searches)
-        step = 0
-        while asked := [(search, ask) for search in searches if (ask := search.ask(slo)) is not None]:
+        step = _recall(searches, [trial for trial in before if trial.block == block.index], slo)
+        while asked := [(search, ask) for search in searches if (ask := search.ask()) is not None]:
             dice.shuffle(asked)
             for search, ask in asked:
                 step += 1
-                draft = _measure_step(workshop, search, ask, slo, block.seed + step, contestants)
-                writer.append(to_trial(draft, block.index, step=step))
+                draft = _measure_step(workshop, search, ask, block.seed + step, contestants)
+                trial = to_trial(draft, block.index, step=step)
+                writer.append(trial)
+                search.heard.append(rate_trial(trial, slo))
                 _tell(workshop.listener, search, ask, draft)
     found = tuple(_outcome(search, block.index, slo) for search in searches)
     writer.write_info(replace(writer.info, capacity=(*writer.info.capacity, *found)))
     for one in found:
         rate = units.rate(one.rate_per_s) if one.rate_per_s else "nothing"
         workshop.listener.say(f"block {block.index + 1}: {one.server} holds {slo.id} up to {rate}")
+
+
+Subject = tuple[str, str, str, int, int, int]
+"""Server, app, scenario, connections, workers, threads: what one search in a block is about."""
+
+
+def _subject(one: CapacityFound | Trial) -> Subject:
+    return one.server, one.app, one.scenario, one.connections, one.workers, one.threads
+
+
+def _subject_of(cell: Cell) -> Subject:
+    settings = cell.settings
+    return cell.server, cell.app, cell.scenario, cell.load.connections, settings.workers, settings.threads
+
+
+def _recall(searches: Sequence[Search], stored: Sequence[Trial], slo: Slo) -> int:
+    """Let searches know the steps of theirs that are on disk; gives the number of the last one."""
+    last = 0
+    for search in searches:
+        mine = [trial for trial in stored if _subject(trial) == _subject_of(search.cell)]
+        search.heard += [rate_trial(trial, slo) for trial in mine]
+        if search.heard:
+            search.first_per_s = search.heard[0].rate_per_s
+        last = max([last, *(trial.step or 0 for trial in mine)])
+    return last
 
 
 def _find_first_rates(
@@ -139,17 +187,13 @@ def _find_first_rates(
                 search.first_per_s = max(LOWEST_RATE_PER_S, rates[search.cell.id] / 2)
 
 
-def _measure_step(  # noqa: PLR0917 - one step has so many sides
-    workshop: Workshop, search: Search, ask: Ask, slo: Slo, seed: int, contestants: dict[Key, Contestant]
-) -> Draft:
-    """Offer one rate to one server; its answers are added to what the search has heard."""
+def _measure_step(workshop: Workshop, search: Search, ask: Ask, seed: int, contestants: dict[Key, Contestant]) -> Draft:
+    """Offer one rate to one server."""
     load = replace(search.cell.load, kind="open", rate_per_s=ask.rate_per_s)
     cell = replace(search.cell, load=load)
     group = Group(scenario=cell.scenario, load=load, settings=cell.settings, cells=(cell,))
-    windows = step_windows(workshop.windows, ask.rate_per_s, slo)
-    draft = load_group(workshop, windows, group, seed, contestants)[0]
-    search.heard.append(rate_trial(draft, ask.rate_per_s, slo))
-    return draft
+    windows = step_windows(workshop.windows, ask.rate_per_s, search.slo)
+    return load_group(workshop, windows, group, seed, contestants)[0]
 
 
 def step_windows(windows: Windows, rate_per_s: float, slo: Slo) -> Windows:
@@ -159,18 +203,17 @@ def step_windows(windows: Windows, rate_per_s: float, slo: Slo) -> Windows:
     return replace(windows, slice_s=None, window_s=window_s, warmup_s=SHORT_WARMUP_S)
 
 
-def rate_trial(draft: Draft, rate_per_s: float, slo: Slo) -> RateTrial:
+def rate_trial(trial: Trial, slo: Slo) -> RateTrial:
     """Read a step: how many answers came, how many too late, and whether the rate was kept."""
-    measured = draft.measured
-    if draft.failure is not None or measured is None or measured.intended_histogram is None:
+    rate_per_s, histogram = trial.load.rate_per_s or 0.0, trial.intended_histogram_us
+    if trial.status != "ok" or histogram is None or trial.requests is None or trial.window_s is None:
         return RateTrial(rate_per_s=rate_per_s, answers=0, over=0, errors=1)
-    offered = rate_per_s * measured.window_s
     return RateTrial(
         rate_per_s=rate_per_s,
-        answers=measured.requests,
-        over=Histogram.from_data(measured.intended_histogram).above(slo.limit_us),
-        errors=sum(measured.errors.values()),
-        kept_up=measured.requests >= KEPT_UP * offered - 1,
+        answers=trial.requests,
+        over=Histogram.from_data(histogram).above(slo.limit_us),
+        errors=sum(trial.errors.values()),
+        kept_up=trial.requests >= KEPT_UP * rate_per_s * trial.window_s - 1,
     )
 
 

@@ -116,7 +116,16 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
 def resume(folder: Path, listener: Listener) -> Outcome:
     """Go on with a run that was broken off: the same plan, and only what is not on disk yet."""
     broken_off = store.read_run(folder)
-    info = broken_off.info
+    if broken_off.info.slo is not None:
+        raise UsageError(f"{folder.name} is a search for capacity: sgibench capacity --resume {folder.name}")
+    with reopened(broken_off, listener) as (workshop, writer):
+        return _measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
+
+
+@contextlib.contextmanager
+def reopened(broken_off: Run, listener: Listener) -> Iterator[tuple[Workshop, store.RunWriter]]:
+    """Open the workshop and the results of a run that was broken off, under the conditions it was begun in."""
+    folder, info = broken_off.path, broken_off.info
     if info.finished_at is not None:
         raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
     found = catalogue.load([Path(root) for root in info.catalogues])
@@ -135,7 +144,7 @@ def resume(folder: Path, listener: Listener) -> Outcome:
         _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))
         workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener)
         with store.RunWriter(folder, info) as writer, ending_on_sigterm():
-            return _measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
+            yield workshop, writer
 
 
 def _refuse_other_conditions(broken_off: Run, host: Machine, environments: dict[str, EnvironmentInfo]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: every command is one small function in a module of its own name.
+"""The command line: every command is one small function in a module of its own name, imported when it is asked for.
 
 Exit 0: fine. 1: the answer is "no" (a failed check, a regression, nothing could be measured). 2: wrong use. A problem
 is one line on stderr; only a bug shows a traceback.
@@ -7,37 +7,50 @@ is one line on stderr; only a bug shows a traceback.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from sgibench import __version__
-from sgibench.cli.audit import audit
-from sgibench.cli.calibrate import calibrate
-from sgibench.cli.capacity import capacity
-from sgibench.cli.check import check
-from sgibench.cli.compare import compare
-from sgibench.cli.doctor import doctor
-from sgibench.cli.listing import list_command
-from sgibench.cli.report import report
-from sgibench.cli.run import run
-from sgibench.cli.ui import ui
 from sgibench.errors import SgibenchError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
+COMMANDS = {
+    "list": ("listing", "list_command"),
+    **{name: (name, name) for name in ("doctor", "check", "calibrate", "run", "capacity")},
+    **{name: (name, name) for name in ("report", "compare", "audit", "ui")},
+}
+"""Name -> module of this package and the command in it, in the order of the help page."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is used: statistics and plots take a second to import, and most commands need none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's too
+        """Import one command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name]
+        command = getattr(import_module(f"sgibench.cli.{module}"), function)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"sgibench.cli.{module}.{function} is no command")
+        return command
+
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="A first result in a few minutes: sgibench run",
 )
 @click.version_option(__version__, prog_name="sgibench")
 def program() -> None:
     """Compare Python's WSGI and ASGI servers: same apps, Locust load, numbers that survive an audit."""
-
-
-for command in (list_command, doctor, check, calibrate, run, capacity, report, compare, audit, ui):
-    program.add_command(command)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from sgibench import bench, report, store
 from sgibench.cli.options import catalogue_option, json_option, reports_option, results_option
 from sgibench.cli.runs import read_all
 from sgibench.codec import encode
+from sgibench.errors import UsageError
 from sgibench.plan import PROFILES
 from sgibench.progress import listener_for
 from sgibench.report import terminal
@@ -21,7 +22,7 @@ INTERRUPTED = 130
 
 
 @click.command(epilog="Example: sgibench capacity --slo 'p99<50ms' --server 'uvicorn-*' --scenario json")
-@click.option("--slo", required=True, metavar="LIMIT", help="The limit that must hold, e.g. 'p99<50ms'.")
+@click.option("--slo", metavar="LIMIT", help="The limit that must hold, e.g. 'p99<50ms'. Needed, unless resuming.")
 @click.option("--server", "servers", multiple=True, metavar="NAME", help="Server or glob. Repeatable.")
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable.")
@@ -30,13 +31,14 @@ INTERRUPTED = 130
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier search.")
+@click.option("--resume", metavar="RUN", help="Go on with a search that was broken off: its name, folder, or latest.")
 @catalogue_option
 @results_option
 @reports_option
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def capacity(  # noqa: PLR0917 - click calls it by name
-    slo: str,
+    slo: str | None,
     servers: tuple[str, ...],
     apps: tuple[str, ...],
     scenarios: tuple[str, ...],
@@ -45,6 +47,7 @@ def capacity(  # noqa: PLR0917 - click calls it by name
     workers: int,
     threads: int,
     seed: int | None,
+    resume: str | None,
     catalogues: tuple[Path, ...],
     results: Path,
     reports: Path,
@@ -56,7 +59,8 @@ def capacity(  # noqa: PLR0917 - click calls it by name
 
     Rates are found by geometric bisection; at each, two of three trials must agree, and the last one is confirmed.
     """
-    limit = bench.parse_slo(slo)
+    if resume is None and slo is None:
+        raise UsageError("expected a limit, got none: sgibench capacity --slo 'p99<50ms'")
     request = bench.Request(
         results=results,
         argv=("sgibench", *sys.argv[1:]),
@@ -71,7 +75,11 @@ def capacity(  # noqa: PLR0917 - click calls it by name
         catalogues=catalogues,
     )
     with listener_for(Console(stderr=True), quiet=quiet) as listener:
-        outcome = bench.search_capacity(request, limit, listener)
+        outcome = (
+            bench.resume_capacity(store.find_run(results, resume), listener)
+            if resume is not None
+            else bench.search_capacity(request, bench.parse_slo(slo or ""), listener)
+        )
     found = store.read_run(outcome.folder)
     page = report.write(found, reports)
     report.write_index(reports, read_all(results))

@@ -151,6 +151,8 @@ class RunInfo:
     """How often a group in doubt may be measured again in its block."""
     until: StopRule | None = None
     """The rule by which the run may end before its last block; None: it may not."""
+    slo: Slo | None = None
+    """The limit of a search for capacity; None for any other run."""
     capacity: tuple[CapacityFound, ...] = ()
     """What searches for capacity found, one a server and block."""
     stopped: str | None = None
