@@ -76,7 +76,7 @@ UWSGI = "uwsgi==2.0.31"
 COMPILER = Need(name="Python.h", how="apt-get install gcc python3-dev", header=True)
 ADVICE = Advice(
     says="A master, die-on-term, enable-threads, and thunder-lock where there are several processes with threads.",
-    source="https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html, articles/SerializingAccept.html",
+    source="https://uwsgi-docs.readthedocs.io: WSGIquickstart, ThingsToKnow, articles/SerializingAccept",
 )
 UNFRAMED = "an answer without Content-Length comes unframed, on a connection that stays open"
 SILENT = "nothing is answered when the app fails before it has begun to"

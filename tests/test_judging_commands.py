@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import bench, store
+from sgibench import bench, report, store
 from sgibench.model import Run
 from sgibench.progress import Silent
 from tests.results_maker import QUICK, Making, make_run, write_run
@@ -194,4 +195,8 @@ def test_a_run_until_settled_ends_once_every_comparison_has_a_verdict(tmp_path: 
     assert run.info.until.looks == tuple(range(3, 13))
     assert 3 <= len(blocks) < 12
     assert run.info.stopped == f"settled after {len(blocks)} of 12 blocks"
+    page = report.write(run, tmp_path).read_text(encoding="utf-8")
+    assert "Against waitress" in page
+    assert re.search(r"needs (more|less) CPU than waitress", page)
+    assert f"After {len(blocks)} of at most 12 blocks" in page
     assert run.info.finished_at

@@ -21,13 +21,13 @@ from sgibench import __version__, catalogue, machine, store
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose
-from sgibench.bench.settling import make_rule, settled
 from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
 from sgibench.plan import make_cells, make_plan, with_rates
 from sgibench.runner import run_plan
 from sgibench.stage import Listener, Workshop
+from sgibench.stats.settling import is_settled, make_rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def _measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial
         trials.append(trial)
 
     def enough(blocks: int) -> bool:
-        return info.until is not None and blocks < len(info.plan.blocks) and settled(trials, info.until, blocks)
+        return info.until is not None and blocks < len(info.plan.blocks) and is_settled(trials, info.until, blocks)
 
     done = frozenset((trial.block, trial.cell) for trial in before)
     listener.planned(info.plan, len(done))

@@ -43,6 +43,8 @@ class Evidence:
 
     trials: Mapping[str, int]
     """By status."""
+    blocks: int
+    """In which something was measured."""
     retries: int
     retried_trials: int
     steal: float | None
@@ -60,6 +62,7 @@ def evidence_of(view: View) -> Evidence:
     trials = view.run.trials
     return Evidence(
         trials={status: sum(trial.status == status for trial in trials) for status in ("ok", "failed", "skipped")},
+        blocks=len({trial.block for trial in (*trials, *view.run.steps)}),
         retries=sum(trial.retries for trial in trials),
         retried_trials=sum(trial.retries > 0 for trial in trials),
         steal=_highest(trial.steal for trial in trials),

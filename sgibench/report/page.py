@@ -8,6 +8,7 @@ from typing import Any
 
 from sgibench.model import EnvironmentInfo, Run
 from sgibench.report import exports, words
+from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import capacities_of, capacity_by_row, capacity_chart
 from sgibench.report.charts.chart import Chart
 from sgibench.report.evidence import evidence_of
@@ -54,6 +55,7 @@ def render(run: Run) -> str:
         charts=charts,
         answers={panel.key: answer_of(panel) for panel in view.panels},
         evidence=evidence_of(view),
+        settled=settled_of(run),
         overview=_overview(view) if len(view.panels) > 1 else None,
         capacities=[(one, capacity_chart(one, view.looks)) for one in capacities],
         capacity=capacity_by_row(view, capacities),

@@ -16,6 +16,7 @@ from rich.text import Text
 from sgibench import units
 from sgibench.model import Estimate, Run
 from sgibench.report import words
+from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.sentences import answer_of
@@ -35,6 +36,9 @@ def ranking(run: Run, console: Console) -> None:
         sheet.line("No trial has finished: there is nothing to rank.")
     for panel in view.panels:
         sheet.panel(panel)
+    found = settled_of(run)
+    if found is not None:
+        sheet.settled(found)
     sheet.left_out(view)
 
 
@@ -90,6 +94,16 @@ class _Sheet:
         for doubt in panel.doubts:
             self.line(f"  Doubt, {doubt.kind}: {doubt.detail}", "yellow")
         self.doubts(panel)
+
+    def settled(self, found: Settled) -> None:
+        """Print each server against the baseline."""
+        self.line(f"\nAgainst {found.baseline}, by the rule, after {found.blocks} of {found.most} blocks", "bold")
+        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for name in ("server", "where", "CPU ratio", "verdict"):
+            table.add_column(name, overflow="fold")
+        for row in found.table.rows:
+            table.add_row(*(self.text(cell) for cell in row))
+        self.console.print(table, highlight=False)
 
     def capacity(self, found: CapacityTable) -> None:
         """Print a table and the sentence it supports."""

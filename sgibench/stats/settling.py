@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sgibench import stats
-from sgibench.model import Comparison, StopRule, Trial
+from sgibench.model import Comparison, Load, StopRule, Trial
+from sgibench.stats.intervals import DELTA_FLOOR, compare
+from sgibench.stats.looks import look, settled
+from sgibench.stats.ranking import noise_delta
 
 FIRST_LOOK = 3
 """Two blocks have an interval, but not one that a stop should rest on."""
@@ -25,37 +27,28 @@ def comparisons_at(trials: Sequence[Trial], rule: StopRule, blocks: int) -> dict
     for trial in trials:
         if trial.cpu_us_per_request is not None:
             values[trial.cell][trial.block] = trial.cpu_us_per_request
+    baselines = {_group(trial): trial.cell for trial in trials if trial.server == rule.baseline and not trial.control}
     pairs = {}
     for trial in trials:
-        beside = _baseline_cell(trial, trials, rule.baseline)
+        beside = baselines.get(_group(trial))
         if not trial.control and trial.server != rule.baseline and beside and trial.cell in values and beside in values:
             pairs[trial.cell] = (values[trial.cell], values[beside])
-    delta = max([stats.DELTA_FLOOR, *(_noise(cell, values) for cell in values if "~control/" in cell)])
-    return stats.look(pairs, at=blocks, looks=rule.looks, delta=delta, higher_is_better=False)
+    delta = max([DELTA_FLOOR, *(_noise(cell, values) for cell in values if "~control/" in cell)])
+    return look(pairs, at=blocks, looks=rule.looks, delta=delta, higher_is_better=False)
 
 
-def settled(trials: Sequence[Trial], rule: StopRule, blocks: int) -> bool:
+def is_settled(trials: Sequence[Trial], rule: StopRule, blocks: int) -> bool:
     """Whether every comparison with the baseline has a verdict by now."""
-    return stats.settled(comparisons_at(trials, rule, blocks))
+    return settled(comparisons_at(trials, rule, blocks))
 
 
-def _baseline_cell(trial: Trial, trials: Sequence[Trial], baseline: str) -> str | None:
-    """Find the baseline's cell in the trial's group."""
-    group = (trial.scenario, trial.load, trial.workers, trial.threads)
-    return next(
-        (
-            other.cell
-            for other in trials
-            if other.server == baseline
-            and not other.control
-            and (other.scenario, other.load, other.workers, other.threads) == group
-        ),
-        None,
-    )
+def _group(trial: Trial) -> tuple[str, Load, int, int, str]:
+    """What a trial and the baseline's must have in common."""
+    return trial.scenario, trial.load, trial.workers, trial.threads, trial.configuration
 
 
 def _noise(control: str, values: dict[str, dict[int, float]]) -> float:
     original = values.get(control.replace("~control/", "/", 1))
     if original is None:
-        return stats.DELTA_FLOOR
-    return stats.noise_delta(stats.compare(values[control], original, delta=stats.DELTA_FLOOR))
+        return DELTA_FLOOR
+    return noise_delta(compare(values[control], original, delta=DELTA_FLOOR))
