@@ -14,7 +14,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sgibench import report, store
+from sgibench import bench, report, store
+from sgibench.progress import Silent
 from sgibench.stats.runs import compare_runs
 from tests.requirements_for_tests import lacking, need_program
 from tests.results_maker import QUICK, Contestant, Making, hostile_run, make_run, write_run
@@ -49,11 +50,30 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pages made the way the product makes them: from folders on disk."""
     base = tmp_path_factory.mktemp("browser")
     runs = {name: store.read_run(write_run(run, base / "results")) for name, run in RUNS.items()}
+    runs["real"] = store.read_run(measure(base / "results"))
     found = {name: report.write(run, base / "reports") for name, run in runs.items()}
     old, new = (make_run(Making(run=name, seed=len(name), blocks=6)) for name in ("old", "newer"))
     compared = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "p99_us")]
     found["comparison"] = report.write_comparison(old, new, compared, base / "reports")
     return {**found, "index": report.write_index(base / "reports", [*runs.values(), runs["ordinary"]])}
+
+
+def measure(results: Path) -> Path:
+    """Make a real run: two interfaces, a server that crashes, and answers that come in chunks."""
+    asked = bench.Request(
+        results=results,
+        argv=("sgibench", "run"),
+        servers=("uvicorn-httptools", "granian-asgi", "gunicorn-gthread", "faulty-crashes"),
+        scenarios=("json", "stream"),
+        catalogues=(Path(__file__).parent / "faulty",),
+        blocks=2,
+        window_s=0.3,
+        rate_per_s=0.0,
+        retries=0,
+        connections=(8,),
+        seed=1,
+    )
+    return bench.run(asked, Silent()).folder
 
 
 @pytest.fixture
@@ -98,6 +118,26 @@ def test_a_click_on_a_head_sorts_inside_each_interface_and_a_second_click_turns_
         head.get_by_role("button").click()
         assert head.get_attribute("aria-sort") == "descending"
         assert names_in(page, "p0", "wsgi") == ["gunicorn-gthread", "granian-wsgi", "waitress", "broken-one"]
+
+
+def test_a_page_of_a_real_run_can_be_sorted_filtered_hovered_over_and_read_without_javascript(opened: Open) -> None:
+    with opened("real") as page:
+        titles = page.locator("#p1 figure h3").all_inner_texts()
+        assert any(title.startswith("Streams: time to the first chunk") for title in titles)
+        assert names_in(page, "p0", "wsgi") == ["gunicorn-gthread"]
+        assert "crashed" in page.locator("#p0 tr.row[data-name=faulty-crashes]").inner_text()
+        page.locator("#p0 th[data-sort=name]").get_by_role("button").click()
+        assert names_in(page, "p0", "asgi") == ["faulty-crashes", "granian-asgi", "uvicorn-httptools"]
+        page.get_by_label("Interface").select_option("wsgi")
+        assert names_in(page, "p0", "asgi") == []
+        page.get_by_role("button", name="Reset").click()
+        bar = page.locator("#p0 figure").first.locator(".mark").first
+        bar.scroll_into_view_if_needed()
+        bar.hover()
+        assert re.match(r"[a-z-]+: [\d.]+ µs", page.locator("#tip").inner_text())
+    with opened("real", javascript=False) as page:
+        assert page.locator("tr.row:visible").count() == 8
+        assert page.locator("svg.plot:visible").count() >= 8
 
 
 def test_sorting_by_throughput_begins_with_the_highest(opened: Open) -> None:
@@ -174,7 +214,7 @@ def test_a_server_keeps_its_colour_from_legend_to_chart(opened: Open) -> None:
         assert legend == bar
 
 
-@pytest.mark.parametrize("name", ["ordinary", "scaling", "hostile", "index", "comparison"])
+@pytest.mark.parametrize("name", ["real", "ordinary", "scaling", "hostile", "index", "comparison"])
 @pytest.mark.parametrize("width", [360, 768, 1161, 1280])
 def test_nothing_sticks_out_sideways(opened: Open, name: str, width: int) -> None:
     with opened(name, width=width) as page:
@@ -182,7 +222,7 @@ def test_nothing_sticks_out_sideways(opened: Open, name: str, width: int) -> Non
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("name", ["ordinary", "hostile", "index"])
+@pytest.mark.parametrize("name", ["real", "ordinary", "hostile", "index"])
 def test_it_prints_on_white_paper_even_from_a_dark_screen(opened: Open, name: str) -> None:
     with opened(name, scheme="dark") as page:
         printed = page.pdf(format="A4", print_background=True)
@@ -255,7 +295,7 @@ def axe(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("ordinary", 1280), ("ordinary", 360), ("hostile", 1280), ("index", 1280), ("comparison", 1280)],
+    [("real", 1280), ("ordinary", 1280), ("ordinary", 360), ("hostile", 1280), ("index", 1280), ("comparison", 1280)],
 )
 def test_axe_finds_no_serious_violation(opened: Open, axe: str, name: str, width: int, scheme: Scheme) -> None:
     with opened(name, width=width, scheme=scheme) as page:
