@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_more_connections_than_a_server_serves_are_refused_instead_of_measuring_
     assert "serves 4 connections side by side" in refused[many]
     assert "lower --connections or raise --threads" in refused[many]
     assert few not in refused or "it needs" in refused[few]
+
+
+def test_a_server_of_one_process_is_not_set_beside_servers_of_several() -> None:
+    entries = {server.id: server for server in FOUND.servers}
+    cells = [
+        replace(cell_of(name, 8, 4), settings=Settings(workers=2, threads=4)) for name in ("pyvoy-wsgi", "waitress")
+    ]
+    refused = refusals(cells, entries)
+    assert "compare it with --workers 1" in refused[cells[0]]
+    assert cells[1] not in refused
 
 
 def test_what_a_server_turned_out_to_be_is_stored_with_the_trial(tmp_path: Path) -> None:

@@ -71,17 +71,24 @@ def apps_for(server: ServerEntry, apps: Sequence[App], every: Sequence[App], *, 
 
 
 def refusals(cells: Sequence[Cell], servers: Mapping[str, ServerEntry]) -> dict[Cell, str]:
-    """Say which cells can't be measured, and why: a missing program, or more connections than the server serves.
+    """Say which cells can't be measured, and why: a missing program, fewer processes, or more connections than served.
 
-    To offer a server more connections than it serves side by side would measure its queue.
+    To offer a server more connections than it serves side by side would measure its queue; to set one process beside
+    several would measure the number of processes.
     """
     refused = {}
     for cell in cells:
         entry = servers[cell.server]
-        reason = needs.missing(entry.variant.needs) or _too_many(cell, entry)
+        reason = needs.missing(entry.variant.needs) or _too_few(cell, entry) or _too_many(cell, entry)
         if reason:
             refused[cell] = reason
     return refused
+
+
+def _too_few(cell: Cell, entry: ServerEntry) -> str | None:
+    if entry.variant.workers or cell.settings.workers == 1:
+        return None
+    return f"it is one process, and the others have {cell.settings.workers} workers each: compare it with --workers 1"
 
 
 def _too_many(cell: Cell, entry: ServerEntry) -> str | None:
