@@ -5,8 +5,8 @@
     python benchmarks/exactness.py --json
 
 wrk: uvicorn-httptools, 32 connections, closed loop, interleaved pairs: requests/s and the median. Open: half of the
-generator's ceiling against the null server: the rate that was achieved, and how late requests left. Memory: resident
-memory of the load process between the first million requests and the last.
+generator's ceiling against nginx (the null server where it is missing): the rate that was achieved, and how late
+requests left. Memory: resident memory of the load process from the first ten seconds to the last.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.generator import nginx, null
 from benchmarks.serving import Bench, bench
 from sgibench.histogram import Histogram
 from sgibench.model import Load, Windows
@@ -80,31 +83,20 @@ def beside_wrk(stand: Bench, *, pairs: int, seconds: int) -> dict[str, Any]:
     }
 
 
+BODY = b'{"message":"Hello, World!"}'
+
+
 @contextmanager
-def null(stand: Bench) -> Iterator[Target]:
-    """Run the null server on the servers' CPUs."""
-    program = (
-        "import sys\n"
-        "from sgibench.load.null_server import null_server, whole_answer\n"
-        "answers = {'GET /json': [whole_answer(200, b'{\"message\":\"Hello, World!\"}')]}\n"
-        "with null_server(answers) as (host, port, pid):\n"
-        "    print(port, pid, flush=True); sys.stdin.read()\n"
-    )
-    pin = ["taskset", "-c", ",".join(map(str, stand.cpus.load))] if stand.cpus.load else []
-    process = subprocess.Popen(
-        [*pin, sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        if process.stdout is None:
-            raise AssertionError("it is a pipe")
-        port, pid = process.stdout.readline().split()
-        yield Target(id="null", host=HOST, port=int(port), pids=(int(pid),))
-    finally:
-        process.communicate()
+def fast_server(stand: Bench) -> Iterator[Target]:
+    """Run nginx, or the null server where nginx is missing, on the servers' CPUs."""
+    make = nginx if shutil.which("nginx") else null
+    scratch = Path(tempfile.mkdtemp(dir=stand.scratch))
+    with make(scratch, stand.cpus.servers[0] if stand.cpus.servers else None, BODY) as (host, port):
+        yield Target(id="fast", host=host, port=port, pids=())
 
 
-def measure_null(load: LoadProcess, stand: Bench, target: Target, wanted: Load, window_s: float) -> Measured:
-    """Measure the null server."""
+def measure_fast(load: LoadProcess, stand: Bench, target: Target, wanted: Load, window_s: float) -> Measured:
+    """Measure it with the scenario json."""
     windows = Windows(window_s=window_s, slice_s=None)
     (measured,) = load.measure(
         stand.scenarios["json"], [target], wanted, windows, 1, on_step=lambda _: None, watch=dict
@@ -116,9 +108,9 @@ def open_loop(stand: Bench, *, window_s: float) -> dict[str, Any]:
     """Rate and lateness of a schedule at half of what the generator can do."""
     ceiling = stand.load.calibrate(stand.scenarios["json"], 2.0).rps_per_core
     rate = round(ceiling / 2)
-    with null(stand) as target:
+    with fast_server(stand) as target:
         wanted = Load(kind="open", connections=CONNECTIONS, rate_per_s=float(rate))
-        measured = measure_null(stand.load, stand, target, wanted, window_s)
+        measured = measure_fast(stand.load, stand, target, wanted, window_s)
     return {
         "asked_per_s": rate,
         "achieved_per_s": measured.requests / measured.window_s,
@@ -133,10 +125,10 @@ def memory(stand: Bench, *, requests: int) -> dict[str, Any]:
     process = next(child for child in psutil.Process().children() if "sgibench.load" in child.cmdline())
     sizes: list[int] = []
     done = 0
-    with null(stand) as target:
+    with fast_server(stand) as target:
         while done < requests:
             wanted = Load(kind="closed", connections=CONNECTIONS)
-            done += measure_null(stand.load, stand, target, wanted, 10.0).requests
+            done += measure_fast(stand.load, stand, target, wanted, 10.0).requests
             sizes.append(process.memory_info().rss)
             say(f"{done:,} requests, {sizes[-1] / 2**20:.1f} MiB")
     return {"requests": done, "first_bytes": sizes[0], "last_bytes": sizes[-1], "most_bytes": max(sizes)}

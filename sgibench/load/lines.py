@@ -192,9 +192,9 @@ class Lines:
         if not isinstance(error, BlockingIOError):
             self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
         elif sending:
-            self._partly_sent(conn, 0)
+            self.partly_sent(conn, 0)
 
-    def _partly_sent(self, conn: Connection, sent: int) -> None:
+    def partly_sent(self, conn: Connection, sent: int) -> None:
         """The socket took only a part of the request: send the rest when it is ready."""
         if conn.ask is not None:
             conn.unsent = memoryview(conn.ask.payload)[sent:]

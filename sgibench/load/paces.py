@@ -149,11 +149,13 @@ class OpenPace(IdlePace):
 
     def _run(self, until_ns: int) -> None:
         """One burst: events and due moments in turn."""
-        poller, clock, batch = self._target.poller, monotonic_ns, self._take_batch
+        poller, clock, batch, schedule = self._target.poller, monotonic_ns, self._take_batch, self.schedule
         while True:
-            self._send_due()
             now = clock()
-            ahead = self.schedule.next_ns - now
+            if schedule.next_ns <= now:
+                self._send_due()
+                now = clock()
+            ahead = schedule.next_ns - now
             if now >= until_ns or ahead > NEAR_NS:
                 return
             if ahead > SPIN_NS:
@@ -163,18 +165,21 @@ class OpenPace(IdlePace):
 
     def _take_batch(self, patience_s: float) -> None:
         """Handle what is ready: answers that equal the one before right here, all else by the target's general path."""
-        target, clock = self._target, monotonic_ns
+        target, clock, schedule = self._target, monotonic_ns, self.schedule
         events = target.poller.poll(patience_s, BATCH)
+        if not events:
+            return
         began = clock()
+        many, room, by_fd = target.program.many, target.room, target.by_fd
         for fd, mask in events:
-            conn = target.by_fd.get(fd)
+            conn = by_fd.get(fd)
             if conn is None:
                 continue
             if mask != READ or conn.fast is None or conn.ask is None:
                 target.on_event(conn, mask)
                 continue
             try:
-                data = conn.recv(target.room)
+                data = conn.recv(room)
             except OSError as error:
                 target.broken(conn, error)
                 continue
@@ -185,11 +190,31 @@ class OpenPace(IdlePace):
             conn.ask.record(now - conn.since)
             self._intended.append(now - conn.due)
             conn.count += 1
-            conn.since = 0
-            conn.idle_since = now
-            self.ready(conn, now)
-        if events:
-            target.lags_ns.append(clock() - began)
+            if schedule.next_ns > now or not target.gate_open:
+                conn.since = 0
+                conn.idle_since = now
+                self._idle[conn] = None
+                continue
+            conn.due, conn.since = schedule.take(), now
+            self._lateness_ns.append(0)  # it leaves at once; what kept it waiting was the server
+            self._send_next(conn, many=many)
+        target.lags_ns.append(clock() - began)
+
+    def _send_next(self, conn: Connection, *, many: bool) -> None:
+        """Send the next request on a connection that was answered as expected."""
+        if many and conn.next_ask is not None:
+            conn.ask = conn.next_ask()
+            conn.fast = conn.ask.whole
+        ask = conn.ask
+        if ask is None:
+            return
+        try:
+            sent = conn.send(ask.payload)
+        except OSError as error:
+            self._target.broken(conn, error, sending=True)
+            return
+        if sent != ask.size:
+            self._target.partly_sent(conn, sent)
 
     # --- sending ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ are in nanoseconds from the schedule's beginning; a rate may be a constant or a 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -105,7 +106,4 @@ class Schedule:
 
     def overdue(self, now_ns: int) -> int:
         """How many of the moments prepared so far are past and not taken: the length of the queue."""
-        count = 0
-        while self._index + count < len(self._moments) and self._moments[self._index + count] <= now_ns:
-            count += 1
-        return count
+        return max(0, bisect_right(self._moments, now_ns, self._index) - self._index)

@@ -185,7 +185,7 @@ class Target(Lines):
                     self.broken(conn, error, sending=conn.since == now)
                     continue
                 if sent != ask.size:
-                    self._partly_sent(conn, sent)
+                    self.partly_sent(conn, sent)
             if began:
                 now = clock()
                 lag(now - began)
