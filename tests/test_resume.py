@@ -48,7 +48,7 @@ def started_run(tmp_path: Path) -> Path:
     raise AssertionError("the run did not begin within a minute")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_a_random_moment_no_trial_is_lost_and_none_is_there_twice(tmp_path: Path, seed: int) -> None:
     running = start(tmp_path)
     folder = started_run(tmp_path)
@@ -119,7 +119,7 @@ def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(f
 def test_a_search_for_capacity_goes_on_from_the_steps_on_disk(tmp_path: Path) -> None:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports"), "--quiet", "--json"]
     begin = [sys.executable, "-m", "sgibench.cli", "capacity", *folders]
-    what = "--slo p99<20ms --server waitress --scenario json --blocks 1 --connections 8 --seed 3"
+    what = "--slo p99<20ms --precision 40% --server waitress --scenario json --blocks 1 --connections 8 --seed 3"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     searching = subprocess.Popen(
         [*begin, *what.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -22,7 +22,7 @@ from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial, Windows
 from sgibench.plan import SHORT_WARMUP_S
 from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
-from sgibench.stats.capacity import Ask, Capacity, RateTrial, least_answers, next_step
+from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step
 from sgibench.store import RunWriter
 from sgibench.trials import Draft, to_trial
 
@@ -57,6 +57,7 @@ class Search:
     cell: Cell
     contestant: Contestant
     slo: Slo
+    resolution: float
     highest_per_s: float
     """What the generator can offer."""
     first_per_s: float = 0.0
@@ -73,6 +74,7 @@ class Search:
             lowest_rate_per_s=LOWEST_RATE_PER_S,
             highest_rate_per_s=self.highest_per_s,
             q=self.slo.quantile,
+            resolution=self.resolution,
         )
         if isinstance(decided, Capacity):
             self.found = decided
@@ -80,10 +82,10 @@ class Search:
         return decided
 
 
-def search_capacity(request: Request, slo: Slo, listener: Listener) -> Outcome:
+def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: float = RESOLUTION) -> Outcome:
     """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
     with opened(replace(request, control=False), listener, profile="capacity") as road:
-        road.writer.write_info(replace(road.writer.info, plan=road.plan_of(road.cells), slo=slo))
+        road.writer.write_info(replace(road.writer.info, plan=road.plan_of(road.cells), slo=slo, resolution=resolution))
         return _search(road.workshop, road.writer, slo, ())
 
 
@@ -125,7 +127,13 @@ def _search_stage(
     dice = random.Random(block.seed + number)
     with serving(workshop, stage) as contestants:
         searches = [
-            Search(cell=cell, contestant=contestants[key_of(cell)], slo=slo, highest_per_s=ceilings[cell.scenario])
+            Search(
+                cell=cell,
+                contestant=contestants[key_of(cell)],
+                slo=slo,
+                resolution=writer.info.resolution or RESOLUTION,
+                highest_per_s=ceilings[cell.scenario],
+            )
             for cell in cells
         ]
         _find_first_rates(workshop, stage, block.seed, contestants, searches)

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from sgibench import bench, report, store
-from sgibench.cli.options import catalogue_option, json_option, reports_option, results_option
+from sgibench.cli.options import Share, catalogue_option, json_option, reports_option, results_option
 from sgibench.cli.runs import read_all
 from sgibench.codec import encode
 from sgibench.errors import UsageError
@@ -27,6 +27,13 @@ INTERRUPTED = 130
 @click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable.")
 @click.option("--blocks", type=click.IntRange(min=1), default=3, show_default=True, help="Searches for each server.")
+@click.option(
+    "--precision",
+    type=Share(),
+    default="5%",
+    show_default=True,
+    help="A search ends when the rate that fails is this little above the one that holds.",
+)
 @click.option("--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
@@ -43,6 +50,7 @@ def capacity(  # noqa: PLR0917 - click calls it by name
     apps: tuple[str, ...],
     scenarios: tuple[str, ...],
     blocks: int,
+    precision: float,
     connections: int,
     workers: int,
     threads: int,
@@ -78,7 +86,7 @@ def capacity(  # noqa: PLR0917 - click calls it by name
         outcome = (
             bench.resume_capacity(store.find_run(results, resume), listener)
             if resume is not None
-            else bench.search_capacity(request, bench.parse_slo(slo or ""), listener)
+            else bench.search_capacity(request, bench.parse_slo(slo or ""), listener, 1 + precision)
         )
     found = store.read_run(outcome.folder)
     page = report.write(found, reports)

@@ -59,6 +59,23 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(int(part) for part in parts)
 
 
+class Share(click.ParamType[float]):
+    """A share such as `5%`; gives 0.05."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / 100 if text.endswith("%") else -1.0
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 1:
+            self.fail(f"expected a share such as 5%, got {value!r}", param, ctx)
+        return share
+
+
 HALF = -1.0
 """Stands for "half of the slowest server's saturation" until the pilot block has found it."""
 

@@ -153,6 +153,8 @@ class RunInfo:
     """The rule by which the run may end before its last block; None: it may not."""
     slo: Slo | None = None
     """The limit of a search for capacity; None for any other run."""
+    resolution: float | None = None
+    """A search ends when the lowest rate that failed is within this factor of the highest that held."""
     capacity: tuple[CapacityFound, ...] = ()
     """What searches for capacity found, one a server and block."""
     stopped: str | None = None
