@@ -1,7 +1,7 @@
 """Whether verdicts on this machine are right: apps that truly cost more are found, identical ones are not told apart.
 
-    python benchmarks/judgement_live.py            # about ten minutes on two cores
-    python benchmarks/judgement_live.py --json
+    python benchmarks/judgement_live.py            # about half an hour on two cores
+    python benchmarks/judgement_live.py --only five --only pairs --only three --json
 
 Three questions, each answered by a run of the product itself, under one server:
 1. an app that burns 5 % more CPU per request, 10 blocks: is it called slower?
@@ -18,6 +18,7 @@ import json
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from sgibench.progress import Silent
 
 SERVER = "uvicorn-httptools"
 COPIES = 6
-ROUNDS = 200
-"""Of busy work, to find out what one round costs."""
+ROUNDS = 1000
+"""Of busy work, to find out what one round costs: so many that the cost stands far above the noise."""
+WINDOW_S = 6.0
+SLICE_S = 0.05
 APP = '''"""The plain app after {rounds} rounds of busy work."""
 
 from asgi_plain import app as inner
@@ -64,6 +67,7 @@ def measure(folder: Path, apps: dict[str, int], *, blocks: int, window_s: float)
         scenarios=("json",),
         blocks=blocks,
         window_s=window_s,
+        slice_s=SLICE_S,
         rate_per_s=0.0,
         catalogues=(folder,),
     )
@@ -100,7 +104,7 @@ def rounds_for(folder: Path, share: float) -> int:
 def slower(folder: Path, share: float, blocks: int) -> dict[str, Any]:
     """Whether an app that costs `share` more is called slower after so many blocks."""
     rounds = rounds_for(folder / "calibration", share)
-    values = costs(measure(folder / "run", {"plain": 0, "burns": rounds}, blocks=blocks, window_s=3.0))
+    values = costs(measure(folder / "run", {"plain": 0, "burns": rounds}, blocks=blocks, window_s=WINDOW_S))
     delta = delta_of(values)
     found = stats.compare(values["burns"], values["plain"], delta=delta, higher_is_better=False)
     if found is None:
@@ -137,14 +141,18 @@ def main() -> None:
     """Ask the three questions and print the answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--only", choices=["five", "pairs", "three"], action="append", help="one of the questions")
     options = parser.parse_args()
+    questions: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "five": lambda folder: slower(folder, 0.05, 10),
+        "pairs": lambda folder: pairs(folder, 10),
+        "three": lambda folder: slower(folder, 0.03, 20),
+    }
     with tempfile.TemporaryDirectory(prefix="judgement-") as name:
-        folder = Path(name)
-        answers = [slower(folder / "five", 0.05, 10)]
-        say(str(answers[-1]))
-        answers.append(pairs(folder / "same", 10))
-        say(str(answers[-1]))
-        answers.append(slower(folder / "three", 0.03, 20))
+        answers = []
+        for question in options.only or questions:
+            answers.append(questions[question](Path(name) / question))
+            say(str(answers[-1]))
     if options.json:
         print(json.dumps(answers))
         return

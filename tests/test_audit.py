@@ -308,6 +308,25 @@ def test_oha_without_a_single_answer_is_read_with_its_nulls() -> None:
     assert kinds(row) == {"WrongCount"}
 
 
+def test_what_oha_recorded_is_read_and_too_few_answers_carry_no_p99() -> None:
+    (row,) = rows_of("oha_recorded.json")
+    assert (row.requests_ok, row.cut_off, row.errors) == (12, 2, 0)
+    assert row.p50_ms == pytest.approx(29.952542)
+    assert kinds(row) == {"TooFew"}
+    (nothing,) = rows_of("oha_recorded_nothing.json")
+    assert (nothing.requests_ok, nothing.mean_ms, nothing.p99_ms) == (0, None, None)
+
+
+def test_what_k6_recorded_is_read_with_users_that_came_and_went() -> None:
+    (told,) = rows_of("k6_handle_summary_recorded.json")
+    assert (told.requests_ok, told.errors, told.connections) == (551, 0, None)
+    assert told.mean_ms == pytest.approx(2090.26673164973)
+    assert told.rps == pytest.approx(8.860266090124451)
+    (exported,) = rows_of("k6_summary_export_recorded.json")
+    assert (exported.requests_ok, exported.connections) == (302, None)
+    assert exported.p95_ms == pytest.approx(865.0729589499999)
+
+
 def test_k6_users_are_connections_only_when_they_never_think() -> None:
     (row,) = rows_of("k6_summary_export.json")
     assert (row.connections, row.requests_ok, row.rps) == (8, 40000, 4000)
@@ -337,8 +356,10 @@ def test_httparena_finds_the_row_that_waits_for_delayed_acks() -> None:
         row.id: {each.kind for each in row.doubts} for row in audit.audit_rows(rows_of("httparena_baseline-512.json"))
     }
     assert found.pop("httparena_baseline-512/bjoern") == {"Plateau"}
+    # 33,073/s at a mean of 10.70 ms keep 354 connections busy, of 512.
+    assert found.pop("httparena_baseline-512/genhttp") == {"LittleMismatch"}
     assert set().union(*found.values()) == set()
-    assert len(found) == 10
+    assert len(found) == 11
 
 
 def test_httparena_pipelining_counts_and_multiplexed_profiles_are_not_asked_for_littles_law() -> None:

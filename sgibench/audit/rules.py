@@ -151,17 +151,18 @@ def copied_columns(row: Figures) -> Iterator[Doubt]:
     """Find a p99 that repeats another column: a parser's copy, not a percentile.
 
     Equality counts with two digits against the mean, and with three that are not zeros at the end against the other
-    percentiles, which a tool may round alike; and p99 is the maximum itself when there are few samples.
+    percentiles, which a tool may round alike. With few samples the high percentiles are one and the same answer.
     """
     if row.p99_ms is None:
         return
     if row.p99_ms == row.mean_ms and len(digits(row.p99_ms)) >= 2:  # noqa: PLR2004 - two digits
         yield doubt("WrongCount", f"p99 and mean are the same figure, {ms(row.p99_ms)}")
     many = row.samples is not None and percentile_allowed(0.99, int(row.samples))
+    few = row.samples is not None and not many
     others = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("maximum", row.max_ms)]
     for name, value in others:
         exact = row.p99_ms == value and len(digits(row.p99_ms).rstrip("0")) >= 3  # noqa: PLR2004 - three digits
-        if exact and (name != "maximum" or many):
+        if exact and not few and (name != "maximum" or many):
             yield doubt("WrongCount", f"p99 and {name} are the same figure, {ms(row.p99_ms)}")
 
 
