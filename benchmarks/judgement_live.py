@@ -34,6 +34,8 @@ WINDOW_S = 6.0
 SLICE_S = 0.05
 APP = '''"""The plain app after {rounds} rounds of busy work."""
 
+from itertools import repeat
+
 from asgi_plain import app as inner
 
 INTERFACE = "asgi"
@@ -43,7 +45,7 @@ PACKAGES = ()
 
 async def app(scope, receive, send):
     """Work, then answer."""
-    for _ in range({rounds}):
+    for _ in repeat(None, {rounds}):
         pass
     await inner(scope, receive, send)
 '''

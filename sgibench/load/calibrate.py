@@ -19,6 +19,8 @@ from sgibench.load.user import BenchUser
 from sgibench.model import Load
 
 CONNECTIONS = 32
+WARMUP_S = 0.3
+"""Neither side has anything to warm up but its caches."""
 
 
 def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
@@ -44,7 +46,7 @@ def calibrate(path: Path, window_s: float) -> dict[str, Any]:
             slice_s=None,
             settle_s=0.1,
             window_s=window_s,
-            warmup_s=1.0,
+            warmup_s=WARMUP_S,
             timeout_s=5.0,
             seed=0,
             identify=False,
