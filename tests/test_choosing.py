@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import bench, catalogue, store
+from sgibench import bench, catalogue, report, store
 from sgibench.bench.choosing import choose_servers, refusals
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import Cell, Load, Run, Settings
@@ -98,6 +98,16 @@ def test_what_a_server_turned_out_to_be_is_stored_with_the_trial(tmp_path: Path)
     assert trial.not_as_declared == ()
     if trial.effective.threads is not None:
         assert trial.effective.threads >= 5
+
+
+def test_limits_that_cannot_be_equalised_stand_in_the_report_beside_what_is_in_effect(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "gunicorn-asgi", "waitress", connections=(8,))
+    page = report.write(run, tmp_path).read_text(encoding="utf-8")
+    assert "Declared: It listens with a backlog of 100 whatever --backlog says" in page
+    assert "Declared: Its limit of 100 connections is raised" in page
+    if all(trial.effective and trial.effective.backlogs for trial in run.trials):
+        assert "In effect, read from the system after a trial: backlog 100, TCP_NODELAY set" in page
+    assert "Not as declared" not in page
 
 
 def test_the_three_configurations_are_groups_of_their_own(tmp_path: Path) -> None:

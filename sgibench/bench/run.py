@@ -96,6 +96,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             environments=recorded(ready.environments, chosen.apps),
             skipped={**chosen.skipped, **ready.skipped},
             plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
+            limits={server.id: server.notes for server in chosen.servers if server.notes},
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
             load_workers=request.load_workers,
             scenarios={scenario.id: scenario.summary for scenario in scenarios},

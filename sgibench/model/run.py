@@ -139,6 +139,8 @@ class RunInfo:
     skipped: Mapping[str, str]
     """Server id -> why it could not take part."""
     plan: Plan
+    limits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Server id -> its declared limits and traps, one sentence each."""
     scenarios: Mapping[str, str] = field(default_factory=dict)
     """Scenario id -> its summary, so that a report can say what was asked."""
     calibration: tuple[Calibration, ...] = ()

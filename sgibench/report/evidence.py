@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sgibench.model import Doubt, Failure, Trial
 from sgibench.report.panels import View
-from sgibench.report.standings import Standing
+from sgibench.report.standings import Entry, Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,30 @@ def evidence_of(view: View) -> Evidence:
         doubts=_doubts(view),
         failures=_failures(trials),
     )
+
+
+def in_effect(entry: Entry) -> str | None:
+    """Say what the server turned out to be when its last good trial ended; None when nobody could tell."""
+    found = next((trial.effective for trial in reversed(entry.trials) if trial.effective is not None), None)
+    if found is None:
+        return None
+    backlogs = sorted(set(found.backlogs or ()))
+    parts = (
+        f"backlog {', '.join(map(str, backlogs))}" if backlogs else None,
+        None if found.nodelay is None else f"TCP_NODELAY {'set' if found.nodelay else 'not set'}",
+        _many(found.processes, "process", "processes"),
+        _many(found.threads, "thread in the process that has the most", "threads in the process that has the most"),
+    )
+    return ", ".join(part for part in parts if part) or None
+
+
+def not_as_declared(entry: Entry) -> tuple[str, ...]:
+    """Say where that differed from the server's declaration, each difference once."""
+    return tuple(dict.fromkeys(told for trial in entry.trials for told in trial.not_as_declared))
+
+
+def _many(count: int | None, one: str, several: str) -> str | None:
+    return None if count is None else f"{count} {one if count == 1 else several}"
 
 
 def _failures(trials: Iterable[Trial]) -> tuple[FailedTrial, ...]:

@@ -11,7 +11,7 @@ from sgibench.report import exports, words
 from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import capacities_of, capacity_by_row, capacity_chart
 from sgibench.report.charts.chart import Chart
-from sgibench.report.evidence import evidence_of
+from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import history_of
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.plots import charts_of
@@ -61,6 +61,8 @@ def render(run: Run) -> str:
         capacity=capacity_by_row(view, capacities),
         by_interface=_by_interface,
         environment=lambda entry: _environment(run.info.environments, entry),
+        in_effect=in_effect,
+        not_as_declared=not_as_declared,
         longest=_longest,
         csv=exports.csv_link(view),
         json=exports.json_link(view),
