@@ -10,6 +10,7 @@ from collections import Counter
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -90,7 +91,8 @@ class _Sheet:
             table.add_row(*self.cells(panel, row), style="" if row.entry.status == "ok" else "red")
         self.console.print(table, highlight=False)
         for said in answer_of(panel).said:
-            self.line(f"  {said.interface}: {said.text}" if said.interface else f"  {said.text}")
+            told = self.text(f"{said.interface}: {said.text}" if said.interface else said.text)
+            self.console.print(Padding(told, (0, 0, 0, 2)), highlight=False)
         for doubt in panel.doubts:
             self.line(f"  Doubt, {doubt.kind}: {doubt.detail}", "yellow")
         self.doubts(panel)
