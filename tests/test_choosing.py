@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import bench, catalogue, report, store
+from sgibench import audit, bench, catalogue, report, store
 from sgibench.bench.choosing import choose_servers, refusals
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import Cell, Load, Run, Settings
@@ -98,6 +98,13 @@ def test_what_a_server_turned_out_to_be_is_stored_with_the_trial(tmp_path: Path)
     assert trial.not_as_declared == ()
     if trial.effective.threads is not None:
         assert trial.effective.threads >= 5
+
+
+def test_the_stall_of_stock_gevent_is_a_plateau_and_opening_connections_is_no_mismatch(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "gevent-pywsgi-stock", "gunicorn-sync", connections=(8,), window_s=1.0)
+    kinds = {each.id.split("/")[0]: {doubt.kind for doubt in each.doubts} for each in audit.audit_run(run).trials}
+    assert "Plateau" in kinds["gevent-pywsgi-stock"]
+    assert not kinds["gunicorn-sync"] & {"Plateau", "LittleMismatch"}
 
 
 def test_limits_that_cannot_be_equalised_stand_in_the_report_beside_what_is_in_effect(tmp_path: Path) -> None:

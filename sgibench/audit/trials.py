@@ -80,7 +80,8 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         label=trial.server,
         group=group_id(trial),
         load=load.kind,
-        connections=float(load.connections if established is None else established),
+        # With a connection for each request, some are always being opened: how many stood at one moment says nothing.
+        connections=float(load.connections if established is None or load.connection == "close" else established),
         at_once=at_once(trial),
         floor_ms=None if floor_s is None else floor_s * 1e3,
         duration_s=trial.window_s,
