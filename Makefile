@@ -29,7 +29,7 @@ ui: setup
 	@$(BIN)/sgibench ui $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
