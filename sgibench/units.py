@@ -79,6 +79,11 @@ def percent(share: float | None) -> str:
     return NOT_MEASURED if share is None else f"{share * 100:.1f} %"
 
 
+def many(number: int, noun: str, nouns: str = "") -> str:
+    """Write `1 thread`, `8 threads`; `nouns` where an s is not enough."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def count(value: float | None) -> str:
     """Write a count with thousands separated."""
     return NOT_MEASURED if value is None else f"{value:,.0f}"

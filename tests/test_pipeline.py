@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -185,21 +186,27 @@ def test_a_server_that_never_answers_fails_as_not_ready(tmp_path: Path, monkeypa
     assert failure.reason == "not-ready"
 
 
-def test_a_process_that_hides_from_its_server_is_found_and_killed(tmp_path: Path) -> None:
+def test_a_process_that_hides_from_its_server_is_found_and_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     run = run_of(tmp_path, "faulty-hides-child")
     trial = trial_of(run, "faulty-hides-child")
     assert trial.status == "ok", trial.failure
     assert trial.memory
     assert trial.memory.processes == 2
-    assert not leftovers("faulty_server.py")
+    assert not leftovers(tmp_path)
 
 
-def leftovers(word: str) -> list[list[str]]:
-    """Command lines of processes of ours that should be gone."""
+def leftovers(folder: Path) -> list[list[str]]:
+    """Command lines of the processes that work in `folder`, or were started with it as their `TMPDIR`."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "environ"]):
         words = process.info["cmdline"] or []
-        if any(word in part for part in words) and "pytest" not in " ".join(words):
+        environment = process.info["environ"] or {}
+        ours = str(folder) in " ".join(words) or environment.get("TMPDIR") == str(folder)
+        if ours and process.pid != os.getpid():
             found.append(words)
     return found
 
@@ -242,11 +249,11 @@ def wait_for_trials(tmp_path: Path, wanted: int) -> Path:
     raise AssertionError(f"{wanted} trials did not come in a minute")
 
 
-def wait_until_gone(word: str) -> list[list[str]]:
+def wait_until_gone(folder: Path) -> list[list[str]]:
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and leftovers(word):
+    while time.monotonic() < deadline and leftovers(folder):
         time.sleep(0.1)
-    return leftovers(word)
+    return leftovers(folder)
 
 
 def test_an_engine_killed_in_mid_trial_leaves_no_process_and_keeps_every_finished_trial(tmp_path: Path) -> None:
@@ -256,7 +263,7 @@ def test_an_engine_killed_in_mid_trial_leaves_no_process_and_keeps_every_finishe
     before = (folder / store.TRIALS_FILE).read_bytes().count(b"\n")
     command.kill()
     command.communicate()
-    assert wait_until_gone(str(tmp_path)) == []
+    assert wait_until_gone(tmp_path) == []
     run = store.read_run(folder)
     assert len(run.trials) >= before >= 4
     assert all(trial.status == "ok" for trial in run.trials)
@@ -273,7 +280,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(tmp_p
     told = json.loads(out)
     assert Path(told["report"]).is_file()
     assert len(store.read_run(Path(told["run"])).trials) >= 2
-    assert wait_until_gone(str(tmp_path)) == []
+    assert wait_until_gone(tmp_path) == []
 
 
 def test_a_stream_is_stored_with_its_first_chunk_and_gaps_and_the_report_shows_them(tmp_path: Path) -> None:

@@ -27,12 +27,14 @@ def launch_of(running: process.ServerProcess) -> Launch:
 
 
 def settled(running: process.ServerProcess) -> Effective:
-    """What it turned out to be; workers that are still being forked are waited for."""
+    """What it turned out to be; workers and threads that are still being started are waited for."""
     expected = running.spec.entry.expected(launch_of(running))
     deadline = time.monotonic() + 5
-    while len(running.pids()) < (expected.processes or 1) and time.monotonic() < deadline:
+    while True:
+        found = effective.read(process.HOST, running.port, running.pids())
+        if not effective.differences(found, expected) or time.monotonic() > deadline:
+            return found
         time.sleep(0.05)
-    return effective.read(process.HOST, running.port, running.pids())
 
 
 @contextlib.contextmanager

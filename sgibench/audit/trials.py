@@ -43,7 +43,7 @@ def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Su
     """Take from a run what its trials need; `floors_s` from the catalogue, when it is at hand."""
     return Surroundings(
         server_cpus=len(run.info.machine.server_cpus) or None,
-        ceiling_rps={each.scenario: each.rps_per_core * run.info.load_workers for each in run.info.calibration},
+        ceiling_rps=run.info.ceilings_rps,
         floors_s=floors_s,
     )
 

@@ -23,7 +23,6 @@ from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial,
 from sgibench.plan import SHORT_WARMUP_S
 from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
 from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step
-from sgibench.store import RunWriter
 from sgibench.trials import Draft, to_trial
 
 LEAST_STEP_S = 1.0
@@ -99,7 +98,7 @@ def resume_capacity(folder: Path, listener: Listener) -> Outcome:
         return _search(workshop, writer, slo, broken_off.steps)
 
 
-def _search(workshop: Workshop, writer: RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
+def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
     finished = False
     try:
         for block in writer.info.plan.blocks:
@@ -114,7 +113,7 @@ def _search(workshop: Workshop, writer: RunWriter, slo: Slo, before: Sequence[Tr
 
 
 def _search_stage(
-    workshop: Workshop, writer: RunWriter, place: tuple[Block, int, Stage], slo: Slo, before: Sequence[Trial]
+    workshop: Workshop, writer: store.RunWriter, place: tuple[Block, int, Stage], slo: Slo, before: Sequence[Trial]
 ) -> None:
     """Serve a stage's servers, let them take turns until each search is over, and store what was found."""
     block, number, stage = place
@@ -122,8 +121,7 @@ def _search_stage(
     known = {_subject(one) for one in writer.info.capacity if one.block == block.index}
     if all(_subject_of(cell) in known for cell in cells):
         return
-    offered = writer.info.load_workers * CEILING_SHARE
-    ceilings = {one.scenario: one.rps_per_core * offered for one in writer.info.calibration}
+    ceilings = writer.info.ceilings_rps
     dice = random.Random(block.seed + number)
     with serving(workshop, stage) as contestants:
         searches = [
@@ -132,7 +130,7 @@ def _search_stage(
                 contestant=contestants[key_of(cell)],
                 slo=slo,
                 resolution=writer.info.resolution or RESOLUTION,
-                highest_per_s=ceilings[cell.scenario],
+                highest_per_s=ceilings[cell.scenario] * CEILING_SHARE,
             )
             for cell in cells
         ]

@@ -82,7 +82,7 @@ def about(choice: Choice) -> dict[str, str]:
     said = {"scenario": choice.scenario, "load": how + (", a connection each" if load.connection == "close" else "")}
     if choice.server is None or choice.app is None or choice.settings is None:
         return said
-    workers = "1 worker" if choice.settings.workers == 1 else f"{choice.settings.workers} workers"
+    workers = units.many(choice.settings.workers, "worker")
     threads = f" × {choice.settings.threads} threads" if choice.server.variant.threads else ""
     configuration = choice.settings.configuration
     size = workers + threads + ("" if configuration == "equal" else f", {configuration} settings")

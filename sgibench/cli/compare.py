@@ -15,7 +15,7 @@ from sgibench import report, store, units
 from sgibench.cli.options import reports_option, results_option
 from sgibench.errors import UsageError
 from sgibench.model import Run
-from sgibench.report import comparison
+from sgibench.report import comparison, words
 from sgibench.stats import compare_runs, worse_than
 from sgibench.stats.runs import Change, Metric, RunComparison
 
@@ -119,5 +119,5 @@ def _show(found: list[RunComparison], console: Console) -> None:
 
 def _complain(worse: list[tuple[Metric, Change]]) -> None:
     for metric, change in worse:
-        told = f"{change.cell}: {comparison.METRIC_NAMES[metric]} {comparison.ratio(change.comparison)}"
+        told = f"{change.cell}: {comparison.METRIC_NAMES[metric]} {words.ratio(change.comparison)}"
         click.echo(f"slower: {told}", err=True)

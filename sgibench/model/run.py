@@ -164,6 +164,11 @@ class RunInfo:
     measuring_share: float | None = None
     """Share of the run's time inside measuring windows."""
 
+    @property
+    def ceilings_rps(self) -> Mapping[str, float]:
+        """Scenario -> what the whole generator can do: one CPU's calibrated rate, times the processes that drive."""
+        return {each.scenario: each.rps_per_core * self.load_workers for each in self.calibration}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sgibench import units
-from sgibench.model import Comparison, Run
+from sgibench.model import Run
+from sgibench.report import words
 from sgibench.report.charts.chart import Table
 from sgibench.report.standings import printable
 from sgibench.stats.settling import comparisons_at
@@ -47,7 +47,7 @@ def settled_of(run: Run) -> Settled | None:
         (
             printable(first[cell].server),
             printable(f"{first[cell].scenario}, {first[cell].load.id}, {first[cell].settings.id}"),
-            ratio_words(compared),
+            words.ratio(compared),
             SAID[compared.verdict].format(baseline),
         )
         for cell, compared in found.items()
@@ -56,11 +56,3 @@ def settled_of(run: Run) -> Settled | None:
         return None
     headers = ("server", "where", f"CPU per request over {baseline}", "verdict")
     return Settled(baseline=baseline, blocks=at, most=rule.looks[-1], table=Table(headers=headers, rows=rows))
-
-
-def ratio_words(compared: Comparison) -> str:
-    """E.g. `1.52 (1.48 to 1.56)`."""
-    value = f"{compared.ratio:.3g}"
-    if compared.low is None or compared.high is None:
-        return f"{value} ({units.NOT_MEASURED})"
-    return f"{value} ({compared.low:.3g} to {compared.high:.3g})"

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from sgibench import units
 from sgibench.codec import encode
-from sgibench.model import Comparison, Estimate
+from sgibench.model import Estimate
+from sgibench.report import words
 from sgibench.stats.runs import Change, Metric, RunComparison
 
 METRIC_NAMES: dict[Metric, str] = {
@@ -26,13 +27,6 @@ VERDICT_STYLES = {"faster": "green", "slower": "bold red", "tie": "", "unknown":
 def value(metric: Metric, estimate: Estimate) -> str:
     """Write a value in its unit."""
     return units.rate(estimate.value) if metric == "rps" else units.microseconds(estimate.value)
-
-
-def ratio(found: Comparison) -> str:
-    """Write a ratio with its interval: `1.05 (1.02 to 1.08)`."""
-    if found.low is None or found.high is None:
-        return f"{found.ratio:.3f} (no interval)"
-    return f"{found.ratio:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def heading(found: RunComparison) -> list[str]:
@@ -69,7 +63,7 @@ def _row(metric: Metric, change: Change) -> Sequence[str]:
         change.cell,
         value(metric, change.old),
         value(metric, change.new),
-        ratio(change.comparison),
+        words.ratio(change.comparison),
         change.comparison.verdict,
     )
 
@@ -97,7 +91,7 @@ def junit(found: Sequence[RunComparison], worse: Sequence[tuple[Metric, Change]]
         )
         for change in one.changes:
             case = ET.SubElement(suite, "testcase", classname=one.metric, name=change.cell)
-            told = f"{change.comparison.verdict}, ratio {ratio(change.comparison)}"
+            told = f"{change.comparison.verdict}, ratio {words.ratio(change.comparison)}"
             if (one.metric, change.cell) in failed:
                 ET.SubElement(case, "failure", message=told)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sgibench import units
 from sgibench.model import Doubt, Failure, Trial
 from sgibench.report.panels import View
 from sgibench.report.standings import Entry, Standing
@@ -83,8 +84,8 @@ def in_effect(entry: Entry) -> str | None:
     parts = (
         f"backlog {', '.join(map(str, backlogs))}" if backlogs else None,
         None if found.nodelay is None else f"TCP_NODELAY {'set' if found.nodelay else 'not set'}",
-        _many(found.processes, "process", "processes"),
-        _many(found.threads, "thread in the process that has the most", "threads in the process that has the most"),
+        None if found.processes is None else units.many(found.processes, "process", "processes"),
+        None if found.threads is None else f"{units.many(found.threads, 'thread')} in the process that has the most",
     )
     return ", ".join(part for part in parts if part) or None
 
@@ -92,10 +93,6 @@ def in_effect(entry: Entry) -> str | None:
 def not_as_declared(entry: Entry) -> tuple[str, ...]:
     """Say where that differed from the server's declaration, each difference once."""
     return tuple(dict.fromkeys(told for trial in entry.trials for told in trial.not_as_declared))
-
-
-def _many(count: int | None, one: str, several: str) -> str | None:
-    return None if count is None else f"{count} {one if count == 1 else several}"
 
 
 def _failures(trials: Iterable[Trial]) -> tuple[FailedTrial, ...]:
@@ -117,8 +114,7 @@ def _highest(values: Iterable[float | None]) -> float | None:
 def _generator(view: View, standing: Standing) -> GeneratorUse:
     good = [trial for entry in standing.entries.values() for trial in entry.good]
     known = [trial.generator for trial in good if trial.generator]
-    calibration = view.calibration.get(standing.key.scenario)
-    ceiling = calibration.rps_per_core * view.run.info.load_workers if calibration else None
+    ceiling = view.run.info.ceilings_rps.get(standing.key.scenario)
     highest = _highest(trial.rps for trial in good)
     return GeneratorUse(
         standing=standing,

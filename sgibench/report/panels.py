@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import audit
-from sgibench.model import Calibration, Configuration, Doubt, Load, Ranked, Run, Settings
+from sgibench import audit, units
+from sgibench.model import Configuration, Doubt, Load, Ranked, Run, Settings
 from sgibench.report.standings import Entry, Standing, printable, standings_of
 
 COLOURS = 8
@@ -103,8 +103,6 @@ class View:
     """By server id."""
     doubted_trials: Mapping[str, int]
     """Kind of doubt -> how many trials it was raised about."""
-    calibration: Mapping[str, Calibration]
-    """By scenario."""
 
 
 def view_of(run: Run) -> View:
@@ -120,14 +118,12 @@ def view_of(run: Run) -> View:
         for index, (one, title) in enumerate(zip(arranged, titles, strict=True))
     )
     kinds = Counter(kind for trial in found.trials for kind in {doubt.kind for doubt in trial.doubts})
-    calibration = {entry.scenario: entry for entry in run.info.calibration}
     return View(
         run=run,
         standings=standings,
         panels=panels,
         looks=looks,
         doubted_trials=dict(kinds.most_common()),
-        calibration=calibration,
     )
 
 
@@ -223,10 +219,12 @@ def _titles(mains: Sequence[Standing]) -> list[str]:
     parts: dict[str, list[dict[str, str]]] = defaultdict(list)
     for main in mains:
         load = main.key.load
-        settings = {"workers": _many(main.key.workers, "worker"), "threads": _many(main.key.threads, "thread")}
+        workers, threads = units.many(main.key.workers, "worker"), units.many(main.key.threads, "thread")
         kept = {"keep-alive": "", "close": "one request a connection"}[load.connection]
         configured = {"configuration": CONFIGURATIONS[main.key.configuration]}
-        parts[main.key.scenario].append({**settings, **configured, "load": load_words(load), "connection": kept})
+        parts[main.key.scenario].append(
+            {"workers": workers, "threads": threads, **configured, "load": load_words(load), "connection": kept}
+        )
     titles = []
     for main in mains:
         family = parts[main.key.scenario]
@@ -236,14 +234,10 @@ def _titles(mains: Sequence[Standing]) -> list[str]:
     return titles
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def load_words(load: Load) -> str:
     """Say a load in a few words: `64 connections`, `500/s`."""
     if load.kind == "closed":
-        return _many(load.connections, "connection")
+        return units.many(load.connections, "connection")
     return f"{load.rate_per_s:g}/s"
 
 

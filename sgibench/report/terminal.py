@@ -75,6 +75,7 @@ class _Sheet:
         """Print a table and the sentences it supports."""
         self.line(f"\n{panel.title}", "bold")
         self.line(_how(panel), "dim")
+        self.line(f"A/A noise {words.noise(panel.main.cost.noise_floor)}", "dim")
         table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("#", justify="right", no_wrap=True)
         table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
@@ -177,9 +178,8 @@ class _Sheet:
 
 def _how(panel: Panel) -> str:
     """Say at which load the figures were taken."""
-    standing = panel.main
     latency = words.latency_sentence(panel.latency_standing.key.load)
-    return f"{words.load_sentence(standing.key.load)}; {latency}; A/A noise {words.noise(standing.cost.noise_floor)}"
+    return f"{words.load_sentence(panel.main.key.load)}; {latency}"
 
 
 def _estimate(estimate: Estimate | None, form: words.Format) -> str:

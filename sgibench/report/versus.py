@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgibench.model import Comparison, Run
-from sgibench.report import comparison
+from sgibench.report import comparison, words
 from sgibench.report.panels import Look, looks_of
 from sgibench.report.rendering import file_name, fill, save
 from sgibench.report.standings import printable
@@ -103,7 +103,7 @@ def _line(metric: Metric, change: Change, looks: dict[str, Look]) -> Line:
         look=looks[server],
         before=comparison.value(metric, change.old),
         after=comparison.value(metric, change.new),
-        ratio=comparison.ratio(compared),
+        ratio=words.ratio(compared),
         verdict=BETTER[compared.verdict],
         centre=_place(compared.ratio),
         ends=_ends(compared),

@@ -47,11 +47,18 @@ def scale_end(estimates: Iterable[Estimate | None]) -> float:
     return min(widest, WIDEST * longest) or 1.0
 
 
-def times(ratio: float, thing: str = "as much", beside: str = "") -> str:
+def times(factor: float, thing: str = "as much", beside: str = "") -> str:
     """Write a ratio of at least 1: `3.1 times as much`; near 1, where "1.0 times" would say nothing, `4 % more`."""
-    if ratio < NEARLY_EQUAL:
-        return f"{(ratio - 1) * 100:.0f} % more{beside}"
-    return f"{units.significant(ratio, 2)} times {thing}".rstrip()
+    if factor < NEARLY_EQUAL:
+        return f"{(factor - 1) * 100:.0f} % more{beside}"
+    return f"{units.significant(factor, 2)} times {thing}".rstrip()
+
+
+def ratio(found: Comparison) -> str:
+    """Write a ratio with its interval: `1.050 (1.020 to 1.080)`."""
+    if found.low is None or found.high is None:
+        return f"{found.ratio:.3f} (no interval)"
+    return f"{found.ratio:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def against_best(found: Comparison) -> str:
