@@ -99,9 +99,10 @@ def _counted(shares: Sequence[Share], key: str) -> dict[str, int]:
 
 
 def _utilisation(share: Share) -> float | None:
-    """CPU seconds of one process per second of counted time."""
+    """CPU seconds that one process worked per second of counted time; waiting for a due moment is no work."""
     window_s = float(share["window_s"])
-    return float(share["own_cpu_ns"]) / 1e9 / window_s if window_s else None
+    worked_ns = max(0, share["own_cpu_ns"] - share["awake_ns"])
+    return worked_ns / 1e9 / window_s if window_s else None
 
 
 def _worker(share: Share, *, is_open: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ was due: a request that waits because no connection is free is late by the serve
 
 from __future__ import annotations
 
+import os
 from time import monotonic_ns
 
 from gevent import monkey
@@ -21,8 +22,9 @@ from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
 
-SPIN_NS = 8_000
-"""Moments nearer than this are not slept for: waking up would take as long."""
+SPIN_NS = 80_000 if (os.cpu_count() or 1) > 1 else 8_000
+"""Moments nearer than this are waited for awake: waking up can take that long. A server on the same CPU would be in
+want of the time, so where there is only one it is kept short."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
 
@@ -108,6 +110,8 @@ class OpenPace(IdlePace):
         """How late requests left though a connection was free: the generator's own fault."""
         self.queue_max = 0
         """Most requests that were due and waited for a connection."""
+        self.awake_ns = 0
+        """How long it waited without sleeping: CPU time of the generator's in which it could have worked."""
         self._select = monkey.get_original("select", "select")
         self._timer = get_hub().loop.timer(0)
         self._attached = False
@@ -159,16 +163,22 @@ class OpenPace(IdlePace):
             if now >= until_ns or ahead > NEAR_NS:
                 return
             if ahead > SPIN_NS:
-                self._select((poller,), (), (), min(ahead, until_ns - now) / 1e9)
-            # With no connection free, an answer is what there is to wait for, whatever is due.
-            batch(0 if self._idle or ahead > SPIN_NS else PATIENCE_S)
+                self._select((poller,), (), (), min(ahead - SPIN_NS, until_ns - now) / 1e9)
+                batch(0)
+            elif not self._idle:
+                batch(PATIENCE_S)  # an answer is what there is to wait for, whatever is due
+            elif not batch(0):
+                self.awake_ns += clock() - now
 
-    def _take_batch(self, patience_s: float) -> None:
-        """Handle what is ready: answers that equal the one before right here, all else by the target's general path."""
+    def _take_batch(self, patience_s: float) -> bool:
+        """Handle what is ready: answers that equal the one before right here, all else by the target's general path.
+
+        Says whether there was anything.
+        """
         target, clock, schedule = self._target, monotonic_ns, self.schedule
         events = target.poller.poll(patience_s, BATCH)
         if not events:
-            return
+            return False
         began = clock()
         many, room, by_fd = target.program.many, target.room, target.by_fd
         for fd, mask in events:
@@ -199,6 +209,7 @@ class OpenPace(IdlePace):
             self._lateness_ns.append(0)  # it leaves at once; what kept it waiting was the server
             self._send_next(conn, many=many)
         target.lags_ns.append(clock() - began)
+        return True
 
     def _send_next(self, conn: Connection, *, many: bool) -> None:
         """Send the next request on a connection that was answered as expected."""
@@ -263,18 +274,19 @@ class OpenPace(IdlePace):
         self._lateness_ns.clear()
 
     def begin_count(self) -> None:
-        """Forget lateness and queue so far."""
+        """Forget what was noted so far."""
         self._lateness_ns.clear()
         self.lateness = Histogram()
         self.queue_max = 0
+        self.awake_ns = 0
 
 
 class OpenTaskPace(OpenPace):
     """Tasks decide what is asked, the schedule when: each due moment lets one waiting task send its request."""
 
-    def _take_batch(self, patience_s: float) -> None:
+    def _take_batch(self, patience_s: float) -> bool:
         """Handle what is ready; every answer goes to a task, so there is no short way."""
-        self._target.take_batch(patience_s)
+        return self._target.take_batch(patience_s)
 
     def take(self, conn: Connection) -> Ask | None:
         """Give what the connection's task wants; None while it is busy with something else."""

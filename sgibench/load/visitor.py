@@ -67,6 +67,7 @@ class Visited:
         self._lag = Histogram()
         self._lateness = Histogram()
         self._queue_max = 0
+        self._awake_ns = 0
         self._per_connection: Counter[int] = Counter()
         self._by_pid: dict[str, int] | None = None
         self._established: int | None = None
@@ -188,6 +189,7 @@ class Visited:
         with self.visit():
             self.sleep(settle_s)
             self.count_unbroken(window_s, progress)
+            self._awake_ns = pace.awake_ns
         self._lateness, self._queue_max = pace.lateness, pace.queue_max
         self.target.pace = closed
 
@@ -305,6 +307,7 @@ class Visited:
             "errors_uncounted": dict(target.outside.errors),
             "server_cpu_ns": self._server_cpu_ns,
             "own_cpu_ns": self._own_cpu_ns,
+            "awake_ns": self._awake_ns,
             "sum_ns": tally.sum_ns,
             "max_ns": tally.max_ns,
             "histogram": pack(tally.histogram),

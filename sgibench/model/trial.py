@@ -68,7 +68,8 @@ class Generator:
 
     cpu_s: float | None
     utilisation: float | None
-    """CPU seconds per second of window, 1 = one full CPU of each load worker."""
+    """Share of the window in which it worked, 1 = one full CPU; of several load workers, the busiest one's. In open
+    loops, CPU time spent waiting for a moment too near to sleep until it is left out (`cpu_s` has it)."""
     lag_us_p99: float | None
     """Closed: how late the loop woke up. Open: how late requests were sent after they were due."""
     connections_established: int | None
