@@ -22,7 +22,7 @@ from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial, Windows
 from sgibench.plan import SHORT_WARMUP_S
 from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
-from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step
+from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step, step_verdict
 from sgibench.trials import Draft, to_trial
 
 LEAST_STEP_S = 1.0
@@ -61,6 +61,8 @@ class Search:
     """What the generator can offer."""
     first_per_s: float = 0.0
     heard: list[RateTrial] = field(default_factory=list)
+    excused: int = 0
+    """Steps in a row that failed on a disturbed machine and did not count."""
     found: Capacity | None = None
 
     def ask(self) -> Ask | None:
@@ -79,6 +81,21 @@ class Search:
             self.found = decided
             return None
         return decided
+
+    def hear(self, trial: Trial, *, disturbed: bool, excuses: int) -> bool:
+        """Take note of a step; whether it counts.
+
+        One that failed while the machine or the generator was `disturbed` is asked again, `excuses` times in a row at
+        most. One that held is not: it would hold all the more on a quiet machine.
+        """
+        one = rate_trial(trial, self.slo)
+        failed = step_verdict(one, q=self.slo.quantile) == "failed"
+        if failed and disturbed and self.excused < excuses:
+            self.excused += 1
+            return False
+        self.heard.append(one)
+        self.excused = 0
+        return True
 
 
 def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: float = RESOLUTION) -> Outcome:
@@ -135,16 +152,16 @@ def _search_stage(
             for cell in cells
         ]
         _find_first_rates(workshop, stage, block.seed, contestants, searches)
-        step = _recall(searches, [trial for trial in before if trial.block == block.index], slo)
+        step = _recall(workshop, searches, [trial for trial in before if trial.block == block.index])
         while asked := [(search, ask) for search in searches if (ask := search.ask()) is not None]:
             dice.shuffle(asked)
             for search, ask in asked:
                 step += 1
                 draft = _measure_step(workshop, search, ask, block.seed + step, contestants)
-                trial = to_trial(draft, block.index, step=step)
+                trial = to_trial(draft, block.index, retries=search.excused, step=step)
                 writer.append(trial)
-                search.heard.append(rate_trial(trial, slo))
-                _tell(workshop.listener, search, ask, draft)
+                counts = _hear(workshop, search, trial)
+                _tell(workshop.listener, search, ask, trial, counts=counts)
     found = tuple(_outcome(search, block.index, slo) for search in searches)
     writer.write_info(replace(writer.info, capacity=(*writer.info.capacity, *found)))
     for one in found:
@@ -165,16 +182,21 @@ def _subject_of(cell: Cell) -> Subject:
     return cell.server, cell.app, cell.scenario, cell.load.connections, settings.workers, settings.threads
 
 
-def _recall(searches: Sequence[Search], stored: Sequence[Trial], slo: Slo) -> int:
+def _recall(workshop: Workshop, searches: Sequence[Search], stored: Sequence[Trial]) -> int:
     """Let searches know the steps of theirs that are on disk; gives the number of the last one."""
     last = 0
     for search in searches:
         mine = [trial for trial in stored if _subject(trial) == _subject_of(search.cell)]
-        search.heard += [rate_trial(trial, slo) for trial in mine]
-        if search.heard:
-            search.first_per_s = search.heard[0].rate_per_s
+        for trial in mine:
+            _hear(workshop, search, trial)
+        if mine:
+            search.first_per_s = mine[0].load.rate_per_s or search.first_per_s
         last = max([last, *(trial.step or 0 for trial in mine)])
     return last
+
+
+def _hear(workshop: Workshop, search: Search, trial: Trial) -> bool:
+    return search.hear(trial, disturbed=workshop.worth_repeating(trial), excuses=workshop.retries)
 
 
 def _find_first_rates(
@@ -223,11 +245,12 @@ def rate_trial(trial: Trial, slo: Slo) -> RateTrial:
     )
 
 
-def _tell(listener: Listener, search: Search, ask: Ask, draft: Draft) -> None:
-    trial = search.heard[-1]
-    late = f"{trial.over} of {trial.answers} answers over the limit" if draft.failure is None else "failed"
+def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts: bool) -> None:
+    one = rate_trial(trial, search.slo)
+    late = f"{one.over} of {one.answers} answers over the limit" if trial.failure is None else "failed"
     why = " (confirming)" if ask.confirming else ""
-    listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}")
+    again = "" if counts else "; the machine was disturbed, so it does not count"
+    listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}{again}")
 
 
 def _outcome(search: Search, block: int, slo: Slo) -> CapacityFound:

@@ -70,9 +70,14 @@ class Slo:
     limit_us: float
 
     @property
+    def percentile(self) -> str:
+        """E.g. `p99`."""
+        return f"p{self.quantile * 100:g}"
+
+    @property
     def id(self) -> str:
         """E.g. `p99<50ms`."""
-        return f"p{self.quantile * 100:g}<{self.limit_us / 1000:g}ms"
+        return f"{self.percentile}<{self.limit_us / 1000:g}ms"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import CapacityFound, Estimate, Failure, Run
+from sgibench.histogram import Histogram
+from sgibench.model import CapacityFound, Estimate, Failure, Run, Slo, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
+from sgibench.report.charts.curves import Curve, Point, draw_curves, log_axis
 from sgibench.report.panels import Look, View
 from sgibench.report.standings import printable
 
@@ -50,9 +52,10 @@ class CapacityTable:
     key: str
     title: str
     scenario: str
+    connections: int
     workers: int
     threads: int
-    slo: str
+    slo: Slo
     entries: tuple[CapacityEntry, ...]
 
     @property
@@ -60,9 +63,9 @@ class CapacityTable:
         """What a person can quote."""
         held = [entry for entry in self.entries if entry.rate_per_s]
         if not held:
-            return f"No server held {self.slo} at any rate."
+            return f"No server held {self.slo.id} at any rate."
         first = held[0]
-        start = f"{first.label} held {self.slo} up to {first.words}"
+        start = f"{first.label} held {self.slo.id} up to {first.words}"
         beside = [entry.label for entry in held[1:] if entry.place == first.place]
         if beside:
             start += f", not told apart from {', '.join(beside)}"
@@ -98,9 +101,10 @@ def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> Capac
         key=name,
         title=printable(f"{scenario}, {slo}, {settings}"),
         scenario=scenario,
+        connections=connections,
         workers=workers,
         threads=threads,
-        slo=slo,
+        slo=found[0].slo,
         entries=tuple(entries),
     )
 
@@ -139,7 +143,7 @@ def capacity_chart(table: CapacityTable, looks: Mapping[str, Look]) -> Chart:
         )
         for index, entry in enumerate(table.entries)
     ]
-    title = f"Capacity: highest rate with {table.slo} and no error"
+    title = f"Capacity: highest rate with {table.slo.id} and no error"
     label = alternative(title, [(bar.label, bar.tip) for bar in bars])
     lines = tuple((entry.label, entry.words, str(len(entry.searches)), str(entry.none_held)) for entry in table.entries)
     return Chart(
@@ -148,6 +152,56 @@ def capacity_chart(table: CapacityTable, looks: Mapping[str, Look]) -> Chart:
         drawing=draw_bars(bars, form=units.rate, prefix=table.key, label=label),
         table=Table(headers=("server", "capacity", "searches", "in which no rate held"), rows=lines),
     )
+
+
+def steps_chart(table: CapacityTable, steps: Sequence[Trial], looks: Mapping[str, Look]) -> Chart | None:
+    """Draw what the searches tried: the limited percentile over the rate, all steps at a rate merged."""
+    percentile = table.slo.percentile
+    curves, lines = [], []
+    for index, entry in enumerate(table.entries):
+        points = []
+        for rate, tried in _by_rate(entry, table, steps):
+            merged = Histogram.merged(
+                Histogram.from_data(step.intended_histogram_us) for step in tried if step.intended_histogram_us
+            )
+            latency_us = merged.percentile_us(table.slo.quantile)
+            errors = sum(sum(step.errors.values()) + (step.status != "ok") for step in tried)
+            told = units.microseconds(latency_us)
+            late = units.count(merged.above(table.slo.limit_us)) if merged.count else units.NOT_MEASURED
+            lines.append((entry.label, units.rate(rate), str(len(tried)), told, late, str(errors)))
+            if latency_us:
+                tip = f"{entry.label} at {units.rate(rate)}: {percentile} {told}"
+                points.append(Point(x=rate, y=latency_us, tip=tip))
+        if points:
+            row = f"{table.key}r{index}"
+            curves.append(Curve(row=row, label=entry.label, look=looks[entry.server], points=tuple(points)))
+    if not curves:
+        return None
+    title = f"What the search tried: {percentile} over the rate"
+    rates = [point.x for curve in curves for point in curve.points]
+    levels = [table.slo.limit_us, *(point.y for curve in curves for point in curve.points)]
+    drawing = draw_curves(
+        curves,
+        log_axis(min(rates), max(rates), "requests per second, open load", units.rate),
+        log_axis(min(levels), max(levels), percentile, units.microseconds),
+        prefix=f"{table.key}s",
+        label=alternative(title, [(f"{line[0]} at {line[1]}", line[3]) for line in lines]),
+        limit=table.slo.limit_us,
+    )
+    headers = ("server", "rate", "steps", percentile, "over the limit", "errors")
+    hint = "Where a curve crosses the limit, the capacity lies. From the time a request was due."
+    return Chart(title=title, hint=hint, drawing=drawing, table=Table(headers=headers, rows=tuple(lines)))
+
+
+def _by_rate(entry: CapacityEntry, table: CapacityTable, steps: Sequence[Trial]) -> Iterator[tuple[float, list[Trial]]]:
+    """Give an entry's steps, the lowest rate first."""
+    rates: dict[float, list[Trial]] = defaultdict(list)
+    wanted = (entry.server, entry.app, table.scenario, table.connections, table.workers, table.threads)
+    for step in steps:
+        settings = (step.load.connections, step.settings.workers, step.settings.threads)
+        if (step.server, step.app, step.scenario, *settings) == wanted:
+            rates[step.load.rate_per_s or 0.0].append(step)
+    yield from sorted(rates.items())
 
 
 def capacity_by_row(view: View, tables: Sequence[CapacityTable]) -> dict[str, str]:
@@ -162,5 +216,5 @@ def capacity_by_row(view: View, tables: Sequence[CapacityTable]) -> dict[str, st
             for row in panel.rows:
                 told = words_of.get((row.entry.server, row.entry.app))
                 if told:
-                    found[row.key] = f"with {table.slo}: {told}"
+                    found[row.key] = f"with {table.slo.id}: {told}"
     return found

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import units
+from sgibench import audit, units
 from sgibench.model import Doubt, Failure, Trial
 from sgibench.report.panels import View
-from sgibench.report.standings import Entry, Standing
+from sgibench.report.standings import Entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorUse:
     """How near a group came to the load generator's own limit."""
 
-    standing: Standing
+    group: str
+    """Scenario and load."""
     ceiling_rps: float | None
     """Calibrated for this scenario: of one of the generator's CPUs, times the processes that drove the load."""
     highest_rps: float | None
@@ -48,28 +50,32 @@ class Evidence:
     """In which something was measured."""
     retries: int
     retried_trials: int
+    retried_steps: int
+    """Of a search: steps taken again because the one before failed on a disturbed machine."""
     steal: float | None
     """Highest share of the server CPUs that the hypervisor took in any trial; None = nobody could tell."""
     pressure: float | None
     throttled_s: float | None
     generator: tuple[GeneratorUse, ...]
     doubts: tuple[tuple[Doubt, int], ...]
-    """Each kind once, with the number of rows it concerns; the most frequent first."""
+    """Each kind once, with the number of rows (of a search: steps) it concerns; the most frequent first."""
     failures: tuple[FailedTrial, ...]
 
 
 def evidence_of(view: View) -> Evidence:
     """Collect it."""
-    trials = view.run.trials
+    trials, steps = view.run.trials, view.run.steps
+    measured = (*trials, *steps)
     return Evidence(
         trials={status: sum(trial.status == status for trial in trials) for status in ("ok", "failed", "skipped")},
-        blocks=len({trial.block for trial in (*trials, *view.run.steps)}),
+        blocks=len({trial.block for trial in measured}),
         retries=sum(trial.retries for trial in trials),
         retried_trials=sum(trial.retries > 0 for trial in trials),
-        steal=_highest(trial.steal for trial in trials),
-        pressure=_highest(trial.pressure for trial in trials),
-        throttled_s=_highest(trial.throttled_s for trial in trials),
-        generator=tuple(_generator(view, standing) for standing in view.standings),
+        retried_steps=sum(step.retries > 0 for step in steps),
+        steal=_highest(trial.steal for trial in measured),
+        pressure=_highest(trial.pressure for trial in measured),
+        throttled_s=_highest(trial.throttled_s for trial in measured),
+        generator=tuple(_generator(view)),
         doubts=_doubts(view),
         failures=_failures(trials),
     )
@@ -111,13 +117,22 @@ def _highest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _generator(view: View, standing: Standing) -> GeneratorUse:
-    good = [trial for entry in standing.entries.values() for trial in entry.good]
+def _generator(view: View) -> Iterator[GeneratorUse]:
+    """Say it for each group, and for each scenario of a search."""
+    for standing in view.standings:
+        good = [trial for entry in standing.entries.values() for trial in entry.good]
+        yield _use(view, f"{standing.key.scenario}, {standing.key.load.id}", standing.key.scenario, good)
+    for scenario in dict.fromkeys(step.scenario for step in view.run.steps):
+        good = [step for step in view.run.steps if step.scenario == scenario and step.status == "ok"]
+        yield _use(view, f"{scenario}, search", scenario, good)
+
+
+def _use(view: View, group: str, scenario: str, good: Sequence[Trial]) -> GeneratorUse:
     known = [trial.generator for trial in good if trial.generator]
-    ceiling = view.run.info.ceilings_rps.get(standing.key.scenario)
+    ceiling = view.run.info.ceilings_rps.get(scenario)
     highest = _highest(trial.rps for trial in good)
     return GeneratorUse(
-        standing=standing,
+        group=group,
         ceiling_rps=ceiling,
         highest_rps=highest,
         share=highest / ceiling if highest and ceiling else None,
@@ -127,12 +142,16 @@ def _generator(view: View, standing: Standing) -> GeneratorUse:
 
 
 def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:
+    """Count the doubts of rows and groups; of a search's steps, which are no results, only those about the machine."""
+    concerned: list[Iterable[Doubt]] = [row.doubts for panel in view.panels for row in panel.rows]
+    concerned += [panel.doubts for panel in view.panels]
+    around = audit.surroundings_of(view.run)
+    for step in view.run.steps:
+        concerned.append([one for one in audit.trial_doubts(step, around) if one.kind in audit.MACHINE_KINDS])
     first: dict[str, Doubt] = {}
-    counts: dict[str, int] = {}
-    for panel in view.panels:
-        concerned = [row.doubts for row in panel.rows] + ([panel.doubts] if panel.doubts else [])
-        for doubts in concerned:
-            for kind, doubt in {doubt.kind: doubt for doubt in doubts}.items():
-                first.setdefault(kind, doubt)
-                counts[kind] = counts.get(kind, 0) + 1
-    return tuple((first[kind], count) for kind, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    counts: Counter[str] = Counter()
+    for doubts in concerned:
+        kinds = {doubt.kind: doubt for doubt in doubts}
+        counts.update(kinds.keys())
+        first = kinds | first
+    return tuple((first[kind], count) for kind, count in counts.most_common())

@@ -9,7 +9,7 @@ from typing import Any
 from sgibench.model import EnvironmentInfo, Run
 from sgibench.report import exports, words
 from sgibench.report.baseline import settled_of
-from sgibench.report.capacities import capacities_of, capacity_by_row, capacity_chart
+from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
 from sgibench.report.charts.chart import Chart
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import history_of
@@ -57,7 +57,7 @@ def render(run: Run) -> str:
         evidence=evidence_of(view),
         settled=settled_of(run),
         overview=_overview(view) if len(view.panels) > 1 else None,
-        capacities=[(one, capacity_chart(one, view.looks)) for one in capacities],
+        capacities=[(one, _capacity_charts(one, run, view)) for one in capacities],
         capacity=capacity_by_row(view, capacities),
         by_interface=_by_interface,
         environment=lambda entry: _environment(run.info.environments, entry),
@@ -67,6 +67,12 @@ def render(run: Run) -> str:
         csv=exports.csv_link(view),
         json=exports.json_link(view),
     )
+
+
+def _capacity_charts(table: CapacityTable, run: Run, view: View) -> list[Chart]:
+    """Draw what searches found, and what they tried."""
+    tried = steps_chart(table, run.steps, view.looks)
+    return [capacity_chart(table, view.looks), *([tried] if tried else [])]
 
 
 def _environment(environments: Mapping[str, EnvironmentInfo], entry: Entry) -> EnvironmentInfo | None:

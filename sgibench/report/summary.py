@@ -88,7 +88,7 @@ def _capacity(table: CapacityTable) -> dict[str, Any]:
         "scenario": table.scenario,
         "workers": table.workers,
         "threads": table.threads,
-        "slo": table.slo,
+        "slo": table.slo.id,
         "rows": [
             {
                 "server": entry.server,

@@ -114,7 +114,7 @@ class _Sheet:
         table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("#", justify="right", no_wrap=True)
         table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
-        table.add_column(f"highest rate with {found.slo}", overflow="fold")
+        table.add_column(f"highest rate with {found.slo.id}", overflow="fold")
         table.add_column("searches", justify="right")
         shared = Counter(entry.place for entry in found.entries)
         for entry in found.entries:

@@ -102,8 +102,17 @@ def percentile_axis(deepest: float) -> Axis:
     )
 
 
-def draw_curves(curves: Sequence[Curve], x: Axis, y: Axis, *, prefix: str, label: str, points: bool = True) -> Markup:
-    """Draw curves over two axes; `label` is the text alternative."""
+def draw_curves(
+    curves: Sequence[Curve],
+    x: Axis,
+    y: Axis,
+    *,
+    prefix: str,
+    label: str,
+    points: bool = True,
+    limit: float | None = None,
+) -> Markup:
+    """Draw curves over two axes, and a dashed line at `limit` on the upright one; `label` is the text alternative."""
     sheet = Sheet(HEIGHT)
     width, height = sheet.width - LEFT - RIGHT, sheet.height - TOP - BOTTOM
     grid = []
@@ -117,6 +126,10 @@ def draw_curves(curves: Sequence[Curve], x: Axis, y: Axis, *, prefix: str, label
         sheet.note(at, TOP + height + 12, text, align="center")
     sheet.lines(grid, colour=LINE, width=1)
     sheet.note(LEFT + width / 2, sheet.height - 7, x.name, align="center")
+    if limit is not None:
+        at = TOP + height * (1 - y.share(limit))
+        sheet.line([LEFT, sheet.width - RIGHT], [at, at], colour=INK, width=1, dash=1)
+        sheet.note(LEFT + 4, at - 8, "limit")
     for curve in curves:
         xs = [LEFT + width * x.share(point.x) for point in curve.points]
         ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
