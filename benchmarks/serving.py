@@ -93,7 +93,7 @@ def bench(servers: Sequence[str], scenarios: Sequence[str], say: Callable[[str],
     scratch = Path(tempfile.mkdtemp(prefix="sgibench-benchmark-"))
     paths = {path.stem: path for path in found.scenario_paths}
     try:
-        with LoadProcess(cpus.load, scratch / "load.log") as load:
+        with LoadProcess(cpus.load, scratch / "load.log", awake=cpus.load_alone(1)) as load:
             described = load.describe([paths[name] for name in scenarios])
             by_id = {scenario.id: scenario for scenario in described}
             yield Bench(load=load, cpus=cpus, scratch=scratch, scenarios=by_id, environments=ready)

@@ -45,6 +45,12 @@ class CpuPlan:
     note: str | None
     """Why the two sets are not disjoint, or None when they are."""
 
+    def load_alone(self, load_workers: int) -> bool:
+        """Whether each load worker has a CPU that no server runs on; where the system can't pin, whether it may."""
+        if not self.load:
+            return (os.cpu_count() or 1) > load_workers
+        return self.note is None and len(self.load) >= load_workers
+
 
 def usable_cpus() -> tuple[int, ...]:
     """CPUs that this process may run on; all of them where the system doesn't tell."""

@@ -89,9 +89,13 @@ class Measured:
 class LoadProcess:
     """The running load process; a context manager."""
 
-    def __init__(self, cpus: Sequence[int], log: Path, workers: int = 1) -> None:
-        """`log` takes its stderr; with several `workers` it measures through Locust's master and workers."""
+    def __init__(self, cpus: Sequence[int], log: Path, workers: int = 1, *, awake: bool = False) -> None:
+        """`log` takes its stderr; with several `workers` it measures through Locust's master and workers.
+
+        `awake`: it has its CPUs for itself, so in open loops it need not sleep until shortly before a request is due.
+        """
         self.cpus = tuple(cpus)
+        self.awake = awake
         self.log = log
         self.workers = workers
         self._process: subprocess.Popen[bytes] | None = None
@@ -160,6 +164,7 @@ class LoadProcess:
             "seed": seed,
             "identify": True,
             "load_workers": self.workers,
+            "awake": self.awake,
         }
         dropped: set[str] = set()
 

@@ -217,7 +217,7 @@ def test_a_session_of_tasks_is_measured_like_declared_requests(process: LoadProc
 def test_an_open_loop_keeps_the_rate_it_was_asked_for(process: LoadProcess, arrivals: str) -> None:
     load = {"kind": "open", "rate_per_s": 500.0, "arrivals": arrivals}
     with serving(good()) as server:
-        result = only(process.ask(**measuring(JSON, target(server), load=load, window_s=2.0)))
+        result = only(process.ask(**measuring(JSON, target(server), load=load, window_s=2.0, awake=True)))
         assert server.requests == accounted(result) + 8
     assert result["achieved_rate_per_s"] == pytest.approx(500, rel=0.03 if arrivals == "uniform" else 0.15)
     assert histogram(result["intended_histogram"]).count == result["requests"]

@@ -23,7 +23,7 @@ def load_process(cpus: machine.CpuPlan, workers: int = 1) -> Iterator[tuple[Load
     """Start the load process with a scratch folder beside it."""
     with (
         tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
-        LoadProcess(cpus.load, Path(scratch) / "load.log", workers) as process,
+        LoadProcess(cpus.load, Path(scratch) / "load.log", workers, awake=cpus.load_alone(workers)) as process,
     ):
         yield process, Path(scratch)
 

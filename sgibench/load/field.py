@@ -22,7 +22,7 @@ from locust.stats import RequestStats, StatsEntry
 
 from sgibench.load.client import Client
 from sgibench.load.lines import Pace
-from sgibench.load.paces import ClosedPace, OpenPace, OpenTaskPace, TaskPace
+from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpenPace, OpenTaskPace, TaskPace
 from sgibench.load.pacing import Rate, Schedule
 from sgibench.load.request import Ask, Program, Request
 from sgibench.load.target import Target
@@ -225,9 +225,10 @@ def field_of(environment: Environment, cls: type[Player], host: str | None) -> F
     return fields[cls]
 
 
-def open_loop(target: Target, schedule: Schedule) -> OpenPace:
-    """Put a target on a schedule of arrivals."""
-    target.pace = pace = (OpenPace if target.program.requests else OpenTaskPace)(target, schedule)
+def open_loop(target: Target, schedule: Schedule, *, awake: bool = False) -> OpenPace:
+    """Put a target on a schedule of arrivals; with a CPU for itself a process may wait `awake`."""
+    pace_of = OpenPace if target.program.requests else OpenTaskPace
+    target.pace = pace = pace_of(target, schedule, AWAKE_NS if awake else SPIN_NS)
     return pace
 
 

@@ -36,6 +36,8 @@ class MeasureOrder:
     identify: bool
     load_workers: int = 1
     """Processes that share the load."""
+    awake: bool = False
+    """Whether each of them has a CPU for itself, and may wait there without sleeping."""
 
 
 def read_measure(order: dict[str, Any]) -> MeasureOrder:
@@ -63,6 +65,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             seed=int(order.get("seed", 0)),
             identify=bool(order.get("identify", True)),
             load_workers=int(order.get("load_workers") or 1),
+            awake=bool(order.get("awake")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error

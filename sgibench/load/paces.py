@@ -6,7 +6,6 @@ was due: a request that waits because no connection is free is late by the serve
 
 from __future__ import annotations
 
-import os
 from time import monotonic_ns
 
 from gevent import monkey
@@ -22,9 +21,11 @@ from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
 
-SPIN_NS = 80_000 if (os.cpu_count() or 1) > 1 else 8_000
-"""Moments nearer than this are waited for awake: waking up can take that long. A server on the same CPU would be in
-want of the time, so where there is only one it is kept short."""
+SPIN_NS = 8_000
+"""Moments nearer than this are not slept for: waking up would take as long."""
+AWAKE_NS = 500_000
+"""The same where the process has a CPU for itself. On a virtual machine waking up takes tens of microseconds: of the
+generator's time, and of the server's to wake it. From 2,000 requests/s on it never sleeps."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
 
@@ -99,9 +100,10 @@ class TaskPace(IdlePace):
 class OpenPace(IdlePace):
     """Requests leave when they are due; with no connection free they queue, and that lateness counts."""
 
-    def __init__(self, target: Target, schedule: Schedule) -> None:
+    def __init__(self, target: Target, schedule: Schedule, spin_ns: int = SPIN_NS) -> None:
         self._target = target
         self.schedule = schedule
+        self._spin_ns = spin_ns
         self._idle: dict[Connection, None] = {}
         """Free connections, the one that has been free longest first."""
         self._intended: list[int] = []
@@ -154,6 +156,7 @@ class OpenPace(IdlePace):
     def _run(self, until_ns: int) -> None:
         """One burst: events and due moments in turn."""
         poller, clock, batch, schedule = self._target.poller, monotonic_ns, self._take_batch, self.schedule
+        spin_ns = self._spin_ns
         while True:
             now = clock()
             if schedule.next_ns <= now:
@@ -162,8 +165,8 @@ class OpenPace(IdlePace):
             ahead = schedule.next_ns - now
             if now >= until_ns or ahead > NEAR_NS:
                 return
-            if ahead > SPIN_NS:
-                self._select((poller,), (), (), min(ahead - SPIN_NS, until_ns - now) / 1e9)
+            if ahead > spin_ns:
+                self._select((poller,), (), (), min(ahead - spin_ns, until_ns - now) / 1e9)
                 batch(0)
             elif not self._idle:
                 batch(PATIENCE_S)  # an answer is what there is to wait for, whatever is due

@@ -185,7 +185,7 @@ class Visited:
         rate = load.rate_per_s or 0.0
         start_ns = monotonic_ns() + (round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0)
         schedule = Schedule(rate / together.of, load.arrivals, self.order.seed + together.index, start_ns)
-        closed, pace = self.target.pace, fields.open_loop(self.target, schedule)
+        closed, pace = self.target.pace, fields.open_loop(self.target, schedule, awake=self.order.awake)
         with self.visit():
             self.sleep(settle_s)
             self.count_unbroken(window_s, progress)
