@@ -48,5 +48,6 @@ SERVER = Server(
         "It has one process; more workers come from launchers/prefork.py, which forks over one socket.",
         "It keeps an idle connection for 60 s, which no option changes; the others of a group are set to 75 s.",
         "It doesn't speak ASGI's lifespan protocol, and drops requests in flight when it is stopped.",
+        "It never sends an empty WebSocket message, so an app that echoes one leaves its client waiting.",
     ),
 )

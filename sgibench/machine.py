@@ -46,9 +46,15 @@ class CpuPlan:
     """Why the two sets are not disjoint, or None when they are."""
 
     def load_alone(self, load_workers: int) -> bool:
-        """Whether each load worker has a CPU that no server runs on; where the system can't pin, whether it may."""
+        """Whether each load worker has a CPU that no server runs on; where the system can't pin, whether it may.
+
+        A container's limit on CPU time is shared with the servers, so it must leave enough for both.
+        """
+        quota = _cpu_quota()
+        if quota is not None and quota < load_workers + max(1, len(self.servers)):
+            return False
         if not self.load:
-            return (os.cpu_count() or 1) > load_workers
+            return not hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > load_workers
         return self.note is None and len(self.load) >= load_workers
 
 

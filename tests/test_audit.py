@@ -563,3 +563,15 @@ def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> N
     assert audit.worth_repeating(trial(steal=0.2), around)
     assert not audit.worth_repeating(trial(errors={"reset": 3}), around)
     assert not audit.worth_repeating(trial(), around)
+
+
+def test_lateness_is_worth_measuring_again_when_timers_do_not_explain_it() -> None:
+    around = audit.Surroundings(server_cpus=1)
+    latency = Latency(mean=250.0, p50=200.0, p90=None, p99=400.0, p999=None, max=7e2)
+    load = Load(kind="open", connections=64, rate_per_s=1000.0)
+    punctual = trial().generator
+    assert punctual is not None
+    for lag_us, again in ((15.0, False), (60.0, False), (300.0, True)):
+        late = trial(load=load, rps=1000.0, latency_us=latency, generator=replace(punctual, lag_us_p99=lag_us))
+        assert {one.kind for one in audit.trial_doubts(late, around)} == ({"GeneratorLag"} if lag_us > 20 else set())
+        assert audit.worth_repeating(late, around) is again

@@ -38,6 +38,17 @@ def test_a_single_cpu_is_shared_and_the_plan_says_so() -> None:
     plan = machine.plan_cpus(1, usable=(0,))
     assert (plan.servers, plan.load) == ((), ())
     assert plan.note == "one CPU only: server and load share it"
+    assert not plan.load_alone(1)
+
+
+@pinning
+def test_the_load_may_wait_awake_only_where_each_of_its_processes_has_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: None)
+    assert machine.plan_cpus(1, 1, usable=range(2)).load_alone(1)
+    assert not machine.plan_cpus(1, 2, usable=range(2)).load_alone(2)
+    assert not machine.CpuPlan(servers=(0, 1), load=(0, 1), note="shared").load_alone(1)
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: 1.5)
+    assert not machine.plan_cpus(1, 1, usable=range(2)).load_alone(1)
 
 
 def test_lists_of_cpus_are_read_as_taskset_writes_them() -> None:

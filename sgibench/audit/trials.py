@@ -159,7 +159,7 @@ def trial_doubts(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:
     return doubts_of(figures_of(trial, around)) if trial.status == "ok" else ()
 
 
-DISTURBED_LAG_US = 1000.0
+DISTURBED_LAG_US = 100.0
 """A schedule later than this was disturbed; below, it is as punctual as timers are, and would be so again."""
 
 
