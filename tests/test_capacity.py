@@ -71,11 +71,13 @@ def test_a_step_counts_when_the_machine_was_quiet_and_when_it_held_in_spite_of_t
 
 def searched(*steps: Trial) -> Run:
     run = with_capacity(replace(QUIET, trials=()), slo=SLO, rates={"uvicorn-httptools": 1000.0})
-    return replace(run, steps=steps)
+    return replace(run, steps=steps, info=replace(run.info, slo=SLO))
 
 
 def test_the_page_of_a_search_shows_its_steps_and_has_nothing_to_filter() -> None:
-    page = render(searched(step(1), step(2, rate_per_s=2000.0, latency_ms=80)))
+    late = step(2, rate_per_s=2000.0, latency_ms=80)
+    assert late.generator
+    page = render(searched(replace(step(1), generator=replace(late.generator, lag_us_p99=4000.0)), late))
     assert "What the search tried: p99 over the rate" in page
     assert "uvicorn-httptools at 2,000/s: p99 80" in page
     assert 'id="filter"' not in page
@@ -84,7 +86,11 @@ def test_the_page_of_a_search_shows_its_steps_and_has_nothing_to_filter() -> Non
 
 
 def test_the_page_of_a_search_tells_of_a_disturbed_machine() -> None:
-    page = render(searched(step(1, steal=0.3, latency_ms=80), replace(step(2), retries=1)))
+    late = step(3).generator
+    assert late
+    stalled = replace(step(3), generator=replace(late, lag_us_p99=6000.0))
+    page = render(searched(step(1, steal=0.3, latency_ms=80), replace(step(2), retries=1), stalled))
     assert "<b>Stolen</b> (1 step)" in page
-    assert "1 of 2 steps, because of the machine or the generator" in page
+    assert "<b>GeneratorLag</b> (1 step)" in page
+    assert "1 of 3 steps, because of the machine or the generator" in page
     assert "No rule found a reason to doubt anything." not in page

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sgibench.audit.figures import ADVICE, MACHINE_KINDS, REFUTING, Audited, Figures, doubt
 from sgibench.audit.readers import read_rows
-from sgibench.audit.rules import doubts_of
+from sgibench.audit.rules import LAG_SHARE, doubts_of
 from sgibench.audit.tables import audit_rows, group_doubts
 from sgibench.audit.trials import (
     RunAudit,
@@ -22,6 +22,7 @@ from sgibench.audit.trials import (
 
 __all__ = [
     "ADVICE",
+    "LAG_SHARE",
     "MACHINE_KINDS",
     "REFUTING",
     "Audited",

@@ -146,8 +146,13 @@ def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:
     concerned: list[Iterable[Doubt]] = [row.doubts for panel in view.panels for row in panel.rows]
     concerned += [panel.doubts for panel in view.panels]
     around = audit.surroundings_of(view.run)
+    limit_us = view.run.info.slo.limit_us if view.run.info.slo else 0.0
     for step in view.run.steps:
-        concerned.append([one for one in audit.trial_doubts(step, around) if one.kind in audit.MACHINE_KINDS])
+        lag_us = step.generator.lag_us_p99 if step.generator else None
+        about = set(audit.MACHINE_KINDS)
+        if lag_us is not None and lag_us <= audit.LAG_SHARE * limit_us:
+            about -= {"GeneratorLag"}  # late for the median perhaps, but not for the limit that the step was about
+        concerned.append([one for one in audit.trial_doubts(step, around) if one.kind in about])
     first: dict[str, Doubt] = {}
     counts: Counter[str] = Counter()
     for doubts in concerned:
