@@ -198,8 +198,7 @@ def _by_rate(entry: CapacityEntry, table: CapacityTable, steps: Sequence[Trial])
     rates: dict[float, list[Trial]] = defaultdict(list)
     wanted = (entry.server, entry.app, table.scenario, table.connections, table.workers, table.threads)
     for step in steps:
-        settings = (step.load.connections, step.settings.workers, step.settings.threads)
-        if (step.server, step.app, step.scenario, *settings) == wanted:
+        if (step.server, step.app, step.scenario, step.connections, step.workers, step.threads) == wanted:
             rates[step.load.rate_per_s or 0.0].append(step)
     yield from sorted(rates.items())
 
