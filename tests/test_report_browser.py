@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sgibench import bench, report, store
 from sgibench.progress import Silent
 from sgibench.stats.runs import compare_runs
-from tests.requirements_for_tests import lacking, need_program
+from tests.requirements_for_tests import need_program
 from tests.results_maker import QUICK, Contestant, Making, hostile_run, make_run, write_run
 
 ARGUMENTS = (
@@ -267,29 +266,9 @@ def test_the_tables_and_percentiles_can_be_saved(opened: Open) -> None:
 
 
 @pytest.fixture(scope="module")
-def axe(request: pytest.FixtureRequest) -> str:
-    """Source of axe-core, fetched once from the npm registry and kept in pytest's cache."""
-    cache: Path = (
-        request.config.cache.mkdir("axe-core")
-        if request.config.cache
-        else lacking("a cache", "pytest -p cacheprovider")
-    )
-    source = cache / "package" / "axe.min.js"
-    if not source.is_file():
-        npm = need_program("npm", "apt-get install npm")
-        done = subprocess.run(
-            [npm, "pack", "--silent", "axe-core@4.14.1"],
-            cwd=cache,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode:
-            lacking("axe-core", "npm pack axe-core@4.14.1")
-        with tarfile.open(next(cache.glob("axe-core-*.tgz"))) as packed:
-            packed.extract("package/axe.min.js", cache, filter="data")
-    return source.read_text(encoding="utf-8")
+def axe() -> str:
+    """Source of axe-core, which axe-playwright-python carries, pinned in the lock file."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
