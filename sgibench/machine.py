@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from sgibench.errors import UsageError
 from sgibench.model import Machine, Memory
 
 LINUX = sys.platform.startswith("linux")
+SYS_CPU = Path("/sys/devices/system/cpu")
 SYSCTLS = (
     "net.core.somaxconn",
     "net.ipv4.tcp_max_syn_backlog",
@@ -43,7 +45,7 @@ class CpuPlan:
     servers: tuple[int, ...]
     load: tuple[int, ...]
     note: str | None
-    """Why the two sets are not disjoint, or None when they are."""
+    """Why servers and load get in each other's way, or None when each has cores of its own."""
 
     def load_alone(self, load_workers: int) -> bool:
         """Whether each load worker has a CPU that no server runs on; where the system can't pin, whether it may.
@@ -65,19 +67,68 @@ def usable_cpus() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
+def plan_of(host: Machine) -> CpuPlan:
+    """Give the plan that a stored machine was measured by."""
+    return CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.sharing)
+
+
+def core_of(cpu: int) -> int:
+    """First hardware thread of the core that a CPU is a thread of; the CPU itself where the system doesn't tell."""
+    threads = _read(SYS_CPU / f"cpu{cpu}/topology/thread_siblings_list")
+    first = re.match(r"\d+", threads or "")
+    return int(first[0]) if first else cpu
+
+
 def plan_cpus(workers: int, load_workers: int = 1, usable: Sequence[int] | None = None) -> CpuPlan:
     """Share the CPUs out: one for each server worker as far as they go, others for the load, never the same ones.
 
-    With a single CPU, or where processes can't be pinned, both sets are empty and `note` says so.
+    Two hardware threads of one core share its arithmetic and its caches, so a core belongs to the servers or to the
+    load, and its second thread is used only when every core of that side has work. With a single CPU, or where
+    processes can't be pinned, both sets are empty; `note` says so, and says when both sides share a core.
     """
     if not hasattr(os, "sched_setaffinity"):
         return CpuPlan(servers=(), load=(), note=f"{platform.system()} can't pin a process to a CPU")
     cpus = tuple(usable if usable is not None else usable_cpus())
     if len(cpus) < 2:  # noqa: PLR2004 - one for the server, one for the load
-        return CpuPlan(servers=(), load=(), note="one CPU only: server and load share it")
-    for_servers = max(1, min(workers, len(cpus) - load_workers))
-    for_load = max(1, min(load_workers, len(cpus) - for_servers))
-    return CpuPlan(servers=cpus[:for_servers], load=cpus[-for_load:], note=None)
+        return CpuPlan(servers=(), load=(), note="there is one CPU only, which servers and load share")
+    cores = _by_core(cpus)
+    if len(cores) == 1:
+        cores = [[cpu] for cpu in cpus]
+    for_servers = max(1, min(workers, len(cores) - load_workers))
+    for_load = max(1, min(load_workers, len(cores) - for_servers))
+    return _side_by_side(_spread(cores[:for_servers], workers), _spread(cores[-for_load:], load_workers))
+
+
+def plan_beside(servers: tuple[int, ...], load_workers: int) -> CpuPlan:
+    """Give the load what chosen servers' CPUs leave over, best a core of its own."""
+    taken = {core_of(cpu) for cpu in servers}
+    others = [cpu for cpu in usable_cpus() if cpu not in servers]
+    if not others:
+        return CpuPlan(servers=servers, load=servers, note="the servers were given every CPU, so the load shares them")
+    apart = _by_core(cpu for cpu in others if core_of(cpu) not in taken)
+    return _side_by_side(servers, _spread(apart[-load_workers:] or [[cpu] for cpu in others], load_workers))
+
+
+def _side_by_side(servers: tuple[int, ...], load: tuple[int, ...]) -> CpuPlan:
+    both = {core_of(cpu) for cpu in servers} & {core_of(cpu) for cpu in load}
+    if not both:
+        return CpuPlan(servers=servers, load=load, note=None)
+    threads = ",".join(str(cpu) for cpu in sorted({*servers, *load}) if core_of(cpu) in both)
+    return CpuPlan(servers=servers, load=load, note=f"servers and load are threads of the same core (CPUs {threads})")
+
+
+def _by_core(cpus: Iterable[int]) -> list[list[int]]:
+    """Group CPUs by the core that they are threads of, in the order of their first threads."""
+    cores: dict[int, list[int]] = {}
+    for cpu in cpus:
+        cores.setdefault(core_of(cpu), []).append(cpu)
+    return list(cores.values())
+
+
+def _spread(cores: Sequence[Sequence[int]], wanted: int) -> tuple[int, ...]:
+    """Choose CPUs from some cores: the first thread of each, then the second ones, as many as are wanted."""
+    threads = [cpu for nth in zip_longest(*cores) for cpu in nth if cpu is not None]
+    return tuple(sorted(threads[:wanted]))
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:
@@ -104,7 +155,7 @@ def describe(cpus: CpuPlan) -> Machine:
         load_cpus=cpus.load,
         kernel=platform.release(),
         system=_system(),
-        governor=_read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        governor=_read(SYS_CPU / "cpu0/cpufreq/scaling_governor"),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         memory_bytes=psutil.virtual_memory().total,
         container=_container(),
@@ -167,7 +218,7 @@ def _not_measured(cpus: CpuPlan) -> dict[str, str]:
         missing["pressure"] = "this kernel has no pressure stall information (/proc/pressure)"
     if not Path("/proc/self/smaps_rollup").exists():
         missing["pss"] = "this system doesn't tell the proportional share of memory"
-    if _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) is None:
+    if _read(SYS_CPU / "cpu0/cpufreq/scaling_governor") is None:
         missing["governor"] = "the CPU's frequency policy isn't visible here (usual in virtual machines)"
     return missing
 

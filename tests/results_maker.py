@@ -168,6 +168,12 @@ def write_run(run: Run, results: Path) -> Path:
     return folder
 
 
+def on_one_cpu(run: Run) -> Run:
+    """Let a run say that its servers and its load shared a CPU."""
+    shared = {"pinning": "there is one CPU only, which servers and load share"}
+    return replace(run, info=replace(run.info, machine=replace(run.info.machine, not_measured=shared)))
+
+
 def with_capacity(run: Run, *, slo: Slo, rates: Mapping[str, float | None], blocks: int = 3, seed: int = 1) -> Run:
     """Add searches for capacity: server -> its true capacity, None = no rate holds the limit."""
     dice = np.random.default_rng(seed)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,11 +35,64 @@ def test_each_worker_gets_a_cpu_as_far_as_they_go() -> None:
     assert len(machine.plan_cpus(16, usable=range(8)).servers) == 7
 
 
+def hyperthreads(folder: Path, monkeypatch: pytest.MonkeyPatch, *siblings: str) -> None:
+    """Make a system that tells of these cores, each as the kernel lists its threads: `0,4` or `0-1`."""
+    for text in siblings:
+        first, last = (int(cpu) for cpu in re.split("[,-]", text))
+        for cpu in (first, last):
+            topology = folder / f"cpu{cpu}" / "topology"
+            topology.mkdir(parents=True)
+            (topology / "thread_siblings_list").write_text(f"{text}\n")
+    monkeypatch.setattr(machine, "SYS_CPU", folder)
+
+
+@pinning
+@pytest.mark.parametrize("siblings", [("0,4", "1,5", "2,6", "3,7"), ("0-1", "2-3", "4-5", "6-7")])
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("load_workers", [1, 2])
+def test_servers_and_load_never_share_a_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, siblings: tuple[str, ...], workers: int, load_workers: int
+) -> None:
+    hyperthreads(tmp_path, monkeypatch, *siblings)
+    plan = machine.plan_cpus(workers, load_workers, usable=range(8))
+    on_servers, on_load = ([machine.core_of(cpu) for cpu in cpus] for cpus in (plan.servers, plan.load))
+    assert not set(on_servers) & set(on_load)
+    assert len(plan.servers) == min(workers, 2 * (4 - load_workers))
+    assert len(set(on_servers)) == min(workers, 4 - load_workers)
+    assert len(plan.load) == load_workers
+    assert plan.note is None
+
+
+@pinning
+def test_two_threads_of_the_only_core_are_shared_and_the_plan_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hyperthreads(tmp_path, monkeypatch, "0-1")
+    plan = machine.plan_cpus(1, usable=range(2))
+    assert (plan.servers, plan.load) == ((0,), (1,))
+    assert plan.note == "servers and load are threads of the same core (CPUs 0,1)"
+    assert not plan.load_alone(1)
+
+
+@pinning
+def test_beside_chosen_cpus_the_load_takes_another_core_while_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hyperthreads(tmp_path, monkeypatch, "0,3", "1,4", "2,5")
+    monkeypatch.setattr(machine, "usable_cpus", lambda: tuple(range(6)))
+    assert machine.plan_beside((0, 2), 1) == machine.CpuPlan(servers=(0, 2), load=(1,), note=None)
+    assert machine.plan_beside((0, 2), 2).load == (1, 4)
+    every_core = machine.plan_beside((0, 1, 2), 1)
+    assert every_core.load == (3,)
+    assert every_core.note == "servers and load are threads of the same core (CPUs 0,3)"
+    assert machine.plan_beside(tuple(range(6)), 1).note == "the servers were given every CPU, so the load shares them"
+
+
 @pinning
 def test_a_single_cpu_is_shared_and_the_plan_says_so() -> None:
     plan = machine.plan_cpus(1, usable=(0,))
     assert (plan.servers, plan.load) == ((), ())
-    assert plan.note == "one CPU only: server and load share it"
+    assert plan.note == "there is one CPU only, which servers and load share"
     assert not plan.load_alone(1)
 
 

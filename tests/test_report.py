@@ -26,7 +26,7 @@ from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
 from sgibench.report.sentences import answer_of
 from sgibench.stats.runs import compare_runs
-from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, with_capacity
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 CLEAR = (
@@ -176,6 +176,13 @@ def test_what_could_not_take_part_is_named_with_its_reason() -> None:
     assert "skipped: needs libev headers" in text
     assert "the last line was cut" in text
     assert "the kernel offers no cpufreq" in text
+
+
+def test_servers_and_load_that_shared_a_core_are_said_above_the_answer() -> None:
+    text = page_of(on_one_cpu(make_run())).text
+    said = "On this machine there is one CPU only, which servers and load share: compare CPU per request"
+    assert 0 < text.index(said) < text.index("needs the least CPU")
+    assert "On this machine" not in page_of(make_run()).text
 
 
 @pytest.mark.parametrize(

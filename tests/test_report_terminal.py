@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sgibench.model import Run, Slo
 from sgibench.report import terminal
-from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, with_capacity
+from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
 
 BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="threads", cpu_us=9, fails="exited")
 
@@ -44,6 +44,12 @@ def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
         (row,) = (line for line in lines if f" {one.id} " in line and "±" in line)
         assert row.split()[0].rstrip("=").isdigit()
         assert row.count("±") == 2
+
+
+def test_servers_and_load_that_shared_a_core_are_said() -> None:
+    said = "Notice: there is one CPU only, which servers and load share: compare CPU per request, not requests/s"
+    assert said in " ".join(printed(on_one_cpu(make_run())).split())
+    assert "compare CPU" not in printed(make_run())
 
 
 def test_rows_that_are_not_told_apart_share_a_place_marked_as_shared() -> None:

@@ -138,14 +138,9 @@ def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> lis
 
 def cpu_plan(request: Request) -> machine.CpuPlan:
     """Share the CPUs out as asked for, or as fits."""
-    planned = machine.plan_cpus(max(request.workers), request.load_workers)
-    if request.server_cpus is None:
-        return planned
-    others = tuple(sorted(set(machine.usable_cpus()) - set(request.server_cpus)))
-    note = None if others else "the servers were given every CPU, so the load shares them"
-    return machine.CpuPlan(
-        servers=request.server_cpus, load=others[-request.load_workers :] or request.server_cpus, note=note
-    )
+    if request.server_cpus is not None:
+        return machine.plan_beside(request.server_cpus, request.load_workers)
+    return machine.plan_cpus(max(request.workers), request.load_workers)
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

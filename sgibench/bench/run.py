@@ -138,7 +138,7 @@ def reopened(broken_off: Run, listener: Listener) -> Iterator[tuple[Workshop, st
     apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
     wanted = {cell.scenario for cell in cells}
     paths = [path for path in found.scenario_paths if path.stem in wanted]
-    cpus = machine.CpuPlan(servers=info.machine.server_cpus, load=info.machine.load_cpus, note=None)
+    cpus = machine.plan_of(info.machine)
     with load_process(cpus, info.load_workers) as (process, scratch):
         scenarios = process.describe(paths)
         ready = prepare(cells, servers, apps, listener)

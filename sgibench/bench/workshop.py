@@ -94,13 +94,12 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
     listener: Listener,
 ) -> Workshop:
     """Put together what trials need."""
-    host = info.machine
     return Workshop(
         catalogue=found,
         environments=environments,
         scenarios={scenario.id: scenario for scenario in scenarios},
         load=process,
-        cpus=machine.CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.not_measured.get("pinning")),
+        cpus=machine.plan_of(info.machine),
         windows=info.plan.windows,
         listener=listener,
         worth_repeating=repeater(info),

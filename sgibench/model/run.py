@@ -45,6 +45,11 @@ class Machine:
     not_measured: Mapping[str, str]
     """What this host can't tell, and why."""
 
+    @property
+    def sharing(self) -> str | None:
+        """Why servers and load got in each other's way, or None when each had cores of its own."""
+        return self.not_measured.get("pinning")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:

@@ -172,6 +172,8 @@ class _Sheet:
                     self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
         for server, reason in view.run.info.skipped.items():
             self.line(f"Skipped: {server}: {reason}", "yellow")
+        if view.run.info.machine.sharing:
+            self.line(f"Notice: {view.run.info.machine.sharing}: compare CPU per request, not requests/s", "yellow")
         for notice in view.run.notices:
             self.line(f"Notice: {notice}", "yellow")
 
