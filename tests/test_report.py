@@ -265,6 +265,15 @@ def test_rows_that_are_not_told_apart_share_a_place_and_say_with_whom() -> None:
     assert places[0]["title"] == "not told apart from other" or places[0]["title"] == "not told apart from one"
 
 
+def test_one_block_tells_from_where_to_where_the_figures_go_and_shades_by_them() -> None:
+    view = view_of(make_run(Making(servers=CLEAR, scenarios=("json", "wait"), blocks=1)))
+    said = answer_of(view.panels[0]).said[0].text
+    assert re.search(r"can’t be told apart for the least CPU per request \([\d.]+ µs to 1\d\d µs\)", said), said
+    assert answer_of(view.panels[0]).qualifiers[0].startswith("Only one block:")
+    classes = {attrs.get("class", "") for tag, attrs in page_of(view.run).elements if tag == "td"}
+    assert {name for name in classes if name.startswith("heat")} == {"heat0", "heat3"}
+
+
 def test_the_thread_servers_limit_in_wait_is_said_as_a_ratio_of_throughputs() -> None:
     making = Making(scenarios=("wait",), blocks=6, servers=(CATALOGUE[0], CATALOGUE[7]))
     (said,) = answer_of(view_of(make_run(making)).panels[0]).said

@@ -18,6 +18,8 @@ from sgibench.report.standings import cost_of, throughput_of
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
 NAMED = 4
 """More names than this are counted instead."""
+ABOUT = 1.05
+"""Figures whose highest is within this factor of the lowest are given as one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +67,20 @@ def _cost(panel: Panel, rows: Sequence[Row]) -> str:
         return _lead(best, figure, nearest, farthest, against)
     names = listed([best.label, *(row.label for row in beside)])
     together = "are tied for" if tied else "can’t be told apart for"
-    start = f"{names} {together} the least CPU per request (about {figure}){_settle(beside, best, against)}"
+    start = f"{names} {together} the least CPU per request ({_about(beside, best)}){_settle(beside, best, against)}"
     if not ahead:
         return f"{start}."
     far = ahead[-1]
     return f"{start}; {far.label} needs {_ratio(against, best, far)}."
+
+
+def _about(beside: Sequence[Row], best: Row) -> str:
+    """Write the figure that rows share, or from where to where theirs go."""
+    shown = [row.entry.cpu_us.value for row in (best, *beside) if row.entry.cpu_us]
+    lowest, highest = min(shown), max(shown)
+    if highest < lowest * ABOUT:
+        return f"about {units.microseconds(lowest)}"
+    return f"{units.microseconds(lowest)} to {units.microseconds(highest)}"
 
 
 def _sides(
@@ -128,7 +139,9 @@ def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
 def _qualifiers(panel: Panel) -> tuple[str, ...]:
     found = []
     blocks = max((len(row.entry.good) for row in panel.rows), default=0)
-    if 0 < blocks < stats.CLAIM_BLOCKS:
+    if blocks == 1:
+        found.append("Only one block: figures have no interval, and no two servers are told apart.")
+    elif 0 < blocks < stats.CLAIM_BLOCKS:
         found.append(f"Only {blocks} blocks: clear differences count, ties are not claimed below {stats.CLAIM_BLOCKS}.")
     if panel.main.control is None:
         found.append("No A/A control was run, so the noise floor is assumed to be 2 %.")
