@@ -236,6 +236,30 @@ def test_a_clear_difference_is_said_with_its_size() -> None:
     assert 2.8 < float(times[1]) < 3.2
 
 
+def with_apps(run: Run, **apps: str) -> Run:
+    """Let servers, `-` in their names written as `_`, have run other apps."""
+    return replace(
+        run,
+        trials=tuple(replace(trial, app=apps.get(trial.server.replace("-", "_"), trial.app)) for trial in run.trials),
+    )
+
+
+def labels_of(run: Run) -> set[str]:
+    return {row.label for row in view_of(run).panels[0].rows}
+
+
+def test_a_name_tells_the_app_where_a_server_ran_several_or_not_the_usual_one() -> None:
+    three = make_run(Making(servers=(*CLEAR, replace(CLEAR[1], id="other-one")), scenarios=("json",)))
+    assert labels_of(three) == {"quick-one", "slow-one", "other-one"}
+    assert labels_of(with_apps(three, slow_one="anyio")) == {"quick-one", "slow-one · anyio", "other-one"}
+    two = make_run(Making(servers=CLEAR, scenarios=("json",)))
+    assert labels_of(with_apps(two, slow_one="anyio")) == {"quick-one · asgi_plain", "slow-one · anyio"}
+    both = make_run(Making(servers=CLEAR, scenarios=("json",), apps=("plain", "flask")))
+    assert labels_of(both) == {
+        f"{server} · asgi_{app}" for server in ("quick-one", "slow-one") for app in ("plain", "flask")
+    }
+
+
 def test_each_row_says_its_ratio_to_the_best_which_is_sharper_than_the_levels_are() -> None:
     page = page_of(make_run(Making(servers=CLEAR, scenarios=("json",), blocks=8)))
     found = re.search(r"([\d.]+)× best \(([\d.]+)–([\d.]+)\)", page.text)
@@ -263,6 +287,30 @@ def test_rows_that_are_not_told_apart_share_a_place_and_say_with_whom() -> None:
     places = [found for _tag, found in page.elements if "place" in found.get("class", "").split()]
     assert [("tied" in found["class"]) for found in places] == [True, True, False]
     assert places[0]["title"] == "not told apart from other" or places[0]["title"] == "not told apart from one"
+
+
+def test_sentences_about_equal_servers_claim_no_more_often_than_their_level() -> None:
+    equal = tuple(replace(CLEAR[0], id=f"server-{letter}") for letter in "abcdef")
+    runs = 60
+    claims = 0
+    for seed in range(runs):
+        run = make_run(Making(seed=seed, servers=equal, scenarios=("json",), blocks=6, samples=20, scatter=0.04))
+        (said,) = answer_of(view_of(run).panels[0]).said
+        claims += bool(re.search("needs|%|times", said.text))
+    assert claims <= 0.05 * runs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sentence_never_claims_what_the_places_beside_it_do_not(seed: int) -> None:
+    near = tuple(replace(CLEAR[0], id=f"server-{cost}", cpu_us=cost) for cost in (100, 102, 105, 110, 118))
+    run = make_run(Making(seed=seed, servers=near, scenarios=("json",), blocks=4, samples=20))
+    (panel,) = view_of(run).panels
+    (said,) = answer_of(panel).said
+    first = [row for row in panel.rows if row.cost and row.cost.place == 1]
+    assert ("the least CPU per request, " in said.text) == (len(first) == 1)
+    if quoted := re.findall(r"server-\d+", said.text.partition("At saturation")[2]):
+        places = {row.label: row.throughput.place for row in panel.rows if row.throughput}
+        assert places[quoted[0]] < places[quoted[1]]
 
 
 def test_one_block_tells_from_where_to_where_the_figures_go_and_shades_by_them() -> None:

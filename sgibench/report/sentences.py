@@ -1,7 +1,8 @@
 """The answer of a panel in sentences a person can quote, and what qualifies them.
 
 A sentence claims only what a verdict carries: "less" needs `faster`, "tied" needs `tie`; what shares a place without
-either is "not told apart". Servers are compared within their interface, because that is the choice people have.
+either is "not told apart". Servers are compared within their interface, because that is the choice people have, by
+the verdicts of the whole table, so that a sentence and the places beside it never disagree.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from sgibench import stats, units
 from sgibench.model import Comparison, Interface
 from sgibench.report import words
 from sgibench.report.panels import Panel, Row
-from sgibench.report.standings import cost_of, throughput_of
 
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
 NAMED = 4
@@ -60,18 +60,19 @@ def _cost(panel: Panel, rows: Sequence[Row]) -> str:
     figure = units.microseconds(best.entry.cpu_us.value if best.entry.cpu_us else None)
     if len(ranked) == 1:
         return f"{best.label} needs {figure} of CPU per request."
-    against = panel.main.among([row.entry.cell for row in ranked], cost_of, higher_is_better=False)
-    ahead, beside, tied = _sides(best, ranked, against)
+    found = {row.entry.cell: panel.main.cost.between(best.entry.cell, row.entry.cell) for row in ranked[1:]}
+    against = {cell: one for cell, one in found.items() if one}
+    ahead, beside, tied = _sides(ranked, against)
     if not beside:
         nearest, farthest = ahead[0], ahead[-1]
-        return _lead(best, figure, nearest, farthest, against)
+        return _lead(f"{best.label} needs the least CPU per request, {figure}", nearest, farthest, against)
     names = listed([best.label, *(row.label for row in beside)])
     together = "are tied for" if tied else "can’t be told apart for"
-    start = f"{names} {together} the least CPU per request ({_about(beside, best)}){_settle(beside, best, against)}"
+    start = f"{names} {together} the least CPU per request ({_about(beside, best)}){_settle(beside, against)}"
     if not ahead:
         return f"{start}."
     far = ahead[-1]
-    return f"{start}; {far.label} needs {_ratio(against, best, far)}."
+    return f"{start}; {far.label} needs {_ratio(against, far)}."
 
 
 def _about(beside: Sequence[Row], best: Row) -> str:
@@ -83,13 +84,11 @@ def _about(beside: Sequence[Row], best: Row) -> str:
     return f"{units.microseconds(lowest)} to {units.microseconds(highest)}"
 
 
-def _sides(
-    best: Row, ranked: Sequence[Row], against: Mapping[tuple[str, str], Comparison]
-) -> tuple[list[Row], list[Row], bool]:
+def _sides(ranked: Sequence[Row], against: Mapping[str, Comparison]) -> tuple[list[Row], list[Row], bool]:
     """Rows surely behind the best, rows not told apart from it, and whether those are proven ties."""
     behind, beside, tied = [], [], True
     for row in ranked[1:]:
-        found = against.get((best.entry.cell, row.entry.cell))
+        found = against.get(row.entry.cell)
         if found and found.verdict == "faster":
             behind.append(row)
         else:
@@ -98,22 +97,21 @@ def _sides(
     return behind, beside, tied
 
 
-def _lead(best: Row, figure: str, nearest: Row, farthest: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
-    start = f"{best.label} needs the least CPU per request, {figure}"
-    near = f"{nearest.label} needs {_ratio(against, best, nearest)}"
+def _lead(start: str, nearest: Row, farthest: Row, against: Mapping[str, Comparison]) -> str:
+    near = f"{nearest.label} needs {_ratio(against, nearest)}"
     if nearest is farthest:
         return f"{start}; {near}."
-    return f"{start}; {near}, {farthest.label} {_ratio(against, best, farthest, '')}."
+    return f"{start}; {near}, {farthest.label} {_ratio(against, farthest, '')}."
 
 
-def _ratio(against: Mapping[tuple[str, str], Comparison], best: Row, other: Row, thing: str = "as much") -> str:
+def _ratio(against: Mapping[str, Comparison], other: Row, thing: str = "as much") -> str:
     """How many times more the other needs; `against` holds best / other."""
-    return words.times(1 / against[best.entry.cell, other.entry.cell].ratio, thing)
+    return words.times(1 / against[other.entry.cell].ratio, thing)
 
 
-def _settle(beside: Sequence[Row], best: Row, against: Mapping[tuple[str, str], Comparison]) -> str:
+def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
     """Say how many further blocks would settle what is unknown."""
-    found = [against.get((best.entry.cell, row.entry.cell)) for row in beside]
+    found = [against.get(row.entry.cell) for row in beside]
     missing = [one.more_blocks for one in found if one and one.verdict == "unknown" and one.more_blocks]
     return f", which about {max(missing)} more blocks would settle" if missing else ""
 
@@ -121,14 +119,12 @@ def _settle(beside: Sequence[Row], best: Row, against: Mapping[tuple[str, str], 
 def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
     """Say who serves the most, where that is not what the cost says already."""
     ranked = sorted(
-        (row for row in rows if row.throughput), key=lambda row: row.throughput.place if row.throughput else 0
+        (row for row in rows if row.throughput), key=lambda row: -(row.entry.rps.value if row.entry.rps else 0)
     )
     if not panel.saturated or len(ranked) < 2:  # noqa: PLR2004 - a comparison takes two
         return ""
-    ranked = sorted(ranked, key=lambda row: -(row.entry.rps.value if row.entry.rps else 0))
     best, last = ranked[0], ranked[-1]
-    found = panel.main.among([best.entry.cell, last.entry.cell], throughput_of, higher_is_better=True)
-    against = found.get((best.entry.cell, last.entry.cell))
+    against = panel.main.throughput.between(best.entry.cell, last.entry.cell)
     top = units.rate(best.entry.rps.value if best.entry.rps else None)
     if against is None or against.verdict != "faster":
         return f" All serve about {top}." if against and against.verdict == "tie" else ""

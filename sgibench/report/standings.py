@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from sgibench import stats
 from sgibench.histogram import Histogram
 from sgibench.model import (
-    Comparison,
     Concurrency,
     Configuration,
     Estimate,
@@ -55,7 +54,7 @@ class Entry:
     server: str
     app: str
     label: str
-    """What a person reads: the server, and the app where the run has several per interface."""
+    """What a person reads: the server, and the app where that is not clear from the run."""
     interface: Interface | None
     concurrency: Concurrency | None
     status: Status
@@ -96,15 +95,6 @@ class Standing:
     control: tuple[str, str] | None
     """The cell that ran twice, and its copy."""
 
-    def among(
-        self, cells: Sequence[str], figure: Callable[[Trial], float | None], *, higher_is_better: bool
-    ) -> Mapping[tuple[str, str], Comparison]:
-        """Compare each of `cells` with the first of them, corrected together, at the group's own noise floor."""
-        known = {cell: values_of(self.entries[cell].good, figure) for cell in cells}
-        ranking = self.throughput if higher_is_better else self.cost
-        pairs = {(cells[0], other): (known[cells[0]], known[other]) for other in cells[1:]}
-        return stats.holm(pairs, delta=ranking.delta, higher_is_better=higher_is_better)
-
 
 def cost_of(trial: Trial) -> float | None:
     """Server CPU per request, in microseconds."""
@@ -134,13 +124,28 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
             configuration=trial.configuration,
         )
         groups[key].append(trial)
-    several_apps = len({(trial.interface, trial.app) for trial in run.trials}) > len(
-        {trial.interface for trial in run.trials}
-    )
-    return tuple(_standing(key, trials, several_apps=several_apps) for key, trials in groups.items())
+    names = _labels(run.trials)
+    return tuple(_standing(key, trials, names) for key, trials in groups.items())
 
 
-def _standing(key: GroupKey, trials: Sequence[Trial], *, several_apps: bool) -> Standing:
+def _labels(trials: Sequence[Trial]) -> Mapping[tuple[str, str], str]:
+    """Name each (server, app): the server alone where it ran one app, and the one that most of its interface ran."""
+    ran = dict.fromkeys((trial.interface, trial.server, trial.app) for trial in trials)
+    apps = Counter(server for _, server, _ in ran)
+    usual = {interface: _most([app for other, _, app in ran if other == interface]) for interface, _, _ in ran}
+    return {
+        (server, app): server if apps[server] == 1 and app == usual[interface] else f"{server} · {app}"
+        for interface, server, app in ran
+    }
+
+
+def _most(apps: Sequence[str]) -> str | None:
+    """Name the app that occurs most often, None when two do."""
+    (first, often), *others = Counter(apps).most_common(2)
+    return None if others and others[0][1] == often else first
+
+
+def _standing(key: GroupKey, trials: Sequence[Trial], names: Mapping[tuple[str, str], str]) -> Standing:
     cells: dict[str, list[Trial]] = defaultdict(list)
     copies: dict[str, list[Trial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: (trial.block, trial.order)):
@@ -160,14 +165,14 @@ def _standing(key: GroupKey, trials: Sequence[Trial], *, several_apps: bool) -> 
     order = [row.cell for row in cost.rows] + [row.cell for row in throughput.rows] + sorted(cells)
     return Standing(
         key=key,
-        entries={cell: _entry(cell, cells[cell], several_apps=several_apps) for cell in dict.fromkeys(order)},
+        entries={cell: _entry(cell, cells[cell], names) for cell in dict.fromkeys(order)},
         cost=cost,
         throughput=throughput,
         control=control,
     )
 
 
-def _entry(cell: str, trials: Sequence[Trial], *, several_apps: bool) -> Entry:
+def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], str]) -> Entry:
     first = trials[0]
     good = [trial for trial in trials if trial.status == "ok"]
     failures = [trial.failure for trial in trials if trial.failure is not None]
@@ -179,7 +184,7 @@ def _entry(cell: str, trials: Sequence[Trial], *, several_apps: bool) -> Entry:
         cell=cell,
         server=first.server,
         app=first.app,
-        label=printable(f"{first.server} · {first.app}" if several_apps else first.server),
+        label=printable(names[first.server, first.app]),
         interface=first.interface,
         concurrency=first.concurrency,
         status="ok" if good else first.status,

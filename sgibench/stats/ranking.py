@@ -1,10 +1,12 @@
 """Places that the data carry: cells in order of their estimate, in tie groups, never a strict order by itself.
 
 All pairs of a table are compared inside blocks and corrected together (Holm), so with 95 % confidence every "surely
-ahead" of the table is true at once. Rule: a cell's place is 1 + the number of cells surely ahead of it; in order of
-the estimates, a new place starts only where a cell is told apart from one that stands before it, and two cells that
-are told apart never share a place. `worst_place` counts the cells that are surely behind; the two are the confidence
-interval of the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Review of Economic Studies, 2024).
+ahead" of the table is true at once. Whoever quotes two of its cells takes their comparison from here: cells looked up
+because they stand first and last differ by chance more often than two cells named beforehand. Rule: a cell's place is
+1 + the number of cells surely ahead of it; in order of the estimates, a new place starts only where a cell is told
+apart from one that stands before it, and two cells that are told apart never share a place. `worst_place` counts the
+cells that are surely behind; the two are the confidence interval of the rank (Mogstad, Romano, Shaikh, Wilhelm,
+Inference for Ranks, Review of Economic Studies, 2024).
 """
 
 from __future__ import annotations
@@ -29,10 +31,23 @@ class Ranking:
     """Ratios from 1 / (1 + delta) to 1 + delta make no difference: the larger of 2 % and the noise floor."""
     noise_floor: Comparison | None
     """The A/A control: one cell against its copy; None when it was not measured."""
-    versus_best: Mapping[str, Comparison]
-    """Each other cell against the first row, by cell; corrected with all pairs of the table."""
+    verdicts: Mapping[tuple[str, str], Comparison]
+    """Each row against each that stands after it; all corrected together."""
     unranked: tuple[str, ...]
     """Cells without a single measured block: they failed, which is no number and no place."""
+
+    def between(self, first: str, second: str) -> Comparison | None:
+        """Compare two cells, first / second, as the table does; None when they share no block."""
+        found = self.verdicts.get((first, second))
+        if found is not None:
+            return found
+        turned = self.verdicts.get((second, first))
+        return None if turned is None else _reversed(turned)
+
+    @property
+    def versus_best(self) -> Mapping[str, Comparison]:
+        """Each other cell against the first row, by cell."""
+        return {b: _reversed(found) for (a, b), found in self.verdicts.items() if a == self.rows[0].cell}
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -74,7 +89,7 @@ def rank(
         rows=_places(order, known, verdicts),
         delta=delta,
         noise_floor=floor,
-        versus_best={b: _reversed(found) for (a, b), found in verdicts.items() if a == order[0]},
+        verdicts=verdicts,
         unranked=tuple(cell for cell, found in estimates.items() if found is None),
     )
 
