@@ -20,7 +20,7 @@ import pytest
 from sgibench import report
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
-from sgibench.model import Run, Slo
+from sgibench.model import Run, Slo, Trial
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
@@ -298,6 +298,27 @@ def test_sentences_about_equal_servers_claim_no_more_often_than_their_level() ->
         (said,) = answer_of(view_of(run).panels[0]).said
         claims += bool(re.search("needs|%|times", said.text))
     assert claims <= 0.05 * runs
+
+
+def test_a_server_that_swings_is_not_told_apart_from_the_best_whatever_its_place() -> None:
+    steady = [replace(CLEAR[0], id=f"server-{cost}", cpu_us=cost) for cost in (50, 90, 150)]
+    run = make_run(Making(servers=(*steady, replace(CLEAR[0], id="swings", cpu_us=200)), blocks=4, scatter=0.01))
+    swing = {0: 0.3, 1: 3.0, 2: 0.5, 3: 2.0}
+    run = replace(run, trials=tuple(swinging(trial, swing) for trial in run.trials))
+    (row,) = (row for row in view_of(run).panels[0].rows if row.label == "swings")
+    assert row.cost
+    assert row.cost.place > 1
+    assert "server-50" in row.not_apart
+    page = page_of(run)
+    titles = {attrs["title"] for _, attrs in page.elements if "place" in attrs.get("class", "").split()}
+    assert any(title.startswith("not told apart from server-") for title in titles)
+    assert page.text.count("≈") >= 2  # once in the overview's key, once for the server that swings
+
+
+def swinging(trial: Trial, swing: dict[int, float]) -> Trial:
+    if trial.server != "swings" or trial.cpu_us_per_request is None:
+        return trial
+    return replace(trial, cpu_us_per_request=trial.cpu_us_per_request * swing[trial.block])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -107,7 +107,7 @@ def _overview(view: View) -> list[dict[str, Any]]:
             found = ranking.versus_best.get(row.entry.cell)
             ratio = 1.0 if row.entry.cell == best else found.ratio if found else None
             heat = sum(ratio >= step for step in HEAT_STEPS) if ratio else 0
-            tied = bool(row.cost and row.cost.place == 1)
+            tied = best is not None and not ranking.apart(best, row.entry.cell)
             line["cells"][place] = {"row": row, "ratio": ratio, "heat": heat if tied else max(heat, 1), "tied": tied}
     order = {name: index for index, name in enumerate((*INTERFACES, None))}
     return sorted(lines.values(), key=lambda line: order[line["row"].entry.interface])

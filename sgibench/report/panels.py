@@ -49,6 +49,8 @@ class Row:
     throughput: Ranked | None
     tied_with: tuple[str, ...]
     """Labels of the rows that share its place by cost."""
+    not_apart: tuple[str, ...]
+    """Labels of all rows that its cost was not told apart from, whatever their place."""
     doubts: tuple[Doubt, ...]
 
     @property
@@ -278,6 +280,11 @@ def _panel(
                     main.entries[other].label
                     for other, ranked in costs.items()
                     if place and other != entry.cell and ranked.place == place.place
+                ),
+                not_apart=tuple(
+                    main.entries[other].label
+                    for other in costs
+                    if place and other != entry.cell and not main.cost.apart(entry.cell, other)
                 ),
                 doubts=tuple(doubts.values()),
             )

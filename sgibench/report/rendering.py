@@ -104,6 +104,7 @@ def _environment() -> Environment:
         "command": shlex.join,
         "trimmed": words.trimmed,
         "against_best": words.against_best,
+        "listed": words.listed,
     }
     environment.globals |= {
         "interval": words.interval,

@@ -16,8 +16,6 @@ from sgibench.report import words
 from sgibench.report.panels import Panel, Row
 
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
-NAMED = 4
-"""More names than this are counted instead."""
 ABOUT = 1.05
 """Figures whose highest is within this factor of the lowest are given as one."""
 
@@ -66,7 +64,7 @@ def _cost(panel: Panel, rows: Sequence[Row]) -> str:
     if not beside:
         nearest, farthest = ahead[0], ahead[-1]
         return _lead(f"{best.label} needs the least CPU per request, {figure}", nearest, farthest, against)
-    names = listed([best.label, *(row.label for row in beside)])
+    names = words.listed([best.label, *(row.label for row in beside)])
     together = "are tied for" if tied else "can’t be told apart for"
     start = f"{names} {together} the least CPU per request ({_about(beside, best)}){_settle(beside, against)}"
     if not ahead:
@@ -143,18 +141,11 @@ def _qualifiers(panel: Panel) -> tuple[str, ...]:
         found.append("No A/A control was run, so the noise floor is assumed to be 2 %.")
     failed = [row.label for row in panel.rows if row.entry.status != "ok"]
     if failed:
-        found.append(f"{listed(failed)} failed and {'are' if len(failed) > 1 else 'is'} not in the comparison.")
+        found.append(f"{words.listed(failed)} failed and {'are' if len(failed) > 1 else 'is'} not in the comparison.")
     found.extend(f"{doubt.kind}: {doubt.detail}. {doubt.advice}" for doubt in panel.doubts)
     kinds: dict[str, set[str]] = {}
     for row in panel.rows:
         for doubt in row.doubts:
             kinds.setdefault(doubt.kind, set()).add(row.label)
-    found.extend(f"{kind} at {listed(sorted(names))}: see the rows." for kind, names in kinds.items())
+    found.extend(f"{kind} at {words.listed(sorted(names))}: see the rows." for kind, names in kinds.items())
     return tuple(found)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Write `a`, `a and b`, `a, b and c`; beyond a few, the rest is counted."""
-    if len(names) > NAMED:
-        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} others"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

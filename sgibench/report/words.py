@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sgibench import units
@@ -13,6 +13,8 @@ WIDEST = 1.6
 """Intervals are cut off at this multiple of the highest value of a scale."""
 NEARLY_EQUAL = 1.1
 """Ratios below this are told as a share."""
+NAMED = 4
+"""More names than this are counted instead."""
 
 Format = Callable[[float | None], str]
 
@@ -115,3 +117,10 @@ def latency_sentence(load: Load) -> str:
     if load.kind == "closed":
         return "latency at saturation, mostly waiting in line"
     return f"latency at {load.rate_per_s:g}/s from when due"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write `a`, `a and b`, `a, b and c`; beyond a few, the rest is counted."""
+    if len(names) > NAMED:
+        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

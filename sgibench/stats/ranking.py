@@ -44,6 +44,11 @@ class Ranking:
         turned = self.verdicts.get((second, first))
         return None if turned is None else _reversed(turned)
 
+    def apart(self, first: str, second: str) -> bool:
+        """Whether the table tells two cells apart."""
+        found = self.between(first, second)
+        return found is not None and found.verdict in {"faster", "slower"}
+
     @property
     def versus_best(self) -> Mapping[str, Comparison]:
         """Each other cell against the first row, by cell."""
