@@ -101,8 +101,11 @@ def test_what_a_server_turned_out_to_be_is_stored_with_the_trial(tmp_path: Path)
 
 
 def test_the_stall_of_stock_gevent_is_a_plateau_and_opening_connections_is_no_mismatch(tmp_path: Path) -> None:
-    run = run_of(tmp_path, "gevent-pywsgi-stock", "gunicorn-sync", connections=(8,), window_s=1.0)
-    kinds = {each.id.split("/")[0]: {doubt.kind for doubt in each.doubts} for each in audit.audit_run(run).trials}
+    for _ in range(4):  # where other work delays the answers, the stall of 40 ms grows out of the band that names it
+        run = run_of(tmp_path, "gevent-pywsgi-stock", "gunicorn-sync", connections=(8,), window_s=1.0)
+        kinds = {each.id.split("/")[0]: {doubt.kind for doubt in each.doubts} for each in audit.audit_run(run).trials}
+        if not kinds["gevent-pywsgi-stock"] & {"Pressed", "Stolen"} or "Plateau" in kinds["gevent-pywsgi-stock"]:
+            break
     assert "Plateau" in kinds["gevent-pywsgi-stock"]
     assert not kinds["gunicorn-sync"] & {"Plateau", "LittleMismatch"}
 
