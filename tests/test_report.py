@@ -21,6 +21,7 @@ from sgibench import report
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Slo, Trial
+from sgibench.report.capacities import capacities_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
@@ -547,6 +548,16 @@ def test_capacity_stands_in_its_own_section_in_the_rows_and_in_the_answer() -> N
     assert "granian-asgi held p99<50ms up to 1" in page.text
     assert "no rate held the limit" in page.text
     assert page.text.count("capacity with p99<50ms: ") == len(rates)
+
+
+def test_capacities_of_several_apps_are_told_apart_by_their_names() -> None:
+    rates = {"granian-asgi": 12000.0, "uvicorn-httptools": 9000.0}
+    run = with_capacity(make_run(Making(scenarios=("json",))), slo=Slo(quantile=0.99, limit_us=50_000), rates=rates)
+    others = tuple(replace(one, app="asgi_anyio") for one in run.info.capacity)
+    both = replace(run, info=replace(run.info, capacity=(*run.info.capacity, *others)))
+    assert {entry.label for entry in capacities_of(run)[0].entries} == set(rates)
+    labels = {entry.label for entry in capacities_of(both)[0].entries}
+    assert labels == {f"{server} · {app}" for server in rates for app in ("asgi_plain", "asgi_anyio")}
 
 
 def test_a_run_of_searches_alone_makes_a_page_with_an_answer() -> None:

@@ -93,7 +93,7 @@ def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> Capac
     ranking = stats.rank(values, higher_is_better=True, control=None)
     places = {row.cell: row.place for row in ranking.rows}
     estimates = {row.cell: row.estimate for row in ranking.rows}
-    several = len({one.app for one in found}) > len({one.server for one in found})
+    several = len(cells) > len({one.server for one in found})
     entries = [_entry(cells[cell], places.get(cell), estimates.get(cell), several=several) for cell in places]
     entries += [_entry(cells[cell], None, None, several=several) for cell in ranking.unranked]
     settings = f"workers {workers}, threads {threads}, at most {connections} connections"
