@@ -118,16 +118,16 @@ class Lines(Silent):
     def planned(self, plan: Plan, done: int) -> None:
         """Say how much is to come."""
         self._clock.planned(plan, done)
-        self.say(
-            f"{self._clock.total} trials in {self._clock.blocks} blocks, about {units.seconds(self._clock.left_s())}"
-        )
+        trials, blocks = units.many(self._clock.total, "trial"), units.many(self._clock.blocks, "block")
+        self.say(f"{trials} in {blocks}, about {units.seconds(self._clock.left_s())}")
 
     def stage_started(self, block: Block, stage: Stage) -> None:
         """Say what comes next."""
         self._clock.stage_started(stage)
         group = stage.groups[0]
         self.say(
-            f"block {block.index + 1}/{self._clock.blocks}: {group.scenario}, {len(group.cells)} servers, "
+            f"block {block.index + 1}/{self._clock.blocks}: {group.scenario}, "
+            f"{units.many(sum(not cell.control for cell in group.cells), 'server')}, "
             f"{', '.join(group.load.id for group in stage.groups)}"
         )
 
