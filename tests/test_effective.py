@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -99,11 +101,9 @@ def test_processes_are_counted_and_the_most_threads_are_told() -> None:
 
 
 def test_a_process_that_has_ended_is_not_counted() -> None:
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert effective.read(HOST, free_port(), [child]).processes is None
+    child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    child.wait()
+    assert effective.read(HOST, free_port(), [child.pid]).processes is None
 
 
 def free_port() -> int:
