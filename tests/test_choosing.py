@@ -51,6 +51,17 @@ def test_the_interpreter_stands_in_the_name_and_in_the_environment(tmp_path: Pat
     assert run.info.environments[name].python.startswith(HERE)
 
 
+def test_what_a_star_leaves_out_is_named_with_what_to_add() -> None:
+    chosen, missing = choose_servers(FOUND, ["*"])
+    assert not {server.id for server in chosen} & set(missing)
+    assert missing["pyuwsgi-http11"].endswith(": add --server pyuwsgi-http11")
+    chosen, missing = choose_servers(FOUND, ["*", "pyuwsgi-*"])
+    assert "pyuwsgi-http11" in {server.id for server in chosen}
+    assert set(missing) == {"mod_wsgi-express"}
+    assert set(choose_servers(FOUND, ["*", "pyuwsgi-*"], [HERE])[1]) == {"mod_wsgi-express"}
+    assert choose_servers(FOUND, ["waitress"])[1] == {}
+
+
 def test_an_interpreter_that_is_not_installed_is_named_with_what_to_do() -> None:
     with pytest.raises(EnvsError, match=r"Python 3\.99 is not installed here"):
         choose_servers(FOUND, ["waitress"], ["3.99"])

@@ -25,7 +25,7 @@ WHOLE_VERSION = 3
 def choose_servers(
     found: catalogue.Catalogue, patterns: Sequence[str], pythons: Sequence[str] = ()
 ) -> tuple[list[ServerEntry], dict[str, str]]:
-    """Give the servers that the patterns name, and the reason for each that can't run for want of an interpreter.
+    """Give the servers that the patterns name, and why others don't take part: no interpreter, or only when named.
 
     Raises UsageError with the nearest names for an unknown one.
     """
@@ -47,6 +47,10 @@ def choose_servers(
                 chosen[derived.id] = replace(derived, python=interpreter)
     if not chosen and missing:
         raise EnvsError("; ".join(dict.fromkeys(missing.values())))
+    if any(not pattern.strip("*") for pattern in patterns):
+        taken = {name.partition("+py")[0] for name in chosen}
+        left_out = {entry.id: entry.variant.optional for entry in found.servers if entry.variant.optional}
+        missing |= {name: f"{why}: add --server {name}" for name, why in left_out.items() if name not in taken}
     return list(chosen.values()), missing
 
 
