@@ -96,7 +96,12 @@ def select(kind: str, available: Sequence[N], patterns: Sequence[str]) -> list[N
 
 def _meant(item: Named, pattern: str) -> bool:
     left_out = isinstance(item, ServerEntry) and item.variant.optional is not None
-    return fnmatch.fnmatchcase(item.id, pattern) and not (left_out and not pattern.strip("*"))
+    return fnmatch.fnmatchcase(item.id, pattern) and not (left_out and means_all(pattern))
+
+
+def means_all(pattern: str) -> bool:
+    """Whether a pattern asks for everything, which leaves out what is optional."""
+    return not pattern.strip("*")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

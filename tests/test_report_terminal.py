@@ -47,7 +47,7 @@ def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
 
 
 def test_servers_and_load_that_shared_a_core_are_said() -> None:
-    said = "Notice: there is one CPU only, which servers and load share: compare CPU per request, not requests/s"
+    said = "Notice: there is one CPU only, which servers and load share: compare CPU per request rather than requests/s"
     assert said in " ".join(printed(on_one_cpu(make_run())).split())
     assert "compare CPU" not in printed(make_run())
 

@@ -31,11 +31,13 @@ def choose_servers(
     """
     chosen: dict[str, ServerEntry] = {}
     missing: dict[str, str] = {}
+    named: set[str] = set()
     for pattern in patterns:
         match = _CHOICE.fullmatch(pattern)
         if match is None or (match["version"] and not _VERSION.fullmatch(match["version"])):
             raise UsageError(f"expected a server such as uvicorn-httptools or uvicorn-httptools@0.34, got {pattern!r}")
         for entry in catalogue.select("server", found.servers, [match["name"]]):
+            named.add(entry.id)
             wanted: list[str | None] = [match["python"]] if match["python"] else [*pythons]
             for python in wanted or [None]:
                 derived = derive(entry, match["version"], python)
@@ -47,10 +49,9 @@ def choose_servers(
                 chosen[derived.id] = replace(derived, python=interpreter)
     if not chosen and missing:
         raise EnvsError("; ".join(dict.fromkeys(missing.values())))
-    if any(not pattern.strip("*") for pattern in patterns):
-        taken = {name.partition("+py")[0] for name in chosen}
-        left_out = {entry.id: entry.variant.optional for entry in found.servers if entry.variant.optional}
-        missing |= {name: f"{why}: add --server {name}" for name, why in left_out.items() if name not in taken}
+    if any(map(catalogue.means_all, patterns)):
+        optional = {entry.id: entry.variant.optional for entry in found.servers if entry.variant.optional}
+        missing |= {name: f"{why}: add --server {name}" for name, why in optional.items() if name not in named}
     return list(chosen.values()), missing
 
 

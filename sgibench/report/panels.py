@@ -47,8 +47,8 @@ class Row:
     """At the common rate; None when no open load was measured."""
     cost: Ranked | None
     throughput: Ranked | None
-    tied_with: tuple[str, ...]
-    """Labels of the rows that share its place by cost."""
+    shares_place: bool
+    """Whether another row has the same place by cost."""
     not_apart: tuple[str, ...]
     """Labels of all rows that its cost was not told apart from, whatever their place."""
     doubts: tuple[Doubt, ...]
@@ -255,6 +255,7 @@ def _panel(
     fixed = _common(opens) if opens else None
     partners = {_partner(entry): entry for entry in fixed.entries.values()} if fixed else {}
     costs = {row.cell: row for row in main.cost.rows}
+    shared = Counter(row.place for row in main.cost.rows)
     rates = {row.cell: row for row in main.throughput.rows}
     about_table = {doubt.kind: doubt for one in (main, *opens) for doubt in found.groups.get(group_id(one), ())}
     rows = []
@@ -276,11 +277,7 @@ def _panel(
                 fixed=partner,
                 cost=place,
                 throughput=rates.get(entry.cell),
-                tied_with=tuple(
-                    main.entries[other].label
-                    for other, ranked in costs.items()
-                    if place and other != entry.cell and ranked.place == place.place
-                ),
+                shares_place=place is not None and shared[place.place] > 1,
                 not_apart=tuple(
                     main.entries[other].label
                     for other in costs

@@ -109,6 +109,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "interval": words.interval,
         "load_sentence": words.load_sentence,
+        "sharing": words.sharing,
         "latency_sentence": words.latency_sentence,
         "shapes": SHAPES,
         "hgrm": exports.hgrm_link,

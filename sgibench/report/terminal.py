@@ -139,7 +139,7 @@ class _Sheet:
             return [self.text(""), self.text(row.label), why, Text(), Text(), Text()]
         seen = panel.latency_entry(row)
         latency = seen.latency if seen else None
-        tied = "=" if row.tied_with else " "
+        tied = "=" if row.shares_place else " "
         return [
             self.text(f"{row.cost.place}{tied}" if row.cost else ""),
             self.text(row.label + mark),
@@ -172,9 +172,7 @@ class _Sheet:
                     self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
         for server, reason in view.run.info.skipped.items():
             self.line(f"Skipped: {server}: {reason}", "yellow")
-        if view.run.info.machine.sharing:
-            self.line(f"Notice: {view.run.info.machine.sharing}: compare CPU per request, not requests/s", "yellow")
-        for notice in view.run.notices:
+        for notice in filter(None, (words.sharing(view.run.info.machine), *view.run.notices)):
             self.line(f"Notice: {notice}", "yellow")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sgibench import units
-from sgibench.model import Comparison, Estimate, Failure, Load
+from sgibench.model import Comparison, Estimate, Failure, Load, Machine
 
 WIDEST = 1.6
 """Intervals are cut off at this multiple of the highest value of a scale."""
@@ -117,6 +117,11 @@ def latency_sentence(load: Load) -> str:
     if load.kind == "closed":
         return "latency at saturation, mostly waiting in line"
     return f"latency at {load.rate_per_s:g}/s from when due"
+
+
+def sharing(machine: Machine) -> str | None:
+    """Say why servers and load got in each other's way, and what to compare then; None when they did not."""
+    return f"{machine.sharing}: compare CPU per request rather than requests/s" if machine.sharing else None
 
 
 def listed(names: Sequence[str]) -> str:
