@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from sgibench.load.paces import ClosedPace
+from sgibench.load.paces import ClosedPace, OpenPace
+from sgibench.load.pacing import Schedule
 from sgibench.load.request import Program, Request, Variant, get, head, post
 from sgibench.load.target import Target
 from tests.scripted_server import Script, ScriptedServer, Talk, always, answer, serving
@@ -173,6 +175,108 @@ def test_one_wrong_answer_is_one_error_of_its_kind_on_a_new_connection(whole: by
         assert target.tally.samples[kind]
         assert_accounted(target, server)
         assert server.connections == 2
+
+
+def test_a_known_answer_is_right_however_it_is_cut() -> None:
+    def script(talk: Talk) -> None:
+        for _ in range(2):
+            if talk.request() is not None:
+                talk.send(OK)
+        for at in range(1, len(OK) - 1):
+            if talk.request() is None:
+                return
+            talk.send(OK[:at], OK[at : at + 1], OK[at + 1 :])
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, len(OK) + 10))
+        assert_accounted(target, server)
+        assert not target.tally.errors
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (b"world!", "body"),
+        (b"World!more", "leftover"),
+        (b"World!" + OK, "leftover"),
+        (b"", "closed"),
+        (b"World", "closed"),
+    ],
+)
+def test_an_answer_that_only_begins_like_a_right_one_is_an_error(end: bytes, kind: str) -> None:
+    def script(talk: Talk) -> None:
+        for _ in range(3):
+            talk.request()
+            talk.send(OK)
+        if talk.number == 0:
+            talk.request()
+            talk.send(OK[:30], OK[30:-6], end)
+            return
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 30))
+        assert dict(target.tally.errors) == {kind: 1}
+        assert_accounted(target, server)
+
+
+def test_an_answer_that_begins_like_the_last_one_and_goes_on_otherwise_may_be_right() -> None:
+    def script(talk: Talk) -> None:
+        number = 0
+        while talk.request() is not None:
+            number += 1
+            whole = answer(BODY, "200 OK", f"X-Number: {number // 3}")
+            talk.send(whole[:20], whole[20:24], whole[24:])
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 60))
+        assert_accounted(target, server)
+        assert not target.tally.errors
+
+
+def test_a_connection_given_up_in_mid_answer_still_gets_the_rest() -> None:
+    half = threading.Event()
+    go_on = threading.Event()
+
+    def script(talk: Talk) -> None:
+        for _ in range(3):
+            talk.request()
+            talk.send(OK)
+        talk.request()
+        talk.send(OK[:30])
+        half.set()
+        go_on.wait(20)
+        talk.send(OK[30:])
+        talk.request()
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        target.attach()
+        conn = target.add()
+        target.begin_count()
+        target.open_gate()
+        assert target.wait_until(lambda: half.is_set() and bool(conn.pieces), 20)
+        target.retire(conn)
+        go_on.set()
+        assert target.wait_until(lambda: not target.connections, 20)
+        target.end_count()
+        assert target.tally.requests == 4
+        assert not target.tally.errors
+
+
+def test_in_an_open_loop_an_answer_that_comes_twice_is_an_error() -> None:
+    def script(talk: Talk) -> None:
+        for number in range(1000):
+            if talk.request() is None:
+                return
+            talk.send(*[OK] * (2 if talk.number == 0 and number == 5 else 1), pause_s=0.0005)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        target.pace = OpenPace(target, Schedule(400.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
+        play(target, answered(target, 20))
+        assert dict(target.tally.errors) == {"leftover": 1}
+        assert 0 <= server.requests - target.tally.requests <= 1  # one, where both copies came as one piece
+        assert target.tally.max_ns < 60e9  # an idle connection has no time from which to count
 
 
 def test_a_check_function_is_asked_and_its_sentence_kept() -> None:

@@ -102,7 +102,7 @@ class Lines:
     def retire(self, conn: Connection) -> None:
         """Close a connection for good, once the answer it waits for is in."""
         conn.retired = True
-        conn.fast = None  # its last answer must take the general path, where it is closed
+        conn.forget()  # its last answer must take the general path, where it is closed
         if not conn.since and conn in self.connections:
             self._hang_up(conn)
             self.connections.remove(conn)

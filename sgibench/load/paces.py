@@ -16,7 +16,7 @@ from sgibench.histogram import Histogram
 from sgibench.load.pacing import Schedule
 from sgibench.load.request import Ask
 from sgibench.load.tally import Tally
-from sgibench.load.target import BATCH, BURST_NS, PATIENCE_S, Target
+from sgibench.load.target import BATCH, BURST_NS, Target
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
@@ -169,7 +169,7 @@ class OpenPace(IdlePace):
                 self._select((poller,), (), (), min(ahead - spin_ns, until_ns - now) / 1e9)
                 batch(0)
             elif not self._idle:
-                batch(PATIENCE_S)  # an answer is what there is to wait for, whatever is due
+                batch(self._target.patience_s(now))  # an answer is what there is to wait for, whatever is due
             elif not batch(0):
                 self.awake_ns += clock() - now
 
@@ -205,6 +205,7 @@ class OpenPace(IdlePace):
             conn.count += 1
             if schedule.next_ns > now or not target.gate_open:
                 conn.since = 0
+                conn.fast = None  # what comes now is not an answer
                 conn.idle_since = now
                 self._idle[conn] = None
                 continue
@@ -218,10 +219,10 @@ class OpenPace(IdlePace):
         """Send the next request on a connection that was answered as expected."""
         if many and conn.next_ask is not None:
             conn.ask = conn.next_ask()
-            conn.fast = conn.ask.whole
         ask = conn.ask
         if ask is None:
             return
+        conn.fast = ask.whole
         try:
             sent = conn.send(ask.payload)
         except OSError as error:

@@ -127,7 +127,9 @@ class Visited:
         connections = list(self.target.connections)
         for index, conn in enumerate(connections):
             share = (index * self.together.of + self.together.index) / (len(connections) * self.together.of)
-            wait_s = share * self.median_s - (monotonic_ns() - began) / 1e9
+            due = began + round(share * self.median_s * 1e9)
+            self.target.edge_ns = due
+            wait_s = (due - monotonic_ns()) / 1e9
             if wait_s > 0:
                 gevent.sleep(wait_s)
             self.target.release(conn, monotonic_ns())

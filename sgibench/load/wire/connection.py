@@ -63,8 +63,10 @@ class Connection:
         "next_ask",
         "outcome",
         "pending",
+        "pieces",
         "poller",
         "reader",
+        "reading",
         "recv",
         "retired",
         "retry_at",
@@ -89,11 +91,16 @@ class Connection:
         self.next_ask: Callable[[], Ask] | None = None
         self.ask: Ask | None = None
         self.fast: bytes | None = None
-        """The exact bytes of a right answer to `ask`; None when none is known or an answer has begun."""
+        """What completes a right answer to `ask`, byte for byte: at first all of it, later what has not come yet; None
+        when none is known, or when the reader has to read this one."""
         self.since = 0
         """When the request in flight was sent, monotonic ns; 0 when none is in flight."""
         self.answer_began = 0
-        """`since` of the request whose answer the reader is reading."""
+        """`since` of the request whose answer has begun to come in pieces."""
+        self.reading = False
+        """Whether the reader reads that answer; until then it is only compared with a known one."""
+        self.pieces: list[bytes] = []
+        """The pieces of that answer so far, while they are few."""
         self.due = 0
         """When the request in flight was due."""
         self.idle_since = 0
@@ -168,11 +175,35 @@ class Connection:
             self.unsent = memoryview(ask.payload)[sent:]
             self.poller.change(self.fd, READ | WRITE)
 
-    def read_first(self, ask: Ask) -> None:
-        """Make the reader ready: the first bytes of the answer to `ask` have come."""
+    def continues(self, data: bytes) -> bool:
+        """Whether a known right answer may go on like this; if so, only its rest is expected from now on."""
+        if self.answer_began != self.since:
+            # Here, not when the request is sent: most answers come whole.
+            self.answer_began = self.since
+            self.reading = False
+            self.pieces.clear()
+        fast = self.fast
+        if not fast or not data or not fast.startswith(data):
+            return False
+        self.fast = fast[len(data) :]
+        self.pieces.append(data)
+        return True
+
+    def read(self, ask: Ask) -> None:
+        """Let the reader read the answer to `ask`, from its beginning on."""
+        self.reading = True
+        self.fast = None
         self.reader.expect(is_head=ask.is_head)
         if ask.streams and isinstance(self.reader, Reader):
             self.reader.chunk_times_ns = []
+        if self.pieces:
+            self.reader.feed(b"".join(self.pieces))
+
+    def forget(self) -> None:
+        """Expect nothing known: the answer under way, and the next, are the reader's."""
+        if self.ask is not None and self.answer_began == self.since and not self.reading:
+            self.read(self.ask)
+        self.fast = None
 
     def flush(self) -> None:
         """Send more of a request that did not fit; raises WireError."""
