@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import gevent
 import pytest
 
 from sgibench.load.paces import ClosedPace, OpenPace
@@ -277,6 +278,24 @@ def test_in_an_open_loop_an_answer_that_comes_twice_is_an_error() -> None:
         assert dict(target.tally.errors) == {"leftover": 1}
         assert 0 <= server.requests - target.tally.requests <= 1  # one, where both copies came as one piece
         assert target.tally.max_ns < 60e9  # an idle connection has no time from which to count
+
+
+def test_an_open_loop_that_is_always_busy_lets_everything_else_have_its_turn() -> None:
+    turns = 0
+
+    def other() -> None:
+        nonlocal turns
+        while True:
+            gevent.sleep(0.005)
+            turns += 1
+
+    with serving(always(OK)) as server, target_of(server, HELLO) as target:
+        target.pace = OpenPace(target, Schedule(2000.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
+        greenlet = gevent.spawn(other)
+        play(target, answered(target, 1000), connections=4)
+        greenlet.kill()
+        assert target.tally.requests >= 1000
+        assert turns >= 10
 
 
 def test_a_check_function_is_asked_and_its_sentence_kept() -> None:

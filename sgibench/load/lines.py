@@ -25,6 +25,8 @@ class Pace(Protocol):
 
     hot: bool
     """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
+    awake: bool
+    """Whether it takes the events itself, in a turn that comes soon."""
 
     def attach(self) -> None:
         """Begin to act by itself."""

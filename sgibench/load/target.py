@@ -148,7 +148,7 @@ class Target(Lines):
         try:
             if self.gate_open and self.pace.hot:
                 self._burst(monotonic_ns())
-            else:
+            elif not self.pace.awake:
                 self._serve(monotonic_ns() + BURST_NS)
         except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
             self.fault = error

@@ -171,15 +171,20 @@ class Visited:
         """Count one unbroken window, with right answers per second."""
         with self._counted():
             began = monotonic_ns()
-            before = 0
             while not self.cut_short and (passed := (monotonic_ns() - began) / 1e9) < window_s:
-                until = min(len(self.series) + 1.0, window_s)
-                self.sleep(min(until - passed, 0.25))
-                progress(passed / window_s)
-                if monotonic_ns() - began >= until * 1e9 and until == len(self.series) + 1:
+                second = len(self.series) + 1.0
+                if passed >= second:
                     self.target.fold()
-                    self.series.append(self.target.tally.requests - before)
-                    before = self.target.tally.requests
+                    self._note_second()
+                else:
+                    self.sleep(min(min(second, window_s) - passed, 0.25))
+                    progress(passed / window_s)
+        if not self.cut_short and window_s >= len(self.series) + 1:
+            self._note_second()  # folded after the window: while that goes on, nothing is answered
+
+    def _note_second(self) -> None:
+        """Note how many right answers the second that is over brought."""
+        self.series.append(self.target.tally.requests - sum(self.series))
 
     def count_open(self, window_s: float, settle_s: float, progress: Callable[[float], None]) -> None:
         """Count one unbroken window of an open loop; each process sends its share of the rate."""
