@@ -26,7 +26,7 @@ SPIN_NS = 8_000
 AWAKE_NS = 500_000
 """The same where the process has a CPU for itself. On a virtual machine waking up takes tens of microseconds: of the
 generator's time, and of the server's to wake it. From 2,000 requests/s on it never sleeps."""
-FOLD_SOON = 256
+FOLD_SOON = 1024
 """Latencies folded after each burst, if there are so many: a larger fold would make more requests late."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
