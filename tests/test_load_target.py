@@ -144,14 +144,19 @@ def test_a_load_of_closing_connections_opens_one_for_each_request_and_leaves_non
         assert target.standing == 0
 
 
-def wrong(whole: bytes) -> Script:
+def wrong(*pieces: bytes, closes: bool = False) -> Script:
     """Give a wrong answer to the third request of the first connection, right ones otherwise."""
 
     def script(talk: Talk) -> None:
         count = 0
         while talk.request() is not None:
             count += 1
-            talk.send(whole if talk.number == 0 and count == 3 else OK)
+            if talk.number or count != 3:
+                talk.send(OK)
+                continue
+            talk.send(*pieces)
+            if closes:
+                return
 
     return script
 
@@ -206,16 +211,7 @@ def test_a_known_answer_is_right_however_it_is_cut() -> None:
     ],
 )
 def test_an_answer_that_only_begins_like_a_right_one_is_an_error(end: bytes, kind: str) -> None:
-    def script(talk: Talk) -> None:
-        for _ in range(3):
-            talk.request()
-            talk.send(OK)
-        if talk.number == 0:
-            talk.request()
-            talk.send(OK[:30], OK[30:-6], end)
-            return
-        always(OK)(talk)
-
+    script = wrong(OK[:30], OK[30:-6], end, closes=kind == "closed")
     with serving(script) as server, target_of(server, HELLO) as target:
         play(target, answered(target, 30))
         assert dict(target.tally.errors) == {kind: 1}

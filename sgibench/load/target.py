@@ -158,11 +158,12 @@ class Target(Lines):
         """Closed loop, gate open: as little as possible per answer."""
         poll, by_fd, clock, lag = self.poller.poll, self.by_fd, monotonic_ns, self.lags_ns.append
         room, many = self.room, self.program.many
-        edge_ns = self.edge_ns if self.edge_ns > now else now + BURST_NS + 2 * PATIENCE_NS
-        until_ns, calm_ns = min(now + BURST_NS, edge_ns), edge_ns - PATIENCE_NS
+        until_ns = calm_ns = now + BURST_NS
+        if self.edge_ns > now:
+            until_ns, calm_ns = min(until_ns, self.edge_ns), self.edge_ns - PATIENCE_NS
         turn = 0
         while True:
-            events = poll(PATIENCE_S if now < calm_ns else (edge_ns - now) / 1e9, BATCH)
+            events = poll(PATIENCE_S if now < calm_ns else self.patience_s(now), BATCH)
             if not events:
                 return
             turn += 1

@@ -177,7 +177,7 @@ class Visited:
                     self.target.fold()
                     self._note_second()
                 else:
-                    self.sleep(min(min(second, window_s) - passed, 0.25))
+                    self.sleep(min(second - passed, window_s - passed, 0.25))
                     progress(passed / window_s)
         if not self.cut_short and window_s >= len(self.series) + 1:
             self._note_second()  # folded after the window: while that goes on, nothing is answered
