@@ -29,10 +29,10 @@ import psutil
 
 from benchmarks.generator import nginx, null
 from benchmarks.serving import Bench, bench
+from sgibench.engine.orders import LoadProcess, Measured, Target
 from sgibench.histogram import Histogram
 from sgibench.model import Load, Windows
-from sgibench.orders import LoadProcess, Measured, Target
-from sgibench.process import HOST
+from sgibench.serve.process import HOST
 
 CONNECTIONS = 32
 UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sgibench import bench, stats, store
+from sgibench import bench, stats
+from sgibench.engine.progress import Silent
 from sgibench.model import Run
-from sgibench.progress import Silent
+from sgibench.results import store
 
 SERVER = "uvicorn-httptools"
 COPIES = 6

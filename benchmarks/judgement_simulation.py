@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from sgibench import stats
 from sgibench.errors import ResultsError
+from sgibench.results.store import read_run
 from sgibench.stats.runs import BETWEEN_FLOOR, LEAST_UNCHANGED, REFERENCED_FLOOR, noise_of, shift_of, widened
-from sgibench.store import read_run
 
 Logs = NDArray[np.float64]
 """Logarithms of the measured values: servers × blocks."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sgibench import report, store
+from sgibench import report
+from sgibench.results import store
 from tests.results_maker import CATALOGUE, WORK, Making, make_run, write_run
 
 MOST_MB = 6.0

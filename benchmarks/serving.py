@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgibench import catalogue, envs
+from sgibench import catalogue
+from sgibench.engine.orders import LoadProcess, Measured, Target
 from sgibench.machine import CpuPlan, plan_cpus
 from sgibench.model import Load, Scenario, Settings, Windows
-from sgibench.orders import LoadProcess, Measured, Target
-from sgibench.process import HOST, ServerProcess, ServerSpec
+from sgibench.serve import envs
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 
 APPS = {"wsgi": "wsgi_plain", "asgi": "asgi_plain", "rsgi": "rsgi_plain"}
 

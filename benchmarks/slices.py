@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.serving import Bench, bench
-from sgibench.orders import Measured
+from sgibench.engine.orders import Measured
 
 TWINS = ("uvicorn-httptools", "waitress")
 UNLIKE = ("uvicorn-httptools", "waitress", "gunicorn-gthread", "granian-wsgi", "hypercorn-uvloop")

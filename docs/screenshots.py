@@ -16,9 +16,10 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from sgibench import report, store
+from sgibench import report
 from sgibench.model import Run
 from sgibench.report import terminal
+from sgibench.results import store
 
 HERE = Path(__file__).parent
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run")

@@ -39,7 +39,7 @@ from sgibench.model import (
     Trial,
     Windows,
 )
-from sgibench.store import RunWriter
+from sgibench.results.store import RunWriter
 
 MIB = 1 << 20
 

@@ -23,8 +23,9 @@ from wsgiref.validate import validator
 
 import pytest
 
-from sgibench import catalogue, envs, needs, process, verify
+from sgibench import catalogue, verify
 from sgibench.model import App, ServerEntry, Settings
+from sgibench.serve import envs, needs, process
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking
 

@@ -8,10 +8,10 @@ import pytest
 
 from sgibench import audit
 from sgibench.bench.capacity import Search
+from sgibench.engine.stage import Contestant
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Slo, Trial
 from sgibench.report.page import render
-from sgibench.stage import Contestant
 from tests.results_maker import Making, make_run, with_capacity
 
 SLO = Slo(quantile=0.99, limit_us=50_000)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import audit, bench, catalogue, report, store
+from sgibench import audit, bench, catalogue, report
 from sgibench.bench.choosing import choose_servers, refusals
+from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import Cell, Load, Run, Settings
-from sgibench.progress import Silent
+from sgibench.results import store
 
 FOUND = catalogue.load()
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

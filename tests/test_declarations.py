@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from sgibench import catalogue
-from sgibench.catalogue_page import servers_page
+from sgibench.catalogue.page import servers_page
 from sgibench.model import Configuration, Launch, ServerEntry
 
 CATALOGUE = catalogue.load()

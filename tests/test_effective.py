@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sgibench import effective
 from sgibench.model import Effective, Expected
+from sgibench.serve import effective
 
 HOST = "127.0.0.1"
 pytestmark = pytest.mark.skipif(not effective.LINUX, reason="needs Linux: other systems tell less")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import envs
 from sgibench.errors import EnvsError
+from sgibench.serve import envs
 
 
 @pytest.fixture

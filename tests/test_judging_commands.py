@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import bench, report, store
+from sgibench import bench, report
+from sgibench.engine.progress import Silent
 from sgibench.model import Run
-from sgibench.progress import Silent
+from sgibench.results import store
 from tests.results_maker import QUICK, Making, make_run, write_run
 
 DATA = Path(__file__).parent / "data"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import needs
 from sgibench.model import Need
+from sgibench.serve import needs
 
 SHELL = Need(name="sh", how="apt-get install dash")
 NOTHING = Need(name="no-such-program", how="apt-get install nothing")

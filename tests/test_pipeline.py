@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench import bench, report, store
+from sgibench import bench, report
+from sgibench.engine.progress import Silent
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Trial
-from sgibench.progress import Silent
+from sgibench.results import store
 
 FAULTY = Path(__file__).parent / "faulty"
 
@@ -180,7 +181,7 @@ def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
 
 
 def test_a_server_that_never_answers_fails_as_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sgibench.process.READY_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("sgibench.serve.process.READY_TIMEOUT_S", 2.0)
     failure = trial_of(run_of(tmp_path, "faulty-never-ready"), "faulty-never-ready").failure
     assert failure
     assert failure.reason == "not-ready"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sgibench import catalogue
+from sgibench.bench.plan import make_cells, make_plan
+from sgibench.engine.windows import trials_in
 from sgibench.errors import UsageError
 from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Windows
-from sgibench.plan import make_cells, make_plan, trials_in
 
 WINDOWS = Windows(window_s=1.0, slice_s=0.1)
 SETTINGS = Settings(workers=1, threads=8)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from sgibench.engine.progress import Clock, Lines, LiveMatrix, Silent, listener_for, tell
 from sgibench.model import Plan, Run
-from sgibench.progress import Clock, Lines, LiveMatrix, Silent, listener_for, tell
 from tests.results_maker import QUICK, Making, make_run
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sgibench import bench, report, store
-from sgibench.progress import Silent
+from sgibench import bench, report
+from sgibench.engine.progress import Silent
+from sgibench.results import store
 from sgibench.stats.runs import compare_runs
 from tests.requirements_for_tests import need_program
 from tests.results_maker import QUICK, Contestant, Making, hostile_run, make_run, write_run

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import store
-from sgibench.plan import trials_in
+from sgibench.engine.windows import trials_in
+from sgibench.results import store
 
 FAULTY = Path(__file__).parent / "faulty"
 BLOCKS = 4

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import catalogue, effective, envs, needs, process
+from sgibench import catalogue
 from sgibench.errors import EnvsError
 from sgibench.model import App, Configuration, Effective, Launch, ServerEntry, Settings
+from sgibench.serve import effective, envs, needs, process
 from sgibench.verify import Problem, excuse
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking

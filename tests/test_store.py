@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import store
 from sgibench.errors import ResultsError
 from sgibench.model import Run, RunInfo, Trial
+from sgibench.results import store
 from tests.results_maker import make_run
 
 

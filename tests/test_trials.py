@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sgibench.engine.orders import Measured
+from sgibench.engine.trials import judge, latency_of
 from sgibench.histogram import Histogram
-from sgibench.orders import Measured
-from sgibench.trials import judge, latency_of
 
 
 def histogram_of(latencies_us: list[float]) -> Histogram:

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench import store
 from sgibench.load.webui.guard import is_own, own_names
+from sgibench.results import store
 from tests.ui_process import Ui, all_gone, free_port, ui_process
 
 

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sgibench import store, units
+from sgibench import units
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
 from sgibench.bench.run import Outcome, opened, reopened
+from sgibench.engine.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
+from sgibench.engine.trials import Draft, to_trial
+from sgibench.engine.windows import SHORT_WARMUP_S
 from sgibench.errors import UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial, Windows
-from sgibench.plan import SHORT_WARMUP_S
-from sgibench.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
+from sgibench.results import store
 from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step, step_verdict
-from sgibench.trials import Draft, to_trial
 
 LEAST_STEP_S = 1.0
 MOST_STEP_S = 10.0

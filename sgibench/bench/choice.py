@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from sgibench.bench.choosing import apps_for
 from sgibench.bench.request import DEFAULT_APPS
-from sgibench.catalogue import Catalogue, nearest
+from sgibench.catalogue.reading import Catalogue, nearest
 from sgibench.errors import UsageError
 from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sgibench import catalogue, envs, needs
+from sgibench import catalogue
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Cell, Expected, Launch, ServerEntry
-from sgibench.process import HOST
+from sgibench.serve import envs, needs
+from sgibench.serve.process import HOST
 
 _CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>[\d.]+))?")
 _VERSION = re.compile(r"\d+(\.\d+)*([a-z]+\d+)?")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sgibench import units
+from sgibench.bench.plan import common_rates, curve_cells, make_plan, with_most_connections
 from sgibench.bench.request import Request
+from sgibench.engine.progress import Silent
+from sgibench.engine.runner import run_plan
+from sgibench.engine.stage import Workshop
 from sgibench.model import Cell, PilotRate, Trial, Windows
-from sgibench.plan import common_rates, curve_cells, make_plan, with_most_connections
-from sgibench.progress import Silent
-from sgibench.runner import run_plan
-from sgibench.stage import Workshop
 
 PILOT_WINDOW_S = 0.5
 PILOT_WARMUP_S = 1.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sgibench import catalogue, machine
 from sgibench.bench.choosing import apps_for, choose_servers
+from sgibench.bench.plan import PROFILES
 from sgibench.errors import UsageError
 from sgibench.model import App, Configuration, Load, ServerEntry, Settings, Windows
-from sgibench.plan import PROFILES
 
 DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64

@@ -17,16 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from sgibench import __version__, catalogue, machine, store
+from sgibench import __version__, catalogue, machine
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.pilot import find_rates
+from sgibench.bench.plan import make_cells, make_plan, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose
 from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
+from sgibench.engine.runner import run_plan
+from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
-from sgibench.plan import make_cells, make_plan, with_rates
-from sgibench.runner import run_plan
-from sgibench.stage import Listener, Workshop
+from sgibench.results import store
 from sgibench.stats.settling import is_settled, make_rule
 
 

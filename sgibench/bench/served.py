@@ -12,7 +12,7 @@ from sgibench import machine, units
 from sgibench.bench.choice import Choice
 from sgibench.errors import ServerError
 from sgibench.model import Cell, Failure, Scenario, ServerEntry, Settings, Trial, Variant
-from sgibench.process import ServerProcess
+from sgibench.serve.process import ServerProcess
 
 TAIL_LINES = 3
 """Of a failed server's log, shown in the form."""

@@ -14,21 +14,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sgibench import effective, machine, units, verify
+from sgibench import machine, units, verify
 from sgibench.bench.choice import Choice, read_choice
 from sgibench.bench.request import select_scenarios
 from sgibench.bench.served import Address, Served, about, cell_of, facts, name_of, stranger, told, told_detail
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
 from sgibench.bench.workshop import prepare
-from sgibench.catalogue import Catalogue
-from sgibench.codec import encode
-from sgibench.envs import Environment
+from sgibench.catalogue.reading import Catalogue
+from sgibench.engine.orders import LoadProcess, Measured, measured_of
+from sgibench.engine.progress import Silent
+from sgibench.engine.trials import Draft, judge, to_trial
 from sgibench.errors import LoadError, ServerError
 from sgibench.model import App, Doubt, Expected, Failure, Scenario, Trial
-from sgibench.orders import LoadProcess, Measured, measured_of
-from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
-from sgibench.progress import Silent
-from sgibench.trials import Draft, judge, to_trial
+from sgibench.results.codec import encode
+from sgibench.serve import effective
+from sgibench.serve.envs import Environment
+from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
 IDLE_CHECK_S = 0.3
 CALIBRATION_S = 0.5

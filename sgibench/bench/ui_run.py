@@ -14,10 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sgibench import __version__, audit, machine, report, store
+from sgibench import __version__, audit, machine, report
 from sgibench.bench.workshop import recorded
-from sgibench.codec import encode
-from sgibench.envs import Environment
 from sgibench.errors import ResultsError
 from sgibench.model import (
     SCHEMA,
@@ -35,6 +33,9 @@ from sgibench.model import (
     Trial,
     Windows,
 )
+from sgibench.results import store
+from sgibench.results.codec import encode
+from sgibench.serve.envs import Environment
 
 ANSWER_TIMEOUT_S = 10.0
 LONGEST_WARMUP_S = 3.0

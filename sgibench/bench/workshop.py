@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgibench import audit, catalogue, envs, machine
+from sgibench import audit, catalogue, machine
 from sgibench.bench.choosing import refusals
+from sgibench.engine.orders import LoadProcess
+from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
-from sgibench.orders import LoadProcess
-from sgibench.stage import Listener, Workshop, environment_key
+from sgibench.serve import envs
 
 CALIBRATION_S = 1.0
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from sgibench import audit as auditing
-from sgibench import store
 from sgibench.audit import Audited
 from sgibench.cli.options import json_option, results_option
 from sgibench.errors import UsageError
 from sgibench.model import Doubt
+from sgibench.results import store
 
 
 @click.command(epilog="Example: sgibench audit rows.csv --json")

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from sgibench import bench, units
 from sgibench.cli.options import Duration, catalogue_option, json_option
-from sgibench.codec import encode
+from sgibench.engine.progress import listener_for
 from sgibench.model import Calibration
-from sgibench.progress import listener_for
+from sgibench.results.codec import encode
 
 
 @click.command(epilog="Example: sgibench calibrate --scenario json --scenario page")

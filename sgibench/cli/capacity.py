@@ -9,14 +9,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from sgibench import bench, report, store
+from sgibench import bench, report
+from sgibench.bench.plan import PROFILES
 from sgibench.cli.options import Share, catalogue_option, json_option, reports_option, results_option
 from sgibench.cli.runs import read_all
-from sgibench.codec import encode
+from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError
-from sgibench.plan import PROFILES
-from sgibench.progress import listener_for
 from sgibench.report import terminal
+from sgibench.results import store
+from sgibench.results.codec import encode
 
 INTERRUPTED = 130
 

@@ -13,11 +13,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from sgibench import bench, catalogue, envs, machine, needs, verify
+from sgibench import bench, catalogue, machine, verify
 from sgibench.cli.options import catalogue_option, json_option
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
-from sgibench.process import HOST, ServerProcess, ServerSpec
+from sgibench.serve import envs, needs
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 
 
 @dataclass(frozen=True, kw_only=True)

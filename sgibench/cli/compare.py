@@ -11,11 +11,12 @@ from typing import Any, get_args
 import click
 from rich.console import Console
 
-from sgibench import report, store, units
+from sgibench import report, units
 from sgibench.cli.options import reports_option, results_option
 from sgibench.errors import UsageError
 from sgibench.model import Run
 from sgibench.report import comparison, words
+from sgibench.results import store
 from sgibench.stats import compare_runs, worse_than
 from sgibench.stats.runs import Change, Metric, RunComparison
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sgibench.bench.doctor import Finding, examine
 from sgibench.cli.options import json_option, results_option
-from sgibench.codec import encode
-from sgibench.doctor import Finding, examine
+from sgibench.results.codec import encode
 
 STYLES = {"fine": "green", "limited": "yellow", "broken": "bold red"}
 

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import catalogue
-from sgibench.catalogue_page import servers_page
+from sgibench.bench.plan import PROFILES
+from sgibench.catalogue.page import servers_page
 from sgibench.cli.options import catalogue_option, json_option
-from sgibench.plan import PROFILES
 
 
 @click.command("list", epilog="Example: sgibench list --json")

@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 
 from sgibench import report as reporting
-from sgibench import store
 from sgibench.cli.options import json_option, reports_option, results_option
 from sgibench.cli.runs import read_all
 from sgibench.report import terminal
+from sgibench.results import store
 
 
 @click.command(epilog="Example: sgibench report latest")

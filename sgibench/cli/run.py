@@ -10,8 +10,9 @@ from typing import get_args
 import click
 from rich.console import Console
 
-from sgibench import bench, machine, report, store, units
-from sgibench.catalogue import nearest
+from sgibench import bench, machine, report, units
+from sgibench.bench.plan import PROFILES
+from sgibench.catalogue.reading import nearest
 from sgibench.cli.options import (
     Counts,
     Duration,
@@ -23,11 +24,11 @@ from sgibench.cli.options import (
     results_option,
 )
 from sgibench.cli.runs import read_all
+from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError
 from sgibench.model import Configuration, Run
-from sgibench.plan import PROFILES
-from sgibench.progress import listener_for
 from sgibench.report import terminal
+from sgibench.results import store
 
 INTERRUPTED = 130
 

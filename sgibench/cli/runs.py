@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from sgibench import store
 from sgibench.errors import ResultsError
 from sgibench.model import Run
+from sgibench.results import store
 
 
 def read_all(results: Path) -> Sequence[Run]:

@@ -28,7 +28,7 @@ from sgibench.cli.options import catalogue_option, reports_option, results_optio
 from sgibench.errors import UsageError
 from sgibench.machine import plan_cpus
 from sgibench.model import Configuration
-from sgibench.process import HOST
+from sgibench.serve.process import HOST
 
 MOST_USERS = 60_000
 

@@ -82,7 +82,7 @@ class Expected:
     """What a launched server should turn out to be; None where nothing can be said beforehand.
 
     The first two are limits that a plan must respect: a server that is asked for more is measured at its queue.
-    The rest is read back from the system after a trial (`sgibench.effective`).
+    The rest is read back from the system after a trial (`sgibench.serve.effective`).
     """
 
     connections: int | None = None

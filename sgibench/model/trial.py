@@ -42,7 +42,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Effective:
-    """What a running server turned out to be, as the system shows it (`sgibench.effective`)."""
+    """What a running server turned out to be, as the system shows it (`sgibench.serve.effective`)."""
 
     backlogs: tuple[int, ...] | None
     """In effect, of each socket that listens on the server's port."""

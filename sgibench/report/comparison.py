@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
-from sgibench.codec import encode
 from sgibench.model import Estimate
 from sgibench.report import words
+from sgibench.results.codec import encode
 from sgibench.stats.runs import Change, Metric, RunComparison
 
 METRIC_NAMES: dict[Metric, str] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgibench.codec import encode
 from sgibench.model import Doubt, Estimate, Latency, Run
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
+from sgibench.results.codec import encode
 
 
 def summary(run: Run) -> dict[str, Any]:

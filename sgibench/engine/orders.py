@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from sgibench.codec import decode, encode
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
 from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load, LoadWorker, Scenario, Slice, Windows
+from sgibench.results.codec import decode, encode
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0

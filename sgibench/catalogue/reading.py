@@ -57,7 +57,7 @@ N = TypeVar("N", bound=Named)
 
 def home() -> Path:
     """Folder that holds the catalogue: the checkout, or the copy inside an installed package."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     inside = package / "_catalogue"
     return inside if inside.is_dir() else package.parent
 

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Self
 
-from sgibench.codec import decode, encode
 from sgibench.errors import ResultsError
 from sgibench.model import SCHEMA, Run, RunInfo, Trial
+from sgibench.results.codec import decode, encode
 
 INFO_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sgibench.effective import differences
+from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
 from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial
-from sgibench.orders import Measured
+from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
 
 WRONG_ANSWERS = frozenset({"status", "length", "body", "protocol", "check"})

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
 from sgibench.model import (
     App,
@@ -28,9 +29,6 @@ from sgibench.model import (
     Trial,
     Windows,
 )
-
-SHORT_WARMUP_S = 0.25
-"""For a server that an earlier load of its stage has warmed up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,14 +246,6 @@ def _group(load: Load, cells: list[Cell], order: random.Random, doubled: tuple[s
     return Group(scenario=cells[0].scenario, load=load, settings=cells[0].settings, cells=tuple(shuffled))
 
 
-def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
-    """Fit the windows to a group: open loads are never sliced, and only a stage's first load has to warm up."""
-    warmup_s = windows.warmup_s if first else min(windows.warmup_s, SHORT_WARMUP_S)
-    if group.load.kind == "closed":
-        return replace(windows, warmup_s=warmup_s)
-    return replace(windows, slice_s=None, window_s=windows.open_window_s or windows.window_s, warmup_s=warmup_s)
-
-
 def measuring_s(plan: Plan) -> float:
     """Counted seconds of the whole plan."""
     return sum(
@@ -264,8 +254,3 @@ def measuring_s(plan: Plan) -> float:
         for stage in block.stages
         for group in stage.groups
     )
-
-
-def trials_in(plan: Plan) -> int:
-    """How many trials the plan holds."""
-    return sum(len(group.cells) for block in plan.blocks for stage in block.stages for group in stage.groups)

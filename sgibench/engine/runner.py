@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sgibench.engine.stage import Workshop, load_group, serving
+from sgibench.engine.trials import to_trial
+from sgibench.engine.windows import windows_for
 from sgibench.model import Block, Plan, Stage, Trial
-from sgibench.plan import windows_for
-from sgibench.stage import Workshop, load_group, serving
-from sgibench.trials import to_trial
 
 STAGES = 1000
 """More than the stages of any block: numbers an execution as retry x STAGES + stage."""

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from sgibench import effective, machine, units, verify
-from sgibench.catalogue import Catalogue
-from sgibench.envs import Environment
+from sgibench import machine, units, verify
+from sgibench.catalogue.reading import Catalogue
+from sgibench.engine.orders import LoadProcess, Measured, Target
+from sgibench.engine.trials import Draft, judge
 from sgibench.errors import ServerError
 from sgibench.model import (
     Block,
@@ -32,9 +33,9 @@ from sgibench.model import (
     Trial,
     Windows,
 )
-from sgibench.orders import LoadProcess, Measured, Target
-from sgibench.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
-from sgibench.trials import Draft, judge
+from sgibench.serve import effective
+from sgibench.serve.envs import Environment
+from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
 IDLE_CHECK_S = 0.3
 

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
+from sgibench.engine.windows import trials_in
 from sgibench.model import Block, Cell, Plan, Stage, Trial
-from sgibench.plan import trials_in
 
 LAST_SHOWN = 8
 START_AND_VERIFY_S = 1.0

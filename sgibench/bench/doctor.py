@@ -18,8 +18,9 @@ from typing import Literal
 
 import psutil
 
-from sgibench import envs, machine, units
+from sgibench import machine, units
 from sgibench.errors import EnvsError
+from sgibench.serve import envs
 
 State = Literal["fine", "limited", "broken"]
 WATCHED_S = 0.5

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import uv
 
-from sgibench.codec import decode, encode
 from sgibench.errors import EnvsError
 from sgibench.model import EnvironmentInfo
+from sgibench.results.codec import decode, encode
 
 MARKER = "sgibench-environment.json"
 MAKING_TIMEOUT_S = 1200

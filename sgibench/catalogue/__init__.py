@@ -1,0 +1,10 @@
+"""Files to declarations, and the page about them. What lies in the folders is what there is: no registry, no list.
+
+Declarations are data; what they do is asked of them by others. Nothing here starts a process or measures anything.
+"""
+
+from __future__ import annotations
+
+from sgibench.catalogue.reading import Catalogue, home, load, means_all, nearest, select, summary_of
+
+__all__ = ["Catalogue", "home", "load", "means_all", "nearest", "select", "summary_of"]
