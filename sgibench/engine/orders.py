@@ -20,7 +20,18 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
-from sgibench.model import Calibration, Exchange, HistogramData, Interface, Load, LoadWorker, Scenario, Slice, Windows
+from sgibench.model import (
+    Calibration,
+    Exchange,
+    HistogramData,
+    Interface,
+    Load,
+    LoadWorker,
+    Scenario,
+    Slice,
+    Window,
+    Windows,
+)
 from sgibench.results.codec import decode, encode
 
 START_TIMEOUT_S = 60.0
@@ -68,6 +79,7 @@ class Measured:
     intended_histogram: HistogramData | None = None
     first_chunk_histogram: HistogramData | None = None
     gap_histogram: HistogramData | None = None
+    window: Window | None = None
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     connections_established: int | None = None

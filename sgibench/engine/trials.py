@@ -116,6 +116,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         intended_histogram_us=measured.intended_histogram,
         first_chunk_histogram_us=measured.first_chunk_histogram,
         gap_histogram_us=measured.gap_histogram,
+        window=measured.window,
         slices=measured.slices,
         series=measured.series,
         generator=Generator(
@@ -148,9 +149,14 @@ def latency_of(measured: Measured, *, open_loop: bool) -> Latency | None:
     samples = histogram.count
     # The load process gives exact mean and maximum of the service time; from the due time the histogram has them.
     mean, longest = (histogram.mean_us, histogram.max_us) if open_loop else (measured.mean_us, measured.max_us)
+    bound_us = measured.window.censored_from_us if measured.window is not None else None
+    if bound_us is not None:
+        mean = longest = None  # of requests that were given up only a bound is known
 
     def percentile_us(share: float) -> float | None:
         found = histogram.percentile_us(share) if percentile_allowed(share, samples) else None
+        if found is not None and bound_us is not None and found >= bound_us:
+            return None
         # A bucket's middle may lie above the one largest value in it.
         return found if found is None or longest is None else min(found, longest)
 

@@ -58,6 +58,12 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "gap_histogram": pack(gaps) if gaps.count else None,
         "mean_us": _sum(shares, "sum_ns") / requests / 1e3 if requests else None,
         "max_us": max(share["max_ns"] for share in shares) / 1e3 if requests else None,
+        "window": {
+            "visits": "sliced" if first["slices"] else "unbroken",
+            "pieces": max(1, len(first["slices"])),
+            "queue_max": _sum(shares, "queue_max") if is_open else None,
+            "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
+        },
         "slices": [_slice(parts) for parts in zip(*(share["slices"] for share in shares), strict=False)],
         "series": [sum(counts) for counts in zip(*(share["series"] for share in shares), strict=False)],
         "connections_established": _sum_known(shares, "established"),

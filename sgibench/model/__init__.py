@@ -55,6 +55,7 @@ from sgibench.model.terms import (
     LoadKind,
     Status,
     Verdict,
+    Visits,
 )
 from sgibench.model.trial import (
     Effective,
@@ -66,6 +67,7 @@ from sgibench.model.trial import (
     Memory,
     Slice,
     Trial,
+    Window,
 )
 
 __all__ = [
@@ -117,5 +119,7 @@ __all__ = [
     "Trial",
     "Variant",
     "Verdict",
+    "Visits",
+    "Window",
     "Windows",
 ]

@@ -102,11 +102,13 @@ class Windows:
     settle_s: float = 0.02
     """Not counted at the start of each visit."""
     open_window_s: float | None = None
-    """Counted time of open loads, which are never sliced; None for the same as `window_s`."""
+    """Counted time of open loads; None for the same as `window_s`."""
+    turn_s: float | None = None
+    """Length of a visit's counted part in open loads; None for one unbroken window per server."""
     warmup_s: float = 3.0
     """The longest warm-up; it ends earlier once the rate is steady."""
     timeout_s: float = 10.0
-    """An answer that takes longer is an error of the kind `timeout`."""
+    """The longest time-out: the one that is used fits the window and the slowest answers, and stands in `Window`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ Connection = Literal["keep-alive", "close"]
 LoadKind = Literal["closed", "open"]
 Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]
+Visits = Literal["sliced", "turns", "unbroken"]
+"""How a window was made: in slices or turns, visiting all servers of a group again and again, or in one piece."""
 Verdict = Literal["faster", "slower", "tie", "unknown"]
 Configuration = Literal["default", "equal", "recommended"]
 """How a server is set up beyond what its id names.

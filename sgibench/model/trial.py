@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sgibench.model.plan import Load, Settings
-from sgibench.model.terms import Concurrency, Configuration, Interface, Status
+from sgibench.model.terms import Concurrency, Configuration, Interface, Status, Visits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,53 @@ class HistogramData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """What a trial's window owned, and how it was made.
+
+    A window owns the requests that were due in it (open loops) or sent in it (all else), and no others. Those in flight
+    at its edge are drained and counted in it; each that got no answer is an error of it, of the kind `timeout`,
+    `unanswered` (sent, and the drain was over) or `unsent` (due, and the drain was over).
+    """
+
+    visits: Visits
+    """sliced: in turn with the group's other servers, in slices; turns: the same for open loops; unbroken: in one."""
+    why: str = ""
+    """Why so, in one sentence."""
+    pieces: int = 1
+    """Visits that it is made of."""
+    timeout_s: float | None = None
+    """The time-out that fitted window and scenario; also the longest drain of an open loop's queue."""
+    due: int | None = None
+    """Open: requests that were due in the window."""
+    sent: int | None = None
+    """Requests of the window that were sent: right answers, wrong ones and none."""
+    in_time: int | None = None
+    """Right answers of the window that came before its edge; the others came while it was drained."""
+    censored: int = 0
+    """Values in the histograms that are lower bounds: requests that were still waiting when they were given up."""
+    censored_from_us: float | None = None
+    """The smallest of them. A percentile below it is exact; above it only a bound is known, and none is given."""
+    queue_start: int | None = None
+    """Open: requests due and not sent, for want of a free connection, when the window began (all visits together)."""
+    queue_end: int | None = None
+    """The same at its edge: a queue that has grown says that the rate was not kept."""
+    queue_max: int | None = None
+    """The longest that it was."""
+    in_flight: float | None = None
+    """Mean number of requests of the window in flight, those that failed included: their times over the window."""
+    thinking: float | None = None
+    """Tasks: mean number of users between an answer and their next request: think time, pacing, work of their own."""
+    thinks: bool = False
+    """Whether users wait between tasks (`wait_time`), so that they are not all meant to have a request in flight."""
+    sessions: int | None = None
+    """Tasks: whole sessions that ended well in the window: @task methods, passes of a SequentialTaskSet."""
+    uncounted: Mapping[str, int] = field(default_factory=dict)
+    """Requests that are in no window, by the reason: warm-up, settling, …; with `sent`, all that the server got."""
+    lateness_histogram_us: HistogramData | None = None
+    """Open: for each request, what passed between due and sent although a connection was free: the generator's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One execution of a cell: a line of trials.jsonl (design, section 6)."""
 
@@ -156,6 +203,8 @@ class Trial:
     """Streams: from sending to the first chunk of the answer's body."""
     gap_histogram_us: HistogramData | None = None
     """Streams: between one chunk and the next."""
+    window: Window | None = None
+    """What the window owned and how it was made; None in results of before there were such facts."""
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     """Right answers in each second of an unbroken window."""
