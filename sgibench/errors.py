@@ -6,6 +6,7 @@
     ├── ResultsError          a run can't be read or written             -> exit 1
     ├── EnvsError             an isolated environment can't be made      -> that server is skipped
     ├── ServerError           a server did not start, answer, or survive -> that trial is failed
+    │   └── MisdeclaredError  a declaration's function raised or gave nonsense -> that variant is failed by name
     └── LoadError             the load process broke its protocol        -> exit 1
 
 Anything else that is raised is a bug and keeps its traceback.
@@ -14,6 +15,15 @@ Anything else that is raised is a bug and keeps its traceback.
 from __future__ import annotations
 
 from pathlib import Path
+
+LONGEST_LINE = 1000
+"""Characters of what is shown for one problem; strangers' words may be long."""
+
+
+def one_line(text: str) -> str:
+    """Fold somebody's words into one line of bearable length."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= LONGEST_LINE else f"{folded[: LONGEST_LINE - 3]}..."
 
 
 class SgibenchError(Exception):
@@ -35,7 +45,7 @@ class DeclarationError(SgibenchError):
 
     def __init__(self, path: Path, expected: str, came: str) -> None:
         """Say which file, what was expected there and what was found."""
-        super().__init__(f"{path}: expected {expected}, but {came}")
+        super().__init__(one_line(f"{path}: expected {expected}, but {came}"))
         self.path = path
 
 
@@ -56,6 +66,16 @@ class ServerError(SgibenchError):
         self.reason = reason
         self.detail = detail
         self.log_tail = log_tail
+
+
+class MisdeclaredError(ServerError):
+    """A function of a server's declaration raised, or gave what is no command line or no Expected."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, detail: str) -> None:
+        """Say which file, and what its function did."""
+        super().__init__("bad-declaration", one_line(f"{path}: {detail}"))
 
 
 class LoadError(SgibenchError):

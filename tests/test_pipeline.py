@@ -25,13 +25,12 @@ FAULTY = Path(__file__).parent / "faulty"
 
 def run_of(tmp_path: Path, *servers: str, scenario: str = "json", **changes: object) -> Run:
     quick = {"blocks": 1, "window_s": 0.5, "connections": (8,), "seed": 1, "control": False, "rate_per_s": 0.0}
-    settings: dict[str, object] = {**quick, **changes}
+    settings: dict[str, object] = {**quick, "catalogues": (FAULTY,), **changes}
     request = bench.Request(
         results=tmp_path / "results",
         argv=("sgibench", "run"),
         servers=servers,
         scenarios=(scenario,),
-        catalogues=(FAULTY,),
         **settings,  # type: ignore[arg-type]  # checked by the dataclass's own users
     )
     return store.read_run(bench.run(request, Silent()).folder)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue
-from sgibench.errors import EnvsError, UsageError
+from sgibench.errors import EnvsError, MisdeclaredError, UsageError
 from sgibench.model import App, Cell, Expected, Launch, ServerEntry
 from sgibench.serve import envs, needs
 from sgibench.serve.process import HOST
@@ -85,10 +85,18 @@ def refusals(cells: Sequence[Cell], servers: Mapping[str, ServerEntry]) -> dict[
     refused = {}
     for cell in cells:
         entry = servers[cell.server]
-        reason = needs.missing(entry.variant.needs) or _too_few(cell, entry) or _too_many(cell, entry)
+        reason = needs.missing(entry.variant.needs) or _too_few(cell, entry) or _judged(cell, entry)
         if reason:
             refused[cell] = reason
     return refused
+
+
+def _judged(cell: Cell, entry: ServerEntry) -> str | None:
+    """Why the server of a cell can't be offered its load, or what is wrong with its declaration."""
+    try:
+        return _too_many(cell, entry)
+    except MisdeclaredError as error:
+        return str(error)
 
 
 def _too_few(cell: Cell, entry: ServerEntry) -> str | None:

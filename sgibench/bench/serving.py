@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,8 +25,8 @@ from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
 from sgibench.engine.trials import Draft, judge, to_trial
-from sgibench.errors import LoadError, ServerError
-from sgibench.model import App, Doubt, Expected, Failure, Scenario, Trial
+from sgibench.errors import LoadError, MisdeclaredError, ServerError, SgibenchError
+from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry, Trial
 from sgibench.results.codec import encode
 from sgibench.serve import effective
 from sgibench.serve.envs import Environment
@@ -70,10 +71,19 @@ class Serving:
         self._alive.close()
 
     def answer(self, name: str, words: Words) -> Words:
-        """Answer one question; raises SgibenchError for what can't be done."""
+        """Answer one question; raises SgibenchError for what can't be done.
+
+        A bug keeps its traceback and ends this one question, not the session with its unsaved tests.
+        """
         if name not in self._answers:
             raise LoadError(f"the web UI asked {name!r}; there are {', '.join(self._answers)}")
-        return self._answers[name](words)
+        try:
+            return self._answers[name](words)
+        except SgibenchError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            raise LoadError(f"sgibench met a bug: {type(error).__name__}: {error}") from error
 
     def watch(self) -> None:
         """Notice a server that ended or floods its log, and say so."""
@@ -228,11 +238,11 @@ class Serving:
         cell = cell_of(now.choice, self._target)
         process = now.process
         entry = now.choice.server or stranger(cell.server)
-        launch = process.launch if process is not None else None
+        expected, failure = _expected_of(entry, process, failure)
         draft = Draft(
             cell=cell,
             entry=entry,
-            expected=Expected() if launch is None else entry.expected(launch),
+            expected=expected,
             effective=effective.read(HOST, process.port, process.pids())
             if is_last and process is not None and failure is None
             else None,
@@ -322,3 +332,15 @@ class Serving:
 
     def _name(self, now: Served) -> str:
         return cell_of(now.choice, self._target).server
+
+
+def _expected_of(
+    entry: ServerEntry, process: ServerProcess | None, failure: Failure | None
+) -> tuple[Expected, Failure | None]:
+    """What the declaration says of what runs; one that can't say it is a failure, unless there is one already."""
+    if process is None or process.launch is None:
+        return Expected(), failure
+    try:
+        return entry.expected(process.launch), failure
+    except MisdeclaredError as error:
+        return Expected(), failure or Failure(reason=error.reason, detail=error.detail)

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
+from sgibench.catalogue.declared import check_name, check_packages, check_server, guarded_command, guarded_expect
+from sgibench.catalogue.fitting import misfit
 from sgibench.errors import DeclarationError, UsageError
-from sgibench.model import App, Interface, Server, ServerEntry
+from sgibench.model import App, Interface, ServerEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
     _refuse_twins((entry.id, entry.path) for entry in servers)
     _refuse_twins((app.id, app.folder / f"{app.id}.py") for app in apps)
     _refuse_twins((path.stem, path) for path in scenarios)
+    for path in scenarios:
+        check_name(path, "a file's name", path.stem)
     return Catalogue(
         servers=tuple(sorted(servers, key=lambda entry: entry.id)),
         apps=tuple(sorted(apps, key=lambda app: app.id)),
@@ -112,7 +116,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    """Declarations of a folder; hidden files are an editor's or the system's, names with an underscore are helpers."""
+    found = sorted(path for path in folder.glob("*.py") if not path.name.startswith((".", "_")))
+    for path in found:
+        if not path.is_file():
+            is_link = path.is_symlink() and not path.exists()
+            came = "is a link to nothing" if is_link else "is a folder" if path.is_dir() else "is none"
+            raise DeclarationError(path, "a file", f"it {came}")
+    return found
 
 
 def _refuse_twins(found: Iterable[tuple[str, Path]]) -> None:
@@ -124,29 +135,18 @@ def _refuse_twins(found: Iterable[tuple[str, Path]]) -> None:
 
 
 def _servers_of(path: Path) -> list[ServerEntry]:
-    declared = getattr(_import_privately(path), "SERVER", None)
-    if not isinstance(declared, Server):
-        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
-        raise DeclarationError(path, "SERVER = Server(...) at the top level", came)
-    if not declared.variants:
-        raise DeclarationError(path, "at least one Variant", "variants is empty")
-    for variant in declared.variants:
-        if variant.interface not in get_args(Interface):
-            known = " or ".join(get_args(Interface))
-            raise DeclarationError(path, f"interface {known}", f"{variant.id} has {variant.interface!r}")
-        if not isinstance(variant.packages, tuple):
-            raise DeclarationError(
-                path, "packages as a tuple of requirements", f"{variant.id} has {variant.packages!r}"
-            )
+    check_name(path, "a file's name", path.stem)
+    declared = check_server(path, getattr(_import_privately(path), "SERVER", None))
+    command, expect = guarded_command(path, declared.command), guarded_expect(path, declared.expect)
     return [
         ServerEntry(
             variant=variant,
             family=path.stem,
             path=path,
-            command=declared.command,
+            command=command,
             homepage=declared.homepage,
             notes=(*declared.notes, *variant.notes),
-            expect=declared.expect,
+            expect=expect,
             verified=declared.verified,
         )
         for variant in declared.variants
@@ -162,7 +162,7 @@ def _import_privately(path: Path) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         raise DeclarationError(
             path, "a declaration that can be imported", f"{type(error).__name__}: {error}{where}"
@@ -172,25 +172,24 @@ def _import_privately(path: Path) -> Any:
 
 def _app_of(path: Path) -> App | None:
     """Read an app's literals; None for a file of `apps/` that isn't an app (the contract)."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise DeclarationError(path, "a Python file", str(error)) from None
+    tree = _parsed(path)
     literals = _literals(path, tree)
     if "INTERFACE" not in literals:
         return None
-    interface, packages = literals["INTERFACE"], literals.get("PACKAGES", ())
-    if interface not in get_args(Interface):
-        raise DeclarationError(path, f"INTERFACE to be {' or '.join(get_args(Interface))}", f"it is {interface!r}")
-    if not isinstance(packages, tuple) or not all(isinstance(package, str) for package in packages):
-        raise DeclarationError(path, "PACKAGES to be a tuple of requirements", f"it is {packages!r}")
+    check_name(path, "a file's name", path.stem)
+    interface, target = literals["INTERFACE"], literals.get("TARGET", "app")
+    if wrong := misfit(Interface, interface, "INTERFACE"):
+        raise DeclarationError(path, f"INTERFACE to be {' or '.join(get_args(Interface))}", wrong)
+    if not isinstance(target, str) or not all(part.isidentifier() for part in (path.stem, *target.split("."))):
+        raise DeclarationError(path, "TARGET and the file's name to be importable", f"they are {path.stem}:{target}")
+    check_packages(path, packages := literals.get("PACKAGES", ()), "PACKAGES")
     return App(
         id=path.stem,
         interface=interface,
-        target=f"{path.stem}:{literals.get('TARGET', 'app')}",
+        target=f"{path.stem}:{target}",
         folder=path.parent.resolve(),
         packages=packages,
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        summary=_first_line(tree),
     )
 
 
@@ -206,15 +205,26 @@ def _literals(path: Path, tree: ast.Module) -> dict[str, Any]:
             continue
         try:
             found[names[0]] = ast.literal_eval(node.value)
-        except ValueError:
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             raise DeclarationError(path, f"{names[0]} to be a literal", f"it is {ast.unparse(node.value)}") from None
     return found
 
 
 def summary_of(path: Path) -> str:
     """Read the first line of a scenario's docstring, without running it."""
+    return _first_line(_parsed(path))
+
+
+def _first_line(tree: ast.Module) -> str:
+    line = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return line.encode("utf-8", "replace").decode()
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Parse a file; whatever the parser thinks of it is one line."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise DeclarationError(path, "a Python file", str(error)) from None
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeclarationError(path, "a file that can be read", f"{error.strerror}") from None
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise DeclarationError(path, "a Python file", f"{error or type(error).__name__}") from None

@@ -242,8 +242,13 @@ def load_group(
 
 
 def _expected(contestant: Contestant) -> Expected:
+    """What its declaration says of the launch; a declaration that can't say it fails."""
     launch = contestant.process.launch
-    return Expected() if launch is None else contestant.entry.expected(launch)
+    try:
+        return Expected() if launch is None else contestant.entry.expected(launch)
+    except ServerError as error:
+        contestant.fail(error)
+        return Expected()
 
 
 def _effective(contestant: Contestant) -> Effective | None:

@@ -1,0 +1,120 @@
+"""What `SERVER` in a file of `servers/` must be, and its two functions behind a guard.
+
+Everything is checked where it comes in: types whole, ids as names without a path in them, files that stay in the
+scratch folder. What a declaration's functions give is checked at each call; what they raise or give that is none
+becomes a MisdeclaredError, which fails that one variant by name and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sgibench.catalogue.fitting import is_text, misfit, shown
+from sgibench.errors import DeclarationError, MisdeclaredError
+from sgibench.model import Expected, Launch, Server, Variant
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+"""Ids: they become names of folders and parts of cells, so no slash, no space, no leading dot or dash."""
+OURS = frozenset({"data", "server.log"})
+"""Names in the scratch folder that are the engine's."""
+LONGEST_COMMAND = 65_536
+"""Characters of a whole command line: what one argument of the guard's may hold on Linux, less some room."""
+
+
+def check_name(path: Path, what: str, name: object) -> None:
+    """Refuse what can't be an id; raises DeclarationError."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise DeclarationError(
+            path, f"{what} of at most 64 letters, digits, dots, dashes and underscores", f"it is {shown(name)}"
+        )
+
+
+def check_packages(path: Path, packages: object, where: str) -> None:
+    """Refuse what can't be a tuple of requirements; raises DeclarationError."""
+    wrong = misfit(tuple[str, ...], packages, where)
+    if wrong is None and isinstance(packages, tuple):
+        odd = [package for package in packages if not _is_requirement(package)]
+        wrong = f"{where}: expected requirements such as 'uvicorn==0.54.0', got {shown(odd[0])}" if odd else None
+    if wrong:
+        raise DeclarationError(path, "PACKAGES to be a tuple of requirements", wrong)
+
+
+def _is_requirement(text: str) -> bool:
+    """Whether uv would take it for one, and not for an option of its own."""
+    return text.isprintable() and text.strip() == text and text != "" and not text.startswith("-")
+
+
+def check_server(path: Path, declared: object) -> Server:
+    """Refuse what is no whole Server; raises DeclarationError."""
+    if not isinstance(declared, Server):
+        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
+        raise DeclarationError(path, "SERVER = Server(...) at the top level", came)
+    if wrong := misfit(Server, declared, "SERVER"):
+        raise DeclarationError(path, "a Server of the declared types", wrong)
+    if not declared.variants:
+        raise DeclarationError(path, "at least one Variant", "variants is empty")
+    for variant in declared.variants:
+        _check_variant(path, variant)
+    return declared
+
+
+def _check_variant(path: Path, variant: Variant) -> None:
+    check_name(path, "a variant's id", variant.id)
+    check_packages(path, variant.packages, f"{variant.id}.packages")
+    for name in variant.files:
+        if not NAME.fullmatch(name) or name in OURS or name in {".", ".."}:
+            raise DeclarationError(
+                path,
+                f"files of plain names other than {' and '.join(sorted(OURS))}",
+                f"{variant.id} has {shown(name)}",
+            )
+
+
+def guarded_command(path: Path, command: Callable[[Launch], Any]) -> Callable[[Launch], list[str]]:
+    """Make `command` give a whole command line or raise MisdeclaredError."""
+
+    def whole(launch: Launch) -> list[str]:
+        argv = _call(path, "command", command, launch)
+        if not isinstance(argv, (list, tuple)) or not argv:
+            raise _misdeclared(path, "command", "a list of texts that is not empty", argv)
+        for place, word in enumerate(argv):
+            if not is_text(word) or (place == 0 and not word):
+                raise _misdeclared(path, "command", f"text at place {place} of its list", word)
+        if sum(map(len, argv)) > LONGEST_COMMAND:
+            raise _misdeclared(path, "command", f"at most {LONGEST_COMMAND:,} characters", argv)
+        return [str(word) for word in argv]
+
+    return whole
+
+
+def guarded_expect(path: Path, expect: Callable[[Launch], Any] | None) -> Callable[[Launch], Expected] | None:
+    """Make `expect` give a whole Expected or raise MisdeclaredError; None stays None."""
+    if expect is None:
+        return None
+
+    def whole(launch: Launch) -> Expected:
+        expected = _call(path, "expect", expect, launch)
+        wrong = misfit(Expected, expected, "expect(launch)")
+        if wrong or not isinstance(expected, Expected):
+            raise MisdeclaredError(path, wrong or "expect(launch): expected an Expected")
+        numbers = (expected.connections, expected.kept_alive, expected.backlog, expected.processes)
+        for number in (*numbers, *(expected.threads or ())):
+            if number is not None and number < 0:
+                raise _misdeclared(path, "expect", "no number below 0", number)
+        return expected
+
+    return whole
+
+
+def _call(path: Path, name: str, function: Callable[[Launch], Any], launch: Launch) -> Any:
+    try:
+        return function(launch)
+    except (Exception, SystemExit) as error:
+        raise MisdeclaredError(path, f"{name}(launch) raised {type(error).__name__}: {error}") from error
+
+
+def _misdeclared(path: Path, name: str, expected: str, came: object) -> MisdeclaredError:
+    return MisdeclaredError(path, f"{name}(launch): expected {expected}, got {shown(came)}")
