@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sgibench import audit as auditing
 from sgibench.audit import Audited
-from sgibench.cli.options import json_option, results_option
+from sgibench.cli.subjects import json_option, results_option
 from sgibench.errors import UsageError
 from sgibench.model import Doubt
 from sgibench.results import store

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sgibench import bench, units
-from sgibench.cli.options import Duration, catalogue_option, json_option
+from sgibench.cli.options import Duration
+from sgibench.cli.subjects import catalogue_option, json_option
 from sgibench.engine.progress import listener_for
 from sgibench.model import Calibration
 from sgibench.results.codec import encode

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
-from sgibench.cli.options import catalogue_option, json_option
+from sgibench.cli.subjects import Apps, json_option, takes
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
 from sgibench.serve import envs, needs
@@ -36,27 +36,18 @@ class Checked:
 @click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
-@click.option("--app", "apps", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+@takes(what=Apps)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
-@catalogue_option
 @json_option
-def check(
-    servers: tuple[str, ...],
-    apps: tuple[str, ...],
-    workers: int,
-    catalogues: tuple[Path, ...],
-    *,
-    every: bool,
-    as_json: bool,
-) -> None:
+def check(servers: tuple[str, ...], what: Apps, workers: int, *, every: bool, as_json: bool) -> None:
     """Start SERVERS (names or globs) and ask each for the whole contract. Exit 1 when one doesn't hold it."""
     if not servers and not every:
         raise UsageError("name the servers to check, or pass --all; sgibench list shows what there is")
-    found = catalogue.load(catalogues)
+    found = catalogue.load(what.catalogues)
     chosen = catalogue.select("server", found.servers, ("*",) if every else servers)
-    chosen_apps = catalogue.select("app", found.apps, apps or bench.DEFAULT_APPS)
+    chosen_apps = catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
     settings = Settings(workers=workers, threads=bench.DEFAULT_THREADS)
-    pairs = [(server, app) for server in chosen for app in _apps_for(server, chosen_apps, found, named=bool(apps))]
+    pairs = [(server, app) for server in chosen for app in _apps_for(server, chosen_apps, found, named=bool(what.apps))]
     console = Console(stderr=as_json)
     results = []
     with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from sgibench import report, units
-from sgibench.cli.options import reports_option, results_option
+from sgibench.cli.subjects import reports_option, results_option
 from sgibench.errors import UsageError
 from sgibench.model import Run
 from sgibench.report import comparison, words

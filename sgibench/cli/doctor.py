@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench.bench.doctor import Finding, examine
-from sgibench.cli.options import json_option, results_option
+from sgibench.cli.subjects import json_option, results_option
 from sgibench.results.codec import encode
 
 STYLES = {"fine": "green", "limited": "yellow", "broken": "bold red"}

@@ -14,7 +14,7 @@ from rich.text import Text
 from sgibench import catalogue
 from sgibench.bench.plan import PROFILES
 from sgibench.catalogue.page import servers_page
-from sgibench.cli.options import catalogue_option, json_option
+from sgibench.cli.subjects import catalogue_option, json_option
 
 
 @click.command("list", epilog="Example: sgibench list --json")

@@ -1,8 +1,7 @@
-"""Options that several commands share, and the types they read."""
+"""The types that options read: what a word on the command line means, or one line on what was expected."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -97,27 +96,3 @@ class Rate(click.ParamType[float]):
         if not 0 < rate < MOST_RATE:
             self.fail(f"expected requests per second, half or none, got {value!r}", param, ctx)
         return rate
-
-
-catalogue_option = click.option(
-    "--catalogue",
-    "catalogues",
-    multiple=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="One more folder with apps/, servers/ or scenarios/ in it. Repeatable.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-results_option = click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder of the runs.",
-)
-reports_option = click.option(
-    "--reports",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder for the pages.",
-)

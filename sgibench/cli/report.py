@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from sgibench import report as reporting
-from sgibench.cli.options import json_option, reports_option, results_option
 from sgibench.cli.runs import read_all
+from sgibench.cli.subjects import json_option, reports_option, results_option
 from sgibench.report import terminal
 from sgibench.results import store
 

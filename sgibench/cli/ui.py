@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
@@ -13,8 +14,6 @@ from sgibench import bench, catalogue
 from sgibench.bench import serving
 from sgibench.bench.choice import (
     MOST_RATE,
-    MOST_THREADS,
-    MOST_WORKERS,
     PLAIN,
     Preset,
     app_for,
@@ -24,77 +23,66 @@ from sgibench.bench.choice import (
 from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
-from sgibench.cli.options import catalogue_option, reports_option, results_option
+from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
 from sgibench.errors import UsageError
 from sgibench.machine import plan_cpus
 from sgibench.model import Configuration
 from sgibench.serve.process import HOST
 
-MOST_USERS = 60_000
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What the form holds at first, and where it is."""
+
+    server: str = option("--server", default="uvicorn-httptools", show_default=True, metavar="NAME")
+    app: str = option("--app", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework.")
+    scenario: str = option("--scenario", default="json", show_default=True, metavar="NAME")
+    load: str = option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
+    rate: float = option(
+        "--rate",
+        type=click.FloatRange(0, MOST_RATE, min_open=True),
+        default=1000.0,
+        show_default=True,
+        help="Requests per second of an open load.",
+    )
+    configuration: Configuration = option(
+        "--configuration",
+        type=click.Choice(get_args(Configuration)),
+        default="equal",
+        show_default=True,
+        help="Whose settings.",
+    )
+    port: int = option(
+        "--port", type=click.IntRange(1, 65535), default=8089, show_default=True, help="Port of the web UI."
+    )
+    target: str | None = option(
+        "--target", metavar="URL", help="Load this server of your own instead of one that sgibench starts."
+    )
 
 
 @click.command(epilog="Example: sgibench ui --server granian-asgi --scenario wait")
-@click.option("--server", default="uvicorn-httptools", show_default=True, metavar="NAME")
-@click.option("--app", "app_name", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework.")
-@click.option("--scenario", default="json", show_default=True, metavar="NAME")
-@click.option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0, MOST_RATE, min_open=True),
-    default=1000.0,
-    show_default=True,
-    help="Requests per second of an open load.",
-)
-@click.option("--connections", type=click.IntRange(1, MOST_USERS), default=bench.DEFAULT_CONNECTIONS, show_default=True)
-@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True)
-@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=bench.DEFAULT_THREADS, show_default=True)
-@click.option(
-    "--configuration",
-    type=click.Choice(get_args(Configuration)),
-    default="equal",
-    show_default=True,
-    help="Whose settings.",
-)
-@click.option("--port", type=click.IntRange(1, 65535), default=8089, show_default=True, help="Port of the web UI.")
-@click.option("--target", metavar="URL", help="Load this server of your own instead of one that sgibench starts.")
-@results_option
-@reports_option
+@takes(form=Form, size=Size, folders=Folders)
 @catalogue_option
-def ui(  # noqa: PLR0917 - click calls it by name
-    server: str,
-    app_name: str,
-    scenario: str,
-    load: str,
-    rate: float,
-    connections: int,
-    workers: int,
-    threads: int,
-    configuration: Configuration,
-    port: int,
-    target: str | None,
-    results: Path,
-    reports: Path,
-    catalogues: tuple[Path, ...],
-) -> None:
+def ui(form: Form, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -> None:
     """Open the Locust web UI on 127.0.0.1: choose a server there, start it, load it, stop it, choose another.
 
     The options are what its form holds at first. No server runs before Start is pressed; Ctrl-C ends everything.
     """
     found = catalogue.load(catalogues)
-    app_for(server_named(found, server), found, app_name)
+    app_for(server_named(found, form.server), found, form.app)
     preset = Preset(
-        server=server,
-        app=app_name,
-        scenario=bench.select_scenarios(found, [scenario])[0].stem,
-        load=load,
-        rate_per_s=rate,
-        users=connections,
-        workers=workers,
-        threads=threads,
-        configuration=configuration,
+        server=form.server,
+        app=form.app,
+        scenario=bench.select_scenarios(found, [form.scenario])[0].stem,
+        load=form.load,
+        rate_per_s=form.rate,
+        users=size.connections,
+        workers=size.workers,
+        threads=size.threads,
+        configuration=form.configuration,
     )
-    own_target = None if target is None else address_of(target)
-    session = UiRun(results, reports, ("sgibench", *sys.argv[1:]), catalogues)
+    own_target = None if form.target is None else address_of(form.target)
+    session = UiRun(folders.results, folders.reports, ("sgibench", *sys.argv[1:]), catalogues)
     with (
         bench.ending_on_sigterm(),
         load_process(plan_cpus(1)) as (process, scratch),
@@ -102,14 +90,14 @@ def ui(  # noqa: PLR0917 - click calls it by name
     ):
         order = {
             "options": options_of(found, preset, own_target=own_target is not None),
-            "users": connections,
+            "users": size.connections,
             "target": None if own_target is None else own_target.url,
             "web_host": HOST,
-            "web_port": port,
+            "web_port": form.port,
         }
         try:
             url, opened = process.ui(order)
-            taken = f" (port {port} is taken)" if opened != port else ""
+            taken = f" (port {form.port} is taken)" if opened != form.port else ""
             click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
             process.attend(engine.answer, engine.watch)
         except KeyboardInterrupt:

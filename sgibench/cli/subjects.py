@@ -1,0 +1,261 @@
+"""The options of each subject, declared once and shared by the commands: one frozen dataclass a subject.
+
+A field is an option: its name is the parameter's, its metadata holds what click is told. `takes` puts the options of
+whole subjects on a command and hands them over as one value each, so that no command has a parameter per option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from sgibench import bench
+from sgibench.bench.plan import PROFILES
+from sgibench.cli.options import Counts, Duration, Rate, SliceLength
+from sgibench.model import Configuration
+
+DECLARED = "click"
+Command = Callable[..., None]
+C = TypeVar("C", bound=Command)
+
+
+def option(*flags: str, **settings: Any) -> Any:
+    """Declare a field that is an option: its flags, then what else `click.option` takes."""
+    return field(metadata={DECLARED: (flags, settings)})
+
+
+def takes(**subjects: type) -> Callable[[Command], Command]:
+    """Give a command the options of subjects; each arrives as a value of its class, under the keyword's name."""
+
+    def give(command: Command) -> Command:
+        @wraps(command)
+        def call(**given: Any) -> None:
+            for name, subject in subjects.items():
+                given[name] = subject(**{each.name: given.pop(each.name) for each in fields(subject)})
+            command(**given)
+
+        declared = [each for subject in subjects.values() for each in fields(subject)]
+        for each in reversed(declared):
+            flags, settings = each.metadata[DECLARED]
+            call = click.option(*flags, each.name, **settings)(call)
+        return call
+
+    return give
+
+
+def again(subject: type, name: str) -> Any:
+    """Declare a field as the option that another subject has under this name."""
+    flags, settings = _declared(subject, name)
+    return option(*flags, **settings)
+
+
+def _declared(subject: type, name: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    flags, settings = next(each for each in fields(subject) if each.name == name).metadata[DECLARED]
+    return flags, settings
+
+
+def one(subject: type, name: str) -> Callable[[C], C]:
+    """Give a command one option of a subject, as a parameter of its own."""
+    flags, settings = _declared(subject, name)
+    return click.option(*flags, name, **settings)
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """Which servers."""
+
+    servers: tuple[str, ...] = option(
+        "--server", multiple=True, metavar="NAME", help="Server or glob; NAME@VERSION for another version. Repeatable."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apps:
+    """What is served, and where more of it is found."""
+
+    apps: tuple[str, ...] = option("--app", multiple=True, metavar="NAME", help="App or glob. Repeatable.")
+    catalogues: tuple[Path, ...] = option(
+        "--catalogue",
+        multiple=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="One more folder with apps/, servers/ or scenarios/ in it. Repeatable.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Apps, Servers):
+    """Which servers, apps and scenarios."""
+
+    scenarios: tuple[str, ...] = option(
+        "--scenario", multiple=True, metavar="NAME", help="Scenario or glob. Repeatable."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class What(Chosen):
+    """Which servers, apps and scenarios, in which configurations, under which Pythons."""
+
+    configurations: tuple[Configuration, ...] = option(
+        "--configuration",
+        multiple=True,
+        type=click.Choice(get_args(Configuration)),
+        default=("equal",),
+        show_default=True,
+        help="As installed, all alike, or as the server's documentation advises. Repeatable.",
+    )
+    pythons: str = option(
+        "--python", metavar="X.Y[,X.Y]", default="", help="Interpreters for the servers, e.g. 3.11,3.12."
+    )
+
+
+# --- load -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How hard, and on how large a server; several sizes make a curve."""
+
+    connections: tuple[int, ...] = option(
+        "--connections",
+        type=Counts(60000),
+        default=str(bench.DEFAULT_CONNECTIONS),
+        show_default=True,
+        help="Connections that are kept busy; several (1,4,16,64) make a curve.",
+    )
+    workers: tuple[int, ...] = option(
+        "--workers",
+        type=Counts(256),
+        default="1",
+        show_default=True,
+        help="Processes of a server; several make a curve.",
+    )
+    threads: tuple[int, ...] = option(
+        "--threads",
+        type=Counts(1024),
+        default=str(bench.DEFAULT_THREADS),
+        show_default=True,
+        help="Threads of each process, for servers that have a pool; several make a curve.",
+    )
+    rate: float = option(
+        "--rate",
+        metavar="RATE|half|none",
+        type=Rate(),
+        default="half",
+        show_default=True,
+        help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
+    )
+    curve: bool = option(
+        "--curve", is_flag=True, help="Also measure latency at 20 to 95 % of each server's own saturation."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """One load on one size of server, for commands that make no curve."""
+
+    connections: int = option(
+        "--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True
+    )
+    workers: int = option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
+    threads: int = option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
+
+
+# --- care -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Care:
+    """How often, how long, in which order, and when it is enough."""
+
+    profile: str = option("--profile", default="quick", show_default=True, help=f"One of {', '.join(PROFILES)}.")
+    blocks: int | None = option("--blocks", type=click.IntRange(min=1), help="How often everything is repeated afresh.")
+    window: float | None = option("--window", type=Duration(), help="Counted time of each trial, e.g. 3s.")
+    slice_s: float = option(
+        "--slice",
+        type=SliceLength(),
+        default="100ms",
+        show_default=True,
+        help="Length of a visit when servers are visited in turn, or none.",
+    )
+    control: bool = option(
+        "--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor."
+    )
+    retries: int | None = option(
+        "--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block."
+    )
+    seed: int | None = option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
+    until: str | None = option(
+        "--until",
+        type=click.Choice(["settled"]),
+        help="End after the block in which every comparison with the baseline has a verdict; --blocks is the most.",
+    )
+    baseline: str | None = option(
+        "--baseline", metavar="NAME", help="The server that --until settled compares with; the first by default."
+    )
+    resume: str | None = option(
+        "--resume", metavar="RUN", help="Go on with a run that was broken off: its name, folder, or latest."
+    )
+
+
+# --- machine --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cpus:
+    """Which CPUs are whose."""
+
+    load_workers: int = option(
+        "--load-workers",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Processes that drive the load, each on a CPU of its own.",
+    )
+    server_cpus: str | None = option(
+        "--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load."
+    )
+
+
+# --- output ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where runs and pages are kept."""
+
+    results: Path = option(
+        "--results",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        help="Folder of the runs.",
+    )
+    reports: Path = option(
+        "--reports",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("reports"),
+        show_default=True,
+        help="Folder for the pages.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Folders):
+    """Where runs and pages are kept, and how a command speaks."""
+
+    as_json: bool = option("--json", is_flag=True, help="Print JSON for machines.")
+    quiet: bool = option("--quiet", is_flag=True, help="Show no progress.")
+
+
+catalogue_option = one(Apps, "catalogues")
+results_option = one(Folders, "results")
+reports_option = one(Folders, "reports")
+json_option = one(Output, "as_json")
