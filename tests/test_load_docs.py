@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sgibench.model.kinds import KINDS
 from tests.load_process import load_process
 
 PAGE = Path(__file__).parent.parent / "docs" / "load.md"
+KIND = re.compile(r"^\| `([a-z-]+)` \| (.+) \| (wrong|lost|void) \| (server|network|client) \|$", re.MULTILINE)
 SHOWN = re.compile(r"<!-- scenario -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -30,3 +32,8 @@ def test_every_scenario_on_the_page_is_a_scenario(tmp_path: Path) -> None:
         "/items?limit=5",
         "/echo",
     ]
+
+
+def test_the_page_says_of_each_kind_of_error_what_the_table_of_kinds_says() -> None:
+    told = [(name, kind.says, kind.weight, kind.fault) for name, kind in KINDS.items()]
+    assert KIND.findall(PAGE.read_text()) == told

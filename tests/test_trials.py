@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import judge, latency_of
 from sgibench.histogram import Histogram
+from sgibench.model.kinds import KINDS, ErrorKind, gravest, told
 
 
 def histogram_of(latencies_us: list[float]) -> Histogram:
@@ -66,7 +67,16 @@ def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:
     [
         ({"errors": {"body": 1}}, "wrong-answer"),
         ({"errors_uncounted": {"status": 1}}, "wrong-answer"),
-        ({"errors": {"reset": 200}}, "errors"),
+        *[
+            ({where: {name: 1, "reset": 3}}, {"wrong": "wrong-answer", "void": "client"}[kind.weight])
+            for name, kind in KINDS.items()
+            for where in ("errors", "errors_uncounted")
+            if kind.weight != "lost"
+        ],
+        ({"errors": {"a kind of tomorrow": 1}}, "wrong-answer"),
+        ({"errors": {"body": 1, "client": 1}}, "client"),
+        *[({"errors": {name: 200}}, "errors") for name, kind in KINDS.items() if kind.weight == "lost"],
+        *[({"errors": {name: 5}}, None) for name, kind in KINDS.items() if kind.weight == "lost"],
         ({"gave_up_reason": "hung", "gave_up_detail": "no answer"}, "hung"),
         ({"errors": {"reset": 5}}, None),
         ({}, None),
@@ -85,3 +95,20 @@ def test_a_window_without_a_right_answer_is_a_failure() -> None:
     failure = judge(seen([]), "")
     assert failure is not None
     assert failure.reason == "no-right-answer"
+
+
+def test_every_kind_that_the_load_process_may_name_has_its_row() -> None:
+    assert get_args(ErrorKind) == tuple(KINDS)
+
+
+def test_the_heaviest_kind_explains_the_others() -> None:
+    assert gravest({}) is None
+    assert gravest({"reset": 900, "refused": 30}) == "reset"
+    assert gravest({"reset": 900, "status": 1}) == "status"
+    assert gravest({"status": 7, "reset": 900, "client": 1}) == "client"
+
+
+def test_errors_are_told_by_weight_the_heaviest_first() -> None:
+    errors = {"timeout": 2, "body": 1, "reset": 3, "client": 4, "leftover": 0}
+    assert told(errors) == "the client's own: 4 × client; wrong answers: 1 × body; lost: 3 × reset, 2 × timeout"
+    assert not told({})

@@ -17,6 +17,7 @@ from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
 from sgibench.audit.tables import group_doubts
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, Run, Trial
+from sgibench.model.kinds import told
 from sgibench.units import percent, significant
 
 LEAST_BLOCKS = 3
@@ -87,7 +88,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         duration_s=trial.window_s,
         requests_ok=trial.requests,
         errors=sum(trial.errors.values()),
-        error_text=", ".join(f"{count} × {kind}" for kind, count in sorted(trial.errors.items())),
+        error_text=told(trial.errors),
         rps=trial.rps,
         mean_ms=_ms(latency.mean) if latency else None,
         connect_ms=_ms(generator.connect_us_p50) if generator and load.connection == "close" else None,

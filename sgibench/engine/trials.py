@@ -1,7 +1,8 @@
 """From what was seen of a cell to the trial that is stored: a result, or a failure with its reason (pure).
 
-The rule of what counts as a failure stands here, once. A wrong answer is never forgiven; connections that broke are
-forgiven up to one in a hundred and stay visible as errors (the audit raises a doubt for each).
+The rule of what counts as a failure stands here, once; how heavily each kind of error weighs stands in
+`sgibench.model.kinds`. A wrong answer is never forgiven, wherever in the trial it came; what was lost is forgiven up to
+one in a hundred and stays visible as errors (the audit raises a doubt for each).
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
 from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial
+from sgibench.model.kinds import FORGIVEN_SHARE, Weight, of_weight, told
 from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
 
-WRONG_ANSWERS = frozenset({"status", "length", "body", "protocol", "check"})
-"""Kinds of errors in which the server did answer, but not what was asked."""
-FORGIVEN_SHARE = 0.01
-"""Share of requests whose connection may break before a trial is a failure."""
+OUTRIGHT: tuple[tuple[Weight, str], ...] = (("void", "client"), ("wrong", "wrong-answer"))
+"""Weights of which one error is enough, with the reason that the failure gets; the first that is found decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,25 +46,24 @@ class Draft:
 def judge(measured: Measured, log_tail: str) -> Failure | None:
     """Say why what was seen is no result, or None when it is one."""
     everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted)
-    wrong = {kind: count for kind, count in everywhere.items() if kind in WRONG_ANSWERS}
-    if wrong:
-        return Failure(reason="wrong-answer", detail=_tell(wrong, measured), log_tail=log_tail)
+    for weight, reason in OUTRIGHT:
+        if found := of_weight(everywhere, weight):
+            return Failure(reason=reason, detail=_tell(found, measured), log_tail=log_tail)
     if measured.gave_up_reason is not None:
         return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
     if measured.requests == 0:
         detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"
         return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
-    broken = sum(measured.errors.values())
-    if broken > FORGIVEN_SHARE * (measured.requests + broken):
+    lost = sum(measured.errors.values())
+    if lost > FORGIVEN_SHARE * (measured.requests + lost):
         return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
     return None
 
 
 def _tell(errors: Mapping[str, int], measured: Measured) -> str:
-    counted = ", ".join(f"{count} x {kind}" for kind, count in sorted(errors.items()))
     samples = [measured.error_samples[kind] for kind in errors if kind in measured.error_samples]
     beside = f" beside {measured.requests} right answers" if measured.requests else ""
-    return f"{counted}{beside}" + (f"; first: {samples[0]}" if samples else "")
+    return f"{told(errors)}{beside}" + (f"; first: {samples[0]}" if samples else "")
 
 
 def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = None) -> Trial:

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from sgibench.load.request import Ask, Program
 from sgibench.load.tally import Tally
-from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection, kind_of, resolve
 from sgibench.load.wire.poller import READ, WRITE, make_poller
+from sgibench.model.kinds import ErrorKind
 
 RETRY_NS = 20_000_000
 """Pause before a connection that was refused is opened again."""

@@ -24,6 +24,7 @@ from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import pack
 from sgibench.load.pacing import Schedule
 from sgibench.load.together import Together
+from sgibench.model.kinds import gravest, kind_named
 
 STANDING_S = 2.0
 """A target on which no connection stands, or nothing is right, for so long is given up."""
@@ -262,9 +263,8 @@ class Visited:
         """Give up when no connection has been standing for too long."""
         fallen_s = self.fallen_s
         if fallen_s >= STANDING_S:
-            kind, sample = self._commonest_error()
-            reason = "refused" if kind == "refused" else "gone"
-            self.give_up(reason, f"no connection stood for {fallen_s:.1f} s; {kind}: {sample}")
+            kind, sample = self._gravest_error()
+            self.give_up(kind_named(kind).given_up, f"no connection stood for {fallen_s:.1f} s; {kind}: {sample}")
 
     def _judge_visit(self, length_s: float) -> None:
         """Give up when nothing came right, and something timed out or this has been going on for too long."""
@@ -280,15 +280,15 @@ class Visited:
             self._give_up_fruitless(f"{self._fruitless_s:.1f} s of visits")
 
     def _give_up_fruitless(self, what: str) -> None:
-        kind, sample = self._commonest_error()
+        kind, sample = self._gravest_error()
         if sample:
-            self.give_up("no-right-answer", f"{what} brought no right answer; {kind}: {sample}")
+            reason = "client" if kind_named(kind).weight == "void" else "no-right-answer"
+            self.give_up(reason, f"{what} brought no right answer; {kind}: {sample}")
 
-    def _commonest_error(self) -> tuple[str, str]:
-        """Kind and example of the error that was seen most."""
-        errors = self.target.outside.errors + self.target.tally.errors
+    def _gravest_error(self) -> tuple[str, str]:
+        """Kind and example of the error that explains the others."""
         samples = {**self.target.outside.samples, **self.target.tally.samples}
-        kind = max(errors, key=errors.__getitem__, default="closed")
+        kind = gravest(self.target.outside.errors + self.target.tally.errors) or "closed"
         return kind, samples.get(kind, "")
 
     # --- afterwards ----------------------------------------------------------------------------------------------

@@ -10,24 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-ErrorKind = Literal[
-    "status",
-    "length",
-    "body",
-    "reset",
-    "refused",
-    "closed",
-    "timeout",
-    "protocol",
-    "connect",
-    "leftover",
-    "too-large",
-    "abandoned",
-]
-"""Kinds of errors. closed: end of stream before a whole answer; leftover: bytes after the answer's end; abandoned: the
-task that waited was interrupted, e.g. by a Timeout of its own."""
+from sgibench.model.kinds import ErrorKind
 
 _STATUS_LINE = re.compile(rb"HTTP/(1)\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")

@@ -15,10 +15,11 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sgibench.load.wire.answer import Answer, ErrorKind, WireError
+from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ, WRITE, Poller
 from sgibench.load.wire.reader import Reader
+from sgibench.model.kinds import ErrorKind
 
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
@@ -34,6 +35,10 @@ _KINDS: dict[int, ErrorKind] = {
     errno.EPIPE: "reset",
     errno.ECONNABORTED: "reset",
     errno.ETIMEDOUT: "timeout",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM),
+        "client",
+    ),
 }
 _NOW = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close by reset."""
