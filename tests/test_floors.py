@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     "model": 0,
     "units": 0,
     "histogram": 1,
+    "expecting": 1,
     "machine": 1,
     "results": 1,
     "stats": 1,

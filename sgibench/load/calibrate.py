@@ -29,7 +29,9 @@ def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
     answers |= cls.rehearsal()[0]
     for request in (each for declared in cls.requests for each in expand(declared)):
         body = request.expect if isinstance(request.expect, bytes) else request.example
-        answers.setdefault(f"{request.method} {request.path}", [whole_answer(request.status, body)])
+        answers.setdefault(
+            f"{request.method} {request.path}", [whole_answer(request.status, body, request.example_type)]
+        )
     if not answers:
         raise DeclarationError(path, "`examples` of right answers, to calibrate with", f"{cls.__name__} has none")
     return answers

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sgibench.errors import DeclarationError
+from sgibench.load.asked import load_asked
 from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.user import BenchUser
+from sgibench.results.asked import is_asked
 
 
 @cache
@@ -26,6 +28,8 @@ def load_scenario(path: Path) -> type[BenchUser]:
     """Load the one user class of a scenario file; raises DeclarationError."""
     if not path.is_file():
         raise DeclarationError(path, "a scenario file", "there is none")
+    if is_asked(path):
+        return load_asked(path)
     name = PRIVATE + path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -77,7 +81,7 @@ def describe(path: Path) -> dict[str, Any]:
     doc = inspect.getdoc(cls) if "__doc__" in vars(cls) and cls.__doc__ else None
     text = doc or inspect.getdoc(sys.modules[cls.__module__]) or ""
     return {
-        "id": path.stem,
+        "id": cls.__dict__.get("id", path.stem),
         "summary": text.strip().split("\n", 1)[0],
         "path": str(path),
         "exchanges": [

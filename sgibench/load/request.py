@@ -56,6 +56,8 @@ class Request:
     """Whether to time the first chunk of each answer and the gaps between chunks."""
     example: bytes = b""
     """Where a check function decides: a body that passes it, for the null server."""
+    example_type: str = "text/plain"
+    """The Content-Type of that body."""
 
     def __post_init__(self) -> None:
         for problem in _problems(self):

@@ -6,6 +6,7 @@ Nothing here computes more than a name, reads a file, or knows where a value cam
 
 from __future__ import annotations
 
+from sgibench.model.asked import Asked, AskedScenario, Expectation
 from sgibench.model.catalogue import (
     Advice,
     App,
@@ -75,6 +76,8 @@ __all__ = [
     "Advice",
     "App",
     "Arrivals",
+    "Asked",
+    "AskedScenario",
     "Block",
     "Calibration",
     "CapacityFound",
@@ -88,6 +91,7 @@ __all__ = [
     "EnvironmentInfo",
     "Estimate",
     "Exchange",
+    "Expectation",
     "Expected",
     "Failure",
     "Generator",

@@ -1,0 +1,46 @@
+"""An answer held against what was expected of it (pure): used before the load and under it, so that both agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgibench.model import Expectation
+
+SHOWN_BYTES = 80
+
+
+def misfit(expected: Expectation, status: int, content_type: str | None, body: bytes) -> str | None:
+    """Say in one sentence how an answer is not what was expected; None when it is."""
+    if status != expected.status:
+        return f"expected status {expected.status}, but {status} came with {body[:SHOWN_BYTES]!r}"
+    if expected.content_type is not None and media_type(content_type) != expected.content_type:
+        return f"expected {expected.content_type}, but {media_type(content_type) or 'no Content-Type'} came"
+    most = len(body) if expected.most_bytes is None else expected.most_bytes
+    if not expected.least_bytes <= len(body) <= most:
+        return f"expected {expected.least_bytes} to {most} bytes, but {len(body)} came"
+    return None if expected.pieces is None else _strange(expected.pieces, body)
+
+
+def media_type(content_type: str | None) -> str | None:
+    """Give the media type of a Content-Type without its parameters."""
+    return None if content_type is None else content_type.partition(";")[0].strip().lower()
+
+
+def _strange(pieces: Sequence[bytes], body: bytes) -> str | None:
+    """Find the first piece that a body lacks."""
+    if len(pieces) == 1:
+        if body == pieces[0]:
+            return None
+        return f"expected {pieces[0][:SHOWN_BYTES]!r}, but {body[:SHOWN_BYTES]!r} came"
+    first, *between, last = pieces
+    if not body.startswith(first):
+        return f"expected the body to begin with {first[:SHOWN_BYTES]!r}, but {body[:SHOWN_BYTES]!r} came"
+    at, end = len(first), len(body) - len(last)
+    for piece in between:
+        found = body.find(piece, at, end)
+        if found < 0:
+            return f"expected {piece[:SHOWN_BYTES]!r} in the body after byte {at}, but it is not there"
+        at = found + len(piece)
+    if end < at or not body.endswith(last):
+        return f"expected the body to end with {last[-SHOWN_BYTES:]!r}, but {body[-SHOWN_BYTES:]!r} came"
+    return None

@@ -1,0 +1,56 @@
+"""Requests that the user asks of an app of their own, and what a right answer to each is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgibench.model.terms import Interface
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What every answer to a request must be; `sgibench.expecting` holds an answer against it."""
+
+    status: int
+    content_type: str | None = None
+    """Media type without its parameters, in lower case; None for any, or none at all."""
+    pieces: tuple[bytes, ...] | None = None
+    """None: any body. One: exactly this body. Several: the body begins with the first, ends with the last, and has the
+    others between them in this order; what varies lies between the pieces."""
+    least_bytes: int = 0
+    """Of the body."""
+    most_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request of the user's."""
+
+    method: str
+    path: str
+    """Path and query, percent-encoded, as it goes on the wire."""
+    weight: int = 1
+    """How often it is asked, in proportion to the others."""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    status: int | None = None
+    """The status that the user wants; None for any below 400."""
+    expectation: Expectation | None = None
+    """None as long as nobody has seen an answer."""
+    example: bytes = b""
+    """The body of an answer that fits, once one was seen."""
+
+    @property
+    def name(self) -> str:
+        """Its name in statistics and sentences."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedScenario:
+    """All requests of the user's as one scenario: asked in proportion to their weights, in random order."""
+
+    id: str
+    summary: str
+    interfaces: tuple[Interface, ...]
+    requests: tuple[Asked, ...]
