@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 
 from sgibench import audit
-from sgibench.audit import Figures
+from sgibench.audit import Figures, Late, Look
 from sgibench.errors import UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import (
     Calibration,
     Generator,
+    HistogramData,
     Latency,
     Load,
     Machine,
@@ -198,8 +200,27 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
     [
         (Figures(id="x", generator_utilisation=0.86), {"GeneratorBound"}),
         (Figures(id="x", generator_utilisation=0.84, ceiling_share=0.81), {"GeneratorBound"}),
-        (Figures(id="x", load="open", lag_ms_p99=0.2, p50_ms=1.5), {"GeneratorLag"}),
-        (Figures(id="x", load="open", lag_ms_p99=0.1, p50_ms=1.5), set()),
+        (Figures(id="x", load="open", late=(Late(name="p50", due_ms=1.0, service_ms=0.89),)), {"GeneratorLag"}),
+        (Figures(id="x", load="open", late=(Late(name="p50", due_ms=1.0, service_ms=0.91),)), set()),
+        (Figures(id="x", load="closed", late=(Late(name="p50", due_ms=1.0, service_ms=0.1),)), set()),
+        (Figures(id="x", load="open", due=600, requests_ok=592, duration_s=3), {"RateNotKept"}),
+        (Figures(id="x", load="open", due=600, requests_ok=595, duration_s=3), set()),
+        (
+            Figures(id="x", load="open", due=600, requests_ok=600, duration_s=3, waiting_start=0, waiting_end=312),
+            {"RateNotKept"},
+        ),
+        (
+            Figures(id="x", load="open", due=6000, requests_ok=6000, duration_s=3, waiting_start=2, waiting_end=60),
+            set(),
+        ),
+        (Figures(id="x", new_connections=True, requests_ok=28_300), {"ClientPorts"}),
+        (Figures(id="x", new_connections=True, requests_ok=49_100), {"ClientPorts"}),
+        (Figures(id="x", new_connections=True, requests_ok=20_000), set()),
+        (Figures(id="x", requests_ok=28_232), set()),
+        (Figures(id="x", new_connections=True, connect_ms=31.0, p50_ms=4.0), {"ClientPorts"}),
+        (Figures(id="x", cpus_given=1, cpus_used=1.7), {"OutsideCpus"}),
+        (Figures(id="x", cpus_given=1, cpus_used=1.04), set()),
+        (Figures(id="x", outside=("it may run on CPUs 0 and 1, and was given 0",)), {"OutsideCpus"}),
         (Figures(id="x", connections=10, requests_ok=1000, slowest_share=0.05), {"Starvation"}),
         (Figures(id="x", connections=10, requests_ok=1000, jain=0.7, slowest_share=0.5), {"Starvation"}),
         (Figures(id="x", connections=10, requests_ok=100, jain=0.7, slowest_share=0.05), set()),
@@ -565,13 +586,127 @@ def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> N
     assert not audit.worth_repeating(trial(), around)
 
 
+def histogram_of(latencies_us: Sequence[float]) -> HistogramData:
+    made = Histogram()
+    made.record((np.asarray(latencies_us) * 1000).astype(np.int64))
+    return made.to_data()
+
+
+OPEN = Load(kind="open", connections=64, rate_per_s=1000.0)
+
+
+def late_trial(block: int, late_us: float, *, answers: int = 400, lag_us: float = 300.0, queue_max: int = 0) -> Trial:
+    """An open trial whose slowest three in a hundred answers are late by the generator's fault."""
+    service = np.linspace(900.0, 1100.0, answers)
+    due = service + np.where(np.arange(answers) >= 0.97 * answers, late_us, 0.0)
+    generator = trial().generator
+    assert generator is not None
+    return trial(
+        block=block,
+        load=OPEN,
+        rps=1000.0,
+        window_s=answers / 1000.0,
+        requests=answers,
+        cpu_s=answers / 1000.0 * 0.9,
+        latency_us=Latency(mean=1000.0, p50=1000.0, p90=1100.0, p99=None, p999=None, max=2e3),
+        histogram_us=histogram_of(service),
+        intended_histogram_us=histogram_of(due),
+        generator=replace(generator, lag_us_p99=lag_us, queue_max=queue_max),
+    )
+
+
+def test_the_generators_share_of_a_shown_quantile_is_doubted_on_merged_blocks_by_name() -> None:
+    found = audit.audit_run(run_of([late_trial(block, 200.0) for block in range(3)]))
+    assert {kind for row in found.trials for kind in {each.kind for each in row.doubts}} == {"GeneratorLag"}
+    (only,) = found.cells[late_trial(0, 0.0).cell]
+    assert only.detail.startswith("p99: ")
+    assert "p50" not in only.detail
+    punctual = audit.audit_run(run_of([late_trial(block, 20.0) for block in range(3)]))
+    assert all(row.doubts == () for row in punctual.trials)
+
+
+def test_one_block_has_no_p99_whose_share_could_be_judged() -> None:
+    around = audit.Surroundings(server_cpus=1)
+    assert audit.trial_doubts(late_trial(0, 200.0), around) == ()
+    many = late_trial(0, 200.0, answers=2000)
+    assert {each.kind for each in audit.trial_doubts(many, around)} == {"GeneratorLag"}
+
+
+def test_what_waited_for_a_connection_is_not_held_against_the_generator() -> None:
+    row = Figures(id="x", load="open", late=(Late(name="p99", due_ms=90.0, service_ms=20.0),))
+    assert kinds(row) == {"GeneratorLag"}
+    assert kinds(replace(row, queued=True, lag_ms_p99=0.1)) == set()
+    assert kinds(replace(row, queued=True, lag_ms_p99=30.0)) == {"GeneratorLag"}
+
+
+def test_a_pause_at_the_end_of_a_window_is_no_rate_that_was_not_kept() -> None:
+    row = Figures(
+        id="x", load="open", due=600, requests_ok=600, duration_s=3, waiting_start=0, waiting_end=60, p50_ms=2
+    )
+    assert kinds(row) == set()
+    assert kinds(replace(row, p50_ms=150.0)) == {"RateNotKept"}
+    turns = replace(row, waiting_end=310, pieces=10)
+    assert kinds(turns) == set()
+    assert kinds(replace(turns, p50_ms=78.0)) == {"RateNotKept"}
+
+
+def test_waiting_requests_that_differ_by_chance_are_no_growing_queue() -> None:
+    row = Figures(id="x", load="open", due=2000, requests_ok=2000, duration_s=3, p50_ms=400)
+    assert kinds(replace(row, waiting_start=260, waiting_end=300)) == set()
+    assert kinds(replace(row, waiting_start=260, waiting_end=380)) == {"RateNotKept"}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (Figures(id="think", connections=16, rps=107.0, mean_ms=1.4, thinks=True), set()),
+        (
+            Figures(id="more at work than users", connections=16, rps=20_000, mean_ms=1.4, thinks=True),
+            {"LittleMismatch"},
+        ),
+        (Figures(id="idle known", connections=16, rps=107.0, mean_ms=1.4, thinks=True, idle=15.8), set()),
+        (Figures(id="some missing", connections=16, rps=107.0, mean_ms=1.4, thinks=True, idle=9.0), {"LittleMismatch"}),
+        (Figures(id="wrk raised its mean", connections=16, rps=1000, mean_ms=40.0, mean_raised=True), set()),
+        (Figures(id="wrk lost some", connections=16, rps=1000, mean_ms=4.0, mean_raised=True), {"LittleMismatch"}),
+        (Figures(id="edges", connections=64, rps=40, mean_ms=1200.0, duration_s=5.0), set()),
+        (Figures(id="more than edges", connections=64, rps=30, mean_ms=1200.0, duration_s=5.0), {"LittleMismatch"}),
+    ],
+    ids=lambda value: value.id if isinstance(value, Figures) else "",
+)
+def test_littles_law_knows_think_time_corrected_means_and_edges(row: Figures, expected: set[str]) -> None:
+    assert kinds(row) == expected
+
+
+def test_a_queue_before_threads_that_wait_is_no_timer_of_the_network() -> None:
+    row = Figures(id="x", connections=64, at_once=16, floor_ms=50, p50_ms=203.0, p99_ms=207.0, server_cpu_share=0.1)
+    assert kinds(row) == set()
+    assert kinds(replace(row, at_once=None)) == {"Plateau"}
+    assert kinds(replace(row, connections=16)) == {"Plateau"}
+    assert kinds(replace(row, floor_ms=47.0, p50_ms=201.0, p99_ms=204.0)) == {"Plateau"}, "4 x 47 is 188"
+
+
+def test_rounds_that_differ_by_orders_of_magnitude_have_no_mean() -> None:
+    assert kinds(Figures(id="x", rps=900.0, round_rps=(90.0, 1000.0, 1100.0))) == {"WrongCount", "Noisy"}
+    blocks = [trial(block=block, rps=rps) for block, rps in enumerate((9000.0, 10_000.0, 700.0))]
+    assert "WrongCount" in kinds_of(audit.audit_run(run_of(blocks)))
+
+
+def looks(*megabytes: float) -> tuple[Look, ...]:
+    return tuple(Look(at_s=0.5 * place, held_bytes=held * 2**20) for place, held in enumerate(megabytes))
+
+
+def test_memory_that_never_stops_growing_is_doubted_and_a_pool_that_fills_is_not() -> None:
+    assert kinds(Figures(id="leak", memory=looks(40, 65, 90, 115, 140, 165))) == {"Growing"}
+    assert kinds(Figures(id="leak with an odd look", memory=looks(40, 65, 90, 12, 140, 165))) == {"Growing"}
+    assert kinds(Figures(id="pool", memory=looks(40, 65, 85, 90, 91, 91, 91, 91))) == set()
+    assert kinds(Figures(id="steady", memory=looks(40, 41, 40, 42, 41, 41))) == set()
+    assert kinds(Figures(id="large and hardly growing", memory=looks(900, 905, 910, 915, 920, 925))) == set()
+    assert kinds(Figures(id="too few looks", memory=looks(40, 65, 90, 115))) == set()
+
+
 def test_lateness_is_worth_measuring_again_when_timers_do_not_explain_it() -> None:
     around = audit.Surroundings(server_cpus=1)
-    latency = Latency(mean=250.0, p50=200.0, p90=None, p99=400.0, p999=None, max=7e2)
-    load = Load(kind="open", connections=64, rate_per_s=1000.0)
-    punctual = trial().generator
-    assert punctual is not None
     for lag_us, again in ((15.0, False), (60.0, False), (300.0, True)):
-        late = trial(load=load, rps=1000.0, latency_us=latency, generator=replace(punctual, lag_us_p99=lag_us))
-        assert {one.kind for one in audit.trial_doubts(late, around)} == ({"GeneratorLag"} if lag_us > 20 else set())
+        late = late_trial(0, 200.0, answers=2000, lag_us=lag_us)
+        assert {one.kind for one in audit.trial_doubts(late, around)} == {"GeneratorLag"}
         assert audit.worth_repeating(late, around) is again

@@ -88,7 +88,8 @@ def test_the_page_of_a_search_shows_its_steps_and_has_nothing_to_filter() -> Non
 def test_the_page_of_a_search_tells_of_a_disturbed_machine() -> None:
     late = step(3).generator
     assert late
-    stalled = replace(step(3), generator=replace(late, lag_us_p99=6000.0))
+    sent_late = step(3, latency_ms=11).intended_histogram_us
+    stalled = replace(step(3), intended_histogram_us=sent_late, generator=replace(late, lag_us_p99=6000.0))
     page = render(searched(step(1, steal=0.3, latency_ms=80), replace(step(2), retries=1), stalled))
     assert "<b>Stolen</b> (1 step)" in page
     assert "<b>GeneratorLag</b> (1 step)" in page

@@ -6,7 +6,7 @@ numbers that raised it and what to do; nothing here stores, fixes or hides a fig
 
 from __future__ import annotations
 
-from sgibench.audit.figures import ADVICE, MACHINE_KINDS, REFUTING, Audited, Figures, doubt
+from sgibench.audit.figures import ADVICE, MACHINE_KINDS, REFUTING, Audited, Figures, Late, Look, doubt
 from sgibench.audit.readers import read_rows
 from sgibench.audit.rules import LAG_SHARE, doubts_of
 from sgibench.audit.tables import audit_rows, group_doubts
@@ -27,6 +27,8 @@ __all__ = [
     "REFUTING",
     "Audited",
     "Figures",
+    "Late",
+    "Look",
     "RunAudit",
     "Surroundings",
     "audit_rows",

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sgibench.model import Doubt, LoadKind
+from sgibench.units import seconds
 
 ADVICE = {
     "GeneratorBound": "Give the load more CPU or lower the rate: this measured the generator, not the server.",
-    "GeneratorLag": "Do not quote the latency: the load came later than it was due; use a quieter machine.",
+    "GeneratorLag": "Do not quote that percentile: the load came later than it was due; use a quieter machine.",
+    "RateNotKept": "Rank no latency: the server fell behind, so it depends on how long one watched; lower the rate.",
+    "ClientPorts": "Keep connections alive or use several client addresses: the client ran out, not the server.",
     "LittleMismatch": "Do not quote the row: connections stood still or the latency describes only some requests.",
     "Impossible": "Throw the row away: answers faster than the scenario allows are not its answers.",
     "Plateau": "Look for Nagle with delayed ACK (TCP_NODELAY) or for retransmits: the server was waiting, not working.",
@@ -20,6 +23,8 @@ ADVICE = {
     "ServerIdle": "Look for what held it back (too few connections, a lock, a wait): this is no saturation.",
     "ErrorsSeen": "Read the errors first: a server that fails has no speed to compare.",
     "WrongCount": "Do not quote the row: its figures contradict each other, so at least one column is wrong.",
+    "OutsideCpus": "Do not compare the row: the server ran outside what all were given; let it not place itself.",
+    "Growing": "Look for a leak before trusting it for long: memory still grew when the window ended.",
     "BusyIdle": "Measure this server alone: while idle it takes CPU from the others.",
     "Stolen": "Measure again: the hypervisor gave the server's CPUs to somebody else.",
     "Throttled": "Raise the container's CPU quota: it held processes back.",
@@ -31,9 +36,9 @@ ADVICE = {
 }
 """Every kind of doubt, with what to do about it."""
 
-REFUTING = frozenset({"Impossible", "LittleMismatch", "WrongCount"})
-"""Doubts that refute a row: by arithmetic alone, its figures can't all be true of one measurement. The other doubts say
-that the figures may be right, but are noisy, or are not about the server."""
+REFUTING = frozenset({"Impossible", "LittleMismatch", "OutsideCpus", "WrongCount"})
+"""Doubts that refute a row: by arithmetic alone, its figures can't all be true of the measurement that it claims. The
+other doubts say that the figures may be right, but are noisy, or are not about the server."""
 
 MACHINE_KINDS = frozenset({"GeneratorBound", "GeneratorLag", "Stolen", "Throttled", "Pressed"})
 """Doubts about the generator or the machine: such a trial is worth measuring again in the same block."""
@@ -49,6 +54,26 @@ class Mode:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Late:
+    """One quantile of an open loop's latency that is shown."""
+
+    name: str
+    """E.g. `p99`."""
+    due_ms: float
+    """From the moment a request was due."""
+    service_ms: float
+    """From the moment it was sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a server's memory was at one moment."""
+
+    at_s: float
+    held_bytes: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """One row: a trial of ours, or what another tool printed. None = not said."""
 
@@ -60,12 +85,32 @@ class Figures:
     load: LoadKind = "closed"
     connections: float | None = None
     """Requests under way at once, all the time (closed); only when the tool kept them busy without a pause."""
+    thinks: bool = False
+    """Users pause between requests: fewer than `connections` may be under way, but never more."""
+    mean_raised: bool = False
+    """The tool raised its mean afterwards (wrk's correction): more than `connections` refute nothing, fewer do."""
+    idle: float | None = None
+    """Users between an answer and their next request, on average, where the tool knows."""
+    in_flight: float | None = None
+    """Requests under way on average, those that failed included, where the tool knows."""
+    new_connections: bool = False
+    """Each request opens a connection of its own."""
     at_once: float | None = None
     """How many requests the server can serve at once; None for no known limit."""
     floor_ms: float | None = None
     """No right answer can take less."""
     duration_s: float | None = None
     requests_ok: float | None = None
+    due: float | None = None
+    """Open loops: requests that were due in the window."""
+    waiting_start: float | None = None
+    """Open loops: requests that were due and not answered when the window began; of all its visits together."""
+    waiting_end: float | None = None
+    """The same when it ended."""
+    pieces: int = 1
+    """Visits that the window is made of."""
+    queued: bool = False
+    """Open loops: some request had to wait because no connection was free."""
     cut_off: float | None = None
     """Requests still under way when the time was up, when the tool counts them."""
     errors: float | None = None
@@ -84,6 +129,14 @@ class Figures:
     """How much a latency figure may be off by the tool's rounding, as a share of it."""
     server_cpu_share: float | None = None
     """CPU that the server used, 1 = all that was meant for it."""
+    cpus_given: float | None = None
+    """CPUs that the server was confined to."""
+    cpus_used: float | None = None
+    """CPU seconds of its whole tree per second of the window."""
+    outside: tuple[str, ...] = ()
+    """In which ways it ran outside of what it was given (CPUs, priority, scheduler, group), one phrase each."""
+    memory: tuple[Look, ...] = ()
+    """Its memory during the window."""
     round_rps: tuple[float, ...] = ()
     """Requests per second of each repeat; 0 = that repeat failed."""
     generator_utilisation: float | None = None
@@ -91,7 +144,9 @@ class Figures:
     ceiling_share: float | None = None
     """The rate over what the generator can do at most in this scenario."""
     lag_ms_p99: float | None = None
-    """How late requests were sent after they were due."""
+    """How late requests were sent after they were due although a connection was free."""
+    late: tuple[Late, ...] = ()
+    """Open loops: the quantiles that are shown."""
     jain: float | None = None
     slowest_share: float | None = None
     """Requests of the slowest connection over the median's."""
@@ -127,6 +182,11 @@ class Audited:
     def refuted(self) -> bool:
         """Whether arithmetic alone says that the row can't be true."""
         return any(doubt.kind in REFUTING for doubt in self.doubts)
+
+
+def ms(value: float) -> str:
+    """Write milliseconds for people."""
+    return seconds(value / 1e3)
 
 
 def doubt(kind: str, detail: str) -> Doubt:

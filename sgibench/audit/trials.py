@@ -12,12 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Mode, doubt
+from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Mode, doubt
 from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
+from sgibench.audit.rules.counts import UNLIKE
+from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.tables import group_doubts
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, Run, Trial
 from sgibench.model.kinds import told
+from sgibench.stats import percentile_allowed
+from sgibench.stats.rates import offered_by, rate_kept
 from sgibench.units import percent, significant
 
 LEAST_BLOCKS = 3
@@ -76,16 +80,25 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
     floor_s = trial.floor_s if trial.floor_s is not None else (around.floors_s or {}).get(trial.scenario)
     ceiling = (around.ceiling_rps or {}).get(trial.scenario)
     share = _cpu_share(trial, around)
+    offered, window = offered_by(trial), trial.window
     return Figures(
         id=trial_id(trial),
         label=trial.server,
         group=group_id(trial),
         load=load.kind,
+        thinks=window is not None and window.thinks,
+        idle=window.thinking if window else None,
+        in_flight=window.in_flight if window else None,
+        new_connections=load.connection == "close",
         # With a connection for each request, some are always being opened: how many stood at one moment says nothing.
         connections=float(load.connections if established is None or load.connection == "close" else established),
         at_once=at_once(trial),
         floor_ms=None if floor_s is None else floor_s * 1e3,
         duration_s=trial.window_s,
+        due=offered.due,
+        waiting_start=offered.waiting_start,
+        waiting_end=offered.waiting_end,
+        pieces=offered.pieces,
         requests_ok=trial.requests,
         errors=sum(trial.errors.values()),
         error_text=told(trial.errors),
@@ -99,7 +112,11 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         server_cpu_share=share,
         generator_utilisation=generator.utilisation if generator else None,
         ceiling_share=None if trial.rps is None or not ceiling else trial.rps / ceiling,
+        queued=bool(generator and generator.queue_max),
         lag_ms_p99=_ms(generator.lag_us_p99) if generator else None,
+        late=late_of((trial,)),
+        cpus_given=around.server_cpus,
+        cpus_used=None if trial.cpu_s is None or not trial.window_s else trial.cpu_s / trial.window_s,
         jain=generator.jain if generator else None,
         slowest_share=generator.slowest_share if generator else None,
         idle_cpu=trial.idle_cpu,
@@ -155,6 +172,31 @@ def timer_modes(trial: Trial) -> tuple[Mode, ...]:
     return tuple(found)
 
 
+SHOWN = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999))
+"""Quantiles that a report shows where enough answers stand behind them."""
+
+
+def late_of(trials: Iterable[Trial]) -> tuple[Late, ...]:
+    """Compare each shown quantile from the due time with the one from sending, all trials of a cell merged.
+
+    Trials that did not keep their rate have no latency that anything could be a share of.
+    """
+    stored = [
+        (trial.intended_histogram_us, trial.histogram_us)
+        for trial in trials
+        if trial.load.kind == "open" and trial.status == "ok" and rate_kept(trial)
+    ]
+    known = [(Histogram.from_data(due), Histogram.from_data(service)) for due, service in stored if due and service]
+    due = Histogram.merged(one for one, _ in known)
+    service = Histogram.merged(one for _, one in known)
+    found = []
+    for name, q in SHOWN:
+        due_us, service_us = due.percentile_us(q), service.percentile_us(q)
+        if due_us is not None and service_us is not None and percentile_allowed(q, due.count):
+            found.append(Late(name=name, due_ms=due_us / 1e3, service_ms=service_us / 1e3))
+    return tuple(found)
+
+
 def trial_doubts(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:
     """Doubts about one trial by itself; the runner asks this at the end of a block. A failed trial raises none."""
     return doubts_of(figures_of(trial, around)) if trial.status == "ok" else ()
@@ -176,25 +218,47 @@ def worth_repeating(trial: Trial, around: Surroundings) -> bool:
     return bool(kinds)
 
 
-def cell_doubts(trials: Sequence[Trial]) -> tuple[Doubt, ...]:
+def cell_doubts(trials: Sequence[Trial], around: Surroundings) -> tuple[Doubt, ...]:
     """Doubts about one cell over its blocks.
 
-    Noisy: the primary figure (CPU per request; the rate where there is none) scatters by more than 10 %. TooFew: fewer
-    than three blocks gave a result.
+    GeneratorLag: about the quantiles of all blocks merged, which are the ones that are shown. TooFew: fewer than three
+    blocks gave a result. Otherwise WrongCount, when no mean describes the blocks, and Noisy.
     """
     good = [trial for trial in trials if trial.status == "ok"]
     if not good:
         return ()
+    late = doubts_of(cell_figures(good, around), (generator_lag,))
     if len(good) < LEAST_BLOCKS:
-        return (doubt("TooFew", f"{len(good)} of {len(trials)} blocks gave a result"),)
+        return (*late, doubt("TooFew", f"{len(good)} of {len(trials)} blocks gave a result"))
+    return (*late, *_spread(good))
+
+
+def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
+    """One row for a cell: the first block's, with what is known about the generator in all of them."""
+    rows = [figures_of(trial, around) for trial in good]
+    lags_ms = [row.lag_ms_p99 for row in rows if row.lag_ms_p99 is not None]
+    return replace(
+        rows[0], late=late_of(good), queued=any(row.queued for row in rows), lag_ms_p99=max(lags_ms, default=None)
+    )
+
+
+def _spread(good: Sequence[Trial]) -> tuple[Doubt, ...]:
+    """Noisy: the primary figure (CPU per request; the rate where there is none) scatters by more than 10 %.
+
+    WrongCount: blocks whose rates differ by orders of magnitude are not repeats of one measurement.
+    """
+    rates = [trial.rps for trial in good if trial.rps is not None and trial.rps > 0]
+    if rates and max(rates) >= UNLIKE * min(rates):
+        spread = f"blocks from {significant(min(rates))} to {significant(max(rates))}/s"
+        return (doubt("WrongCount", f"{spread} have no mean of any kind"),)
     named = (("CPU per request", [t.cpu_us_per_request for t in good]), ("requests per second", [t.rps for t in good]))
     for name, values in named:
         known = [value for value in values if value is not None and value > 0]
         if len(known) == len(good):
-            spread = stdev(math.log(value) for value in known)
+            spread_share = stdev(math.log(value) for value in known)
             low, high = significant(min(known)), significant(max(known))
-            detail = f"{name} scatters by {percent(spread)} over {len(known)} blocks, from {low} to {high}"
-            return (doubt("Noisy", detail),) if spread > NOISY else ()
+            detail = f"{name} scatters by {percent(spread_share)} over {len(known)} blocks, from {low} to {high}"
+            return (doubt("Noisy", detail),) if spread_share > NOISY else ()
     return ()
 
 
@@ -231,14 +295,14 @@ class RunAudit:
 def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit:
     """Audit all trials of a run; `floors_s` are the scenarios' declared floors, when the catalogue is at hand."""
     around = surroundings_of(run, floors_s)
-    own = [trial_doubts(trial, around) for trial in run.trials]
+    own = [_by_itself(trial, around) for trial in run.trials]
     members: dict[str, list[Trial]] = defaultdict(list)
     cells: dict[str, list[int]] = defaultdict(list)
     for place, trial in enumerate(run.trials):
         members[group_id(trial)].append(trial)
         cells[trial.cell].append(place)
     about_group = {name: group_doubts(table_rows(trials, around)) for name, trials in members.items()}
-    about_cell = {cell: cell_doubts([run.trials[place] for place in places]) for cell, places in cells.items()}
+    about_cell = {cell: cell_doubts([run.trials[place] for place in places], around) for cell, places in cells.items()}
     return RunAudit(
         trials=tuple(
             Audited(id=trial_id(trial), doubts=(*doubts, *about_cell[trial.cell], *about_group[group_id(trial)]))
@@ -254,6 +318,11 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
         },
         groups=about_group,
     )
+
+
+def _by_itself(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:
+    """Doubts about a trial that don't depend on the blocks beside it; lateness is judged where it is shown."""
+    return tuple(each for each in trial_doubts(trial, around) if each.kind != "GeneratorLag")
 
 
 def summed_up(blocks: Sequence[Sequence[Doubt]]) -> tuple[Doubt, ...]:

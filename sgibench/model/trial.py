@@ -141,6 +141,10 @@ class Window:
     """The same at its edge: a queue that has grown says that the rate was not kept."""
     queue_max: int | None = None
     """The longest that it was."""
+    waiting_start: int | None = None
+    """Open: requests due and not answered, sent or not, when the window began (all visits together)."""
+    waiting_end: int | None = None
+    """The same at its edge. With a connection for each, a server that falls behind has no queue, but more of these."""
     in_flight: float | None = None
     """Mean number of requests of the window in flight, those that failed included: their times over the window."""
     thinking: float | None = None

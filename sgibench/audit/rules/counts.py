@@ -1,0 +1,160 @@
+"""Rules about the figures of one row among themselves: failures, counts, percentiles, rounds. Arithmetic alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import fmean, stdev
+
+from sgibench.audit.figures import Figures, doubt, ms
+from sgibench.audit.rules.laws import LITTLE_TOLERANCE
+from sgibench.model import Doubt
+from sgibench.stats import percentile_allowed
+from sgibench.units import count, seconds, significant
+
+COUNT_SHORT = 0.02
+"""Counts and rates are taken over slightly different windows."""
+COUNT_OVER = 0.05
+"""A nominal duration may leave out the start and the drain."""
+NOISY = 0.10
+UNLIKE = 10.0
+"""Rounds whose rates lie further apart than this factor are not repeats of one measurement."""
+TAIL = 0.01
+"""What lies beyond p99."""
+
+
+def errors_seen(row: Figures) -> Iterator[Doubt]:
+    """Any wrong answer, reset, refusal or time-out; also rounds of 0 that did not reach the published mean."""
+    if row.errors:
+        rest = f": {row.error_text}" if row.error_text else ""
+        beside = "" if row.requests_ok is None else f" beside {count(row.requests_ok)} right answers"
+        yield doubt("ErrorsSeen", f"{count(row.errors)} failed requests{beside}{rest}")
+    failed = sum(1 for value in row.round_rps if value <= 0)
+    if failed and not any(True for _ in failed_rounds_averaged(row)):
+        yield doubt("ErrorsSeen", f"{failed} of {len(row.round_rps)} rounds failed")
+
+
+def failed_rounds_averaged(row: Figures) -> Iterator[Doubt]:
+    """Find a throughput that failed rounds went into, or that is not among its rounds at all."""
+    good = [value for value in row.round_rps if value > 0]
+    if row.rps is None or not row.round_rps:
+        return
+    failed = len(row.round_rps) - len(good)
+    if failed and (not good or row.rps < min(good) * (1 - COUNT_SHORT)):
+        right = f"the rounds that worked give {significant(fmean(good))}/s" if good else "no round worked"
+        detail = f"{significant(row.rps)}/s with {failed} of {len(row.round_rps)} rounds at 0; {right}"
+        yield doubt("WrongCount", f"failed rounds averaged into throughput: {detail}")
+    elif good and not min(good) * (1 - COUNT_SHORT) <= row.rps <= max(good) * (1 + COUNT_SHORT):
+        spread = f"{significant(min(good))} to {significant(max(good))}/s"
+        yield doubt("WrongCount", f"{significant(row.rps)}/s lies outside its own rounds, {spread}")
+
+
+def rounds_unlike(row: Figures) -> Iterator[Doubt]:
+    """Find rounds that differ by orders of magnitude: no mean of any kind describes them."""
+    good = [value for value in row.round_rps if value > 0]
+    if row.rps is not None and good and max(good) >= UNLIKE * min(good):
+        spread = f"from {significant(min(good))} to {significant(max(good))}/s"
+        yield doubt("WrongCount", f"rounds {spread} have no mean of any kind, {significant(row.rps)}/s least of all")
+
+
+def rate_of_zero(row: Figures) -> Iterator[Doubt]:
+    """Find a rate of 0: a failure that was published as a slow server."""
+    if row.rps is not None and row.rps <= 0 and not row.round_rps:
+        yield doubt("WrongCount", "a rate of 0 stands for a failure, not for a speed")
+        if not row.errors:
+            yield doubt("ErrorsSeen", "not one right answer in the rate")
+
+
+def rate_against_count(row: Figures) -> Iterator[Doubt]:
+    """Compare the rate with the right answers over the duration; requests in flight at the end explain a little."""
+    if row.rps is None or row.requests_ok is None or not row.duration_s or row.rps <= 0:
+        return
+    claimed = row.rps * row.duration_s
+    share = row.requests_ok / claimed
+    open_at_end = row.connections or row.cut_off or 0.0
+    short = COUNT_SHORT + (open_at_end / claimed if claimed > 2 * open_at_end else 0.0)
+    if 1 - share > short or share - 1 > COUNT_OVER:
+        right = row.requests_ok / row.duration_s
+        detail = f"{count(row.requests_ok)} right answers in {seconds(row.duration_s)} are {significant(right)}/s"
+        yield doubt("WrongCount", f"{significant(row.rps)}/s published, but {detail}")
+
+
+def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
+    """p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= p50 / 2."""
+    named = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("p99", row.p99_ms), ("max", row.max_ms)]
+    known = [(name, value) for name, value in named if value is not None]
+    for (low_name, low), (high_name, high) in pairwise(known):
+        if low > high * (1 + row.resolution):
+            yield doubt("WrongCount", f"{low_name} {ms(low)} above {high_name} {ms(high)}")
+    if row.mean_ms is None:
+        return
+    if row.max_ms is not None and row.mean_ms > row.max_ms * (1 + row.resolution):
+        yield doubt("WrongCount", f"mean {ms(row.mean_ms)} above the maximum {ms(row.max_ms)}")
+    if row.p50_ms is not None and row.mean_ms < row.p50_ms / 2 * (1 - row.resolution):
+        yield doubt("WrongCount", f"mean {ms(row.mean_ms)} below half of p50 {ms(row.p50_ms)}")
+
+
+def p99_below_mean(row: Figures) -> Iterator[Doubt]:
+    """Find a p99 under the mean without a slow enough tail: mean <= 0.99 p99 + 0.01 max must hold.
+
+    A row that states mean and p99 must also show the maximum that explains it. Without a stated mean, a closed loop
+    implies one (Little: connections / rate); then the slowest answer is at most the maximum, else the duration (no
+    answer inside the window takes longer), else nothing in the row is known to be slower than p99.
+    """
+    if row.p99_ms is None:
+        return
+    if row.mean_ms is not None:
+        mean, said = row.mean_ms, f"mean {ms(row.mean_ms)}"
+        slowest = row.max_ms if row.max_ms is not None else row.p99_ms
+    elif row.load == "closed" and row.connections and row.rps:
+        mean = row.connections / row.rps * 1e3 - (row.connect_ms or 0.0)
+        said = f"{count(row.connections)} connections at {significant(row.rps)}/s need a mean of {ms(mean)}, which is"
+        mean /= 1 + LITTLE_TOLERANCE
+        slowest = row.max_ms if row.max_ms is not None else (row.duration_s or 0.0) * 1e3
+    else:
+        return
+    room = (1 - TAIL) * row.p99_ms + TAIL * max(slowest, row.p99_ms)
+    if mean > room * (1 + row.resolution):
+        known = "" if row.max_ms is None else f", and a maximum of {ms(row.max_ms)} can't make up for it"
+        yield doubt("WrongCount", f"{said} above p99 {ms(row.p99_ms)}{known}")
+
+
+def copied_columns(row: Figures) -> Iterator[Doubt]:
+    """Find a p99 that repeats another column: a parser's copy, not a percentile.
+
+    Equality counts with two digits against the mean, and with three that are not zeros at the end against the other
+    percentiles, which a tool may round alike. With few samples the high percentiles are one and the same answer.
+    """
+    if row.p99_ms is None:
+        return
+    if row.p99_ms == row.mean_ms and len(digits(row.p99_ms)) >= 2:  # noqa: PLR2004 - two digits
+        yield doubt("WrongCount", f"p99 and mean are the same figure, {ms(row.p99_ms)}")
+    many = row.samples is not None and percentile_allowed(0.99, int(row.samples))
+    few = row.samples is not None and not many
+    others = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("maximum", row.max_ms)]
+    for name, value in others:
+        exact = row.p99_ms == value and len(digits(row.p99_ms).rstrip("0")) >= 3  # noqa: PLR2004 - three digits
+        if exact and not few and (name != "maximum" or many):
+            yield doubt("WrongCount", f"p99 and {name} are the same figure, {ms(row.p99_ms)}")
+
+
+def digits(value: float) -> str:
+    """Give the digits of a figure as published, without leading zeros: 41.38 -> 4138, 0.12 -> 12."""
+    return f"{value:.10g}".split("e")[0].replace(".", "").lstrip("0")
+
+
+def noisy_rounds(row: Figures) -> Iterator[Doubt]:
+    """Find repeats of one row that scatter too much; at least three that worked."""
+    good = [value for value in row.round_rps if value > 0]
+    if len(good) >= 3 and stdev(good) > NOISY * fmean(good):  # noqa: PLR2004 - a spread needs three
+        yield doubt("Noisy", f"rounds from {significant(min(good))} to {significant(max(good))}/s")
+
+
+def too_few_samples(row: Figures) -> Iterator[Doubt]:
+    """Find a percentile with too few answers behind it."""
+    if row.samples is None:
+        return
+    for q, name, value in ((0.99, "p99", row.p99_ms), (0.5, "p50", row.p50_ms)):
+        if value is not None and not percentile_allowed(q, int(row.samples)):
+            yield doubt("TooFew", f"{name} from {count(row.samples)} answers")
+            return

@@ -1,0 +1,110 @@
+"""Rules that hold for every server: floors, Little's law, and the timers of the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from sgibench.audit.figures import Figures, doubt, ms
+from sgibench.model import Doubt
+from sgibench.units import count, percent, significant
+
+LITTLE_TOLERANCE = 0.05
+"""Honest closed-loop rows lie within 3 % of Little's law. What the edges of a window lose comes on top: up to one
+answer of each connection, which is mean / duration."""
+FLOOR_TOLERANCE = 0.01
+"""Timers of event loops may fire a little early."""
+IDLE_SHARE = 0.5
+"""A server under half of its CPUs is not what limits the rate."""
+TIMER_BANDS_MS = ((40.0, 48.0), (200.0, 210.0), (1000.0, 1050.0), (3000.0, 3150.0))
+"""Linux: delayed ACK 40 ms, least retransmission time-out 200 ms, lost SYN 1 s and then 3 s.
+
+A kernel of 250 ticks a second lets the first timer run for up to two ticks of 4 ms longer.
+"""
+QUEUE_TOLERANCE = 0.05
+"""A queue's turns last a little longer than the floor each."""
+
+
+def under_the_floor(row: Figures) -> Iterator[Doubt]:
+    """Find answers faster than the scenario's floor, or more of them than the floor leaves time for."""
+    if not row.floor_ms:
+        return
+    least = row.floor_ms * (1 - FLOOR_TOLERANCE)
+    named = (("p50", row.p50_ms), ("mean", row.mean_ms), ("p99", row.p99_ms), ("maximum", row.max_ms))
+    for name, value in named:
+        if value is not None and value < least:
+            yield doubt("Impossible", f"{name} {ms(value)} where no answer can take less than {ms(row.floor_ms)}")
+            break
+    limits = (("connections", row.connections if row.load == "closed" else None), ("served at once", row.at_once))
+    for name, many in limits:
+        if many and row.rps is not None and row.rps > many / least * 1e3:
+            most = significant(many / row.floor_ms * 1e3)
+            detail = f"{count(many)} {name} / {ms(row.floor_ms)} = {most}/s at most"
+            yield doubt("Impossible", f"{significant(row.rps)}/s, but {detail}")
+
+
+def littles_law(row: Figures) -> Iterator[Doubt]:
+    """In a closed loop, rate x mean latency is the number of connections that were being served (Little, 1961).
+
+    Users between two requests are none of them, where their number is known; where it is not, and where a mean was
+    raised afterwards, the law refutes in one direction only.
+    """
+    if row.load != "closed" or not row.connections or not row.rps or row.mean_ms is None:
+        return
+    opening_ms = row.connect_ms or 0.0
+    taken_s = (row.mean_ms + opening_ms) / 1e3
+    busy = row.in_flight if row.errors and row.in_flight is not None else row.rps * taken_s
+    idle = row.idle or 0.0
+    off = (busy + idle) / row.connections - 1
+    if abs(off) <= LITTLE_TOLERANCE + lost_at_edges(row, taken_s):
+        return
+    if (off < 0 and row.thinks and row.idle is None) or (off > 0 and row.mean_raised):
+        return
+    each = f"({ms(row.mean_ms)} + {ms(opening_ms)} to connect)" if opening_ms else ms(row.mean_ms)
+    detail = f"{significant(row.rps)}/s × {each} = {significant(busy)} connections at work"
+    thinking = f" and {significant(idle)} users thinking" if idle else ""
+    yield doubt("LittleMismatch", f"{detail}{thinking}, of {count(row.connections)}")
+
+
+def lost_at_edges(row: Figures, taken_s: float) -> float:
+    """Share of the connections' time that the edges of the window may lose: an answer of each connection.
+
+    Nothing is granted to a row whose rate and count are not of one duration: which one would it be?
+    """
+    if not row.duration_s:
+        return 0.0
+    claimed = None if row.rps is None or row.requests_ok is None else row.rps * row.duration_s
+    if claimed and row.requests_ok is not None and abs(row.requests_ok / claimed - 1) > 2 * taken_s / row.duration_s:
+        return 0.0
+    return taken_s / row.duration_s
+
+
+def timer_plateau(row: Figures) -> Iterator[Doubt]:
+    """Find latencies at a timer of the network while the server is idle.
+
+    In a histogram, a bump; in a row of figures, a distribution that sits inside a timer's band: the centre (p50, else
+    mean) with p99 within a tenth above it. A declared floor near the band is the better explanation, and so are the
+    turns of a queue before a server that serves fewer at once than there are connections.
+    """
+    if row.server_cpu_share is None or row.server_cpu_share >= IDLE_SHARE:
+        return
+    idle = f"with the server at {percent(row.server_cpu_share)} of its CPUs"
+    for low, high in TIMER_BANDS_MS:
+        if (row.floor_ms and low * 0.5 <= row.floor_ms <= high) or queues_into(row, low, high):
+            continue
+        for mode in row.modes:
+            if low <= mode.centre_ms <= high:
+                yield doubt("Plateau", f"{percent(mode.share)} of the answers at {ms(mode.centre_ms)} {idle}")
+        centre = row.p50_ms if row.p50_ms is not None else row.mean_ms
+        tight = row.p99_ms is not None and centre is not None and row.p99_ms <= centre * 1.1
+        if not row.modes and centre is not None and low <= centre <= high and tight:
+            yield doubt("Plateau", f"answers at {ms(centre)}, p99 {ms(row.p99_ms or 0.0)}, {idle}")
+
+
+def queues_into(row: Figures, low_ms: float, high_ms: float) -> bool:
+    """Whether some turn of the queue ends in that band: the k-th waits k floors, up to connections / at once."""
+    if not row.floor_ms or not row.at_once or not row.connections or row.connections <= row.at_once:
+        return False
+    turns = math.ceil(row.connections / row.at_once)
+    first = max(1, math.ceil(low_ms / (1 + QUEUE_TOLERANCE) / row.floor_ms))
+    return first <= turns and first * row.floor_ms <= high_ms

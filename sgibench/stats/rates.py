@@ -1,0 +1,101 @@
+"""Whether an open load was the load that was asked for. Pure; the audit, the ranking and the search share this rule.
+
+Latency at a rate exists only where the rate was kept: a server that can do 96/s and is offered 200/s has any latency,
+depending on how long one watches. Two signs: under 99 % of what was due came back right, or what waited for an answer
+grew through the window. A pause shortly before the end leaves many waiting too, but most requests before it did not
+wait; in a queue that grows, the half that came last waited for at least half of the final queue.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from sgibench.histogram import Histogram
+from sgibench.model import Trial
+
+KEPT_SHARE = 0.99
+"""Of what was due."""
+GROWTH_SHARE = 1 - KEPT_SHARE
+LEAST_GROWTH = 5
+"""Requests: a few more or less are always under way when a window ends."""
+NOISE = 3.0
+"""Standard deviations by which counts of waiting requests differ by themselves, as if they came at random."""
+WAITED_SHARE = 0.25
+"""Of the growth in one visit: what came while the median request waited, at least. A steady growth gives one half."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """What an open load asked for in its window, and what came of it. None = not known."""
+
+    due: float | None
+    """Requests due in the window."""
+    answered: float | None
+    """Of these, right answers."""
+    waiting_start: float | None = None
+    """Requests that were due and not answered when the window began; of all its visits together."""
+    waiting_end: float | None = None
+    """The same when it ended."""
+    pieces: int = 1
+    """Visits that the window is made of."""
+    came_meanwhile: float | None = None
+    """Requests that became due while the median request waited for its answer: its latency times the rate."""
+
+    @property
+    def growth(self) -> float | None:
+        """By how much more waited at the end than at the start."""
+        if self.waiting_start is None or self.waiting_end is None:
+            return None
+        return self.waiting_end - self.waiting_start
+
+
+def shortfall(offered: Offered) -> Literal["unanswered", "growing"] | None:
+    """Say in which way the rate was not kept; None when it was, or when too little is known."""
+    due = offered.due
+    if not due:
+        return None
+    if offered.answered is not None and offered.answered < KEPT_SHARE * due - 1:
+        return "unanswered"
+    growth = offered.growth
+    if growth is None or offered.waiting_start is None:
+        return None
+    by_chance = NOISE * math.sqrt(max(0.0, 2 * offered.waiting_start + growth))
+    if growth <= max(GROWTH_SHARE * due, LEAST_GROWTH, by_chance):
+        return None
+    meanwhile = offered.came_meanwhile
+    return "growing" if meanwhile is None or meanwhile >= WAITED_SHARE * growth / max(offered.pieces, 1) else None
+
+
+def offered_by(trial: Trial) -> Offered:
+    """Read a stored trial of an open load; files that do not say what was due get rate x window."""
+    rate, window_s, window = trial.load.rate_per_s, trial.window_s, trial.window
+    due = rate * window_s if rate and window_s else None
+    p50_us = _median_us(trial)
+    waits = None if p50_us is None or rate is None else p50_us / 1e6 * rate
+    if window is None:
+        return Offered(due=due, answered=trial.requests, came_meanwhile=waits)
+    return Offered(
+        due=due if window.due is None else window.due,
+        answered=trial.requests,
+        waiting_start=_known(window.waiting_start, window.queue_start),
+        waiting_end=_known(window.waiting_end, window.queue_end),
+        pieces=window.pieces,
+        came_meanwhile=waits,
+    )
+
+
+def _median_us(trial: Trial) -> float | None:
+    """From the histogram: a trial that did not keep its rate has no latency of its own."""
+    data = trial.intended_histogram_us
+    return None if data is None else Histogram.from_data(data).percentile_us(0.5)
+
+
+def _known(waiting: int | None, queued: int | None) -> int | None:
+    return queued if waiting is None else waiting
+
+
+def rate_kept(trial: Trial) -> bool:
+    """Whether a trial's latency exists: always in closed loops, and where an open loop kept its rate."""
+    return trial.load.kind == "closed" or shortfall(offered_by(trial)) is None
