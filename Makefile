@@ -11,9 +11,11 @@ ARGS ?=
 
 setup: $(READY)
 
+# Complete or done again: the file `ready` comes last and goes first, so a set-up that was broken off leaves nothing in use.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@rm -f $(READY) && rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@echo "installing what sgibench needs into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -19,6 +19,7 @@ FLOORS: dict[str, int] = {
     "histogram": 1,
     "expecting": 1,
     "machine": 1,
+    "limits": 1,
     "results": 1,
     "stats": 1,
     "audit": 2,

@@ -13,7 +13,7 @@ from sgibench.bench.request import (
     choose,
     select_scenarios,
 )
-from sgibench.bench.run import Outcome, ending_on_sigterm, resume, run
+from sgibench.bench.run import Outcome, resume, run
 
 __all__ = [
     "DEFAULT_APPS",
@@ -23,7 +23,6 @@ __all__ = [
     "Outcome",
     "Request",
     "choose",
-    "ending_on_sigterm",
     "find_ceilings",
     "parse_slo",
     "resume",

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from sgibench import __version__, catalogue, machine
 from sgibench.bench.choosing import choose_servers
@@ -102,7 +100,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             load_workers=request.load_workers,
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
         )
-        with store.RunWriter(folder, info) as writer, ending_on_sigterm():
+        with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)
             yield Road(
@@ -145,7 +143,7 @@ def reopened(broken_off: Run, listener: Listener) -> Iterator[tuple[Workshop, st
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))
         workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener)
-        with store.RunWriter(folder, info) as writer, ending_on_sigterm():
+        with store.RunWriter(folder, info) as writer:
             yield workshop, writer
 
 
@@ -199,20 +197,6 @@ def _measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial
         )
     )
     return Outcome(folder=writer.folder, finished=finished)
-
-
-@contextlib.contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM end the run the way Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _commit() -> str | None:

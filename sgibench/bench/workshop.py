@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.serve import envs
+from sgibench.serve.scratch import scratch_folder
 
 CALIBRATION_S = 1.0
 
@@ -23,10 +23,10 @@ CALIBRATION_S = 1.0
 def load_process(cpus: machine.CpuPlan, workers: int = 1) -> Iterator[tuple[LoadProcess, Path]]:
     """Start the load process with a scratch folder beside it."""
     with (
-        tempfile.TemporaryDirectory(prefix="sgibench-") as scratch,
-        LoadProcess(cpus.load, Path(scratch) / "load.log", workers, awake=cpus.load_alone(workers)) as process,
+        scratch_folder() as scratch,
+        LoadProcess(cpus.load, scratch / "load.log", workers, awake=cpus.load_alone(workers)) as process,
     ):
-        yield process, Path(scratch)
+        yield process, scratch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,16 @@ is one line on stderr; only a bug shows a traceback.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 
 import click
 
 from sgibench import __version__
 from sgibench.errors import SgibenchError
+from sgibench.limits import raise_open_files
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -55,6 +58,8 @@ def program() -> None:
 
 def main() -> None:
     """Run the command line; turn what can go wrong into one line and an exit code."""
+    raise_open_files()
+    end_like_ctrl_c()
     try:
         program.main(standalone_mode=False)
     except click.ClickException as error:
@@ -67,3 +72,17 @@ def main() -> None:
     except SgibenchError as error:
         click.echo(f"sgibench: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def end_like_ctrl_c() -> None:
+    """Make SIGTERM, and the end of the terminal, end a command the way Ctrl-C does: it cleans up and keeps its results.
+
+    A signal that whoever started the command wants ignored (nohup) stays ignored.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)

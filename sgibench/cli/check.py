@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
 from sgibench.serve import envs, needs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
+from sgibench.serve.scratch import scratch_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,9 @@ def check(servers: tuple[str, ...], what: Apps, workers: int, *, every: bool, as
     pairs = [(server, app) for server in chosen for app in _apps_for(server, chosen_apps, found, named=bool(what.apps))]
     console = Console(stderr=as_json)
     results = []
-    with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
+    with scratch_folder() as scratch:
         for server, app in pairs:
-            results.append(_check(found, server, app, settings, Path(scratch)))
+            results.append(_check(found, server, app, settings, scratch))
             _show(results[-1], console)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results]))

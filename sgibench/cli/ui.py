@@ -84,7 +84,6 @@ def ui(form: Form, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -
     own_target = None if form.target is None else address_of(form.target)
     session = UiRun(folders.results, folders.reports, ("sgibench", *sys.argv[1:]), catalogues)
     with (
-        bench.ending_on_sigterm(),
         load_process(plan_cpus(1)) as (process, scratch),
         serving.Serving(found, process, scratch, session, own_target) as engine,
     ):

@@ -7,11 +7,9 @@ orders, and calls back while it waits, so that the engine can watch the servers 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
-import select
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +31,16 @@ from sgibench.model import (
     Windows,
 )
 from sgibench.results.codec import decode, encode
+from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
 WATCH_EVERY_S = 0.25
+ASK_AFTER_S = 3.0
+"""A load process that has been silent for so long is asked whether it is alive; it answers between two callbacks."""
+STOPPED_S = 5.0
+"""One that is stopped (SIGSTOP) and has not answered for so long is not waited for."""
+SILENT_S = 30.0
+"""One that runs and has not answered for so long has got stuck."""
 
 Answerer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 """Answers a question of the web UI: (its name, its words) -> the answer's words."""
@@ -110,40 +114,38 @@ class LoadProcess:
         self.awake = awake
         self.log = log
         self.workers = workers
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Guarded | None = None
         self._half = b""
+        self._heard_s = 0.0
+        """When it last said something, or was expected to begin."""
+        self._asked_s: float | None = None
+        """When it was asked whether it is alive; None when it has said something since."""
         self._asks: list[dict[str, Any]] = []
         """Questions of the web UI that wait for an answer."""
 
     def __enter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sgibench.load"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
+        process = self._process = Guarded(
+            Command(
+                argv=(sys.executable, "-P", "-m", "sgibench.load"),
                 env={**os.environ, "LOCUST_SKIP_MONKEY_PATCH": "1"},
-                start_new_session=True,
+                log=self.log,
+                cpus=self.cpus,
+                pipes=frozenset({"stdin", "stdout"}),
             )
-        if self.cpus and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self._process.pid, self.cpus)
+        )
+        try:
+            process.start()
+        except NotStartedError as error:
+            raise LoadError(f"the load process can't be started: {error}") from None
+        self._heard_s = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it: politely, and after a few seconds not."""
+        """End it with all that it started; it has nothing to say any more."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        try:
-            process.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        if process is not None:
             process.kill()
-            process.wait()
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class LoadProcess:
 
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.alive()
 
     # --- the line --------------------------------------------------------------------------------------------------
 
@@ -245,7 +247,8 @@ class LoadProcess:
         watch: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         self._send(order)
-        deadline = time.monotonic() + timeout_s
+        self._heard_s, self._asked_s = time.monotonic(), None
+        deadline = self._heard_s + timeout_s
         while time.monotonic() < deadline:
             watch()
             for line in self._lines(WATCH_EVERY_S):
@@ -261,29 +264,61 @@ class LoadProcess:
             f"the load process did not finish {order['do']!r} within {timeout_s:.0f} s; {self._last_words()}"
         )
 
+    def _started(self) -> Guarded:
+        if self._process is None:
+            raise AssertionError("the load process is spoken to outside the context")
+        return self._process
+
     def _send(self, order: Mapping[str, Any]) -> None:
-        if self._process is None or self._process.stdin is None:
-            raise AssertionError("an order outside the context")
+        line = json.dumps(order).encode() + b"\n"
+        pipe = self._started().pipes["stdin"]
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+            while line:
+                line = line[os.write(pipe, line) :]
         except BrokenPipeError:
-            raise LoadError(f"the load process has ended; {self._last_words()}") from None
+            raise self._ended() from None
 
     def _lines(self, timeout_s: float) -> list[dict[str, Any]]:
-        if self._process is None or self._process.stdout is None:
-            raise AssertionError("listening outside the context")
-        pipe = self._process.stdout.fileno()
-        if not select.select([pipe], [], [], timeout_s)[0]:
+        pipe = self._started().pipes["stdout"]
+        if not readable([pipe], timeout_s):
+            self._refuse_silence()
             return []
         words = os.read(pipe, 1 << 20)
         if not words:
-            raise LoadError(f"the load process ended; {self._last_words()}")
+            raise self._ended()
+        self._heard_s, self._asked_s = time.monotonic(), None
         *lines, self._half = (self._half + words).split(b"\n")
         try:
             return [json.loads(line) for line in lines if line.strip()]
         except ValueError:
             raise LoadError(f"the load process said something that is no JSON: {words[:200]!r}") from None
+
+    def _refuse_silence(self) -> None:
+        """Raise LoadError when it is stopped, or alive and saying nothing, for longer than it ever should."""
+        process, now_s = self._started(), time.monotonic()
+        if self._asked_s is None:
+            if now_s - self._heard_s > ASK_AFTER_S:
+                self._asked_s = now_s
+                self._send({"do": "ping"})
+            return
+        silent_s = now_s - self._asked_s
+        if silent_s > STOPPED_S and process.stopped():
+            raise LoadError(
+                f"the load process (pid {process.pid}) was stopped from outside (SIGSTOP) and did not go on"
+            )
+        if silent_s > SILENT_S:
+            raise LoadError(
+                f"the load process (pid {process.pid}) runs but has not answered for {silent_s:.0f} s; "
+                f"{self._last_words()}"
+            )
+
+    def _ended(self) -> LoadError:
+        """Say how it ended."""
+        process = self._started()
+        process.wait(1.0)
+        status = process.exit_status
+        how = "" if status is None else f" with status {status}" if status >= 0 else f", killed by {_signal(-status)}"
+        return LoadError(f"the load process (pid {process.pid}) ended{how}; {self._last_words()}")
 
     def _last_words(self) -> str:
         try:
@@ -291,6 +326,13 @@ class LoadProcess:
         except OSError:
             tail = ""
         return f"its last words: {tail}" if tail else "it said nothing"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _longest_s(targets: int, load: Load, windows: Windows) -> float:

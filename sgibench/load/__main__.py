@@ -1,12 +1,12 @@
-"""`python -m sgibench.load`: the load process; before all else it keeps Locust from patching the standard library."""
+"""`python -m sgibench.load`: the load process."""
 
 import os
-import signal
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine decides when to end
-os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+from sgibench.load.begin import begin
 
-from sgibench.load.driver import main  # noqa: E402 - the lines above must come before Locust is imported
+begin(os.getppid())
+
+from sgibench.load.driver import main  # noqa: E402 - it imports Locust, which must find what `begin` does
 
 if __name__ == "__main__":
     main()

@@ -67,8 +67,10 @@ class Crew:
 
     def _start(self, index: int) -> subprocess.Popen[bytes]:
         """Start one worker process."""
-        port = str(self._master.server.port)
-        process = subprocess.Popen([sys.executable, "-m", "sgibench.load.worker", port], stdin=subprocess.DEVNULL)
+        port, parent = str(self._master.server.port), str(os.getpid())
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "sgibench.load.worker", port, parent], stdin=subprocess.DEVNULL
+        )
         cpus = cpu_of_worker(index)
         if cpus:
             os.sched_setaffinity(process.pid, cpus)

@@ -72,7 +72,7 @@ class Driver:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        """Obey `abort` and `drop` now, hand over what the engine tells the web UI, put everything else in the queue."""
+        """Obey `abort` and `drop` now, answer `ping`, hand over what the engine tells the web UI, queue the rest."""
         try:
             order = json.loads(line)
         except ValueError:
@@ -83,7 +83,9 @@ class Driver:
         if not isinstance(order, dict) or not isinstance(order.get("do"), str):
             self._fail("?", LoadError(f"expected an order, an object with `do`, but got {line[:200]!r}"))
             return
-        if order["do"] == "abort":
+        if order["do"] == "ping":
+            self.say({"event": "alive"})
+        elif order["do"] == "abort":
             if self._running is not None:
                 self._running.abort()
         elif order["do"] == "drop":

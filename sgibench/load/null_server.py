@@ -128,7 +128,7 @@ def _send(peer: Peer, answer: bytes) -> bool:
 def null_server(answers: Answers, exact: Mapping[bytes, bytes] | None = None) -> Iterator[tuple[str, int, int]]:
     """Run one in a process of its own, on CPUs that this process does not use if there are any; host, port, pid."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sgibench.load.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-P", "-m", "sgibench.load.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         if process.stdin is None or process.stdout is None:

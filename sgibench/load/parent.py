@@ -8,13 +8,10 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import signal
 import sys
 
 import gevent
 
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal this process gets when its parent dies."""
 PR_SET_TIMERSLACK = 29
 """prctl(2): how many nanoseconds later than asked the kernel may wake this thread up; 50,000 unless set."""
 WATCH_PARENT_S = 1.0
@@ -32,10 +29,8 @@ def settle_down() -> None:
 
 
 def follow_parent() -> None:
-    """Follow the parent into death: at once on Linux, within a second elsewhere."""
+    """Follow the parent into death, within a second; on Linux `begin` has seen to it already."""
     parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent == 1:
         return
 

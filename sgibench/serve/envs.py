@@ -1,7 +1,9 @@
 """One isolated environment for each server x app x Python, made with uv and cached.
 
 An environment is named by the hash of its requirements and interpreter, so it is made once and never changed; what is
-really in it is recorded. An environment that can't be made is an EnvsError with uv's own reason in one line.
+really in it is recorded, in a file that comes last and at one stroke: an environment without it, or whose interpreter
+has gone, is made again. Only one run makes it; the lock is held until nothing of a killed run's uv lives. One that
+can't be made is an EnvsError with uv's own reason in one line.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +28,12 @@ import uv
 from sgibench.errors import EnvsError
 from sgibench.model import EnvironmentInfo
 from sgibench.results.codec import decode, encode
+from sgibench.serve.guarded import Command, Guarded, NotStartedError
 
 MARKER = "sgibench-environment.json"
 MAKING_TIMEOUT_S = 1200
 """Some servers are compiled from source; the slowest known takes ten minutes."""
+LOOK_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +72,15 @@ def ensure_all(
     keys = {name: (tuple(sorted(requirements)), (pythons or {}).get(name)) for name, requirements in wanted.items()}
     ready: dict[tuple[tuple[str, ...], str | None], Environment] = {}
     refused: dict[tuple[tuple[str, ...], str | None], str] = {}
+    makers = Makers()
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = {key: pool.submit(ensure, *key) for key in dict.fromkeys(keys.values())}
+        futures = {key: pool.submit(ensure, *key, makers) for key in dict.fromkeys(keys.values())}
+        try:
+            wait(futures.values())
+        except BaseException:  # Ctrl-C: a compiler is not waited for
+            makers.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     for key, future in futures.items():
         try:
             ready[key] = future.result()
@@ -80,17 +92,70 @@ def ensure_all(
     )
 
 
-def ensure(requirements: Sequence[str], python: str | None = None) -> Environment:
+class Makers:
+    """The programs that make environments just now, so that all can be ended at once, from another thread."""
+
+    def __init__(self) -> None:
+        self._running: set[Guarded] = set()
+        self._lock = threading.Lock()
+        self.stopped = False
+        """Nothing new is begun."""
+
+    @contextlib.contextmanager
+    def run(self, command: Command) -> Iterator[Guarded]:
+        """Run a program; it is over with the context."""
+        running = Guarded(command)
+        with self._lock:
+            self.refuse_when_stopped()
+            self._running.add(running)
+        try:
+            with running:
+                self.refuse_when_stopped()  # it was started after `stop` had looked
+                yield running
+        finally:
+            with self._lock:
+                self._running.discard(running)
+
+    def stop(self) -> None:
+        """End all of them."""
+        with self._lock:
+            self.stopped = True
+            for running in self._running:
+                running.let_go()
+
+    def refuse_when_stopped(self) -> None:
+        """Raise EnvsError when all was stopped."""
+        if self.stopped:
+            raise EnvsError("stopped before it was made")
+
+
+def ensure(requirements: Sequence[str], python: str | None = None, makers: Makers | None = None) -> Environment:
     """Find the environment for these requirements in the cache, or make it. Raises EnvsError."""
     interpreter = python or sys.executable
     version = sys.version.split()[0] if python is None else version_of(interpreter)
     key = _key(requirements, version)
     folder = cache_folder() / "envs" / key
-    with _locked(folder):
-        if not (folder / MARKER).exists():
-            _make(folder, key, tuple(sorted(requirements)), interpreter)
-        info = decode(EnvironmentInfo, json.loads((folder / MARKER).read_text(encoding="utf-8")))
+    makers = makers or Makers()
+    with _locked(folder, makers) as lock:
+        if (info := _made(folder)) is None:
+            info = _make(
+                _Making(folder=folder, lock=lock, makers=makers), key, tuple(sorted(requirements)), interpreter
+            )
     return Environment(folder=folder, info=info)
+
+
+def _made(folder: Path) -> EnvironmentInfo | None:
+    """What a finished environment says about itself; None for one that is not there, half-made or no longer whole."""
+    try:
+        info = decode(EnvironmentInfo, json.loads((folder / MARKER).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    return info if (folder / "bin" / "python").exists() and _packages_are_there(folder, info) else None
+
+
+def _packages_are_there(folder: Path, info: EnvironmentInfo) -> bool:
+    """Whether each package has left its record; a cache that was cleaned by half has fewer."""
+    return sum(1 for _ in folder.glob("lib/python*/site-packages/*.dist-info")) >= len(info.packages)
 
 
 def _key(requirements: Sequence[str], version: str) -> str:
@@ -99,55 +164,110 @@ def _key(requirements: Sequence[str], version: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let only one process or thread make an environment."""
+def _locked(folder: Path, makers: Makers) -> Iterator[int]:
+    """Let only one process or thread make an environment; gives the lock's descriptor."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = folder.with_suffix(".lock").open("w")
     except OSError as error:
-        raise EnvsError(f"can't write to {folder.parent} ({error.strerror}): set SGIBENCH_CACHE") from None
+        raise _unwritable(folder.parent, error) from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                makers.refuse_when_stopped()
+                time.sleep(LOOK_S)
+        yield lock.fileno()
 
 
-def _make(folder: Path, key: str, requirements: tuple[str, ...], interpreter: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    _uv("venv", "--no-project", "--python", interpreter, str(folder))
-    python = str(folder / "bin" / "python")
-    if requirements:
-        _uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
-    info = EnvironmentInfo(
-        key=key,
-        python=version_of(python),
-        requirements=requirements,
-        packages=tuple(_uv("pip", "freeze", "--python", python).split()),
-    )
-    (folder / MARKER).write_text(json.dumps(encode(info)), encoding="utf-8")
+def _unwritable(folder: Path, error: OSError) -> EnvsError:
+    return EnvsError(f"can't write to {folder} ({error.strerror}): set SGIBENCH_CACHE to a folder that can be written")
 
 
-def _uv(*arguments: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Making:
+    """Where an environment is made, and by whom."""
+
+    folder: Path
+    lock: int
+    makers: Makers
+
+    def uv(self, *arguments: str) -> str:
+        """Run uv, which keeps the lock as long as anything of it lives."""
+        return _uv(*arguments, makers=self.makers, holds=(self.lock,))
+
+
+def _make(making: _Making, key: str, requirements: tuple[str, ...], interpreter: str) -> EnvironmentInfo:
+    """Make it from nothing; what could not be finished is taken away."""
+    folder = making.folder
+    _take_away(folder)
+    try:
+        making.uv("venv", "--no-project", "--python", interpreter, str(folder))
+        python = str(folder / "bin" / "python")
+        if requirements:
+            making.uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
+        info = EnvironmentInfo(
+            key=key,
+            python=version_of(python),
+            requirements=requirements,
+            packages=tuple(making.uv("pip", "freeze", "--python", python).split()),
+        )
+        _mark(folder, info)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return info
+
+
+def _take_away(folder: Path) -> None:
+    """Remove what is left of an environment, its mark first: half of one must never look like a whole."""
+    try:
+        (folder / MARKER).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _mark(folder: Path, info: EnvironmentInfo) -> None:
+    """Say that an environment is finished, at one stroke."""
+    beside = folder / f"{MARKER}.new"
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(encode(info), file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(folder / MARKER)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _uv(*arguments: str, makers: Makers | None = None, holds: tuple[int, ...] = ()) -> str:
     """Run uv; its last words become the reason when it fails."""
     try:
         program = _uv_program()
     except FileNotFoundError:
         raise EnvsError("the program uv is missing: install it with `pip install uv`") from None
-    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    makers = makers or Makers()
+    command = Command(
+        argv=(program, "--no-python-downloads", "--color=never", "--no-progress", *arguments),
+        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+        pipes=frozenset({"stdout", "stderr"}),
+        holds=holds,
+    )
     try:
-        done = subprocess.run(
-            [program, "--no-python-downloads", "--color=never", "--no-progress", *arguments],
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=MAKING_TIMEOUT_S,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        raise EnvsError(f"uv {' '.join(arguments[:2])} took more than {MAKING_TIMEOUT_S} s") from None
-    if done.returncode != 0:
-        raise EnvsError(_reason(done.stderr))
-    return done.stdout
+        with makers.run(command) as running:
+            said = running.said(MAKING_TIMEOUT_S)
+            if said is None or not running.wait(MAKING_TIMEOUT_S):
+                raise EnvsError(f"uv {' '.join(arguments[:2])} took more than {MAKING_TIMEOUT_S} s")
+    except NotStartedError as error:
+        raise EnvsError(str(error)) from None
+    makers.refuse_when_stopped()
+    if running.exit_status != 0:
+        raise EnvsError(_reason(said["stderr"].decode(errors="replace")))
+    return said["stdout"].decode(errors="replace")
 
 
 _finding = threading.Lock()

@@ -1,4 +1,4 @@
-"""A small process between the engine and one server, so that no server outlives the engine, however that dies.
+"""A small process between the engine and one command, so that nothing outlives the engine, however that dies.
 
 It starts the command in a session of its own, tells the engine the pid, and waits. When the engine asks, or its end of
 the pipe closes (Ctrl-C, a crash, SIGKILL), everything that the command ever started is killed: on Linux this process
@@ -22,6 +22,8 @@ from typing import Any
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 LINUX = sys.platform.startswith("linux")
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""They are for the engine, which tells this process by closing the pipe."""
 
 
 def prctl(option: int, value: int) -> None:
@@ -31,18 +33,25 @@ def prctl(option: int, value: int) -> None:
 
 
 def main() -> None:
-    """Run the order that stands, as one JSON object, in the first argument."""
+    """Run the order that stands, as one JSON object, in the first argument; the rest is inherited."""
     order: dict[str, Any] = json.loads(sys.argv[1])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
     woken = wake_on_child()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    if engine_is_gone():
+        return
     leader = start(order)
-    say({"pid": leader})
     try:
+        say({"pid": leader})
         attend(leader, woken)
     finally:
         kill_all(leader)
+
+
+def engine_is_gone() -> bool:
+    """Whether the engine died before the command was started: it says nothing before that, so words are the end."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
 def wake_on_child() -> int:
@@ -55,38 +64,47 @@ def wake_on_child() -> int:
 
 
 def start(order: dict[str, Any]) -> int:
-    """Start the server: its own session, its CPUs, its log file, more descriptors. Returns its pid."""
-    with open(order["log"], "ab") as log:  # noqa: PTH123 - pathlib costs more start-up than this whole script
-        try:
-            return subprocess.Popen(
-                order["argv"],
-                cwd=order["cwd"],
-                env=order["env"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=lambda: prepare(order["cpus"]),  # noqa: PLW1509 - this process has one thread
-            ).pid
-        except OSError as error:
-            say({"error": f"{order['argv'][0]}: {error.strerror}"})
-            raise SystemExit(1) from None
+    """Start the command: its own session, its CPUs, its streams. Returns its pid; the streams are its alone."""
+    log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    streams = [log if fd is None else fd for fd in (order["stdout"], order["stderr"])]
+    guard = os.getpid()
+    try:
+        return subprocess.Popen(
+            order["argv"],
+            stdin=subprocess.DEVNULL if order["stdin"] is None else order["stdin"],
+            stdout=streams[0],
+            stderr=streams[1],
+            start_new_session=True,
+            preexec_fn=lambda: prepare(guard, order["cpus"], order["files"]),  # noqa: PLW1509 - one thread only
+        ).pid
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        say({"error": f"{order['argv'][0]}: {why}"})
+        raise SystemExit(1) from None
+    finally:
+        for fd in {log, *(fd for fd in (order["stdin"], *streams) if fd is not None)}:
+            os.close(fd)
 
 
-def prepare(cpus: list[int]) -> None:
-    """In the new process, before the server: CPUs, descriptors, default signals, death with the guard."""
+def prepare(guard: int, cpus: list[int], files: int | None) -> None:
+    """In the new process, before the command: death with the guard, default signals, CPUs, descriptors."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+    if os.getppid() != guard:
+        os._exit(1)  # it died before this process had said that it wants to follow
+    for number in (*ENDINGS, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     if cpus and LINUX:
         os.sched_setaffinity(0, cpus)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if files is None else files if hard == resource.RLIM_INFINITY else min(hard, files)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        return  # macOS refuses more than its own limit; what it has is kept
 
 
 def attend(leader: int, woken: int) -> None:
-    """Wait for the engine's word (`term`, `kill`, or the end of the pipe) and report the server's end."""
+    """Wait for the engine's word (`term`, `kill`, or the end of the pipe) and report the command's end."""
     alive = True
     while True:
         ready, _, _ = select.select([sys.stdin, woken], [], [])
@@ -120,22 +138,28 @@ def kill_all(leader: int) -> None:
     """SIGKILL the session and every descendant until none is left, for at most five seconds."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        alive = descendants() | {leader}
-        try:
-            os.killpg(leader, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            alive.discard(leader)
+        alive = descendants() if LINUX else {leader}
+        if alive:  # else the number may be another process's by now
+            send_to_group(leader)
         for pid in alive:
             try:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+            except (ProcessLookupError, PermissionError):
                 continue
         try:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 continue
         except ChildProcessError:
             return
-        time.sleep(0.01)
+        time.sleep(0.005)
+
+
+def send_to_group(leader: int) -> None:
+    """SIGKILL all that stayed in the command's own group, at one stroke: something may fork faster than it is found."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
 def descendants() -> set[int]:

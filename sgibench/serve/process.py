@@ -7,24 +7,19 @@ server consists of, what they hold in memory, whether they live, and what they l
 from __future__ import annotations
 
 import http.client
-import json
 import os
-import select
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-import psutil
+from typing import Self
 
 from sgibench import catalogue, machine
 from sgibench.errors import ServerError
 from sgibench.model import App, Launch, Memory, ServerEntry, Settings
+from sgibench.serve.guarded import Command, Guarded, NotStartedError
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 30.0
@@ -35,7 +30,8 @@ LOG_TAIL_BYTES = 2000
 POLL_S = 0.02
 STRAGGLERS_S = 2.0
 """A worker that has not started so long after another one answered is not waited for."""
-GUARD = Path(__file__).with_name("guard.py")
+OPEN_FILES = 65536
+"""Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
 IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
 
 
@@ -74,11 +70,9 @@ class ServerProcess:
         self.launch: Launch | None = None
         self.pid = 0
         self.startup_s: float | None = None
-        self.exit_status: int | None = None
         self.log = spec.scratch / "server.log"
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._running: Guarded | None = None
         self._started_s = 0.0
-        self._half_heard = b""
         self._asked_s: float | None = None
         """When it was asked to stop."""
 
@@ -96,27 +90,22 @@ class ServerProcess:
         self._prepare_scratch()
         self.launch = self._launch()
         self.argv = tuple(self.spec.entry.command(self.launch))
-        order = {
-            "argv": self.argv,
-            "cwd": str(self.spec.app.folder),
-            "env": self._environment(),
-            "log": str(self.log),
-            "cpus": list(self.spec.cpus),
-        }
-        self.exit_status, self._half_heard = None, b""
-        self._started_s = time.monotonic()
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
+        running = self._running = Guarded(
+            Command(
+                argv=self.argv,
+                env=self._environment(),
+                cwd=self.spec.app.folder,
+                log=self.log,
+                cpus=self.spec.cpus,
+                files=OPEN_FILES,
+            )
         )
-        self._keep_guard_off_the_servers_cpus(self._guard.pid)
-        told = self._hear(timeout_s=10)
-        if "pid" not in told:
-            self.kill()
-            raise ServerError("not-started", told.get("error", "its guard said nothing"))
-        self.pid = int(told["pid"])
+        self._started_s = time.monotonic()
+        try:
+            running.start()
+        except NotStartedError as error:
+            raise ServerError("not-started", str(error)) from None
+        self.pid = running.pid
 
     def _prepare_scratch(self) -> None:
         shutil.rmtree(self.spec.scratch, ignore_errors=True)
@@ -156,41 +145,14 @@ class ServerProcess:
             "SGIBENCH_DATA": str(self.spec.scratch / "data"),
         }
 
-    def _keep_guard_off_the_servers_cpus(self, guard: int) -> None:
-        others = set(machine.usable_cpus()) - set(self.spec.cpus)
-        if self.spec.cpus and others and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(guard, others)
-
-    def _hear(self, timeout_s: float) -> dict[str, Any]:
-        """Read what the guard has said by now, waiting at most so long for its next words; all of it as one."""
-        if self._guard is None or self._guard.stdout is None:
-            return {}
-        told: dict[str, Any] = {}
-        pipe = self._guard.stdout.fileno()
-        while not told and select.select([pipe], [], [], timeout_s)[0]:
-            words = os.read(pipe, 4096)
-            if not words:
-                break
-            *lines, self._half_heard = (self._half_heard + words).split(b"\n")
-            for line in lines:
-                told |= json.loads(line)
-        if "exit" in told:
-            self.exit_status = int(told["exit"])
-        return told
-
-    def _say(self, word: str) -> None:
-        if self._guard is not None and self._guard.stdin is not None:
-            try:
-                self._guard.stdin.write(word.encode())
-                self._guard.stdin.flush()
-            except (BrokenPipeError, ValueError):
-                return
+    @property
+    def exit_status(self) -> int | None:
+        """How its first process ended; None while it runs."""
+        return None if self._running is None else self._running.exit_status
 
     def alive(self) -> bool:
         """Whether its first process still runs."""
-        if self.exit_status is None:
-            self._hear(timeout_s=0)
-        return self.exit_status is None and self._guard is not None and self._guard.poll() is None
+        return self._running is not None and self._running.alive()
 
     def wait_ready(self) -> None:
         """Poll `GET /pid` on new connections until every worker has answered; log lines are not believed.
@@ -244,49 +206,37 @@ class ServerProcess:
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM and don't wait, so that several servers can end at once; `stop` does the rest."""
-        if self._asked_s is None and self.alive():
+        if self._asked_s is None and self._running is not None and self._running.alive():
             self._asked_s = time.monotonic()
-            self._say("term\n")
+            self._running.ask_to_stop()
 
     def stop(self) -> None:
         """Ask it to end and wait; raises ServerError when it had to be killed. Everything is killed in any case."""
         self.ask_to_stop()
         asked_s, self._asked_s = self._asked_s, None
-        if asked_s is not None:
-            deadline = asked_s + STOP_TIMEOUT_S
-            while self.alive() and time.monotonic() < deadline:
-                self._hear(timeout_s=min(0.5, max(0.0, deadline - time.monotonic())))
+        if asked_s is not None and self._running is not None:
+            self._running.wait(asked_s + STOP_TIMEOUT_S - time.monotonic())
         ignored = asked_s is not None and self.alive()
         tail = self.log_tail()
         self.kill()
         if ignored:
             raise ServerError("ignored-sigterm", f"still ran {STOP_TIMEOUT_S:g} s after SIGTERM and was killed", tail)
 
+    def let_go(self) -> None:
+        """Have all its processes killed, and don't wait; `kill` does."""
+        if self._running is not None:
+            self._running.let_go()
+
     def kill(self) -> None:
-        """End the guard, which kills every process that the server ever started."""
-        guard, self._guard = self._guard, None
-        if guard is None:
-            return
-        for pipe in (guard.stdin, guard.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            guard.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            guard.kill()
-            guard.wait()
+        """End every process that it ever started."""
+        if self._running is not None:
+            self._running.kill()
 
     # --- what it is ------------------------------------------------------------------------------------------------
 
     def pids(self) -> tuple[int, ...]:
         """All its processes that live, those included that left its process group."""
-        if self._guard is None:
-            return ()
-        try:
-            children = psutil.Process(self._guard.pid).children(recursive=True)
-        except psutil.Error:
-            return ()
-        return tuple(sorted(child.pid for child in children if _lives(child)))
+        return () if self._running is None else self._running.pids()
 
     def memory(self) -> Memory:
         """Memory of the whole tree."""
@@ -307,14 +257,6 @@ class ServerProcess:
                 return file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
         except OSError:
             return ""
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Whether a process runs; one that ended and was not buried yet doesn't."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:
