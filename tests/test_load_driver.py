@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from sgibench.engine.orders import measured_of
+from sgibench.engine.trials import judge
 from sgibench.histogram import Histogram
 from sgibench.model import HistogramData
 from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
@@ -273,6 +275,36 @@ def test_wrong_answers_are_counted_by_kind_and_never_as_requests(process: LoadPr
     assert set(result["errors"]) == {"body"}
     assert "Wirld" in result["error_samples"]["body"]
     assert result["errors"]["body"] == pytest.approx(result["requests"] / 2, rel=0.2)
+
+
+@pytest.mark.parametrize("slice_s", [0.05, None], ids=["slices", "unbroken"])
+@pytest.mark.parametrize("later_s", [0.0005, 0.005])
+def test_a_server_that_sends_every_answer_twice_has_no_result(
+    process: LoadProcess, later_s: float, slice_s: float | None
+) -> None:
+    def script(talk: Talk) -> None:
+        while talk.request() is not None:
+            talk.send(RIGHT, RIGHT, pause_s=later_s)
+
+    with serving(script) as server:
+        result = only(process.ask(**measuring(JSON, target(server), slice_s=slice_s, identify=False)))
+    failure = judge(measured_of(result), "")
+    assert failure is not None
+    assert failure.reason == "wrong-answer"
+    assert "leftover" in failure.detail
+
+
+def test_thousands_of_interim_answers_are_a_named_error_and_the_order_goes_on(process: LoadProcess) -> None:
+    def script(talk: Talk) -> None:
+        while talk.request() is not None:
+            talk.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000 + RIGHT)
+
+    with serving(script) as endless, serving(good()) as right:
+        order = measuring(JSON, target(endless, "endless"), target(right, "right"), warmup_s=0.5)
+        bad, fine = process.ask(**order)["targets"]
+    assert bad["gave_up"]["reason"] == "no-right-answer"
+    assert "too-large: /json: expected at most 100 interim answers" in bad["gave_up"]["detail"]
+    assert fine["requests"] > 0
 
 
 def test_a_target_that_only_answers_wrongly_is_given_up_and_the_others_are_measured(process: LoadProcess) -> None:

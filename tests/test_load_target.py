@@ -6,67 +6,19 @@ import resource
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import gevent
 import pytest
 
-from sgibench.load.paces import ClosedPace, OpenPace
+from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
-from sgibench.load.request import Program, Request, Variant, get, head, post
-from sgibench.load.target import Target
-from tests.scripted_server import Script, ScriptedServer, Talk, always, answer, serving
+from sgibench.load.request import Request, Variant, get, head, post
+from tests.loaded_target import answered, assert_accounted, play, target_of
+from tests.scripted_server import Script, Talk, always, answer, serving
 
 BODY = b"Hello, World!"
 OK = answer(BODY)
 HELLO = get("/", expect=BODY)
-
-
-@contextmanager
-def target_of(
-    server: ScriptedServer, *requests: Request, timeout_s: float = 5.0, keep_alive: bool = True
-) -> Iterator[Target]:
-    program = Program(requests=requests, host=f"{server.host}:{server.port}", keep_alive=keep_alive)
-    target = Target(server.host, server.port, program, timeout_s=timeout_s)
-    target.pace = ClosedPace(target)
-    try:
-        yield target
-    finally:
-        target.close()
-
-
-def play(target: Target, enough: Callable[[], bool], connections: int = 1) -> None:
-    """Load the target until `enough`, then drain it."""
-    target.attach()
-    for _ in range(connections):
-        target.add()
-    target.begin_count()
-    target.open_gate()
-    assert target.wait_until(folded(target, enough), 20), "it never was enough"
-    target.close_gate()
-    assert target.wait_until(lambda: not target.in_flight, 20), "it was never drained"
-    target.end_count()
-
-
-def folded(target: Target, enough: Callable[[], bool]) -> Callable[[], bool]:
-    """Look only at what is folded."""
-
-    def look() -> bool:
-        target.fold()
-        return enough()
-
-    return look
-
-
-def answered(target: Target, count: int) -> Callable[[], bool]:
-    return lambda: target.tally.requests >= count
-
-
-def assert_accounted(target: Target, server: ScriptedServer) -> None:
-    """Every request that the server received is a right answer or an error of the client, and nothing else is."""
-    assert server.requests == target.tally.requests + target.tally.errors.total()
-    assert target.tally.histogram.count == target.tally.requests
 
 
 def test_server_and_client_count_the_same_requests() -> None:
@@ -525,3 +477,92 @@ def test_requests_with_and_without_a_body_in_the_answer_follow_one_another() -> 
         play(target, answered(target, 2000), connections=4)
         assert_accounted(target, server)
         assert not target.tally.errors
+
+
+EARLY = b"x" * 8_000_000
+
+
+@pytest.mark.parametrize("open_loop", [False, True], ids=["closed", "open"])
+@pytest.mark.parametrize("known", [False, True], ids=["the first answer", "a known answer"])
+def test_after_an_answer_that_comes_before_the_body_was_sent_nothing_is_written_into_that_body(
+    *, known: bool, open_loop: bool
+) -> None:
+    bodies: list[bytes] = []
+
+    def script(talk: Talk) -> None:
+        if known and talk.number == 0:
+            talk.request()
+            talk.send(OK)
+        for _ in range(2):
+            heard = bytearray()
+            while b"\r\n\r\n" not in heard and (piece := talk.sock.recv(1 << 16)):
+                heard += piece
+            if not heard:
+                return
+            server.note_request()
+            talk.send(OK)  # long before the body was read
+            whole = heard.index(b"\r\n\r\n") + 4 + len(EARLY)
+            while len(heard) < whole and (piece := talk.sock.recv(min(1 << 16, whole - len(heard)))):
+                heard += piece
+            bodies.append(bytes(heard[-len(EARLY) :]) if len(heard) == whole else bytes(heard[200:]))
+        always(OK)(talk)
+
+    upload = post("/upload", body=EARLY, expect=BODY)
+    with serving(script) as server, target_of(server, upload) as target:
+        if open_loop:
+            target.pace = OpenPace(target, Schedule(50.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
+        play(target, answered(target, 6))
+        assert not target.tally.errors
+        assert_accounted(target, server)
+    assert bodies
+    assert {body.strip(b"x") for body in bodies} == {b""}
+
+
+def test_a_refusal_that_comes_before_the_body_was_sent_is_what_counts_and_not_the_broken_connection() -> None:
+    def script(talk: Talk) -> None:
+        if talk.number == 0:
+            talk.sock.recv(1000)
+            server.note_request()
+            talk.send(answer(b"too much", "413 Content Too Large", "Connection: close"))
+            return  # with unread data: the client's next send is answered by a reset
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, post("/upload", body=EARLY, expect=BODY)) as target:
+        play(target, answered(target, 3))
+        assert dict(target.tally.errors) == {"status": 1}
+        assert_accounted(target, server)
+
+
+def test_a_body_that_was_sent_in_parts_keeps_its_connection_and_the_short_way() -> None:
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            talk.send(OK if request.endswith(EARLY) else answer(b"spoilt"))
+
+    with serving(script) as server, target_of(server, post("/upload", body=EARLY, expect=BODY)) as target:
+        play(target, answered(target, 5))
+        assert not target.tally.errors
+        assert server.connections == 1
+        assert target.answer_sizes[1] < 5  # the others were compared and not read
+
+
+def test_answers_that_come_after_the_last_request_are_heard_before_the_connections_are_used_otherwise() -> None:
+    drained = threading.Event()
+
+    def once_more(talk: Talk) -> None:
+        drained.wait(20)
+        talk.send(OK)
+
+    def script(talk: Talk) -> None:
+        if talk.number < 3:
+            threading.Thread(target=once_more, args=(talk,), daemon=True).start()
+        always(OK)(talk)
+
+    with serving(script) as server, target_of(server, HELLO) as target:
+        play(target, answered(target, 20), connections=3)
+        target.hear_out(0.01)
+        assert not target.outside.errors
+        drained.set()
+        while not target.outside.errors["leftover"] >= 3:
+            target.hear_out(0.05)
+        assert dict(target.outside.errors) == {"leftover": 3}
+        assert target.standing == 3

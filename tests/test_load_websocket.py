@@ -165,6 +165,20 @@ def test_a_wrong_echo_is_one_error_on_a_new_connection(process: LoadProcess, tmp
     assert sum(result["errors"].values()) + sum(result["errors_uncounted"].values()) == 1
 
 
+def test_what_is_no_frame_is_counted_although_nobody_asked_for_it(process: LoadProcess, tmp_path: Path) -> None:
+    def script(talk: Talk) -> None:
+        if talk.number == 0:
+            WebSocketTalk(talk)
+            talk.send(b"", b"\xf7\x05hello")
+        else:
+            echoing(Counter())(talk)
+
+    with serving(script) as server:
+        order = measuring(scenario(tmp_path, ECHO), target(server), identify=False)
+        (result,) = process.ask(**order)["targets"]
+    assert {**result["errors"], **result["errors_uncounted"]} == {"protocol": 1}
+
+
 def test_a_server_that_does_not_speak_websocket_is_given_up(process: LoadProcess, tmp_path: Path) -> None:
     def script(talk: Talk) -> None:
         while talk.request() is not None:

@@ -14,7 +14,7 @@ from sgibench.load.request import Ask, Program
 from sgibench.load.tally import Tally
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection, kind_of, resolve
-from sgibench.load.wire.poller import READ, WRITE, make_poller
+from sgibench.load.wire.poller import make_poller
 from sgibench.model.kinds import ErrorKind
 
 RETRY_NS = 20_000_000
@@ -200,8 +200,7 @@ class Lines:
     def partly_sent(self, conn: Connection, sent: int) -> None:
         """The socket took only a part of the request: send the rest when it is ready."""
         if conn.ask is not None:
-            conn.unsent = memoryview(conn.ask.payload)[sent:]
-            conn.poller.change(conn.fd, READ | WRITE)
+            conn.sent_in_part(conn.ask, sent)
 
     def _on_error(self, conn: Connection, error: WireError) -> None:
         """Count a failed request and open its connection anew."""

@@ -75,6 +75,8 @@ class Measurement:
                 self._windows()
             else:
                 self._rounds(self.order.slice_s)
+            for visited in self.visited:
+                visited.hear_out()
             if self.order.identify and not self.aborted:
                 for visited in self.visited:
                     if visited.gave_up is None:

@@ -21,6 +21,7 @@ from sgibench.load.wire.connection import ROOM, Connection
 from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ, TROUBLE, WRITE
 from sgibench.load.wire.reader import SWITCHING
+from sgibench.model.kinds import kind_named
 
 BURST_NS = 10_000_000
 """How long the loop may go on before everything else in the process gets a turn."""
@@ -230,7 +231,7 @@ class Target(Lines):
             try:
                 conn.flush()
             except WireError as error:
-                self._on_error(conn, error)
+                self._on_refused(conn, error)
                 return
         if mask & (READ | TROUBLE):
             try:
@@ -239,6 +240,20 @@ class Target(Lines):
                 self.broken(conn, error)
                 return
             self.on_data(conn, data, monotonic_ns())
+
+    def _on_refused(self, conn: Connection, error: WireError) -> None:
+        """A request could not be sent to its end: what the server said before it hung up says why, if it said it."""
+        since = conn.since
+        while conn.since == since and conn.sock is not None:
+            try:
+                data = conn.recv(ROOM)
+            except OSError:
+                break
+            if not data and conn.answer_began != since:
+                break
+            self.on_data(conn, data, monotonic_ns())
+        if since and conn.since == since:
+            self._on_error(conn, error)
 
     def on_data(self, conn: Connection, data: bytes, now_ns: int) -> None:
         """Read what came; an empty piece is the end of the stream."""
@@ -340,7 +355,12 @@ class Target(Lines):
         try:
             message = reader.feed(data)
             self._reply(conn, reader)
-        except (WireError, OSError):
+        except WireError as error:
+            if kind_named(error.kind).weight == "wrong":  # a close between two messages is none
+                self.fail(error.kind, f"unasked: {error}")
+            self._reopen(conn, now_ns)
+            return
+        except OSError:
             self._reopen(conn, now_ns)
             return
         while message is not None:
@@ -382,6 +402,12 @@ class Target(Lines):
                 return False
             gevent.sleep(0.0005)
         return True
+
+    def hear_out(self, patience_s: float) -> None:
+        """With nothing in flight, take what still comes: it answers nothing, and is an error."""
+        until_ns = monotonic_ns() + round(patience_s * 1e9)
+        while not self.in_flight and (left_ns := until_ns - monotonic_ns()) > 0 and self.connections:
+            self.take_batch(left_ns / 1e9)
 
     def check(self) -> None:
         """Raise the bug that stopped the loop, if one did."""

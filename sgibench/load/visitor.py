@@ -30,6 +30,8 @@ STANDING_S = 2.0
 """A target on which no connection stands, or nothing is right, for so long is given up."""
 BURSTY_S = 0.005
 """Answers slower than this get their connections started one after the other, so that they do not come in bursts."""
+HEAR_OUT_S = 0.05
+"""How long its connections are listened to after the last visit."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 
@@ -292,6 +294,11 @@ class Visited:
         return kind, samples.get(kind, "")
 
     # --- afterwards ----------------------------------------------------------------------------------------------
+
+    def hear_out(self) -> None:
+        """Before its connections are used for anything else: look for answers that nobody asked for."""
+        if self.gave_up is None and not self.cut_short:
+            self.target.hear_out(HEAR_OUT_S)
 
     def identify(self) -> None:
         """Find out which of the server's processes answered; each connection stays with one."""

@@ -1,7 +1,8 @@
 """An answer's head and the answer itself, as data; what is wrong on the wire, by kind.
 
 Heads repeat (the same bytes come back for a whole second, until the Date changes), so parsed heads are remembered by
-their bytes. Strict on purpose: what RFC 9112 does not allow a server to send is an error, never guessed at.
+their bytes. Where RFC 9112 tells a client one way to read what a server should not have sent, it is read so; where two
+readers might differ about where the answer ends, it is an error and never guessed at. docs/load.md has the table.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from sgibench.model.kinds import ErrorKind
 
 _STATUS_LINE = re.compile(rb"HTTP/(1)\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-_DIGITS = re.compile(rb"[0-9]{1,18}")
+_DIGITS = re.compile(r"[0-9]+")
+_FOLDED = (b" ", b"\t")
 MAX_HEAD_BYTES = 64 * 1024
+MAX_LENGTH_DIGITS = 18
 
 
 class WireError(Exception):
@@ -84,23 +87,35 @@ def parse_head(raw: bytes) -> Head:
     start = _STATUS_LINE.fullmatch(lines[0])
     if start is None:
         raise WireError("protocol", f"expected a status line of HTTP/1.1, but got {lines[0][:80]!r}")
-    fields = tuple(_field(line) for line in lines[1:])
-    coding = ",".join(value for name, value in fields if name == "transfer-encoding").lower().strip()
-    if coding not in {"", "chunked"}:
-        raise WireError("protocol", f"expected the transfer coding chunked, but got {coding[:80]!r}")
+    fields = tuple(field_of(line) for line in _unfolded(lines[1:]))
     options = {option.strip() for name, value in fields if name == "connection" for option in value.lower().split(",")}
     old = start[2] == b"0"
+    length, chunked = _length(fields), _chunked(fields, old=old)
+    if chunked and length is not None:
+        # Section 6.3: it "ought to be handled as an error", because two readers may see two ends.
+        raise WireError("protocol", "expected either Content-Length or Transfer-Encoding, but got both")
     return Head(
         status=int(start[3]),
         fields=fields,
-        length=None if coding else _length(fields),
-        chunked=bool(coding),
+        length=length,
+        chunked=chunked,
         closes="close" in options or (old and "keep-alive" not in options),
         size=len(raw),
     )
 
 
-def _field(line: bytes) -> tuple[str, str]:
+def _unfolded(lines: list[bytes]) -> list[bytes]:
+    """Join a field that goes on in the next line by a space, as a user agent must (section 5.2)."""
+    whole: list[bytes] = []
+    for line in lines:
+        if whole and line.startswith(_FOLDED):
+            whole[-1] = whole[-1] + b" " + line.lstrip(b" \t")
+        else:
+            whole.append(line)
+    return whole
+
+
+def field_of(line: bytes) -> tuple[str, str]:
     """Read one header field."""
     match = _FIELD.fullmatch(line)
     if match is None:
@@ -113,6 +128,23 @@ def _length(fields: tuple[tuple[str, str], ...]) -> int | None:
     values = {item.strip() for name, value in fields if name == "content-length" for item in value.split(",")}
     if not values:
         return None
-    if len(values) > 1 or not _DIGITS.fullmatch(next(iter(values)).encode("latin-1")):
-        raise WireError("protocol", f"expected one Content-Length, but got {', '.join(sorted(values))[:80]!r}")
-    return int(values.pop())
+    value = values.pop()
+    if values or not _DIGITS.fullmatch(value):
+        raise WireError(
+            "protocol", f"expected one Content-Length, but got {', '.join(sorted({value, *values}))[:80]!r}"
+        )
+    if len(value) > MAX_LENGTH_DIGITS:
+        raise WireError("too-large", f"a body of {value[:80]} bytes was announced")
+    return int(value)
+
+
+def _chunked(fields: tuple[tuple[str, str], ...], *, old: bool) -> bool:
+    """Whether the body comes in chunks; `old` is HTTP/1.0, in which they make the framing faulty (section 6.1)."""
+    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
+    if not codings:
+        return False
+    if codings != ["chunked"]:
+        raise WireError("protocol", f"expected the transfer coding chunked, but got {', '.join(codings)[:80]!r}")
+    if old:
+        raise WireError("protocol", "expected no transfer coding in HTTP/1.0, but got chunked")
+    return True

@@ -177,8 +177,17 @@ class Connection:
         except OSError as error:
             raise WireError(kind_of(error, "reset"), f"sending failed: {error}") from error
         if sent != ask.size:
-            self.unsent = memoryview(ask.payload)[sent:]
-            self.poller.change(self.fd, READ | WRITE)
+            self.sent_in_part(ask, sent)
+
+    def sent_in_part(self, ask: Ask, sent: int) -> None:
+        """Keep the rest of a request for when the socket is ready.
+
+        Until it is sent, an answer is early and the reader's, however well known it is: its connection can't be used
+        again, because the next request would be written into this one's body.
+        """
+        self.unsent = memoryview(ask.payload)[sent:]
+        self.fast = None
+        self.poller.change(self.fd, READ | WRITE)
 
     def continues(self, data: bytes) -> bool:
         """Whether a known right answer may go on like this; if so, only its rest is expected from now on."""
@@ -224,6 +233,8 @@ class Connection:
         if not self.unsent:
             self.unsent = None
             self.poller.change(self.fd, READ)
+            if self.ask is not None and self.answer_began != self.since and not self.retired:
+                self.fast = self.ask.whole
 
     def close(self, *, by_reset: bool = False) -> None:
         """Close the socket, if there is one; a reset lets go of a port at once and tells the server to stop."""

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic_ns
 
-from sgibench.load.wire.answer import MAX_HEAD_BYTES, Answer, Head, WireError, parse_head
+from sgibench.load.wire.answer import MAX_HEAD_BYTES, Answer, Head, WireError, field_of, parse_head
 
 LARGEST_BODY_BYTES = 256 * 1024 * 1024
 """A body that grows beyond this is the error `too-large`."""
 SMALLEST_FINAL = 200
 SWITCHING = 101
 BODILESS = frozenset({204, 304})
+MOST_INTERIM = 100
+"""Interim answers (1xx) before the final one; more are the error `too-large`."""
 MAX_LINE_BYTES = 4096
-
+"""Longest line of chunked framing, CR LF included."""
 MAX_SIZE_DIGITS = 16
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
@@ -37,12 +39,14 @@ class Reader:
     __slots__ = (
         "_buffer",
         "_head",
+        "_interim",
         "_is_head",
         "_missing",
         "_parts",
         "_phase",
         "_size",
         "_step",
+        "_trailers",
         "chunk_times_ns",
         "leftover",
     )
@@ -57,7 +61,9 @@ class Reader:
         self._buffer = b""
         self._head: Head | None = None
         self._parts: list[bytes] = []
+        self._interim = 0
         self._missing = 0
+        self._trailers = 0
         self._phase = Phase.CHUNK_SIZE
         self._size = 0
         self.leftover = b""
@@ -84,23 +90,25 @@ class Reader:
     def _read_head(self, data: bytes) -> Answer | None:
         if self._buffer:
             data = self._buffer + data
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:  # noqa: PLR2004 - not found
-            if len(data) > MAX_HEAD_BYTES:
-                raise WireError("too-large", f"expected a head of at most {MAX_HEAD_BYTES} bytes")
-            if not data.startswith(b"HTTP/1."[: len(data)]):
-                raise WireError("protocol", f"expected a status line of HTTP/1.1, but got {data[:80]!r}")
-            self._buffer = data
-            return None
-        head = parse_head(data[:end])
-        rest = data[end:]
-        if head.status < SMALLEST_FINAL and head.status != SWITCHING:
-            self._buffer = b""
-            return self._read_head(rest) if rest else None
+        at = 0
+        while True:
+            end = data.find(b"\r\n\r\n", at) + 4
+            if end < 4:  # noqa: PLR2004 - not found
+                self._buffer = _unfinished_head(data[at:])
+                return None
+            if end - at > MAX_HEAD_BYTES:
+                _unfinished_head(data[at : at + MAX_HEAD_BYTES])  # raises: it is as if it had not ended yet
+            head = parse_head(data[at:end])
+            at = end
+            if head.status >= SMALLEST_FINAL or head.status == SWITCHING:
+                break
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise WireError("too-large", f"expected at most {MOST_INTERIM} interim answers before the final one")
         self._head = head
         self._size = head.size
         self._buffer = b""
-        return self._start_body(head, rest)
+        return self._start_body(head, data[at:])
 
     def _start_body(self, head: Head, rest: bytes) -> Answer | None:
         """Choose the framing of RFC 9112 section 6.3, and read what has come of the body."""
@@ -175,7 +183,7 @@ class Reader:
             if end < 0:
                 self._buffer = _unfinished(data[at:], self._phase)
                 return None
-            line = _line(data[at : end + 1])
+            line = _line(data[at : end + 1], self._phase)
             self._size += end + 1 - at
             at = end + 1
             if self._read_line(line):
@@ -185,34 +193,56 @@ class Reader:
     def _read_line(self, line: bytes) -> bool:
         """Take one line of chunked framing; whether it was the last of the answer."""
         if self._phase is Phase.TRAILER:
-            if line and b":" not in line:
-                raise WireError("protocol", f"expected a trailer field, but got {line[:80]!r}")
+            self._take_trailer(line)
             return not line
         if self._phase is Phase.CHUNK_END:
-            if line:
-                raise WireError("protocol", f"expected the end of a chunk, but got {line[:80]!r}")
             self._phase = Phase.CHUNK_SIZE
             return False
         digits = line.split(b";", 1)[0].rstrip(b" \t")
-        if not digits or len(digits) > MAX_SIZE_DIGITS or not _HEX.issuperset(digits):
+        if not digits or not _HEX.issuperset(digits):
             raise WireError("protocol", f"expected the size of a chunk, but got {line[:80]!r}")
-        self._missing = int(digits, 16)
+        self._missing = int(digits, 16) if len(digits) <= MAX_SIZE_DIGITS else LARGEST_BODY_BYTES
         if self._missing + self._size > LARGEST_BODY_BYTES:
             raise WireError("too-large", f"a chunked body went on past {LARGEST_BODY_BYTES} bytes")
         if not self._missing:
             self._phase = Phase.TRAILER
         return False
 
+    def _take_trailer(self, line: bytes) -> None:
+        """Look at a line of the trailers, which mean nothing here; a folded one belongs to the line before."""
+        if line and not (self._trailers and line.startswith((b" ", b"\t"))):
+            field_of(line)
+        self._trailers += len(line)
+        if self._trailers > MAX_HEAD_BYTES:
+            raise WireError("too-large", f"expected trailers of at most {MAX_HEAD_BYTES} bytes")
 
-def _line(raw: bytes) -> bytes:
-    """Strip a line's CR LF, which both must be there."""
-    if not raw.endswith(b"\r\n"):
+
+def _unfinished_head(rest: bytes) -> bytes:
+    """Give the beginning of a head whose end has not come yet, if it can still become one."""
+    if not rest.startswith(b"HTTP/1."[: len(rest)]):
+        raise WireError("protocol", f"expected a status line of HTTP/1.1, but got {rest[:80]!r}")
+    if rest.count(b"\n") != rest.count(b"\r\n"):
+        raise WireError("protocol", f"expected lines to end in CR LF, but got {rest[:80]!r}")
+    if len(rest) >= MAX_HEAD_BYTES:
+        raise WireError("too-large", f"expected a head of at most {MAX_HEAD_BYTES} bytes")
+    return rest
+
+
+def _line(raw: bytes, phase: Phase) -> bytes:
+    """Strip a line's CR LF, which both must be there; behind a chunk nothing else may be."""
+    if phase is Phase.CHUNK_END and raw != b"\r\n":
+        raise WireError("protocol", f"expected the end of a chunk, but got {raw[:80]!r}")
+    if len(raw) > MAX_LINE_BYTES:
+        raise WireError("too-large", f"expected lines of at most {MAX_LINE_BYTES} bytes, but got {raw[:80]!r}")
+    if not raw.endswith(b"\r\n") or b"\r" in raw[:-2]:
         raise WireError("protocol", f"expected a line to end in CR LF, but got {raw[-80:]!r}")
     return raw[:-2]
 
 
 def _unfinished(rest: bytes, phase: Phase) -> bytes:
     """Give the beginning of a line whose end has not come yet, if it can still become one."""
-    if len(rest) > MAX_LINE_BYTES or (phase is Phase.CHUNK_END and rest not in {b"", b"\r"}):
-        raise WireError("protocol", f"expected a line of chunked framing, but got {rest[:80]!r}")
+    if phase is Phase.CHUNK_END and rest not in {b"", b"\r"}:
+        raise WireError("protocol", f"expected the end of a chunk, but got {rest[:80]!r}")
+    if len(rest) >= MAX_LINE_BYTES:
+        raise WireError("too-large", f"expected lines of at most {MAX_LINE_BYTES} bytes, but got {rest[:80]!r}")
     return rest
