@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from sgibench import audit
-from sgibench.bench.capacity import Search
+from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, step_windows
 from sgibench.engine.stage import Contestant
 from sgibench.histogram import Histogram
-from sgibench.model import Run, Slo, Trial
+from sgibench.model import Run, Slo, Trial, Window, Windows
 from sgibench.report.page import render
+from sgibench.stats.capacity import rule_for, step_verdict
 from tests.results_maker import Making, make_run, with_capacity
 
 SLO = Slo(quantile=0.99, limit_us=50_000)
@@ -67,6 +68,33 @@ def test_a_step_counts_when_the_machine_was_quiet_and_when_it_held_in_spite_of_t
     one = search()
     assert hear(one, step(1, latency_ms=latency_ms, steal=steal))
     assert len(one.heard) == 1
+
+
+@pytest.mark.parametrize("rate_per_s", [4.0, 20.0, 29.0, 40.0, 700.0, 20_000.0])
+def test_a_step_is_as_long_as_the_answers_that_it_needs(rate_per_s: float) -> None:
+    rule = rule_for(20.0, USUAL_STEP_S)
+    windows = step_windows(Windows(window_s=3, slice_s=0.1, turn_s=0.3, open_window_s=1.2), rate_per_s, rule)
+    assert rate_per_s * windows.window_s >= rule.answers
+    assert (windows.slice_s, windows.turn_s, windows.open_window_s) == (None, None, None)
+    assert floor_of(rule) < 4.0
+
+
+def test_requests_that_were_never_answered_are_over_the_limit_and_no_other_error_is_forgiven() -> None:
+    lost = rate_trial(replace(step(1), errors={"timeout": 12, "unanswered": 5, "unsent": 2}), SLO)
+    assert (lost.answers, lost.over, lost.errors) == (1019, 19, 0)
+    given_up = replace(step(1), errors={"timeout": 19}, window=Window(visits="unbroken", censored=19))
+    assert rate_trial(given_up, SLO).over == 19
+    assert step_verdict(lost, rule_for(100.0, USUAL_STEP_S)) == "failed"
+    assert rate_trial(replace(step(1), errors={"reset": 1}), SLO).errors == 1
+
+
+def test_a_step_whose_queue_grew_did_not_hold_however_soon_its_answers_came() -> None:
+    grown = Window(visits="unbroken", due=1000, waiting_start=0, waiting_end=400)
+    fast = step(1)
+    assert rate_trial(fast, SLO).kept_up
+    assert rate_trial(replace(fast, window=replace(grown, waiting_end=4)), SLO).kept_up
+    slow = step(1, latency_ms=200)
+    assert not rate_trial(replace(slow, window=grown), SLO).kept_up
 
 
 def searched(*steps: Trial) -> Run:

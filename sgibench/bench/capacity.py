@@ -22,19 +22,25 @@ from sgibench.engine.trials import Draft, to_trial
 from sgibench.engine.windows import SHORT_WARMUP_S
 from sgibench.errors import UsageError
 from sgibench.histogram import Histogram
-from sgibench.model import Block, CapacityFound, Cell, Group, Slo, Stage, Trial, Windows
+from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Slo, Stage, Trial, Windows
 from sgibench.results import store
-from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, least_answers, next_step, step_verdict
+from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, Rule, next_step, rule_for, step_verdict
+from sgibench.stats.rates import rate_kept
 
 LEAST_STEP_S = 1.0
-MOST_STEP_S = 10.0
-PLANNED_OVER = 3
-"""A step is given time for a verdict with so many answers over the limit."""
-LOWEST_RATE_PER_S = 1.0
+"""Fast servers are watched longer than their answers need: a pause must have a chance to fall into a step."""
+USUAL_STEP_S = 10.0
+"""What a step may take at the slowest server's first rate decides how many answers the steps of all servers need."""
+LONGEST_STEP_S = 120.0
+"""At lower rates a step brings too few answers: there the search ends."""
+SPARE = 1.01
+"""Steps are planned for so many times the answers that they need."""
 CEILING_SHARE = 0.7
 """Of the generator's calibrated ceiling: beyond, the generator would be measured (`GeneratorBound` begins at 0.8)."""
-KEPT_UP = 0.98
-"""Share of the offered requests that must be answered in the window: with less, a queue only grows."""
+OVERWHELMED = frozenset({"errors", "hung"})
+"""Failures that say no more than that a rate was too high for a server that still lives."""
+NO_ANSWER = frozenset({"timeout", "unanswered", "unsent"})
+"""Errors of requests that got no answer: over any limit."""
 _SLO = re.compile(r"\s*p(?P<percent>[1-9]\d(?:\.\d+)?)\s*<\s*(?P<limit>.+)")
 
 
@@ -61,6 +67,8 @@ class Search:
     highest_per_s: float
     """What the generator can offer."""
     first_per_s: float = 0.0
+    rule: Rule = field(default_factory=lambda: rule_for(0.0, 0.0))
+    """How steps are judged, the same in the searches of all servers."""
     heard: list[RateTrial] = field(default_factory=list)
     excused: int = 0
     """Steps in a row that failed on a disturbed machine and did not count."""
@@ -73,9 +81,9 @@ class Search:
         decided = next_step(
             self.heard,
             first_rate_per_s=self.first_per_s,
-            lowest_rate_per_s=LOWEST_RATE_PER_S,
+            lowest_rate_per_s=floor_of(self.rule),
             highest_rate_per_s=self.highest_per_s,
-            q=self.slo.quantile,
+            rule=self.rule,
             resolution=self.resolution,
         )
         if isinstance(decided, Capacity):
@@ -90,7 +98,7 @@ class Search:
         most. One that held is not: it would hold all the more on a quiet machine.
         """
         one = rate_trial(trial, self.slo)
-        failed = step_verdict(one, q=self.slo.quantile) == "failed"
+        failed = step_verdict(one, self.rule) == "failed"
         if failed and disturbed and self.excused < excuses:
             self.excused += 1
             return False
@@ -153,6 +161,7 @@ def _search_stage(
             for cell in cells
         ]
         _find_first_rates(workshop, stage, block.seed, contestants, searches)
+        _agree_on_rule(writer, searches, slo)
         step = _recall(workshop, searches, [trial for trial in before if trial.block == block.index])
         while asked := [(search, ask) for search in searches if (ask := search.ask()) is not None]:
             dice.shuffle(asked)
@@ -213,7 +222,28 @@ def _find_first_rates(
         }
         for search in searches:
             if search.cell.id in rates:
-                search.first_per_s = max(LOWEST_RATE_PER_S, rates[search.cell.id] / 2)
+                search.first_per_s = rates[search.cell.id] / 2
+
+
+def _agree_on_rule(writer: store.RunWriter, searches: Sequence[Search], slo: Slo) -> None:
+    """Judge the steps of all servers, in all blocks, by one rule: the slowest server's first rate decides it, once."""
+    cell = searches[0].cell
+    key = CapacityRule(
+        scenario=cell.scenario,
+        connection=cell.load.connection,
+        workers=cell.settings.workers,
+        threads=cell.settings.threads,
+        answers=0,
+        over=0,
+    )
+    known = [one for one in writer.info.rules if replace(one, answers=0, over=0) == key]
+    if not known:
+        slowest_per_s = min((one.first_per_s for one in searches if one.first_per_s), default=0.0)
+        rule = rule_for(slowest_per_s, USUAL_STEP_S, slo.quantile)
+        known = [replace(key, answers=rule.answers, over=rule.over)]
+        writer.write_info(replace(writer.info, rules=(*writer.info.rules, *known)))
+    for search in searches:
+        search.rule = Rule(answers=known[0].answers, over=known[0].over)
 
 
 def _measure_step(workshop: Workshop, search: Search, ask: Ask, seed: int, contestants: dict[Key, Contestant]) -> Draft:
@@ -221,34 +251,49 @@ def _measure_step(workshop: Workshop, search: Search, ask: Ask, seed: int, conte
     load = replace(search.cell.load, kind="open", rate_per_s=ask.rate_per_s)
     cell = replace(search.cell, load=load)
     group = Group(scenario=cell.scenario, load=load, settings=cell.settings, cells=(cell,))
-    windows = step_windows(workshop.windows, ask.rate_per_s, search.slo)
-    return load_group(workshop, windows, group, seed, contestants)[0]
+    windows = step_windows(workshop.windows, ask.rate_per_s, search.rule)
+    draft = load_group(workshop, windows, group, seed, contestants)[0]
+    if search.contestant.failure is not None and search.contestant.failure.reason == "errors":
+        search.contestant.failure = (
+            None  # it lost requests at a rate that was too much for it: a lower one is asked next
+        )
+    return draft
 
 
-def step_windows(windows: Windows, rate_per_s: float, slo: Slo) -> Windows:
-    """Make a step long enough for a verdict, within limits, and short where many answers come."""
-    needed_s = least_answers(PLANNED_OVER, slo.quantile) / rate_per_s
-    window_s = min(MOST_STEP_S, max(LEAST_STEP_S, needed_s))
-    return replace(windows, slice_s=None, window_s=window_s, warmup_s=SHORT_WARMUP_S)
+def floor_of(rule: Rule) -> float:
+    """The lowest rate at which a step of the longest kind brings the answers that it needs."""
+    return rule.answers * SPARE / LONGEST_STEP_S
+
+
+def step_windows(windows: Windows, rate_per_s: float, rule: Rule) -> Windows:
+    """Make a step long enough for the answers that it needs, unbroken, and never too short to see a pause."""
+    needed_s = rule.answers * SPARE / rate_per_s
+    window_s = min(LONGEST_STEP_S * SPARE, max(LEAST_STEP_S, needed_s))
+    return replace(windows, slice_s=None, turn_s=None, window_s=window_s, open_window_s=None, warmup_s=SHORT_WARMUP_S)
 
 
 def rate_trial(trial: Trial, slo: Slo) -> RateTrial:
-    """Read a step: how many answers came, how many too late, and whether the rate was kept."""
+    """Read a step: how many requests it was about, how many were too late or never answered, and what went wrong."""
     rate_per_s, histogram = trial.load.rate_per_s or 0.0, trial.intended_histogram_us
-    if trial.status != "ok" or histogram is None or trial.requests is None or trial.window_s is None:
+    if trial.status != "ok" or histogram is None or trial.requests is None:
         return RateTrial(rate_per_s=rate_per_s, answers=0, over=0, errors=1)
+    latencies, nothing = Histogram.from_data(histogram), sum(trial.errors.get(kind, 0) for kind in NO_ANSWER)
+    given_up = trial.window.censored if trial.window else 0
+    early = latencies.count - latencies.above(slo.limit_us)
     return RateTrial(
         rate_per_s=rate_per_s,
-        answers=trial.requests,
-        over=Histogram.from_data(histogram).above(slo.limit_us),
-        errors=sum(trial.errors.values()),
-        kept_up=trial.requests >= KEPT_UP * rate_per_s * trial.window_s - 1,
+        answers=trial.requests + nothing,
+        over=max(0, trial.requests + nothing - early) if given_up else latencies.above(slo.limit_us) + nothing,
+        errors=sum(trial.errors.values()) - nothing,
+        kept_up=rate_kept(trial),
     )
 
 
 def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts: bool) -> None:
     one = rate_trial(trial, search.slo)
-    late = f"{one.over} of {one.answers} answers over the limit" if trial.failure is None else "failed"
+    late = f"{one.over} of {one.answers} answers over the limit" if trial.failure is None else trial.failure.reason
+    if trial.failure is None:
+        late += {"held": "", "failed": ": failed", "too-few": ": too few to decide"}[step_verdict(one, search.rule)]
     why = " (confirming)" if ask.confirming else ""
     again = "" if counts else "; the machine was disturbed, so it does not count"
     listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}{again}")
@@ -269,5 +314,6 @@ def _outcome(search: Search, block: int, slo: Slo) -> CapacityFound:
         rate_per_s=found.rate_per_s if found else None,
         failed_at_per_s=found.failed_at_per_s if found else None,
         trials=len(search.heard),
+        too_few_at_per_s=found.too_few_at_per_s if found else None,
         failure=search.contestant.failure,
     )

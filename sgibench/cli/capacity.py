@@ -50,6 +50,7 @@ def capacity(search: Search, what: Chosen, size: Size, output: Output) -> None:
     """Find the highest rate at which each server holds a limit on latency, without an error.
 
     Rates are found by geometric bisection; at each, two of three trials must agree, and the last one is confirmed.
+    A trial lasts until enough requests were due to judge the limit, at low rates up to two minutes.
     """
     if search.resume is None and search.slo is None:
         raise UsageError("expected a limit, got none: sgibench capacity --slo 'p99<50ms'")

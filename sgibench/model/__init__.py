@@ -38,6 +38,7 @@ from sgibench.model.plan import (
 from sgibench.model.run import (
     Calibration,
     CapacityFound,
+    CapacityRule,
     EnvironmentInfo,
     Machine,
     PilotRate,
@@ -81,6 +82,7 @@ __all__ = [
     "Block",
     "Calibration",
     "CapacityFound",
+    "CapacityRule",
     "Cell",
     "Comparison",
     "Concurrency",

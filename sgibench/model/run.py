@@ -86,6 +86,20 @@ class Slo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CapacityRule:
+    """How the steps of searches are judged: the same for all servers and rates that are compared."""
+
+    scenario: str
+    connection: Connection
+    workers: int
+    threads: int
+    answers: int
+    """A step needs so many."""
+    over: int
+    """So many of them may be over the limit or unanswered; of k times as many answers, k times as many."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CapacityFound:
     """The outcome of one search: the capacity of one server in one block lies in [rate_per_s, failed_at_per_s)."""
 
@@ -102,6 +116,8 @@ class CapacityFound:
     failed_at_per_s: float | None
     """None when the highest rate that the generator can offer still held."""
     trials: int
+    too_few_at_per_s: float | None = None
+    """The rate at which too few answers came, again and again, so that nothing was decided."""
     failure: Failure | None = None
     """Why there is no outcome: the server failed."""
 
@@ -167,6 +183,8 @@ class RunInfo:
     """The limit of a search for capacity; None for any other run."""
     resolution: float | None = None
     """A search ends when the lowest rate that failed is within this factor of the highest that held."""
+    rules: tuple[CapacityRule, ...] = ()
+    """How the steps of those searches are judged, fixed before the first of them."""
     capacity: tuple[CapacityFound, ...] = ()
     """What searches for capacity found, one a server and block."""
     stopped: str | None = None

@@ -42,7 +42,13 @@ class CapacityEntry:
         """The capacity, or why there is none."""
         if self.rate_per_s is not None:
             return ("at least " if self.at_least else "") + words.with_interval(self.rate_per_s, units.rate)
-        return words.failure_words(self.failure) if self.failure else "no rate held the limit"
+        if self.failure:
+            return words.failure_words(self.failure)
+        undecided = [one.too_few_at_per_s for one in self.searches if one.too_few_at_per_s is not None]
+        if undecided:
+            return f"too few answers to decide, at {units.rate(min(undecided))}"
+        lowest = min((one.failed_at_per_s for one in self.searches if one.failed_at_per_s is not None), default=None)
+        return "no rate held the limit" + (f", not even {units.rate(lowest)}" if lowest is not None else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +127,9 @@ def _entry(
         place=place,
         rate_per_s=estimate,
         at_least=any(one.failed_at_per_s is None for one in held),
-        none_held=sum(one.rate_per_s is None and one.failure is None for one in searches),
+        none_held=sum(
+            one.rate_per_s is None and one.failure is None and one.too_few_at_per_s is None for one in searches
+        ),
         failure=next((one.failure for one in searches if one.failure), None),
         searches=tuple(searches),
     )

@@ -1,9 +1,11 @@
 """Capacity: the highest open rate that holds a latency limit without errors, found by search. Pure decisions.
 
 A step passes when so few answers were over the limit that the share beyond it is below 1 - q with confidence (the
-binomial bound that MLPerf's inference rules use for early stopping). Rates are bisected geometrically; at each rate two
-of three trials must agree; the rate that comes out is confirmed by one more trial. The caller runs the trials and asks
-`next_step` again with all it has; servers take turns between steps.
+binomial bound that MLPerf's inference rules use for early stopping). A request without an answer is over the limit. How
+many answers a step needs and how many may be over is fixed before a search and is the same for all of its rates, so
+slow servers are judged no more strictly than fast ones; a step with too few answers decides nothing. Rates are bisected
+geometrically; at each rate two of three trials must agree; the rate that comes out is confirmed by one more trial. The
+caller runs the trials and asks `next_step` again with all it has; servers take turns between steps.
 """
 
 from __future__ import annotations
@@ -25,7 +27,29 @@ VOTES = 2
 GROWTH = 2.0
 """Step up while nothing failed, and down while nothing held."""
 
-StepVerdict = Literal["held", "failed", "open"]
+PATIENCE = 3
+"""Trials at one rate that bring too few answers before the search gives up on deciding."""
+OVERS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 400)
+"""Numbers of late answers that a step may be planned for. Never 0: one odd answer would decide, and more answers could
+not make up for it."""
+MOST_ANSWERS = 3000
+"""More than these make a step no fairer, only longer."""
+
+StepVerdict = Literal["held", "failed", "too-few"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How a step is judged, the same at all rates of a search."""
+
+    answers: int
+    """A step needs so many: `least_answers(over)`."""
+    over: int
+    """So many of them may be over the limit; of k times as many answers, k times as many."""
+
+    def allowed(self, answers: int) -> int:
+        """How many of so many answers may be over the limit: the same share at any rate."""
+        return self.over * max(answers, self.answers) // self.answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +58,13 @@ class RateTrial:
 
     rate_per_s: float
     answers: int
-    """Right answers, timed from when they were due."""
+    """Requests whose time is known, right answers and those that were given up; timed from when they were due."""
     over: int
-    """Of these, how many took longer than the limit."""
+    """Of these, how many took longer than the limit, or were never answered."""
     errors: int = 0
-    """Requests without a right answer: one is enough to fail."""
+    """Wrong answers and lost connections: one is enough to fail."""
     kept_up: bool = True
-    """Whether the generator offered the rate; False fails the step, and is a doubt about the generator."""
+    """Whether the server kept the rate (`stats.rates`); False fails the step: a queue only grows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +76,8 @@ class Capacity:
     failed_at_per_s: float | None
     """Lowest rate above it that failed; None when the highest rate that could be asked still held."""
     trials: int
+    too_few_at_per_s: float | None = None
+    """The rate at which too few answers came, again and again: nothing was decided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +104,26 @@ def least_answers(over: int, q: float = 0.99, confidence: float = CONFIDENCE) ->
     return high
 
 
-def step_verdict(
-    trial: RateTrial, *, planned_answers: int | None = None, q: float = 0.99, confidence: float = CONFIDENCE
-) -> StepVerdict:
-    """Say whether a trial held the limit; with `planned_answers` also while it still runs.
+def rule_for(slowest_per_s: float, step_s: float, q: float = 0.99, confidence: float = CONFIDENCE) -> Rule:
+    """Choose how steps are judged: as many answers as the slowest server's first rate brings in `step_s`.
 
-    held: enough answers for so few over the limit. failed: an error, a generator that could not keep up, or so many
-    over that the planned window can't make up for them; at the window's end (`planned_answers` None) all that did not
-    hold.
+    Never fewer than one late answer can decide, however long that takes.
     """
-    if trial.errors or not trial.kept_up:
+    most = min(slowest_per_s * step_s, MOST_ANSWERS)
+    fitting = [over for over in OVERS if least_answers(over, q, confidence) <= most]
+    over = max(fitting, default=OVERS[0])
+    return Rule(answers=least_answers(over, q, confidence), over=over)
+
+
+def step_verdict(trial: RateTrial, rule: Rule) -> StepVerdict:
+    """Say whether a trial held the limit.
+
+    failed: an error, a rate that was not kept, or more over the limit than may be, however many answers came. too-few:
+    nothing of that, and fewer answers than it takes to say more.
+    """
+    if trial.errors or not trial.kept_up or trial.over > rule.allowed(trial.answers):
         return "failed"
-    needed = least_answers(trial.over, q, confidence)
-    if trial.answers >= needed:
-        return "held"
-    return "open" if planned_answers is not None and needed <= planned_answers else "failed"
+    return "held" if trial.answers >= rule.answers else "too-few"
 
 
 def next_step(
@@ -101,33 +132,30 @@ def next_step(
     first_rate_per_s: float,
     lowest_rate_per_s: float,
     highest_rate_per_s: float,
-    q: float = 0.99,
-    confidence: float = CONFIDENCE,
+    rule: Rule,
     resolution: float = RESOLUTION,
 ) -> Ask | Capacity:
     """Decide from all trials so far, in order, what to measure next, or what the capacity is.
 
-    `highest_rate_per_s` is what the generator can offer. A rate is asked until two trials agree. A rate that held but
-    is not confirmed counts as failed.
+    `highest_rate_per_s` is what the generator can offer. A rate is asked until two trials agree; one with too few
+    answers is no vote. A rate that held but is not confirmed counts as failed.
     """
-    heard: dict[float, list[bool]] = {}
-    for trial in trials:
-        heard.setdefault(trial.rate_per_s, []).append(step_verdict(trial, q=q, confidence=confidence) == "held")
-    held: list[float] = []
-    failed: list[float] = []
-    for rate, votes in heard.items():
-        outcome = _outcome(votes)
-        if outcome is None:
-            return Ask(rate_per_s=rate)
-        (held if outcome else failed).append(rate)
+    lowest_rate_per_s = _neat(lowest_rate_per_s)
+    heard = _votes(trials, rule)
+    undecided = next((rate for rate, votes in heard.items() if _outcome(votes) is None), None)
+    if undecided is not None:
+        if _too_few(trials, rule, undecided) < PATIENCE:
+            return Ask(rate_per_s=undecided)
+        return Capacity(rate_per_s=None, failed_at_per_s=None, trials=len(trials), too_few_at_per_s=undecided)
+    failed = [rate for rate, votes in heard.items() if not _outcome(votes)]
+    held = heard.keys() - failed
     top = min(failed, default=math.inf)
     best = max((rate for rate in held if rate < top), default=None)
-    if best is None and top == math.inf:
-        return Ask(rate_per_s=_neat(min(max(first_rate_per_s, lowest_rate_per_s), highest_rate_per_s)))
     if best is None:
         if top <= lowest_rate_per_s:
             return Capacity(rate_per_s=None, failed_at_per_s=top, trials=len(trials))
-        return Ask(rate_per_s=_neat(max(top / GROWTH, lowest_rate_per_s)))
+        lower = top / GROWTH if top != math.inf else min(first_rate_per_s, highest_rate_per_s)
+        return Ask(rate_per_s=_neat(max(lower, lowest_rate_per_s)))
     if top == math.inf and best < highest_rate_per_s:
         return Ask(rate_per_s=_neat(min(best * GROWTH, highest_rate_per_s)))
     between = _neat(math.sqrt(best * top)) if top != math.inf else best
@@ -136,6 +164,20 @@ def next_step(
             return Ask(rate_per_s=best, confirming=True)
         return Capacity(rate_per_s=best, failed_at_per_s=None if top == math.inf else top, trials=len(trials))
     return Ask(rate_per_s=between)
+
+
+def _votes(trials: Sequence[RateTrial], rule: Rule) -> dict[float, list[bool]]:
+    """Rate -> whether each of its trials held; one with too few answers is no vote, but its rate was asked."""
+    heard: dict[float, list[bool]] = {}
+    for trial in trials:
+        votes, verdict = heard.setdefault(trial.rate_per_s, []), step_verdict(trial, rule)
+        if verdict != "too-few":
+            votes.append(verdict == "held")
+    return heard
+
+
+def _too_few(trials: Sequence[RateTrial], rule: Rule, rate_per_s: float) -> int:
+    return sum(one.rate_per_s == rate_per_s and step_verdict(one, rule) == "too-few" for one in trials)
 
 
 def _deciding(votes: Sequence[bool]) -> int:
