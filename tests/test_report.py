@@ -575,7 +575,7 @@ def test_two_runs_are_compared_on_a_page_that_says_first_what_differs(tmp_path: 
     new = replace(new, info=replace(new.info, machine=replace(new.info.machine, kernel="6.2.0")))
     found = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "rps")]
     written = report.write_comparison(old, new, found, tmp_path)
-    assert written.name == "old-new.html"
+    assert written.name == "compare-old-new.html"
     page = Page(written.read_text(encoding="utf-8"))
     assert page.text.index("6.2.0") < page.text.index("json/closed-64/w1t8")
     assert "CPU per request 12 cells in both runs: 2 worse" in page.text
@@ -593,7 +593,8 @@ def test_a_run_can_not_name_a_file_outside_the_folder(tmp_path: Path) -> None:
     run = make_run(Making(run="../../etc/passwd"))
     page = report.write(run, tmp_path / "reports")
     assert page.parent == tmp_path / "reports"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["_.._etc_passwd.html", "reports"]
+    assert re.fullmatch(r"passwd-[0-9a-f]{8}\.html", page.name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [page.name, "reports"]
 
 
 def test_a_folder_that_can_not_be_written_is_one_clear_error(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from sgibench.model import (
     Stage,
     Trial,
     Windows,
+    as_failed,
 )
 from sgibench.results import store
 from sgibench.results.codec import encode
@@ -79,11 +80,13 @@ class UiRun:
         self.tests.append(test)
 
     def fail_since(self, first: int, failure: Failure) -> None:
-        """Take back the numbers of all tests from `first` on that were not saved: their server failed afterwards."""
+        """Take back the numbers of all tests from `first` on: their server failed afterwards.
+
+        One that was saved before has to be saved again; its new line takes the old one's place.
+        """
         for place, test in enumerate(self.tests):
-            if place >= first and not test.saved and test.trial.status == "ok":
-                trial = replace(test.trial, status="failed", failure=failure)
-                self.tests[place] = replace(test, trial=trial, doubts=())
+            if place >= first and test.trial.status == "ok":
+                self.tests[place] = replace(test, trial=as_failed(test.trial, failure), doubts=(), saved=False)
 
     def rows(self) -> list[dict[str, Any]]:
         """All tests as the page shows them, in SI units."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
-from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial
+from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial, as_failed
 from sgibench.model.kinds import FORGIVEN_SHARE, Weight, of_weight, told
 from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
@@ -98,7 +98,9 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         retries=retries,
         step=step,
     )
-    return trial if measured is None or failed else _with_numbers(trial, measured, draft.disturbance)
+    if measured is None or failed:
+        return as_failed(trial, draft.failure)
+    return _with_numbers(trial, measured, draft.disturbance)
 
 
 def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | None) -> Trial:

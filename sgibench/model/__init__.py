@@ -19,6 +19,7 @@ from sgibench.model.catalogue import (
     ServerEntry,
     Variant,
 )
+from sgibench.model.failed import as_failed
 from sgibench.model.judgement import (
     Comparison,
     Doubt,
@@ -128,4 +129,5 @@ __all__ = [
     "Visits",
     "Window",
     "Windows",
+    "as_failed",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
 from sgibench.report.charts.chart import Chart
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
-from sgibench.report.history import history_of
+from sgibench.report.history import History, history_of
+from sgibench.report.naming import computing, page_name
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.plots import charts_of
-from sgibench.report.rendering import file_name, fill, save
+from sgibench.report.rendering import fill, save
 from sgibench.report.sentences import INTERFACES, answer_of
 from sgibench.report.standings import Entry, printable
 
@@ -23,22 +25,36 @@ HEAT_STEPS = (1.05, 1.3, 2.0, 4.0)
 """Ratios to the best at which the overview's shade fades."""
 
 
-def write(run: Run, folder: Path) -> Path:
-    """Write `<run>.html` into `folder`; returns its path. Raises ResultsError when that can't be done."""
-    return save(folder / page_name(run), render(run))
+def write(run: Run, folder: Path, *, apart: bool = False) -> Path:
+    """Write the run's page into `folder`; returns its path. Raises ResultsError when that can't be done."""
+    with computing(run):
+        html = render(run)
+    return save(folder / page_name(run, apart=apart), html)
 
 
 def write_index(folder: Path, runs: Sequence[Run]) -> Path:
-    """Write `index.html`: all runs, newest first, and how each cell went from run to run on each machine."""
+    """Write `index.html`: all runs, newest first, and how each cell went from run to run on each machine.
+
+    A run whose figures can't be computed with is listed, and follows no line.
+    """
     ordered = sorted(runs, key=lambda run: (run.info.started_at, run.info.run), reverse=True)
-    pages = {run.info.run: page_name(run) for run in ordered if (folder / page_name(run)).is_file()}
-    html = fill("index.html", runs=ordered, pages=pages, histories=history_of(ordered), title="All runs")
+    names = [page_name(run) for run in ordered]
+    listed = [(run, name if (folder / name).is_file() else None) for run, name in zip(ordered, names, strict=True)]
+    html = fill("index.html", listed=listed, histories=_histories(ordered), title="All runs")
     return save(folder / "index.html", html)
 
 
-def page_name(run: Run) -> str:
-    """Name a run's page; whatever a run calls itself, the file stays in its folder."""
-    return f"{file_name(run.info.run)}.html"
+def _histories(runs: Sequence[Run]) -> tuple[History, ...]:
+    with suppress(ArithmeticError, ValueError):
+        return history_of(runs)
+    fit = []
+    for run in runs:
+        with suppress(ArithmeticError, ValueError):
+            history_of((run,))
+            fit.append(run)
+    with suppress(ArithmeticError, ValueError):
+        return history_of(fit)
+    return ()
 
 
 def render(run: Run) -> str:

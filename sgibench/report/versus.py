@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sgibench.model import Comparison, Run
 from sgibench.report import comparison, words
+from sgibench.report.naming import comparison_name, page_name
 from sgibench.report.panels import Look, looks_of
-from sgibench.report.rendering import file_name, fill, save
+from sgibench.report.rendering import fill, save
 from sgibench.report.standings import printable
 from sgibench.stats.runs import Change, Metric, RunComparison
 
@@ -55,18 +56,19 @@ class Section:
 
 
 def write_comparison(old: Run, new: Run, found: Sequence[RunComparison], folder: Path) -> Path:
-    """Write `<old>-<new>.html` into `folder`; raises ResultsError when that can't be done."""
+    """Write `compare-<old>-<new>.html` into `folder`; raises ResultsError when that can't be done."""
     html = fill(
         "comparison.html",
         title=f"{printable(old.info.run)} against {printable(new.info.run)}",
         old=old,
         new=new,
-        pages={run.info.run: f"{file_name(run.info.run)}.html" for run in (old, new)},
+        old_page=page_name(old),
+        new_page=page_name(new),
         differences=[printable(text) for text in (found[0].differences if found else ())],
         same_machine=all(one.same_machine for one in found),
         sections=[_section(index, one) for index, one in enumerate(found)],
     )
-    return save(folder / f"{file_name(old.info.run)}-{file_name(new.info.run)}.html", html)
+    return save(folder / comparison_name(old, new), html)
 
 
 def _section(index: int, found: RunComparison) -> Section:

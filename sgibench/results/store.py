@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from sgibench.errors import ResultsError
-from sgibench.model import SCHEMA, Run, RunInfo, Trial
+from sgibench.model import SCHEMA, Failure, Run, RunInfo, Trial, as_failed
+from sgibench.model.failed import WHICH
+from sgibench.results import strict
 from sgibench.results.codec import decode, encode
 
 INFO_FILE = "run.json"
@@ -53,8 +55,7 @@ class RunWriter:
 
     def append(self, trial: Trial) -> None:
         """Write one finished trial and wait until the disk has it."""
-        stored = encode(trial) | {"connections": trial.connections}
-        line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = line_of(trial)
         if self._trials is None:
             raise AssertionError("append() outside the context")
         with _one_line(self.folder):
@@ -67,9 +68,35 @@ class RunWriter:
         self.info = info
         target = self.folder / INFO_FILE
         beside = target.with_suffix(".json.new")
+        try:
+            text = json.dumps(encode(info), indent=1, allow_nan=False) + "\n"
+            decode(RunInfo, strict.parse(text.encode()))
+        except ValueError as error:
+            raise ResultsError(f"{target} could not be read back: {error}") from error
         with _one_line(self.folder):
-            beside.write_text(json.dumps(encode(info), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            beside.write_text(text, encoding="utf-8")
             beside.replace(target)
+
+
+def line_of(trial: Trial) -> bytes:
+    """Make the line that is stored: one that `read_run` reads, so that no trial costs its neighbours theirs.
+
+    A trial with something in it that can't be read back is stored as failed, with what is wrong as its reason.
+    """
+    try:
+        return _readable_line(trial)
+    except ValueError as error:
+        failure = Failure(reason="not-storable", detail=f"what was measured can't be stored: {error}")
+        return _readable_line(as_failed(trial, failure, WHICH))
+
+
+def _readable_line(trial: Trial) -> bytes:
+    stored = encode(trial) | {"connections": trial.connections}
+    line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode()
+    if len(line) >= strict.LONGEST_LINE_BYTES:
+        raise ValueError(f"it takes more than {strict.LONGEST_LINE_BYTES // 2**20} MiB")
+    decode(Trial, strict.parse(line))
+    return line + b"\n"
 
 
 class _one_line:  # noqa: N801 - reads as a statement: `with _one_line(folder):`
@@ -113,15 +140,14 @@ def read_run(folder: Path) -> Run:
     """
     info_path = folder / INFO_FILE
     try:
-        raw = json.loads(info_path.read_text(encoding="utf-8"))
+        raw = strict.read_object(info_path)
     except FileNotFoundError:
         raise ResultsError(f"{folder} is not a run: expected {INFO_FILE} in it") from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{info_path} can't be read: {error}") from None
     schema = raw.get("schema") if isinstance(raw, dict) else None
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
         raise ResultsError(
-            f"{info_path} has schema {schema!r}, this sgibench reads up to {SCHEMA}: read it with a newer sgibench"
+            f"{info_path} has schema {strict.shown(schema)}, this sgibench reads up to {SCHEMA}: "
+            "read it with a newer sgibench"
         )
     try:
         info = decode(RunInfo, raw)
@@ -144,27 +170,35 @@ def _last_executions(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[
 
 
 def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:
+    """Read them line by line; a broken line is forgiven only at the end, where a run may have been killed."""
+    trials: list[Trial] = []
+    broken: str | None = None
+    number, line = 0, b"\n"
     try:
-        data = path.read_bytes()
+        for number, line in enumerate(strict.read_lines(path), start=1):
+            if broken is not None:
+                raise ResultsError(broken)
+            if line.strip() and line.endswith(b"\n"):
+                try:
+                    trials.append(_whole(decode(Trial, strict.parse(line))))
+                except ValueError as error:
+                    broken = f"{path} line {number}: {error}"
     except FileNotFoundError:
         return [], [f"{path.name} is not there yet: no trial has finished"]
-    except OSError as error:
-        raise ResultsError(f"{path} can't be read: {error.strerror}") from None
-    lines = data.split(b"\n")
-    whole, rest = lines[:-1], lines[-1]
-    notices = [f"the last line of {path.name} is half-written and was left out"] if rest else []
-    trials = []
-    for number, line in enumerate(whole, start=1):
-        if not line.strip():
-            continue
-        try:
-            trials.append(decode(Trial, json.loads(line)))
-        except ValueError as error:
-            if number == len(whole) and not rest:
-                notices.append(f"the last line of {path.name} can't be read and was left out")
-                continue
-            raise ResultsError(f"{path} line {number}: {error}") from None
-    return trials, notices
+    if not line.endswith(b"\n"):
+        return trials, [f"the last line of {path.name} is half-written and was left out"]
+    return trials, [f"the last line of {path.name} can't be read and was left out"] if broken is not None else []
+
+
+def _whole(trial: Trial) -> Trial:
+    """Take numbers from a failure, whoever left them there; refuse a result without its figures."""
+    if trial.status != "ok":
+        return as_failed(trial, trial.failure)
+    for name in ("requests", "window_s", "rps"):
+        value = getattr(trial, name)
+        if value is None or not value > 0:
+            raise ValueError(f"Trial.{name}: expected more than nothing in a trial that is ok, got {value}")
+    return trial
 
 
 _RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -172,15 +206,19 @@ _RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 def list_runs(results: Path) -> list[Path]:
     """All run folders under `results`, newest first."""
-    if not results.is_dir():
+    try:
+        folders = [folder for folder in results.iterdir() if os.path.isfile(folder / INFO_FILE)]  # noqa: PTH113 - below
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    folders = [folder for folder in results.iterdir() if (folder / INFO_FILE).is_file()]
+    except OSError as error:
+        raise ResultsError(f"{results} can't be listed ({error.strerror}): pass --results DIR") from None
     return sorted(folders, key=lambda folder: (bool(_RUN_NAME.fullmatch(folder.name)), folder.name), reverse=True)
 
 
 def find_run(results: Path, name: str | None) -> Path:
     """Find a run by folder, by name under `results`, by the start of its name, or the newest when `name` is None."""
-    if name is not None and (Path(name) / INFO_FILE).is_file():
+    # os.path.isfile says False where Path.is_file raises: a name too long, a folder that may not be entered.
+    if name is not None and os.path.isfile(Path(name) / INFO_FILE):  # noqa: PTH113
         return Path(name)
     runs = list_runs(results)
     if name is None or name == "latest":
@@ -191,7 +229,9 @@ def find_run(results: Path, name: str | None) -> Path:
     if len(matching) == 1:
         return matching[0]
     found = _names(matching or runs[:3])
-    raise ResultsError(f"expected the name of one run in {results}, got {name!r}; {len(matching)} match ({found})")
+    raise ResultsError(
+        f"expected the name of one run in {results}, got {strict.shown(name)}; {len(matching)} match ({found})"
+    )
 
 
 def _names(runs: Sequence[Path]) -> str:

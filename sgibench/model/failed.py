@@ -1,0 +1,23 @@
+"""A failure is never a number: the one place that says what a trial keeps when it is one.
+
+A list of what is kept, so that a figure which is added to trials tomorrow is dropped without a line changed here.
+"""
+
+from __future__ import annotations
+
+from sgibench.model.terms import Status
+from sgibench.model.trial import Failure, Trial
+
+WHICH = (
+    *("cell", "server", "app", "scenario", "load", "workers", "threads", "block", "order", "started_at"),
+    *("control", "configuration", "retries", "step"),
+)
+"""Fields that say which trial it is; the plan holds them."""
+KEPT = (*WHICH, "interface", "concurrency", "floor_s", "argv", "errors", "effective", "not_as_declared")
+"""What a failed trial keeps: which one it is, how it was launched, and what went wrong how often."""
+
+
+def as_failed(trial: Trial, failure: Failure | None, kept: tuple[str, ...] = KEPT) -> Trial:
+    """Make the trial a failure; no figure that was measured on it is left."""
+    status: Status = "skipped" if trial.status == "skipped" else "failed"
+    return Trial(**{name: getattr(trial, name) for name in kept}, status=status, failure=failure)
