@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from sgibench.stats import usl
 LOADS = (1, 2, 4, 8, 12, 16, 24, 32)
 
 
-def curve(gamma: float, alpha: float, beta: float, noise: float = 0.0, seed: int = 1) -> list[tuple[float, float]]:
+def curve(
+    gamma: float, alpha: float, beta: float, *, noise: float = 0.0, seed: int = 1, blocks: int = 3
+) -> list[tuple[float, float]]:
+    return scattered(lambda n: gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1)), noise, seed, blocks)
+
+
+def scattered(truth: Callable[[float], float], noise: float, seed: int, blocks: int = 3) -> list[tuple[float, float]]:
     rng = np.random.default_rng(seed)
-    return [
-        (n, gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1)) * math.exp(rng.normal(0, noise) if noise else 0.0))
-        for n in LOADS
-    ]
+    return [(n, truth(n) * math.exp(rng.normal(0, noise) if noise else 0.0)) for _ in range(blocks) for n in LOADS]
 
 
 def test_a_curve_without_noise_gives_back_its_parameters() -> None:
@@ -31,12 +35,36 @@ def test_a_curve_without_noise_gives_back_its_parameters() -> None:
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     covered = np.zeros(3)
+    kept = 0
     for seed in range(200):
         found = usl.fit(curve(1000, 0.05, 0.001, noise=0.02, seed=seed))
-        assert found is not None
+        if found is None:
+            continue
+        kept += 1
         named = ((found.gamma, 1000), (found.alpha, 0.05), (found.beta, 0.001))
         covered += [each.low <= truth <= each.high for each, truth in named]
-    assert all(0.89 <= share <= 1 for share in covered / 200)
+    assert kept >= 180, "a law that fits is refused once in twenty"
+    assert all(0.89 <= share <= 1 for share in covered / kept)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        pytest.param(lambda n: 1000.0 * min(n, 8), id="flat after 8"),
+        pytest.param(lambda n: 1000.0 * min(n, 8) * (1.0 if n <= 12 else 0.6), id="a step down"),
+        pytest.param(lambda n: 1000.0 * n if n <= 16 else 4000.0, id="a cliff"),
+    ],
+)
+def test_a_law_that_the_scatter_refutes_is_not_fitted(truth: Callable[[float], float]) -> None:
+    refused = sum(usl.fit(scattered(truth, 0.02, seed)) is None for seed in range(50))
+    assert refused >= 48
+    assert usl.testable(scattered(truth, 0.02, 1))
+
+
+def test_without_repeats_nothing_can_show_that_the_law_does_not_fit() -> None:
+    assert usl.fit(curve(1000, 0.05, 0.001, noise=0.02, blocks=1)) is None
+    assert not usl.testable(curve(1000, 0.05, 0.001, blocks=1))
+    assert usl.fit(curve(1000, 0.05, 0.001, noise=0.02, blocks=2)) is not None
 
 
 def test_perfect_scaling_has_no_contention_and_may_have_no_peak() -> None:
@@ -48,10 +76,9 @@ def test_perfect_scaling_has_no_contention_and_may_have_no_peak() -> None:
 
 
 def test_fewer_than_six_points_are_no_curve() -> None:
-    points = curve(1000, 0.05, 0.001)
-    assert usl.fit(points[:5]) is None
+    points = curve(1000, 0.05, 0.001, blocks=1)
     assert usl.fit(points[:5] * 3) is None
-    assert usl.fit(points[:6]) is not None
+    assert usl.fit(points[:6] * 3) is not None
 
 
 def test_a_failed_point_is_no_throughput() -> None:

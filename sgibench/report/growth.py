@@ -12,7 +12,7 @@ from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis, log_axis
 from sgibench.report.panels import Panel
 from sgibench.report.standings import Entry
-from sgibench.stats.usl import LEAST_POINTS, fit
+from sgibench.stats.usl import LEAST_POINTS, fit, testable
 
 FEW_TICKS = 6
 """More rates than this stand on an axis of their own making."""
@@ -134,16 +134,21 @@ def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
     )
     hint = "Steeper is better; a curve that bends down does more work for less."
     if len(ordered) < LEAST_POINTS:
-        hint += f" The scalability law is fitted from {LEAST_POINTS} points on."
+        hint += f" The scalability law is fitted from {LEAST_POINTS} points on, with several blocks each."
     table = Table(headers=("server", size.noun, "requests per second"), rows=tuple(lines))
     return Chart(title=title, hint=hint, drawing=drawing, table=table)
 
 
 def law_words(points: Sequence[tuple[float, float]]) -> str | None:
-    """Say what the Universal Scalability Law makes of (size, rate) points, with 95 % intervals; None: no fit."""
+    """Say what the Universal Scalability Law makes of (size, rate) points, with 95 % intervals.
+
+    None where too few points or blocks could show that it does not fit.
+    """
+    if not testable(points):
+        return None
     law = fit(points)
     if law is None:
-        return None
+        return "does not fit these points"
     parts = [
         f"{name} {units.percent(share.value)} ({units.percent(share.low)} to {units.percent(share.high)})"
         for name, share in (("contention", law.alpha), ("coherence", law.beta))

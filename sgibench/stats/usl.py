@@ -3,21 +3,29 @@
 X(N) = gamma · N / (1 + alpha (N - 1) + beta N (N - 1)), alpha for waiting on what is shared, beta for keeping it
 coherent (Gunther, Guerrilla Capacity Planning, 2007). N / X is linear in 1 / gamma, alpha / gamma and beta / gamma, so
 the fit is a non-negative least squares of relative errors, and its uncertainty is Student's, by draws. Never fitted to
-fewer than six points, never extrapolated silently.
+fewer than six points, never extrapolated silently, and only kept where it fits: what the law leaves unexplained between
+the means at each N is tested against the scatter inside each N (the F test for lack of fit; Draper and Smith, Applied
+Regression Analysis, 1998, chapter 2). Without repeats at most N there is no scatter to test against, and no law.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from scipy.special import fdtrc
 
 LEAST_POINTS = 6
 PARAMETERS = 3
+LACK_LEVEL = 0.05
+"""A law that fits is refused once in twenty."""
+EXACT = 1e-6
+"""Relative residuals below this are rounding, not lack of fit."""
 _DRAWS = 4000
 _SEED = 20070101
 """Fixed, so that the same points give the same interval."""
@@ -66,12 +74,20 @@ class Scaling:
         return Predicted(per_s=per_s, extrapolated=not self.smallest <= n <= self.largest)
 
 
-def fit(points: Sequence[tuple[float, float]]) -> Scaling | None:
-    """Fit the law to (N, throughput per second) pairs; several pairs may share an N (blocks).
+def testable(points: Sequence[tuple[float, float]]) -> bool:
+    """Whether the law can be fitted and its fit tested: six different N, most of them repeated, no failed point."""
+    sizes = Counter(n for n, _x in points)
+    repeated = sum(count > 1 for count in sizes.values())
+    sound = all(x > 0 and math.isfinite(x) and n > 0 for n, x in points)
+    return sound and len(sizes) >= LEAST_POINTS and 2 * repeated > len(sizes)
 
-    None with fewer than six different N, or when a throughput is not positive: there is no curve to speak of.
+
+def fit(points: Sequence[tuple[float, float]]) -> Scaling | None:
+    """Fit the law to (N, throughput per second) pairs; several pairs share an N (blocks).
+
+    None where it can't be tested, and where it does not fit.
     """
-    if len({n for n, _x in points}) < LEAST_POINTS or any(x <= 0 or not math.isfinite(x) or n <= 0 for n, x in points):
+    if not testable(points):
         return None
     n = np.array([each[0] for each in points], dtype=np.float64)
     cost = n / np.array([each[1] for each in points], dtype=np.float64)
@@ -81,6 +97,8 @@ def fit(points: Sequence[tuple[float, float]]) -> Scaling | None:
     if scaled[0] <= 0:
         return None
     left = 1 - terms / size @ scaled
+    if lacks_fit(n, left, parameters=int(np.count_nonzero(scaled))):
+        return None
     degrees = len(points) - PARAMETERS
     variance = float(left @ left) / degrees
     draws = _draws(scaled, variance * np.linalg.inv((terms / size).T @ (terms / size)), degrees) / size
@@ -94,6 +112,24 @@ def fit(points: Sequence[tuple[float, float]]) -> Scaling | None:
         smallest=float(n.min()),
         largest=float(n.max()),
     )
+
+
+def lacks_fit(n: NDArray[np.float64], left: NDArray[np.float64], parameters: int) -> bool:
+    """Whether residuals differ more between sizes than repeats of one size differ among themselves.
+
+    `left` are relative residuals; `parameters` those of the law that are not at their bound of 0.
+    """
+    sizes, place = np.unique(n, return_inverse=True)
+    counts = np.bincount(place)
+    means = np.bincount(place, weights=left) / counts
+    lack = float((counts * means**2).sum())
+    pure = float(((left - means[place]) ** 2).sum())
+    between, inside = len(sizes) - parameters, len(n) - len(sizes)
+    if lack <= EXACT**2 * len(n):
+        return False
+    if pure <= EXACT**2 * len(n):
+        return True
+    return float(fdtrc(between, inside, (lack / between) / (pure / inside))) < LACK_LEVEL
 
 
 def _draws(centre: NDArray[np.float64], covariance: NDArray[np.float64], degrees: int) -> NDArray[np.float64]:
