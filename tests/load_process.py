@@ -99,6 +99,5 @@ def measuring(scenario: Path, *targets: dict[str, Any], **changes: Any) -> dict[
 
 
 def accounted(result: dict[str, Any]) -> int:
-    """All requests a result speaks of, counted or not, right or wrong."""
-    wrong = sum(result["errors"].values()) + sum(result["errors_uncounted"].values())
-    return int(result["requests"] + result["requests_uncounted"] + wrong)
+    """All requests that a result says were sent, in its window or in none."""
+    return int(result["window"]["sent"] + sum(result["window"]["uncounted"].values()))

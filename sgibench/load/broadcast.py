@@ -30,6 +30,8 @@ class BroadcastPace(IdlePace):
         self._target = target
         self._request = target.program.requests[0]
         self._record = target.program.record_for(self._request.method, self._request.title)
+        self._ask: Ask | None = None
+        """The message under way."""
         self._number = 0
         self._sent_ns = 0
         self._waiting: set[Connection] = set()
@@ -61,10 +63,12 @@ class BroadcastPace(IdlePace):
         body = self._request.body
         ask = Ask(self._request, frame(STAMP.pack(now_ns, self._number) + body[STAMP.size :]), self._record)
         ask.remember = False
+        self._ask = ask
         self._target.begin(sender, ask, now_ns)
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
         """The sender heard its own message, or one that came before it."""
+        del owned
         if answer is not None:
             self._heard(conn, answer, now_ns)
 
@@ -72,8 +76,11 @@ class BroadcastPace(IdlePace):
         """Count a delivery; whether it belongs to the message under way."""
         if not self._heard(conn, message, now_ns):
             return False
-        self._record(now_ns - self._sent_ns)
-        conn.count += 1
+        if self._sent_ns >= self._target.from_ns:
+            self._record(now_ns - self._sent_ns)
+            conn.count += 1
+        elif self._ask is not None:
+            self._target.stray(self._ask, now_ns - self._sent_ns)
         if not self._waiting:
             self.ready(conn, monotonic_ns())
         return True
@@ -89,15 +96,30 @@ class BroadcastPace(IdlePace):
         return True
 
     def failed(self, conn: Connection, error: WireError) -> None:  # noqa: ARG002 - a Pace
-        """The sender broke: give this message up."""
+        """The sender broke, and was counted: give this message up."""
+        self._waiting.discard(conn)
+        self._lose("unanswered", "the connection that sent the message broke")
+
+    @property
+    def owing(self) -> int:
+        """Connections that have not heard the message under way."""
+        return len(self._waiting.intersection(self._target.connections))
+
+    def abandon(self) -> list[int]:
+        """Give the message under way up."""
+        self._lose("unanswered", "a connection had not heard the message by the end of the drain")
+        return []
+
+    def _lose(self, kind: str, detail: str) -> None:
+        """Count those who wait as errors, each a delivery that did not come; the sender's is its request's error."""
+        for _ in filter(lambda conn: not conn.since, self._waiting):
+            self._target.lost(kind, f"{self._request.title}: {detail}", self._sent_ns, self._sent_ns)
         self._waiting.clear()
 
     def _check(self) -> None:
         """Gevent's timer: count those that did not hear the message in time, and go on."""
         now = monotonic_ns()
         if self._waiting and now - self._sent_ns > self._target.timeout_ns:
-            for _ in self._waiting:
-                self._target.fail("timeout", f"{self._request.title}: a connection did not hear the message in time")
-            self._waiting.clear()
+            self._lose("timeout", "a connection did not hear the message in time")
         if not self._waiting:
             self.ready(self._target.connections[0], now) if self._target.connections else None

@@ -95,7 +95,8 @@ class Field:
     def _on_stopping(self, **_: Any) -> None:
         """The test is about to stop: let what is in flight be answered."""
         self.target.close_gate()
-        self.target.wait_until(lambda: not self.target.in_flight, self.cls.timeout_s + 1)
+        self.target.wait_until(lambda: self.target.drained, self.cls.timeout_s + 1)
+        self.target.give_up_rest()
 
     def _on_stop(self, **_: Any) -> None:
         """The test has stopped: hand over the rest and forget this target."""
@@ -230,6 +231,12 @@ def open_loop(target: Target, schedule: Schedule, *, awake: bool = False) -> Ope
     pace_of = OpenPace if target.program.requests else OpenTaskPace
     target.pace = pace = pace_of(target, schedule, AWAKE_NS if awake else SPIN_NS)
     return pace
+
+
+def declared_timeout_s(cls: type[Player]) -> float | None:
+    """Give the time-out that a scenario declares for itself; None when it leaves that to us."""
+    owner = next(base for base in cls.__mro__ if "timeout_s" in base.__dict__)
+    return None if owner.__module__.startswith("sgibench.load.") else cls.timeout_s
 
 
 def address(host: str | None) -> tuple[str, int]:

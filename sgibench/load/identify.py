@@ -13,6 +13,8 @@ from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.connection import Connection
 
 IDENTIFY_S = 2.0
+ASKING = "asking which process answers"
+"""Why these requests are in no window."""
 
 
 class PidPace(IdlePace):
@@ -21,7 +23,7 @@ class PidPace(IdlePace):
     def __init__(self) -> None:
         self.pids: dict[int, str] = {}
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
         """Note who answered."""
         if answer is not None and answer.body.strip().isdigit():
             self.pids[conn.index] = str(int(answer.body))
@@ -33,7 +35,12 @@ def identify(target: Target, counts: Mapping[int, int]) -> dict[str, int] | None
     Asked outside counted time; the gate must be closed.
     """
     request = Request(method="GET", path="/pid")
-    ask = Ask(request, payload_of(request, host=target.program.host, keep_alive=True), lambda _: None)
+    target.enter(ASKING)
+
+    def note(_took_ns: int) -> None:
+        target.uncounted[ASKING] += 1
+
+    ask = Ask(request, payload_of(request, host=target.program.host, keep_alive=True), note)
     ask.remember = False
     pace, target.pace = target.pace, (asking := PidPace())
     target.attach()

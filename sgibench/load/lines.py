@@ -28,6 +28,8 @@ class Pace(Protocol):
     """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
     awake: bool
     """Whether it takes the events itself, in a turn that comes soon."""
+    by_due: bool
+    """Whether a request belongs to the window that it was due in; else to the one that it was sent in."""
 
     def attach(self) -> None:
         """Begin to act by itself."""
@@ -38,8 +40,8 @@ class Pace(Protocol):
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Handle a connection that is open and has nothing in flight."""
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
-        """Take note of a right answer."""
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
+        """Take note of a right answer, and of whether the window under way owns it."""
 
     def failed(self, conn: Connection, error: WireError) -> None:
         """Take note of an error on a connection that had a request in flight."""
@@ -53,6 +55,16 @@ class Pace(Protocol):
     def begin_count(self) -> None:
         """Forget what it recorded about itself so far."""
 
+    def end(self, now_ns: int) -> None:
+        """The gate closes: from this moment on, nothing more is due."""
+
+    @property
+    def owing(self) -> int:
+        """What must still happen before a closed gate's last request is done, beside those in flight."""
+
+    def abandon(self) -> list[int]:
+        """Give up what is owed; gives the moments at which requests were due that were never sent."""
+
 
 class Lines:
     """Connections to one server, all alike."""
@@ -65,7 +77,11 @@ class Lines:
         self.connections: list[Connection] = []
         self.pace: Pace
         self.gate_open = False
+        self.closed = False
+        """For good: nothing is opened or sent any more."""
         self.counting = False
+        self.from_ns = 0
+        """The window under way owns what was due or sent from this moment on; 0 outside windows."""
         self.tally = Tally()
         self.outside = Tally()
         """What happened outside counts."""
@@ -88,8 +104,12 @@ class Lines:
         return sum(1 for conn in self.connections if conn.stands)
 
     def fail(self, kind: str, detail: str) -> None:
-        """Count an error where it belongs."""
+        """Count an error of no request in particular."""
         (self.tally if self.counting else self.outside).fail(kind, detail)
+
+    def lost(self, kind: str, detail: str, since_ns: int, due_ns: int) -> None:
+        """Count a request that was sent and failed, where it belongs."""
+        raise NotImplementedError
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -97,7 +117,7 @@ class Lines:
         """Add a connection and begin to open it."""
         conn = Connection(self._added, self.address, self.family, self.poller)
         self._added += 1
-        conn.next_ask = self.program.sequence(conn.index) if self.program.requests else None
+        conn.next_ask = self.program.sequence() if self.program.requests else None
         self.connections.append(conn)
         self._reopen(conn, monotonic_ns())
         return conn
@@ -154,7 +174,9 @@ class Lines:
         if conn.retired:
             self.connections.remove(conn)
             return
-        if not (self.program.keep_alive or self.gate_open):
+        if self.closed:
+            return
+        if not (self.program.keep_alive or self.gate_open or self.pace.owing):
             return  # a server of one request at a time would wait for this connection and serve no other
         try:
             conn.open(now_ns)
@@ -206,7 +228,7 @@ class Lines:
         """Count a failed request and open its connection anew."""
         had_request = bool(conn.since)
         if had_request:
-            self.fail(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error))
+            self.lost(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error), conn.since, conn.due)
             if self.on_failure is not None and conn.ask is not None:
                 self.on_failure(conn.ask.method, conn.ask.name, error)
         self._hang_up(conn, by_reset=True)

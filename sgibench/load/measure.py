@@ -1,8 +1,8 @@
-"""Measure: warm each target up, visit them in slices or one unbroken window each, and say what was counted.
+"""Measure: warm each target up, choose how windows are made, make them, and say what was counted.
 
-A window is as long as the clock says, not as long as it was meant. What is in flight when the gate closes is drained
-and not counted. Processes that measure together take every turn of this road together: what decides a turn is agreed
-upon just before it.
+A window is as long as the clock says, not as long as it was meant, and owns what is due or sent in it: at its edge the
+gate closes, and what is in flight is drained and counted. Processes that measure together take every turn of this road
+together: what decides a turn is agreed upon just before it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,29 @@ from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import result
 from sgibench.load.together import Agreement, Alone, Together
 from sgibench.load.visitor import STANDING_S, Visited
+from sgibench.load.ways import (
+    EARLY_EXCESS,
+    EARLY_ROUNDS,
+    LATE_EXCESS,
+    Pulse,
+    Way,
+    closed_way,
+    excess_share,
+    given_up,
+    open_way,
+)
 
 WARMUP_S = 0.25
 """Length of the windows that are compared to find out whether the rate is steady."""
 STEADY = 0.05
 """The last two of them differ by less than this share."""
 OPEN_SETTLE_S = 0.3
-"""How long an open schedule runs before its requests count."""
+"""How long a schedule runs before the requests of an unbroken window count."""
+TURN_SETTLE_S = 0.1
+"""The same in a turn, whose connections are warm."""
 PROGRESS_S = 0.5
+UNSOUND = "slices that were given up"
+"""Why what was counted in them belongs to no window."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -42,6 +57,7 @@ class Measurement:
         self._say = say
         self._said_at = 0
         self._random = Random(order.seed)
+        self.way = Way(visits="unbroken", length_s=order.window_s, why="")
         self.visited = [Visited(order, index, self.together) for index in range(len(order.targets))]
 
     # --- orders that come while it runs ----------------------------------------------------------------------------
@@ -71,17 +87,14 @@ class Measurement:
             for visited in self.visited:
                 if self._goes_on(visited):
                     self._warm_up(visited)
-            if self.order.slice_s is None:
-                self._windows()
-            else:
-                self._rounds(self.order.slice_s)
+            self._measure()
             for visited in self.visited:
                 visited.hear_out()
             if self.order.identify and not self.aborted:
                 for visited in self.visited:
                     if visited.gave_up is None:
                         visited.identify()
-            return [visited.share() for visited in self.visited]
+            return [visited.share(self.way) for visited in self.visited]
         finally:
             for visited in self.visited:
                 visited.close()
@@ -122,64 +135,123 @@ class Measurement:
             self._said_at = now
             self._say({"event": "progress", "target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3)})
 
+    # --- the warm-up -----------------------------------------------------------------------------------------------
+
     def _warm_up(self, visited: Visited) -> None:
-        """Load it until its rate is steady, at most for `warmup_s`."""
+        """Load it until its rate is steady, at most for `warmup_s`; open loops then for a while at their rate."""
         began = monotonic_ns()
+        visited.target.think_ns = 0
+        with visited.visit():
+            self._until_steady(visited)
+            time_s = (monotonic_ns() - began) / 1e9
+        visited.warm(time_s=time_s)
+        self._share_pulse(visited)
+        if self.order.load.kind == "open" and self._goes_on(visited):
+            self._rehearse(visited)
+
+    def _until_steady(self, visited: Visited) -> None:
         rates: list[float] = []
         most = max(2, math.ceil(self.order.warmup_s / WARMUP_S))
-        with visited.visit():
-            while len(rates) < most:
-                self._progress(visited, "warmup", len(rates) / most)
-                answered, at = visited.answered, monotonic_ns()
-                visited.sleep(WARMUP_S)
-                visited.target.fold()
-                rate = (visited.answered - answered) / (monotonic_ns() - at)
-                agreement = self._agree(visited, rate=rate, fallen_s=visited.fallen_s)
-                rates.append(agreement.sum("rate"))
-                steady = len(rates) > 1 and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
-                fallen = agreement.most("fallen_s") >= STANDING_S
-                if self._stopped or visited.gave_up or steady or fallen:
-                    break
-        visited.warm(time_s=(monotonic_ns() - began) / 1e9)
-        visited.median_s = self._agree(visited, median_s=visited.median_s).most("median_s")
+        while len(rates) < most:
+            self._progress(visited, "warmup", len(rates) / most)
+            answered, at = visited.answered, monotonic_ns()
+            if rates:
+                visited.new_stretch()
+            visited.sleep(WARMUP_S)
+            visited.target.fold()
+            rate = (visited.answered - answered) / (monotonic_ns() - at)
+            agreement = self._agree(visited, rate=rate, fallen_s=visited.fallen_s)
+            rates.append(agreement.sum("rate"))
+            steady = len(rates) > 1 and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
+            fallen = agreement.most("fallen_s") >= STANDING_S
+            if self._stopped or visited.gave_up or steady or fallen:
+                return
 
-    def _rounds(self, slice_s: float) -> None:
-        """Visit all targets in random order, round after round, until each has its window."""
+    def _rehearse(self, visited: Visited) -> None:
+        """Learn how slow answers are at the rate that will be measured."""
+        visited.target.enter("warm-up")
+        began = monotonic_ns()
+        with visited.visit(at_rate=True):
+            visited.sleep(WARMUP_S)
+            visited.new_stretch()
+            visited.sleep(2 * WARMUP_S)
+        visited.warm(time_s=(monotonic_ns() - began) / 1e9)
+        self._share_pulse(visited)
+
+    def _share_pulse(self, visited: Visited) -> None:
+        """Take the slowest answers that any process saw for all of them."""
+        agreement = self._agree(visited, **vars(visited.pulse))
+        visited.agreed(Pulse(**{name: agreement.most(name) for name in vars(visited.pulse)}))
+
+    # --- the windows -----------------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        """Choose the way, and go it; slices that turn out to be unsound are given up for unbroken windows."""
+        order, load = self.order, self.order.load
+        pulses = {visited.id: visited.pulse for visited in self.visited if visited.gave_up is None}
+        if load.kind == "open":
+            self.way = open_way(order.turn_s, load.rate_per_s or 0.0, order.window_s, pulses)
+        else:
+            self.way = closed_way(order.slice_s, order.window_s, pulses)
+        if self.way.visits == "unbroken":
+            self._windows()
+            return
+        why = self._rounds(self.way.length_s)
+        if why is not None:
+            self.way = Way(visits="unbroken", length_s=order.window_s, why=why)
+            for visited in self.visited:
+                visited.forget(UNSOUND)
+            self._windows()
+
+    def _rounds(self, length_s: float) -> str | None:
+        """Visit all targets in random order, round after round, until each has its window; why it was in vain."""
         number = 0
         while True:
-            counted = {visited.id: self._agree(visited, counted_s=visited.counted_s) for visited in self.visited}
+            counted = {visited.id: self._agree(visited, **visited.standing_of_books) for visited in self.visited}
             left = {name: self.order.window_s - agreement.most("counted_s") for name, agreement in counted.items()}
             waiting = [visited for visited in self.visited if visited.gave_up is None and left[visited.id] > 0]
-            if self._stopped or not waiting:
-                return
+            if self._stopped:
+                return None
+            why = self._unsound(counted, number, last=not waiting)
+            if why is not None or not waiting:
+                return why
             self._random.shuffle(waiting)
             for visited in waiting:
                 if self._goes_on(visited):
                     self._progress(visited, "measure", 1 - left[visited.id] / self.order.window_s)
-                    self._slice(visited, number, slice_s, left[visited.id])
+                    self._slice(visited, length_s, left[visited.id])
             number += 1
 
-    def _slice(self, visited: Visited, number: int, slice_s: float, left_s: float) -> None:
+    def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:
+        """Say why slices do not tell the truth, if they do not: closed loops are busy for as long as is counted."""
+        if self.order.load.kind == "open" or not rounds or (rounds < EARLY_ROUNDS and not last):
+            return None
+        for visited in self.visited:
+            said = counted[visited.id]
+            time_s = said.most("counted_s") * self.order.load.connections
+            share = excess_share(said.sum("excess_s"), said.sum("largest_excess_s"), time_s)
+            if visited.gave_up is None and share > (LATE_EXCESS if last else EARLY_EXCESS):
+                return given_up(share, visited.id)
+        return None
+
+    def _slice(self, visited: Visited, length_s: float, left_s: float) -> None:
         """Make one visit: settle, count, drain."""
-        length = min(max(slice_s, 10 * visited.median_s), left_s)
-        if left_s - length < slice_s / 4:
+        length = min(length_s, left_s)
+        if left_s - length < length_s / 4:
             length = left_s  # no crumb of a slice at the end
-        with visited.visit():
-            visited.settle()
-            visited.count(length, number)
+        is_open = self.order.load.kind == "open"
+        with visited.visit(at_rate=is_open):
+            visited.settle(TURN_SETTLE_S if is_open else self.order.settle_s)
+            visited.count(length)
 
     def _windows(self) -> None:
         """One unbroken window for each target."""
-        for visited in self.visited:
-            if not self._goes_on(visited):
-                continue
-            progress = self._progress_of(visited)
-            if self.order.load.kind == "open":
-                visited.count_open(self.order.window_s, OPEN_SETTLE_S, progress)
-            else:
-                with visited.visit():
-                    visited.settle()
-                    visited.count_unbroken(self.order.window_s, progress)
+        is_open = self.order.load.kind == "open"
+        for visited in self._random.sample(self.visited, len(self.visited)):
+            if self._goes_on(visited):
+                with visited.visit(at_rate=is_open):
+                    visited.settle(OPEN_SETTLE_S if is_open else self.order.settle_s)
+                    visited.count_unbroken(self.order.window_s, self._progress_of(visited))
 
     def _progress_of(self, visited: Visited) -> Callable[[float], None]:
         """Give what a window calls with the share that is done."""

@@ -34,6 +34,8 @@ class MeasureOrder:
     timeout_s: float
     seed: int
     identify: bool
+    turn_s: float | None = None
+    """Open loops: the counted part of a visit; None for unbroken windows."""
     load_workers: int = 1
     """Processes that share the load."""
     awake: bool = False
@@ -44,7 +46,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
     """Read a measure order; raises LoadError."""
     try:
         load = read_load(order["load"])
-        slice_s = order.get("slice_s")
+        slice_s, turn_s = order.get("slice_s"), order.get("turn_s")
         return MeasureOrder(
             scenario=Path(order["scenario"]),
             targets=tuple(
@@ -64,6 +66,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             timeout_s=float(order.get("timeout_s", 10.0)),
             seed=int(order.get("seed", 0)),
             identify=bool(order.get("identify", True)),
+            turn_s=None if turn_s is None else float(turn_s),
             load_workers=int(order.get("load_workers") or 1),
             awake=bool(order.get("awake")),
         )

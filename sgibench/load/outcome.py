@@ -58,13 +58,10 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "gap_histogram": pack(gaps) if gaps.count else None,
         "mean_us": _sum(shares, "sum_ns") / requests / 1e3 if requests else None,
         "max_us": max(share["max_ns"] for share in shares) / 1e3 if requests else None,
-        "window": {
-            "visits": "sliced" if first["slices"] else "unbroken",
-            "pieces": max(1, len(first["slices"])),
-            "queue_max": _sum(shares, "queue_max") if is_open else None,
-            "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
-        },
-        "slices": [_slice(parts) for parts in zip(*(share["slices"] for share in shares), strict=False)],
+        "window": _window(shares, window_s, is_open=is_open),
+        "slices": []
+        if first["visits"] == "unbroken"
+        else [_slice(parts) for parts in zip(*(share["slices"] for share in shares), strict=False)],
         "series": [sum(counts) for counts in zip(*(share["series"] for share in shares), strict=False)],
         "connections_established": _sum_known(shares, "established"),
         **_fairness([count for share in shares for count in share["per_connection"]]),
@@ -81,6 +78,33 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "queue_max": _sum(shares, "queue_max") if is_open else None,
         "reopened": _sum(shares, "reopened"),
         "gave_up": next((share["gave_up"] for share in shares if share["gave_up"]), None),
+    }
+
+
+def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[str, Any]:
+    """What the window owned and how it was made; field by field as `Window` says."""
+    first = shares[0]
+    bounds = [share["censored_from_ns"] for share in shares if share["censored_from_ns"] is not None]
+    of_open = {
+        name: _sum(shares, name) if is_open else None for name in ("due", "queue_start", "queue_end", "queue_max")
+    }
+    tasks = first["tasks"]
+    return {
+        "visits": first["visits"],
+        "why": first["why"],
+        "pieces": len(first["slices"]),
+        "timeout_s": first["timeout_s"],
+        **of_open,
+        "sent": _sum(shares, "sent"),
+        "in_time": _sum(shares, "in_time"),
+        "censored": _sum(shares, "censored"),
+        "censored_from_us": min(bounds) / 1e3 if bounds else None,
+        "in_flight": _sum(shares, "busy_ns") / 1e9 / window_s if window_s else None,
+        "thinking": _sum(shares, "think_ns") / 1e9 / window_s if tasks and not is_open and window_s else None,
+        "thinks": first["thinks"],
+        "sessions": _sum(shares, "sessions") if tasks else None,
+        "uncounted": _counted(shares, "uncounted"),
+        "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
     }
 
 

@@ -1,7 +1,8 @@
 """What a free connection does next: closed or open loop, declared requests or what a task asks for.
 
 A pace decides and calls `Target.begin`; it never touches a socket. Open loops count latency from the moment a request
-was due: a request that waits because no connection is free is late by the server's fault, and that lateness counts.
+was due: a request that waits because no connection is free is late by the server's fault. What passes between due and
+sent although a connection is free is the generator's fault: it is noted for each request, and counts all the same.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class IdlePace:
 
     hot = False
     awake = False
+    by_due = False
 
     def attach(self) -> None:
         """Begin to act by itself."""
@@ -47,7 +49,7 @@ class IdlePace:
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Handle a connection that is open and has nothing in flight."""
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
         """Take note of a right answer."""
 
     def failed(self, conn: Connection, error: WireError) -> None:
@@ -62,6 +64,18 @@ class IdlePace:
 
     def begin_count(self) -> None:
         """Forget what it recorded about itself so far."""
+
+    def end(self, now_ns: int) -> None:
+        """The gate closes: from this moment on, nothing more is due."""
+
+    @property
+    def owing(self) -> int:
+        """What must still happen before a closed gate's last request is done, beside those in flight."""
+        return 0
+
+    def abandon(self) -> list[int]:
+        """Give up what is owed; gives the moments at which requests were due that were never sent."""
+        return []
 
 
 class ClosedPace(IdlePace):
@@ -90,7 +104,7 @@ class TaskPace(IdlePace):
             ask, conn.pending = conn.pending, None
             self._target.begin(conn, ask, now_ns)
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
         """Give the answer to the task."""
         if answer is not None:
             wake(conn, answer)
@@ -103,6 +117,8 @@ class TaskPace(IdlePace):
 class OpenPace(IdlePace):
     """Requests leave when they are due; with no connection free they queue, and that lateness counts."""
 
+    by_due = True
+
     def __init__(self, target: Target, schedule: Schedule, spin_ns: int = SPIN_NS) -> None:
         self._target = target
         self.schedule = schedule
@@ -112,7 +128,9 @@ class OpenPace(IdlePace):
         self._intended: list[int] = []
         self._lateness_ns: list[int] = []
         self.lateness = Histogram()
-        """How late requests left though a connection was free: the generator's own fault."""
+        """How late requests left though a connection was free: the generator's own fault; one value a request."""
+        self.queue_start = 0
+        """Requests that were due and waited for a connection when the count began."""
         self.queue_max = 0
         """Most requests that were due and waited for a connection."""
         self.awake_ns = 0
@@ -121,6 +139,8 @@ class OpenPace(IdlePace):
         self._timer = get_hub().loop.timer(0)
         self._next_turn = get_hub().loop.timer(0)
         self._attached = False
+        self._ended = False
+        """Whether the gate has closed: what is due already is still sent."""
 
     # --- its own time ----------------------------------------------------------------------------------------------
 
@@ -191,7 +211,7 @@ class OpenPace(IdlePace):
         if not events:
             return False
         began = clock()
-        many, room, by_fd = target.program.many, target.room, target.by_fd
+        many, room, by_fd, from_ns = target.program.many, target.room, target.by_fd, target.from_ns
         for fd, mask in events:
             conn = by_fd.get(fd)
             if conn is None:
@@ -208,20 +228,34 @@ class OpenPace(IdlePace):
             if data != conn.fast:
                 target.on_data(conn, data, now)
                 continue
-            conn.ask.record(now - conn.since)
-            self._intended.append(now - conn.due)
-            conn.count += 1
-            if schedule.next_ns > now or not target.gate_open:
+            if conn.due >= from_ns:
+                conn.ask.record(now - conn.since)
+                self._intended.append(now - conn.due)
+                conn.count += 1
+            else:
+                target.stray(conn.ask, now - conn.since)
+            if schedule.next_ns > now:
                 conn.since = 0
                 conn.fast = None  # what comes now is not an answer
                 conn.idle_since = now
                 self._idle[conn] = None
                 continue
             conn.due, conn.since = schedule.take(), now
-            self._lateness_ns.append(0)  # it leaves at once; what kept it waiting was the server
+            conn.idle_since = began  # or earlier: its answer was there when the batch was looked for
+            self._note_lateness(conn, now)
             self._send_next(conn, many=many)
         target.lags_ns.append(clock() - began)
         return True
+
+    def _note_lateness(self, conn: Connection, now_ns: int) -> None:
+        """Note what passed, until a request left, since it was due and any connection was free to send it."""
+        if conn.due >= self._target.from_ns:
+            self._lateness_ns.append(now_ns - max(conn.due, self._free_since(conn)))
+
+    def _free_since(self, conn: Connection) -> int:
+        """Since when this connection, or one that has been idle for longer, could have sent something."""
+        oldest = next(iter(self._idle), conn)
+        return min(oldest.idle_since, conn.idle_since)
 
     def _send_next(self, conn: Connection, *, many: bool) -> None:
         """Send the next request on a connection that was answered as expected."""
@@ -247,22 +281,27 @@ class OpenPace(IdlePace):
 
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Serve the queue, or wait for the next moment."""
-        if self._target.gate_open and self.schedule.next_ns <= now_ns:
+        if self.schedule.next_ns <= now_ns and self._sends:
             self._send(conn, now_ns)
         else:
             self._idle[conn] = None
 
+    @property
+    def _sends(self) -> bool:
+        """Whether what is due may leave."""
+        return self._target.gate_open or self._ended
+
     def _send(self, conn: Connection, now_ns: int) -> None:
         ask = self.take(conn)
         if ask is not None:
-            due = self.schedule.take()
-            self._lateness_ns.append(now_ns - max(due, conn.idle_since))
-            self._target.begin(conn, ask, now_ns, due)
+            conn.due = self.schedule.take()
+            self._note_lateness(conn, now_ns)
+            self._target.begin(conn, ask, now_ns, conn.due)
 
     def _send_due(self) -> None:
         """Send what is due by now."""
         now = monotonic_ns()
-        while self.schedule.next_ns <= now and self._target.gate_open:
+        while self.schedule.next_ns <= now and self._sends:
             if not self._idle:
                 self.queue_max = max(self.queue_max, self.schedule.overdue(now))
                 return
@@ -274,9 +313,10 @@ class OpenPace(IdlePace):
 
     # --- noting ----------------------------------------------------------------------------------------------------
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:  # noqa: ARG002 - a Pace
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
         """Note the latency from the due time."""
-        self._intended.append(now_ns - conn.due)
+        if owned:
+            self._intended.append(now_ns - conn.due)
 
     def fold(self, tally: Tally) -> None:
         """Latencies from the due time."""
@@ -289,8 +329,25 @@ class OpenPace(IdlePace):
         """Forget what was noted so far."""
         self._lateness_ns.clear()
         self.lateness = Histogram()
-        self.queue_max = 0
+        self.queue_start = self.queue_max = self.schedule.overdue(monotonic_ns())
         self.awake_ns = 0
+
+    # --- the end of a window ---------------------------------------------------------------------------------------
+
+    def end(self, now_ns: int) -> None:
+        """Nothing more is due; what is due already is still to be sent."""
+        self.schedule.cut(now_ns)
+        self.queue_max = max(self.queue_max, self.schedule.left)
+        self._ended = True
+
+    @property
+    def owing(self) -> int:
+        """After the end, what is due and not sent."""
+        return self.schedule.left if self._ended else 0
+
+    def abandon(self) -> list[int]:
+        """Give up what is due and was not sent."""
+        return [self.schedule.take() for _ in range(self.owing)]
 
 
 class OpenTaskPace(OpenPace):
@@ -309,9 +366,14 @@ class OpenTaskPace(OpenPace):
             conn.idle_since = conn.asked_since  # until then the task itself was what it waited for
         return ask
 
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int) -> None:
+    def _free_since(self, conn: Connection) -> int:
+        """As always, but a connection whose task wants nothing is not free."""
+        wanting = next((each for each in self._idle if each.pending is not None), conn)
+        return min(max(wanting.idle_since, wanting.asked_since), conn.idle_since)
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
         """Note the latency, and give the answer to the task."""
-        super().answered(conn, answer, now_ns)
+        super().answered(conn, answer, now_ns, owned=owned)
         if answer is not None:
             wake(conn, answer)
 
@@ -327,6 +389,8 @@ def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
     hub = get_hub()
     conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
     conn.asked_since = monotonic_ns()
+    if target.gate_open:
+        target.think_ns += max(0, conn.asked_since - max(conn.idle_since, target.from_ns))
     try:
         target.release(conn, conn.asked_since)
         while conn.outcome is None:

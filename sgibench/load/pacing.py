@@ -6,7 +6,7 @@ are in nanoseconds from the schedule's beginning; a rate may be a constant or a 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -75,7 +75,7 @@ def _varying(rate: Callable[[float], float], amounts: Iterator[NDArray[np.float6
 class Schedule:
     """The moments one after the other, in absolute monotonic nanoseconds."""
 
-    __slots__ = ("_chunks", "_index", "_moments", "_start_ns", "next_ns")
+    __slots__ = ("_chunks", "_index", "_moments", "_passed", "_start_ns", "next_ns")
 
     NEVER = (1 << 63) - 1
 
@@ -84,15 +84,31 @@ class Schedule:
         self._start_ns = start_ns
         self._moments: list[int] = []
         self._index = 0
+        self._passed = 0
+        """Moments that were taken and dropped from the list."""
         self.next_ns = 0
         """When the next request is due; NEVER when no more will be."""
-        self._refill()
+        self._go_on()
 
-    def _refill(self) -> None:
+    def _extend(self) -> bool:
+        """Prepare more moments; whether there were any."""
+        if self._index > CHUNK:
+            self._drop()
         chunk = next(self._chunks, None)
-        self._moments = [] if chunk is None else (chunk + self._start_ns).tolist()
+        if chunk is not None:
+            self._moments += (chunk + self._start_ns).tolist()
+        return chunk is not None
+
+    def _drop(self) -> None:
+        """Forget what was taken."""
+        self._passed += self._index
+        del self._moments[: self._index]
         self._index = 0
-        self.next_ns = self._moments[0] if self._moments else self.NEVER
+
+    def _go_on(self) -> None:
+        """The prepared moments are taken: prepare more."""
+        self._drop()
+        self.next_ns = self._moments[0] if self._moments or self._extend() else self.NEVER
 
     def take(self) -> int:
         """Take the next moment off the schedule."""
@@ -101,9 +117,28 @@ class Schedule:
         if self._index < len(self._moments):
             self.next_ns = self._moments[self._index]
         else:
-            self._refill()
+            self._go_on()
         return taken
 
+    def before(self, at_ns: int) -> int:
+        """How many of all its moments, taken or not, lie before a moment."""
+        while (not self._moments or self._moments[-1] < at_ns) and self._extend():
+            pass
+        return self._passed + bisect_left(self._moments, at_ns)
+
     def overdue(self, now_ns: int) -> int:
-        """How many of the moments prepared so far are past and not taken: the length of the queue."""
-        return max(0, bisect_right(self._moments, now_ns, self._index) - self._index)
+        """How many moments are past and not taken: the length of the queue."""
+        return max(0, self.before(now_ns + 1) - self._passed - self._index)
+
+    def cut(self, at_ns: int) -> None:
+        """End it: from this moment on, nothing is due."""
+        kept = self.before(at_ns) - self._passed
+        del self._moments[max(kept, self._index) :]
+        self._chunks = iter(())
+        if self._index >= len(self._moments):
+            self.next_ns = self.NEVER
+
+    @property
+    def left(self) -> int:
+        """How many moments are prepared and not taken; after `cut`, all that are left."""
+        return len(self._moments) - self._index

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import cycle, islice, repeat
+from itertools import cycle, repeat
+from math import gcd
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.reader import SWITCHING
@@ -19,6 +20,7 @@ Check = Callable[[Answer], str | None]
 """None when the answer is right, else one sentence that says what is wrong."""
 
 BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+T = TypeVar("T")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -189,7 +191,7 @@ def payload_of(request: Request, *, host: str, keep_alive: bool) -> bytes:
 
 @dataclass(kw_only=True)
 class Program:
-    """All requests of a scenario, ready for one target; gives each connection its own endless sequence of asks."""
+    """All requests of a scenario, ready for one target; gives an endless sequence of asks."""
 
     requests: Sequence[Request]
     host: str
@@ -201,7 +203,7 @@ class Program:
     """Asked once on every new connection before anything else."""
     latencies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Service times in ns, not yet folded, by (method, name)."""
-    _rounds: list[list[Ask]] = field(default_factory=list)
+    _next: Callable[[], Ask] | None = None
     _serial: int = 0
 
     @property
@@ -227,43 +229,60 @@ class Program:
         """Give the function that records a latency in ns under a name."""
         return self.latencies.setdefault((method, name), []).append
 
-    def sequence(self, index: int) -> Callable[[], Ask]:
-        """Endless asks for connection number `index`; connections walk the same shuffled ring from unlike places."""
-        if any(request.make for request in self.requests):
-            return self._made(index).__next__
-        if not self._rounds:
-            self._rounds.append(self._ring())
-        ring = self._rounds[0]
-        if len(ring) == 1:
-            return repeat(ring[0]).__next__
-        return islice(cycle(ring), index * 7919 % len(ring), None).__next__
+    def sequence(self) -> Callable[[], Ask]:
+        """Endless asks.
+
+        All connections take from one ring, so that whatever a window holds has the declared weights, whoever sent it.
+        """
+        if self._next is None:
+            if any(request.make for request in self.requests):
+                self._next = self._made().__next__
+            else:
+                ring = self._ring()
+                self._next = repeat(ring[0]).__next__ if len(ring) == 1 else cycle(ring).__next__
+        return self._next
 
     def _ring(self) -> list[Ask]:
-        """Every request as often as its weight says, variants in turn, in a seeded random order."""
-        deck = [request for request in self.requests for _ in range(request.weight)]
-        variants = {id(request): [self.ask_for(each) for each in expand(request)] for request in self.requests}
-        times = max(len(asks) for asks in variants.values())
-        turns = {key: cycle(asks).__next__ for key, asks in variants.items()}
+        """Every request as often as its weight says, variants in turn, evenly spread in a seeded random order."""
+        variants = [[self.ask_for(each) for each in expand(request)] for request in self.requests]
+        times = max(map(len, variants))
+        turns = [cycle(asks).__next__ for asks in variants]
         random = Random(self.seed)
-        ring: list[Ask] = []
-        for _ in range(1 if len(deck) == 1 and times == 1 else max(times, -(-256 // len(deck)))):
-            random.shuffle(deck)
-            ring += [turns[id(request)]() for request in deck]
-        return ring
+        weights = self._weights
+        deck = sum(weights.values())
+        rounds = 1 if deck == 1 and times == 1 else max(times, -(-256 // deck))
+        return [turns[place]() for _ in range(rounds) for place in spread(weights, random)]
 
-    def _made(self, index: int) -> Iterator[Ask]:
+    @property
+    def _weights(self) -> dict[int, int]:
+        """Weight of each request by its place."""
+        common = gcd(*(request.weight for request in self.requests))
+        return {place: request.weight // common for place, request in enumerate(self.requests)}
+
+    def _made(self) -> Iterator[Ask]:
         """Asks written afresh for each request."""
-        random = Random(f"{self.seed}/{index}")
-        weights = [request.weight for request in self.requests]
-        fixed: Mapping[int, Ask] = {id(request): self.ask_for(request) for request in self.requests if not request.make}
+        random = Random(self.seed)
+        fixed = {place: self.ask_for(request) for place, request in enumerate(self.requests) if not request.make}
         while True:
-            request = random.choices(self.requests, weights)[0]
-            if request.make is None:
-                yield fixed[id(request)]
-                continue
-            self._serial += 1
-            named = replace(request, name=request.title)
-            yield self.ask_for(named.varied(request.make(self._serial)))
+            for place in spread(self._weights, random):
+                request = self.requests[place]
+                if request.make is None:
+                    yield fixed[place]
+                    continue
+                self._serial += 1
+                named = replace(request, name=request.title)
+                yield self.ask_for(named.varied(request.make(self._serial)))
+
+
+def spread(weights: Mapping[T, int], random: Random) -> list[T]:
+    """Give each key as often as its weight says, in an order that is random and even.
+
+    The k-th of w lies at random in the k-th of w equal parts (stratified sampling), so any stretch of the list holds
+    each key in proportion, to within one or two.
+    """
+    placed = [((place + random.random()) / weight, key) for key, weight in weights.items() for place in range(weight)]
+    placed.sort(key=lambda pair: pair[0])
+    return [key for _, key in placed]
 
 
 def expand(request: Request) -> Sequence[Request]:

@@ -1,7 +1,8 @@
 """What was counted: right answers with their latencies, errors by kind; filled by a target, read at a window's edges.
 
 Latencies wait in plain lists, because appending is the cheapest thing Python can do, and are folded into histograms
-in bulk. What happens outside a count is kept apart, so that every request the server saw can be accounted for.
+in bulk. What happens outside a count is kept apart, so that every request the server saw can be accounted for. A
+request that waited in vain is an error, and stands in the distributions with the time that it waited, a lower bound.
 """
 
 from __future__ import annotations
@@ -31,6 +32,24 @@ class Tally:
     intended: Histogram = field(default_factory=Histogram)
     errors: Counter[str] = field(default_factory=Counter)
     samples: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
+    """Errors of requests that were sent; the others are of connections, and of what was never sent."""
+    failed_ns: int = 0
+    """For how long those were in flight."""
+    censored: int = 0
+    """Values in the distributions that are lower bounds."""
+    censored_from_ns: int | None = None
+    """The smallest of them, from the due time where there is one."""
+
+    @property
+    def sent(self) -> int:
+        """Requests that were sent."""
+        return self.requests + self.failures
+
+    @property
+    def busy_ns(self) -> int:
+        """For how long connections had a request in flight."""
+        return self.sum_ns + self.failed_ns
 
     def add(self, latencies_ns: list[int]) -> None:
         """Fold a list of service times in."""
@@ -48,8 +67,35 @@ class Tally:
         if kind not in self.samples:
             self.samples[kind] = " ".join(detail.split())[:MAX_SAMPLE]
 
+    def failed(self, kind: str, detail: str, waited_ns: int) -> None:
+        """Count a request that was sent and failed after so long."""
+        self.fail(kind, detail)
+        self.failures += 1
+        self.failed_ns += waited_ns
+
+    def waited_in_vain(self, waited_ns: int, from_due_ns: int | None) -> None:
+        """Keep in the distributions what waited for an answer that did not come."""
+        self.histogram.record([waited_ns])
+        if from_due_ns is not None:
+            self.intended.record([from_due_ns])
+        self._censor(waited_ns if from_due_ns is None else from_due_ns)
+
+    def never_sent(self, from_due_ns: int) -> None:
+        """Count a request that was due and never sent, for want of a connection."""
+        self.fail("unsent", "due, but no connection was free until the drain was over")
+        self.intended.record([from_due_ns])
+        self._censor(from_due_ns)
+
+    def _censor(self, bound_ns: int) -> None:
+        self.censored += 1
+        self.censored_from_ns = least_known(self.censored_from_ns, bound_ns)
+
     def merge(self, other: Tally) -> None:
         """Add another's sums."""
+        self.failures += other.failures
+        self.failed_ns += other.failed_ns
+        self.censored += other.censored
+        self.censored_from_ns = least_known(self.censored_from_ns, other.censored_from_ns)
         self.requests += other.requests
         self.sum_ns += other.sum_ns
         self.max_ns = max(self.max_ns, other.max_ns)
@@ -58,6 +104,31 @@ class Tally:
         self.errors.update(other.errors)
         for kind, sample in other.samples.items():
             self.samples.setdefault(kind, sample)
+
+
+@dataclass(kw_only=True)
+class Thoughts:
+    """How long users were told to wait between tasks."""
+
+    count: int = 0
+    sum_s: float = 0.0
+    longest_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Note one wait."""
+        self.count += 1
+        self.sum_s += seconds
+        self.longest_s = max(self.longest_s, seconds)
+
+    @property
+    def mean_s(self) -> float:
+        """Mean wait; 0 when there was none."""
+        return self.sum_s / self.count if self.count else 0.0
+
+
+def least_known(*values: int | None) -> int | None:
+    """Give the least of what is known."""
+    return min((value for value in values if value is not None), default=None)
 
 
 class Streams:

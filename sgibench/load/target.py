@@ -13,9 +13,9 @@ from time import monotonic_ns
 import gevent
 from gevent.hub import get_hub
 
-from sgibench.load.lines import Lines
+from sgibench.load.count import Counted
 from sgibench.load.request import Ask, Program
-from sgibench.load.tally import FOLD_AT, Streams
+from sgibench.load.tally import FOLD_AT
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import ROOM, Connection
 from sgibench.load.wire.frames import FrameReader
@@ -44,13 +44,11 @@ MOST_LAGS = 100_000
 """Lags kept when nobody takes them."""
 
 
-class Target(Lines):
+class Target(Counted):
     """One server under load."""
 
     def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
         super().__init__(host, port, program, timeout_s=timeout_s)
-        self.lags_ns: list[int] = []
-        """How long each batch of events kept the loop from looking at the next; whoever wants them takes them away."""
         self.answer_sizes = [0, 0]
         """Sum and number of the sizes of answers read in full."""
         self.body_sizes: dict[tuple[str, str], int] = {}
@@ -60,10 +58,6 @@ class Target(Lines):
         self.room = ROOM
         """Bytes asked of one recv in the hot loop, twice the largest answer so far."""
         self._largest = 0
-        self.streams = Streams()
-        """Of counted time."""
-        self.on_fold: Callable[[str, str, list[int]], None] | None = None
-        """Told of each list of latencies by (method, name) as it is folded, e.g. for Locust's statistics."""
         self.fault: BaseException | None = None
         """A bug met inside the loop, to be raised where somebody can see it."""
         hub = get_hub()
@@ -90,8 +84,9 @@ class Target(Lines):
             self.pace.detach()
 
     def close(self) -> None:
-        """Close everything."""
+        """Close everything; tasks that still ask get no answer."""
         self.detach()
+        self.closed = True
         for conn in self.connections:
             conn.close(by_reset=bool(conn.since))
         self.connections.clear()
@@ -99,48 +94,6 @@ class Target(Lines):
         self._watcher.close()
         self._timer.close()
         self.poller.close()
-
-    # --- the gate and the count ----------------------------------------------------------------------------------
-
-    def open_gate(self) -> None:
-        """Let every free connection go."""
-        self.gate_open = True
-        now = monotonic_ns()
-        for conn in self.connections:
-            self.release(conn, now)
-
-    def close_gate(self) -> None:
-        """Start nothing more; what is in flight goes on."""
-        self.gate_open = False
-        if not self.program.keep_alive:
-            for conn in self.connections:
-                if not conn.since:  # opened for a request that is not sent now
-                    self._hang_up(conn)
-                    conn.retry_at = 0
-
-    def begin_count(self) -> None:
-        """From here on, right answers and errors count."""
-        self.fold()
-        self.counting = True
-        self.pace.begin_count()
-        self.lags_ns.clear()
-
-    def end_count(self) -> None:
-        """What comes from here on does not count."""
-        self.fold()
-        self.streams.fold()
-        self.counting = False
-
-    def fold(self) -> None:
-        """Move the latencies that wait in lists into the tally."""
-        tally = self.tally if self.counting else self.outside
-        for (method, name), latencies in self.program.latencies.items():
-            if latencies:
-                tally.add(latencies)
-                if self.on_fold is not None:
-                    self.on_fold(method, name, latencies)
-                latencies.clear()
-        self.pace.fold(tally)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -298,7 +251,7 @@ class Target(Lines):
             self._upgrade(conn, now_ns)
             return
         self._note_size(ask, answer)
-        if answer.chunk_times_ns and self.counting:
+        if answer.chunk_times_ns and self.counting and self.owns(conn):
             self.streams.add(conn.since, answer.chunk_times_ns)
         closes = not last or not self.program.keep_alive or answer.head.closes or conn.unsent is not None
         if not closes and ask.remember and answer.size <= ROOM and len(conn.pieces) < MOST_PIECES:
@@ -330,13 +283,17 @@ class Target(Lines):
     def _on_answer(self, conn: Connection, ask: Ask, answer: Answer | None, now_ns: int, *, closes: bool) -> None:
         """Record a right answer and go on."""
         conn.took_ns = took_ns = now_ns - conn.since
-        ask.record(took_ns)
-        conn.count += 1
+        owned = (conn.due if self.pace.by_due else conn.since) >= self.from_ns
+        if owned:
+            ask.record(took_ns)
+            conn.count += 1
+        else:
+            self.stray(ask, took_ns)
         conn.since = 0
         conn.idle_since = now_ns
         if closes or conn.retired:
             self._reopen(conn, now_ns)
-        self.pace.answered(conn, answer or ask.answer, now_ns)
+        self.pace.answered(conn, answer or ask.answer, now_ns, owned=owned)
         if conn.stands and not conn.since:
             self.pace.ready(conn, now_ns)
 

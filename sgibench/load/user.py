@@ -21,6 +21,7 @@ from sgibench.load.field import field_of
 from sgibench.load.lines import Pace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
+from sgibench.load.sessions import conduct
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
 from sgibench.model import Arrivals, Connection, Interface
@@ -101,15 +102,14 @@ class BenchUser(User):
 
     @property
     def _taskset_instance(self) -> Any:
-        """Locust's default task set, which is made to skip sleeps of no length."""
+        """Locust's default task set; see `sessions` for what is made of it."""
         return self._taskset
 
     @_taskset_instance.setter
     def _taskset_instance(self, taskset: Any) -> None:
         self._taskset = taskset
-        if taskset is not None:
-            sleep = taskset._sleep  # noqa: SLF001 - Locust has no other place to hook into
-            taskset._sleep = lambda seconds: sleep(seconds) if seconds > 0 else None  # noqa: SLF001
+        if taskset is not None and self._target is not None and not self.requests:
+            conduct(taskset, self._target)
 
     def start(self, group: Any) -> Any:
         """Start the greenlet; when it ends, its connection is closed once its last answer is in."""

@@ -1,7 +1,8 @@
 """One target of a measurement: visits, what is counted in them, and when it is of no use to go on.
 
 Nothing here decides who is visited when; that is the measurement's. Requests and CPU are read at the same edges,
-between two batches of events, so both cover exactly the counted time.
+between two batches of events, so both cover exactly the counted time. Each visit ends with its gate closed and all that
+it owns drained: answered, or an error.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
 import gevent
 
-from sgibench.histogram import Histogram
 from sgibench.load import field as fields
+from sgibench.load.books import Books
 from sgibench.load.cpu import TreeClock
 from sgibench.load.identify import identify
 from sgibench.load.loading import load_scenario
 from sgibench.load.orders import MeasureOrder
-from sgibench.load.outcome import pack
+from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
+from sgibench.load.tally import Tally
 from sgibench.load.together import Together
+from sgibench.load.ways import Pulse, Way, fitting_timeout, pulse_of
 from sgibench.model.kinds import gravest, kind_named
 
 STANDING_S = 2.0
@@ -34,6 +38,25 @@ HEAR_OUT_S = 0.05
 """How long its connections are listened to after the last visit."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
+MOST_SETTLE_S = 10.0
+
+
+@dataclass(kw_only=True)
+class Piece:
+    """The counted part of a visit, while it lasts and is drained."""
+
+    from_ns: int
+    own_ns: int
+    requests: int
+    """Right answers counted before it."""
+    busy_ns: int
+    answered: int
+    """Right answers before it, counted or not."""
+    due: int
+    """Moments of the schedule before it."""
+    window_s: float = 0.0
+    cpu_ns: int | None = None
+    ended: bool = False
 
 
 class Visited:
@@ -60,20 +83,15 @@ class Visited:
         self.clock = TreeClock(self.spec.pids if together.index == 0 else ())
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False
-        self.median_s = 0.0
+        self.pulse = Pulse()
+        self.timeout_s = order.timeout_s
         self.warmup_s: float | None = None
-        self.counted_s = 0.0
-        self.slices: list[dict[str, Any]] = []
-        self.series: list[int] = []
-        self._server_cpu_ns: int | None = 0
-        self._own_cpu_ns = 0
-        self._lag = Histogram()
-        self._lateness = Histogram()
-        self._queue_max = 0
-        self._awake_ns = 0
-        self._per_connection: Counter[int] = Counter()
+        self.books = Books()
+        self._warm: list[Tally] = []
+        """What came outside windows, one for each stretch of the warm-up, until that is over."""
+        self._piece: Piece | None = None
+        self._visits = 0
         self._by_pid: dict[str, int] | None = None
-        self._established: int | None = None
         self._before_visit = (0, 0)
         self._fruitless_s = 0.0
         self._stood_ns = monotonic_ns()
@@ -94,23 +112,42 @@ class Visited:
         self.target.close()
 
     @contextmanager
-    def visit(self) -> Iterator[None]:
-        """Attach, open the gate, and afterwards close it and drain."""
-        target = self.target
+    def visit(self, *, at_rate: bool = False) -> Iterator[None]:
+        """Attach, open the gate, and afterwards close it and drain; `at_rate` on a schedule of its own."""
+        target, closed = self.target, self.target.pace
         began = monotonic_ns()
         self._before_visit = (self.answered, self._timeouts)
+        self._visits += 1
         self.clock.look()
         target.attach()
         try:
             self._restore_connections()
-            self._open_gate()
+            if at_rate:
+                self._go_on_schedule()
+            self._open_gate(at_rate=at_rate)
             yield
         finally:
-            target.close_gate()
-            target.wait_until(lambda: self.gave_up is not None or not target.in_flight, self.order.timeout_s + 1)
+            self._edge()
+            limit_s = self.timeout_s if at_rate else self.timeout_s + 1
+            target.wait_until(lambda: self.gave_up is not None or target.drained, limit_s)
+            target.give_up_rest()
+            self._end_piece()
             target.detach()
             target.fold()
+            target.pace = closed
             self._judge_visit((monotonic_ns() - began) / 1e9)
+
+    def _go_on_schedule(self) -> None:
+        """Give this visit a schedule of its own; each process sends its share of the rate."""
+        load, together = self.order.load, self.together
+        rate = load.rate_per_s or 0.0
+        start_ns = monotonic_ns() + (round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0)
+        seed = (self.order.seed + together.index) * 1009 + self._visits
+        self.target.detach()
+        fields.open_loop(
+            self.target, Schedule(rate / together.of, load.arrivals, seed, start_ns), awake=self.order.awake
+        )
+        self.target.attach()
 
     def _restore_connections(self) -> None:
         """Let connections that the server closed meanwhile be opened again, outside counted time."""
@@ -120,9 +157,10 @@ class Visited:
         if self.keep_alive and target.standing < len(target.connections):
             target.wait_until(lambda: target.standing == len(target.connections), STANDING_S / 4)
 
-    def _open_gate(self) -> None:
-        """Start all connections; slow answers one after the other across one answer's time."""
-        if self.median_s <= BURSTY_S or self.order.load.kind == "open":
+    def _open_gate(self, *, at_rate: bool) -> None:
+        """Start all connections; slow answers and users who think one after the other, across one round's time."""
+        spread_s = self.pulse.median_s + self.pulse.think_mean_s
+        if spread_s <= BURSTY_S or at_rate:
             self.target.open_gate()
             return
         self.target.gate_open = True
@@ -130,16 +168,18 @@ class Visited:
         connections = list(self.target.connections)
         for index, conn in enumerate(connections):
             share = (index * self.together.of + self.together.index) / (len(connections) * self.together.of)
-            due = began + round(share * self.median_s * 1e9)
+            due = began + round(share * spread_s * 1e9)
             self.target.edge_ns = due
             wait_s = (due - monotonic_ns()) / 1e9
-            if wait_s > 0:
+            if wait_s > 0 and not self.cut_short:
                 gevent.sleep(wait_s)
             self.target.release(conn, monotonic_ns())
 
-    def settle(self) -> None:
+    def settle(self, least_s: float) -> None:
         """Let the visit come into its stride; not counted."""
-        self.sleep(max(self.order.settle_s, self.cls.floor_s, self.median_s))
+        self.target.enter("settling")
+        pulse = self.pulse
+        self.sleep(min(MOST_SETTLE_S, max(least_s, self.cls.floor_s, pulse.p99_s, pulse.think_s)))
 
     def sleep(self, seconds: float) -> None:
         """Let the loop run, unless this visit is cut short."""
@@ -156,94 +196,160 @@ class Visited:
     @property
     def answered(self) -> int:
         """Right answers so far, counted or not, once folded."""
-        return self.target.tally.requests + self.target.outside.requests
+        return self.target.tally.requests + sum(tally.requests for tally in (self.target.outside, *self._warm))
+
+    @property
+    def errors(self) -> Counter[str]:
+        """Errors so far, counted or not."""
+        return sum((tally.errors for tally in (self.target.outside, *self._warm)), self.target.tally.errors)
 
     @property
     def _timeouts(self) -> int:
-        return self.target.tally.errors["timeout"] + self.target.outside.errors["timeout"]
+        return self.errors["timeout"]
 
-    def count(self, length_s: float, number: int) -> None:
-        """Count one slice."""
-        with self._counted() as done:
-            self.sleep(length_s)
-        window_s, requests, cpu_ns = done[0]
-        cpu_s = None if cpu_ns is None else cpu_ns / 1e9
-        self.slices.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
+    def count(self, length_s: float) -> None:
+        """Count one slice or turn."""
+        self._begin_piece()
+        self.sleep(length_s)
 
     def count_unbroken(self, window_s: float, progress: Callable[[float], None]) -> None:
         """Count one unbroken window, with right answers per second."""
-        with self._counted():
-            began = monotonic_ns()
-            while not self.cut_short and (passed := (monotonic_ns() - began) / 1e9) < window_s:
-                second = len(self.series) + 1.0
-                if passed >= second:
-                    self.target.fold()
-                    self._note_second()
-                else:
-                    self.sleep(min(second - passed, window_s - passed, 0.25))
-                    progress(passed / window_s)
-        if not self.cut_short and window_s >= len(self.series) + 1:
-            self._note_second()  # folded after the window: while that goes on, nothing is answered
+        piece = self._begin_piece()
+        series = self.books.series
+        while not self.cut_short and (passed := (monotonic_ns() - piece.from_ns) / 1e9) < window_s:
+            second = len(series) + 1.0
+            if passed >= second:
+                self._note_second(piece)
+            else:
+                self.sleep(min(second - passed, window_s - passed, 0.25))
+                progress(passed / window_s)
+        if not self.cut_short and window_s >= len(series) + 1:
+            self._note_second(piece)
 
-    def _note_second(self) -> None:
-        """Note how many right answers the second that is over brought."""
-        self.series.append(self.target.tally.requests - sum(self.series))
+    def _note_second(self, piece: Piece) -> None:
+        """Note how many right answers the second that is over brought, whoever owns them."""
+        self.target.fold()
+        self.books.series.append(self.answered - piece.answered - sum(self.books.series))
 
-    def count_open(self, window_s: float, settle_s: float, progress: Callable[[float], None]) -> None:
-        """Count one unbroken window of an open loop; each process sends its share of the rate."""
-        load, together = self.order.load, self.together
-        rate = load.rate_per_s or 0.0
-        start_ns = monotonic_ns() + (round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0)
-        schedule = Schedule(rate / together.of, load.arrivals, self.order.seed + together.index, start_ns)
-        closed, pace = self.target.pace, fields.open_loop(self.target, schedule, awake=self.order.awake)
-        with self.visit():
-            self.sleep(settle_s)
-            self.count_unbroken(window_s, progress)
-            self._awake_ns = pace.awake_ns
-        self._lateness, self._queue_max = pace.lateness, pace.queue_max
-        self.target.pace = closed
-
-    @contextmanager
-    def _counted(self) -> Iterator[list[tuple[float, int, int | None]]]:
-        """Count from here to the end of the block; gives (seconds, requests, CPU ns) once it is over."""
-        target = self.target
-        done: list[tuple[float, int, int | None]] = []
-        for conn in target.connections:
-            conn.count = 0
-        target.begin_count()
-        before = target.tally.requests
-        own = time.process_time_ns()
+    def _begin_piece(self) -> Piece:
+        """Count from here on."""
+        target, tally = self.target, self.target.tally
+        target.fold()
+        answered = self.answered
+        from_ns = target.begin_count()
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        self._piece = Piece(
+            from_ns=from_ns,
+            own_ns=time.process_time_ns(),
+            requests=tally.requests,
+            busy_ns=tally.busy_ns,
+            answered=answered,
+            due=pace.schedule.before(from_ns) if pace is not None else 0,
+        )
         self.clock.start()
-        began = monotonic_ns()
-        try:
-            yield done
-        finally:
-            cpu_ns = self.clock.stop()
-            ended = monotonic_ns()
-            self._own_cpu_ns += time.process_time_ns() - own
-            target.end_count()
-            self._take_lags()
-            self._established = max(target.standing, self._established or 0)
-            for conn in target.connections:
-                self._per_connection[conn.index] += conn.count
-            self.counted_s += (ended - began) / 1e9
-            self._server_cpu_ns = (
-                None if self._server_cpu_ns is None or cpu_ns is None else self._server_cpu_ns + cpu_ns
-            )
-            done.append(((ended - began) / 1e9, target.tally.requests - before, cpu_ns))
+        return self._piece
+
+    def _edge(self) -> None:
+        """Close the gate; when this ends a piece, read all clocks at this moment."""
+        target, piece, books = self.target, self._piece, self.books
+        if piece is None:
+            target.close_gate()
+            return
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        edge_ns = target.close_gate()
+        piece.cpu_ns = self.clock.stop()
+        books.own_cpu_ns += time.process_time_ns() - piece.own_ns
+        piece.window_s = (edge_ns - piece.from_ns) / 1e9
+        books.think_ns += target.thinking_ns(edge_ns)
+        books.sessions += target.sessions
+        books.established = max(target.standing, books.established or 0)
+        if pace is not None:
+            books.due += pace.schedule.before(edge_ns) - piece.due
+            books.queue_start += pace.queue_start
+            books.queue_end += pace.owing
+            books.awake_ns += pace.awake_ns
+        target.fold()
+        self._take_lags()
+        books.in_time += target.tally.requests - piece.requests
+
+    def _end_piece(self) -> None:
+        """All that the piece owns is answered or given up."""
+        target, piece, books = self.target, self._piece, self.books
+        self._piece = None
+        if piece is None:
+            return
+        target.end_count()
+        target.lags_ns.clear()
+        tally = target.tally
+        for conn in target.connections:
+            books.per_connection[conn.index] += conn.count
+        if isinstance(target.pace, OpenPace):
+            books.lateness.merge(target.pace.lateness)
+            books.queue_max = max(books.queue_max, target.pace.queue_max)
+        excess_s = (tally.busy_ns - piece.busy_ns) / 1e9 - self.connections * piece.window_s
+        books.add_piece(len(books.pieces), piece.window_s, tally.requests - piece.requests, piece.cpu_ns, excess_s)
 
     def _take_lags(self) -> None:
         """Keep counted lags in a histogram, so that memory stays flat."""
-        self._lag.record(self.target.lags_ns)
+        self.books.lag.record(self.target.lags_ns)
         self.target.lags_ns.clear()
 
+    @property
+    def standing_of_books(self) -> dict[str, float]:
+        """What decides whether its slices go on, and are sound."""
+        books = self.books
+        return {
+            "counted_s": books.window_s,
+            "excess_s": books.excess_s,
+            "largest_excess_s": books.largest_excess_s,
+        }
+
+    def forget(self, reason: str) -> None:
+        """Take back all that was counted: it was not sound."""
+        self.target.forget_count(reason)
+        self.books = Books()
+
+    # --- the warm-up ---------------------------------------------------------------------------------------------
+
+    def new_stretch(self) -> None:
+        """The warm-up goes on; what comes from here on is looked at apart."""
+        self.target.fold()
+        self._warm.append(self.target.outside)
+        self.target.outside = Tally()
+
     def warm(self, *, time_s: float) -> None:
-        """The warm-up is over: note the median answer, and give up when there was none."""
-        self.warmup_s = time_s
-        median_us = self.target.outside.histogram.percentile_us(0.5)
-        self.median_s = (median_us or 0.0) / 1e6
-        if median_us is None:
+        """The warm-up is over and drained: learn how slow answers are, or give up when there was none.
+
+        Its first stretch has what is only slow once.
+        """
+        self.warmup_s = (self.warmup_s or 0.0) + time_s
+        self.target.fold()
+        stretches = [*self._warm, self.target.outside]
+        late = merged_tallies(stretches[1:])
+        if not late.requests:
+            late = merged_tallies(stretches)
+        self.target.outside, self._warm = merged_tallies(stretches), []
+        thoughts = self.target.thoughts
+        self.pulse = Pulse(
+            **pulse_of(late.histogram),
+            think_s=thoughts.longest_s,
+            think_mean_s=thoughts.mean_s,
+            think_share=self.target.think_ns / 1e9 / (max(1, self.connections) * time_s) if time_s else 0.0,
+        )
+        if not self.target.outside.requests:
             self._give_up_fruitless("the whole warm-up")
+
+    def agreed(self, pulse: Pulse) -> None:
+        """All processes know this pulse: fit the time-out to it."""
+        self.pulse = pulse
+        self.timeout_s = fitting_timeout(
+            self.order.timeout_s,
+            fields.declared_timeout_s(self.cls),
+            self.order.window_s,
+            self.cls.floor_s,
+            pulse.p99_s,
+        )
+        self.target.timeout_ns = round(self.timeout_s * 1e9)
 
     # --- giving up -----------------------------------------------------------------------------------------------
 
@@ -256,8 +362,7 @@ class Visited:
     @property
     def fallen_s(self) -> float:
         """For how long no connection has been standing."""
-        errors = self.target.outside.errors.total() + self.target.tally.errors.total()
-        if self.target.standing or not (self.keep_alive or errors) or self.target.in_flight:
+        if self.target.standing or not (self.keep_alive or self.errors) or self.target.in_flight:
             self._stood_ns = monotonic_ns()
         return (monotonic_ns() - self._stood_ns) / 1e9
 
@@ -276,7 +381,7 @@ class Visited:
             return
         self._fruitless_s += length_s
         if self._timeouts > timeouts:
-            self.give_up("hung", f"a whole visit brought no right answer within {self.order.timeout_s:g} s")
+            self.give_up("hung", f"a whole visit brought no right answer within {self.timeout_s:g} s")
         self.judge_standing()
         if self._fruitless_s >= STANDING_S:
             self._give_up_fruitless(f"{self._fruitless_s:.1f} s of visits")
@@ -289,8 +394,12 @@ class Visited:
 
     def _gravest_error(self) -> tuple[str, str]:
         """Kind and example of the error that explains the others."""
-        samples = {**self.target.outside.samples, **self.target.tally.samples}
-        kind = gravest(self.target.outside.errors + self.target.tally.errors) or "closed"
+        samples = {
+            kind: text
+            for tally in (*self._warm, self.target.outside, self.target.tally)
+            for kind, text in tally.samples.items()
+        }
+        kind = gravest(self.errors) or "closed"
         return kind, samples.get(kind, "")
 
     # --- afterwards ----------------------------------------------------------------------------------------------
@@ -303,42 +412,27 @@ class Visited:
     def identify(self) -> None:
         """Find out which of the server's processes answered; each connection stays with one."""
         if self.keep_alive and self.target.program.handshake is None:
-            self._by_pid = identify(self.target, self._per_connection)
+            self._by_pid = identify(self.target, self.books.per_connection)
 
-    def share(self) -> dict[str, Any]:
+    def share(self, way: Way) -> dict[str, Any]:
         """Say what this process counted."""
-        tally, target = self.target.tally, self.target
-        connect = Histogram()
-        connect.record(target.connect_ns)
         return {
             "id": self.id,
             "warmup_s": self.warmup_s,
-            "window_s": self.counted_s,
-            "requests": tally.requests,
-            "requests_uncounted": target.outside.requests,
-            "errors": dict(tally.errors),
-            "error_samples": dict(tally.samples),
-            "errors_uncounted": dict(target.outside.errors),
-            "server_cpu_ns": self._server_cpu_ns,
-            "own_cpu_ns": self._own_cpu_ns,
-            "awake_ns": self._awake_ns,
-            "sum_ns": tally.sum_ns,
-            "max_ns": tally.max_ns,
-            "histogram": pack(tally.histogram),
-            "intended": pack(tally.intended),
-            "first_chunk": pack(target.streams.first),
-            "gaps": pack(target.streams.gaps),
-            "connect": pack(connect),
-            "lag": pack(self._lag),
-            "lateness": pack(self._lateness),
-            "slices": self.slices,
-            "series": self.series,
-            "established": self._established,
-            "per_connection": [self._per_connection[conn.index] for conn in target.connections],
-            "answer_bytes_sum": target.answer_sizes[0],
-            "answers_read": target.answer_sizes[1],
+            "visits": way.visits,
+            "why": way.why,
+            "timeout_s": self.timeout_s,
+            "thinks": self.pulse.thinks,
+            "tasks": not self.cls.requests,
             "requests_by_pid": self._by_pid,
-            "queue_max": self._queue_max,
-            "reopened": target.reopened,
             "gave_up": self.gave_up,
+            **self.books.share(self.target),
         }
+
+
+def merged_tallies(tallies: list[Tally]) -> Tally:
+    """Add several tallies."""
+    total = Tally()
+    for tally in tallies:
+        total.merge(tally)
+    return total

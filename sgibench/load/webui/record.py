@@ -1,7 +1,8 @@
 """One test of the web UI while it is counted: what the clients saw, second by second, and the sums of it all.
 
 It counts from the end of the warm-up until Stop, one unbroken window, with the same edges for requests and for the
-server's CPU. What it gives is what the order `measure` gives for a target, so that the engine judges both alike.
+server's CPU; what is in flight at Stop is drained and counted. What it gives is
+what the order `measure` gives for a target, so that the engine judges both alike.
 """
 
 from __future__ import annotations
@@ -80,7 +81,12 @@ class Record:
         self._lags = Histogram()
         self._series: list[int] = []
         self._established = 0
-        self._queue_max = 0
+        self._queue_max = self._queue_start = self._queue_end = 0
+        self._due = 0
+        """Of an open loop's moments, those before the window's end less those before its beginning."""
+        self._thinking_ns = 0
+        self._in_time = 0
+        """Right answers that came before Stop."""
         self._counts: list[int] = []
         """Right answers of each connection, once counting is over."""
 
@@ -100,9 +106,10 @@ class Record:
         target.end_count()
         target.outside.merge(target.tally)
         target.tally = Tally()
-        for conn in target.connections:
-            conn.count = 0
-        target.begin_count()
+        from_ns = target.begin_count()
+        if isinstance(target.pace, OpenPace):
+            self._queue_start = target.pace.queue_start
+            self._due = -target.pace.schedule.before(from_ns)
         self._meter = TreeMeter(self._pids)
         self._first = self._marked = self._last = self._mark()
         self._began_ns = self._first.at_ns
@@ -132,9 +139,15 @@ class Record:
         self._marked = self._last = now
 
     def end(self) -> None:
-        """Count no more; what is in flight is not counted."""
+        """Close the gate and read the clocks; what is in flight is the field's to drain, and still counts."""
         if self.window_s is None:
-            self._target.end_count()
+            self._thinking_ns = self._target.thinking_ns(monotonic_ns())
+            edge_ns = self._target.close_gate()
+            if isinstance(self._target.pace, OpenPace):
+                self._queue_end = self._target.pace.owing
+                self._due += self._target.pace.schedule.before(edge_ns)
+            self._target.fold()
+            self._in_time = self._target.tally.requests
             self._last = self._mark()
             self._lag_us()
             self._established = max(self._established, self._target.standing)
@@ -186,9 +199,36 @@ class Record:
             "intended_histogram": _data(tally.intended) if isinstance(target.pace, OpenPace) else None,
             "mean_us": tally.sum_ns / requests / 1e3 if requests else None,
             "max_us": tally.max_ns / 1e3 if requests else None,
+            "window": self._window(last),
             "series": list(self._series),
             "answer_bytes": sizes / read if read else None,
             **self.generator(),
+        }
+
+    def _window(self, last: _Mark) -> dict[str, Any]:
+        """Say what the window owned, as `Window` does."""
+        target, tally, ended = self._target, self._target.tally, self.window_s is not None
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        by_tasks = not target.program.requests
+        window_s = self._window_s(last)
+        return {
+            "visits": "unbroken",
+            "why": "one test of the web UI, from the end of its warm-up until it was stopped",
+            "timeout_s": target.timeout_ns / 1e9,
+            "sent": tally.sent,
+            "in_time": self._in_time if ended else tally.requests,
+            "due": self._due if pace is not None and ended else None,
+            "queue_start": self._queue_start if pace is not None else None,
+            "queue_end": self._queue_end if pace is not None and ended else None,
+            "queue_max": self._queue_max if pace is not None else None,
+            "censored": tally.censored,
+            "censored_from_us": None if tally.censored_from_ns is None else tally.censored_from_ns / 1e3,
+            "in_flight": tally.busy_ns / 1e9 / window_s,
+            "thinking": self._thinking_ns / 1e9 / window_s if by_tasks and pace is None and ended else None,
+            "thinks": target.thoughts.longest_s > 0,
+            "sessions": target.sessions if by_tasks else None,
+            "uncounted": {phase: count for phase, count in target.uncounted.items() if count},
+            "lateness_histogram_us": None if pace is None else _data(pace.lateness),
         }
 
     def generator(self) -> dict[str, Any]:

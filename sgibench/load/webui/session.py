@@ -172,7 +172,10 @@ class Session:
         """Hand over what was counted, and count anew with another number of users."""
         if test.record.began:
             test.record.end()
+            test.target.wait_until(lambda: test.target.drained, test.target.timeout_ns / 1e9)
+            test.target.give_up_rest()
             self._note(self.line.ask("finish", result=test.record.result("ui")))
+            self._resume(test)
         self.test = replace(
             test,
             load=replace(test.load, connections=choice.users),
@@ -182,6 +185,20 @@ class Session:
         )
         self.runner.start(choice.users, choice.ramp_per_s)
         self._conductor = gevent.spawn(self._conduct, self.test)
+
+    def _resume(self, test: Test) -> None:
+        """Let the load go on after a window that was drained; an open loop begins a schedule of its own."""
+        test.target.enter("warm-up")
+        if test.load.kind == "open":
+            self._go_on_schedule(test.target, test.load)
+        test.target.open_gate()
+
+    def _go_on_schedule(self, target: Target, load: Load) -> None:
+        """Put a target on a schedule that begins now."""
+        target.detach()
+        seed = len(self.tests) + 1
+        fields.open_loop(target, Schedule(load.rate_per_s or 0.0, load.arrivals, seed, monotonic_ns()))
+        target.attach()
 
     def stop(self) -> None:
         """Stop the load; the server is stopped once what it did was handed over."""

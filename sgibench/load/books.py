@@ -1,0 +1,97 @@
+"""The books about one target: sums over all its visits, and what one process has to say of it in the end.
+
+A piece is the counted part of one visit. Requests and CPU of a piece have the same edges; what is drained after the
+second edge brings its answers in, but no more time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sgibench.histogram import Histogram
+from sgibench.load.outcome import pack
+from sgibench.load.target import Target
+
+
+@dataclass(kw_only=True)
+class Books:
+    """What was counted so far."""
+
+    window_s: float = 0.0
+    pieces: list[dict[str, Any]] = field(default_factory=list)
+    series: list[int] = field(default_factory=list)
+    """Right answers in each second of an unbroken window."""
+    server_cpu_ns: int | None = 0
+    own_cpu_ns: int = 0
+    awake_ns: int = 0
+    in_time: int = 0
+    due: int = 0
+    queue_start: int = 0
+    queue_end: int = 0
+    queue_max: int = 0
+    think_ns: int = 0
+    sessions: int = 0
+    excess_s: float = 0.0
+    """By how much connections were busy for longer than was counted, all connections together."""
+    largest_excess_s: float = 0.0
+    """The same of the piece in which it was most."""
+    established: int | None = None
+    lag: Histogram = field(default_factory=Histogram)
+    lateness: Histogram = field(default_factory=Histogram)
+    per_connection: Counter[int] = field(default_factory=Counter)
+
+    def add_piece(self, number: int, window_s: float, requests: int, cpu_ns: int | None, excess_s: float) -> None:
+        """Add a visit that was drained."""
+        self.window_s += window_s
+        self.server_cpu_ns = None if self.server_cpu_ns is None or cpu_ns is None else self.server_cpu_ns + cpu_ns
+        self.excess_s += excess_s
+        self.largest_excess_s = max(self.largest_excess_s, excess_s)
+        cpu_s = None if cpu_ns is None else cpu_ns / 1e9
+        self.pieces.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
+
+    def share(self, target: Target) -> dict[str, Any]:
+        """Say what this process counted."""
+        tally = target.tally
+        connect = Histogram()
+        connect.record(target.connect_ns)
+        return {
+            "window_s": self.window_s,
+            "requests": tally.requests,
+            "requests_uncounted": target.outside.requests,
+            "errors": dict(tally.errors),
+            "error_samples": {**target.outside.samples, **tally.samples},
+            "errors_uncounted": dict(target.outside.errors),
+            "uncounted": {phase: count for phase, count in target.uncounted.items() if count},
+            "sent": tally.sent,
+            "busy_ns": tally.busy_ns,
+            "censored": tally.censored,
+            "censored_from_ns": tally.censored_from_ns,
+            "server_cpu_ns": self.server_cpu_ns,
+            "own_cpu_ns": self.own_cpu_ns,
+            "awake_ns": self.awake_ns,
+            "sum_ns": tally.sum_ns,
+            "max_ns": tally.max_ns,
+            "histogram": pack(tally.histogram),
+            "intended": pack(tally.intended),
+            "first_chunk": pack(target.streams.first),
+            "gaps": pack(target.streams.gaps),
+            "connect": pack(connect),
+            "lag": pack(self.lag),
+            "lateness": pack(self.lateness),
+            "slices": self.pieces,
+            "series": self.series,
+            "established": self.established,
+            "per_connection": [self.per_connection[conn.index] for conn in target.connections],
+            "answer_bytes_sum": target.answer_sizes[0],
+            "answers_read": target.answer_sizes[1],
+            "in_time": self.in_time,
+            "due": self.due,
+            "queue_start": self.queue_start,
+            "queue_end": self.queue_end,
+            "queue_max": self.queue_max,
+            "think_ns": self.think_ns,
+            "sessions": self.sessions,
+            "reopened": target.reopened,
+        }

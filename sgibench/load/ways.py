@@ -1,0 +1,140 @@
+"""How a group's windows are made: in slices, in turns or unbroken; decided from what the warm-up showed (pure).
+
+A visit begins with all connections free, so it must be long beside the slowest answers: else those that it cuts off
+are the rule. What counts is not how often answers are slow but how much of the time they fill: at a random moment the
+request in flight goes on for E[L²] / 2E[L] on average (the mean residual life of a renewal process; Cox, Renewal
+Theory, 1962, section 5.2), and that over the visit's length is the share by which the visit's rate is wrong. All
+servers of a group are measured in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sgibench.histogram import Histogram
+from sgibench.model import Visits
+
+TIMES_P99 = 10.0
+"""A visit lasts at least so many times the p99 of the warm-up."""
+TIMES_RESIDUAL = 20.0
+"""And so many times the mean residual life: its rate is then wrong by at most 5 %, before settling."""
+MOST_OF_WINDOW = 0.5
+"""A visit longer than this share of the window is not worth alternating."""
+LEAST_IN_TURN = 20
+"""Requests that a turn of an open loop holds at least."""
+THINK_SHARE = 0.05
+"""Users busy with something else than waiting for an answer for more of their time than this think."""
+EARLY_ROUNDS, EARLY_EXCESS, LATE_EXCESS = 5, 0.10, 0.03
+"""Slices are given up when connections were busy for so much longer than was counted: after some rounds, at the end."""
+SHORTEST_TIMEOUT_S = 2.0
+TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
+"""A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """What the warm-up showed of one target."""
+
+    median_s: float = 0.0
+    p99_s: float = 0.0
+    residual_s: float = 0.0
+    """How long the request that is in flight at a random moment still takes, on average."""
+    think_s: float = 0.0
+    """Longest wait between tasks that a user was told to make."""
+    think_mean_s: float = 0.0
+    think_share: float = 0.0
+    """Share of their time in which users waited for no answer."""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether users do something else than wait for answers."""
+        return self.think_s > 0 or self.think_share > THINK_SHARE
+
+    @property
+    def needed_s(self) -> float:
+        """How long a visit must be to be sound."""
+        return max(TIMES_P99 * self.p99_s, TIMES_RESIDUAL * self.residual_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How the windows of a group are made."""
+
+    visits: Visits
+    length_s: float
+    """Of a visit's counted part."""
+    why: str
+
+
+def pulse_of(histogram: Histogram) -> dict[str, float]:
+    """Read median, p99 and mean residual life of answers, in seconds."""
+    middles_us, counts = histogram.buckets()
+    total_us = float((middles_us * counts).sum())
+    if not total_us:
+        return {"median_s": 0.0, "p99_s": 0.0, "residual_s": 0.0}
+    return {
+        "median_s": (histogram.percentile_us(0.5) or 0.0) / 1e6,
+        "p99_s": (histogram.percentile_us(0.99) or 0.0) / 1e6,
+        "residual_s": float((middles_us**2 * counts).sum()) / (2 * total_us) / 1e6,
+    }
+
+
+def closed_way(slice_s: float | None, window_s: float, pulses: Mapping[str, Pulse]) -> Way:
+    """Decide how closed loops are measured; `pulses` by target."""
+    if slice_s is None:
+        return Way(visits="unbroken", length_s=window_s, why="unbroken windows were asked for")
+    return _alternated("sliced", slice_s, slice_s, window_s, pulses)
+
+
+def open_way(turn_s: float | None, rate_per_s: float, window_s: float, pulses: Mapping[str, Pulse]) -> Way:
+    """Decide how open loops are measured."""
+    if turn_s is None:
+        return Way(visits="unbroken", length_s=window_s, why="unbroken windows were asked for")
+    least_s = max(turn_s, LEAST_IN_TURN / rate_per_s)
+    return _alternated("turns", turn_s, least_s, window_s, pulses)
+
+
+def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float, pulses: Mapping[str, Pulse]) -> Way:
+    """Visits in turn if they can be long enough, else an unbroken window for each."""
+    if any(pulse.thinks for pulse in pulses.values()):
+        return Way(visits="unbroken", length_s=window_s, why="users think between requests, and a visit would cut that")
+    slowest, pulse = max(pulses.items(), key=lambda item: item[1].needed_s, default=("", Pulse()))
+    needed_s = max(least_s, pulse.needed_s)
+    told = (
+        f"{_ms(needed_s)}, for answers with a p99 of {_ms(pulse.p99_s)} and rest of {_ms(pulse.residual_s)} ({slowest})"
+    )
+    if needed_s > MOST_OF_WINDOW * window_s:
+        return Way(visits="unbroken", length_s=window_s, why=f"a visit would have to last {told}")
+    if needed_s > least_s:
+        return Way(visits=visits, length_s=needed_s, why=f"longer than the {_ms(asked_s)} asked for: {told}")
+    return Way(
+        visits=visits, length_s=least_s, why=f"at least ten times the slowest p99, {_ms(pulse.p99_s)} ({slowest})"
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"
+
+
+def excess_share(excess_s: float, largest_s: float, counted_s: float) -> float:
+    """By what share connections were busy for longer than was counted, but for the slice in which it was most.
+
+    One stall of the machine is no property of the server; two are a pattern.
+    """
+    return (excess_s - max(0.0, largest_s)) / counted_s if counted_s > 0 else 0.0
+
+
+def given_up(share: float, name: str) -> str:
+    """Say why slices were given up."""
+    return (
+        f"slices were given up: the requests of {name} took {share * 100:.0f} % longer than was counted, so slices "
+        "cut slow answers off"
+    )
+
+
+def fitting_timeout(longest_s: float, declared_s: float | None, window_s: float, floor_s: float, p99_s: float) -> float:
+    """Give the time-out that fits: what the scenario declares, else the window's length, and ample for its answers."""
+    if declared_s is not None:
+        return declared_s
+    return min(longest_s, max(window_s, SHORTEST_TIMEOUT_S, TIMEOUT_FLOORS * floor_s, TIMEOUT_P99 * p99_s))
