@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench import bench, report
+from sgibench import audit, bench, report
 from sgibench.engine.progress import Silent
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Trial
@@ -177,6 +177,21 @@ def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
     assert failure
     assert failure.reason == "hung"
     assert trial_of(run, "faulty-none").status == "ok"
+
+
+def test_a_server_that_leaks_or_leaves_its_place_is_doubted_and_the_others_are_not(tmp_path: Path) -> None:
+    strange = ("faulty-leaks", "faulty-escapes", "faulty-pushes")
+    run = run_of(tmp_path, *strange, "faulty-none", window_s=2.0)
+    found = audit.audit_run(run)
+    kinds = {
+        trial.server: {each.kind for each in row.doubts}
+        for trial, row in zip(run.trials, found.trials, strict=True)
+        if trial.failure is None
+    }
+    assert kinds.keys() == {*strange, "faulty-none"}
+    assert "Growing" in kinds["faulty-leaks"]
+    assert {"OutsideCpus"} <= kinds["faulty-escapes"] & kinds["faulty-pushes"]
+    assert not kinds["faulty-none"] & {"Growing", "OutsideCpus"}
 
 
 def test_a_server_that_never_answers_fails_as_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Mode, doubt
+from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Look, Mode, doubt
 from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
 from sgibench.audit.rules.counts import UNLIKE
 from sgibench.audit.rules.generator import generator_lag
@@ -120,6 +120,8 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         jain=generator.jain if generator else None,
         slowest_share=generator.slowest_share if generator else None,
         idle_cpu=trial.idle_cpu,
+        outside=trial.outside,
+        memory=tuple(Look(at_s=look.at_s, held_bytes=look.resident_bytes) for look in trial.memory_looks),
         steal=trial.steal,
         throttled_s=trial.throttled_s,
         pressure=trial.pressure,

@@ -7,8 +7,9 @@ stored. Nothing here decides what is measured next or writes a file of results.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Protocol
 
 from sgibench import machine, units, verify
 from sgibench.catalogue.reading import Catalogue
-from sgibench.engine.orders import LoadProcess, Measured, Target
+from sgibench.engine.memory_watch import MemoryWatch
+from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.trials import Draft, judge
 from sgibench.errors import ServerError
 from sgibench.model import (
@@ -26,14 +28,16 @@ from sgibench.model import (
     Expected,
     Failure,
     Group,
+    Place,
     Plan,
     Scenario,
     ServerEntry,
     Stage,
     Trial,
+    Visits,
     Windows,
 )
-from sgibench.serve import effective
+from sgibench.serve import effective, place
 from sgibench.serve.envs import Environment
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
@@ -193,7 +197,6 @@ def load_group(
     workshop: Workshop, windows: Windows, group: Group, seed: int, contestants: Mapping[Key, Contestant]
 ) -> list[Draft]:
     """Put one load on all servers of a group; keeps and returns a draft for each of its cells, in their order."""
-    cells = {cell.id: cell for cell in group.cells}
     runners = {cell.id: contestants[key_of(cell)] for cell in group.cells}
     fit = {cell_id: contestant for cell_id, contestant in runners.items() if contestant.failure is None}
     targets = [
@@ -201,44 +204,81 @@ def load_group(
     ]
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     pids = [pid for target in targets for pid in target.pids]
+    memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
     before = machine.snapshot(workshop.cpus.servers, pids)
-    measured: dict[str, Measured] = {}
-    if targets:
-        seen = workshop.load.measure(
-            workshop.scenarios[group.scenario],
-            targets,
-            group.load,
-            windows,
-            seed,
-            on_step=lambda step: workshop.listener.step(cells[step.target], step.phase, step.done),
-            watch=lambda: _watch(fit),
-        )
-        measured = {one.id: one for one in seen}
+    measured = _measured(workshop, windows, group, seed, targets, fit, memory) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
     for target in targets:
         _judge(fit[target.id], target, measured[target.id])
+    ours = place.read([os.getpid()])
     drafts = [
-        Draft(
-            cell=cell,
-            entry=runners[cell.id].entry,
+        replace(
+            _draft(cell, runners[cell.id], workshop.cpus.servers, ours),
             order=order,
             started_at=started_at,
             floor_s=workshop.scenarios[cell.scenario].floor_s,
-            argv=runners[cell.id].process.argv or None,
-            startup_s=runners[cell.id].process.startup_s,
-            idle_cpu=runners[cell.id].idle_cpu,
-            measured=measured.get(cell.id),
+            measured=(seen := measured.get(cell.id)),
             disturbance=disturbance,
-            memory=runners[cell.id].process.memory() if runners[cell.id].failure is None else None,
-            expected=_expected(runners[cell.id]),
-            effective=_effective(runners[cell.id]),
-            failure=runners[cell.id].failure,
+            memory_looks=memory.looks_of(cell.id, _visits(seen, windows)),
         )
         for order, cell in enumerate(group.cells)
     ]
     for draft in drafts:
         runners[draft.cell.id].drafts.append(draft)
     return drafts
+
+
+def _measured(  # noqa: PLR0917 - what an order consists of
+    workshop: Workshop,
+    windows: Windows,
+    group: Group,
+    seed: int,
+    targets: Sequence[Target],
+    fit: Mapping[str, Contestant],
+    memory: MemoryWatch,
+) -> dict[str, Measured]:
+    """Have the load process load the targets, and watch the servers meanwhile."""
+    cells = {cell.id: cell for cell in group.cells}
+
+    def stepped(step: Step) -> None:
+        workshop.listener.step(cells[step.target], step.phase, step.done)
+        memory.stepped(step.target, step.phase)
+
+    def watch() -> dict[str, str]:
+        memory.look()
+        return _watch(fit)
+
+    scenario = workshop.scenarios[group.scenario]
+    seen = workshop.load.measure(scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch)
+    return {one.id: one for one in seen}
+
+
+def _draft(cell: Cell, contestant: Contestant, cpus: Sequence[int], ours: Place | None) -> Draft:
+    """Read from the system what a server turned out to be after a load; what was measured is added to it."""
+    seen = _effective(contestant)
+    process = contestant.process
+    return Draft(
+        cell=cell,
+        entry=contestant.entry,
+        order=0,
+        started_at="",
+        floor_s=0.0,
+        argv=process.argv or None,
+        startup_s=process.startup_s,
+        idle_cpu=contestant.idle_cpu,
+        memory=process.memory() if contestant.failure is None else None,
+        expected=_expected(contestant),
+        effective=seen,
+        outside=place.outside(seen.place if seen else None, cpus, ours),
+        failure=contestant.failure,
+    )
+
+
+def _visits(measured: Measured | None, windows: Windows) -> Visits:
+    """How the window was made."""
+    if measured is not None and measured.window is not None:
+        return measured.window.visits
+    return "unbroken" if windows.slice_s is None else "sliced"
 
 
 def _expected(contestant: Contestant) -> Expected:

@@ -14,7 +14,19 @@ from dataclasses import dataclass, field, replace
 from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
-from sgibench.model import Cell, Effective, Expected, Failure, Generator, Latency, Memory, ServerEntry, Trial, as_failed
+from sgibench.model import (
+    Cell,
+    Effective,
+    Expected,
+    Failure,
+    Generator,
+    Latency,
+    Memory,
+    MemoryLook,
+    ServerEntry,
+    Trial,
+    as_failed,
+)
 from sgibench.model.kinds import FORGIVEN_SHARE, Weight, of_weight, told
 from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
@@ -40,6 +52,8 @@ class Draft:
     memory: Memory | None = None
     expected: Expected = field(default_factory=Expected)
     effective: Effective | None = None
+    outside: tuple[str, ...] = ()
+    memory_looks: tuple[MemoryLook, ...] = ()
     failure: Failure | None = None
 
 
@@ -93,6 +107,8 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         memory=draft.memory,
         configuration=cell.settings.configuration,
         effective=draft.effective,
+        outside=draft.outside,
+        memory_looks=draft.memory_looks,
         not_as_declared=tuple(differences(draft.effective, draft.expected)) if draft.effective else (),
         errors=measured.errors if measured is not None else {},
         retries=retries,

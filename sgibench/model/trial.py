@@ -41,6 +41,29 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryLook:
+    """What a server's processes held at one moment under load."""
+
+    at_s: float
+    """Since the first look."""
+    resident_bytes: int
+    """Shared pages counted in each process: only its growth means something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a server's threads run, all of them together (`sgibench.serve.place`)."""
+
+    cpus: tuple[int, ...]
+    """On which some thread may run."""
+    nices: tuple[int, ...]
+    schedulers: tuple[str, ...]
+    """`other`, `batch`, `fifo`, …"""
+    groups: tuple[str, ...]
+    """Control groups, as /proc/PID/cgroup says."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effective:
     """What a running server turned out to be, as the system shows it (`sgibench.serve.effective`)."""
 
@@ -51,6 +74,8 @@ class Effective:
     processes: int | None
     threads: int | None
     """Of the process that has the most."""
+    place: Place | None = None
+    """None where the system doesn't tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +242,10 @@ class Trial:
     """What the server turned out to be, read from the system after the load."""
     not_as_declared: tuple[str, ...] = ()
     """Where that differs from what its file declares, one sentence each."""
+    outside: tuple[str, ...] = ()
+    """In which ways it did not run where it was put (CPUs, nice, scheduler, control group), one phrase each."""
+    memory_looks: tuple[MemoryLook, ...] = ()
+    """Its memory while it was measured."""
     generator: Generator | None = None
     steal: float | None = None
     """Share of the server CPUs' time that the hypervisor took away during the group."""

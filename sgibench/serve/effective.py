@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from sgibench.model import Effective, Expected
+from sgibench.serve import place
 
 LINUX = sys.platform.startswith("linux")
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
@@ -56,6 +57,7 @@ def read(host: str, port: int, pids: Sequence[int]) -> Effective:
         nodelay=_nodelay(host, port, pids),
         processes=len(threads) or None,
         threads=max(threads, default=None),
+        place=place.read(pids),
     )
 
 

@@ -13,6 +13,9 @@ FAULTS = {
     "hangs": "Stops answering in the middle of the load.",
     "ignores-sigterm": "Has to be killed.",
     "floods-log": "Writes megabytes to its log under load.",
+    "leaks": "Keeps 50 MB more in memory for each second that it is asked.",
+    "escapes": "Lets itself run on every CPU, in two processes.",
+    "pushes": "Lets itself wait behind all others.",
     "hides-child": "Starts a process that leaves its session and its parent.",
 }
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ JSON = b'{"message":"Hello, World!"}'
 ENOUGH = 1000
 """Requests after which a fault that comes later shows."""
 answered = 0
+hoard: list[bytes] = []
+began = [0.0]
+"""When the last request came."""
 
 
 def main() -> None:
@@ -25,6 +29,8 @@ def main() -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
     if fault == "hides-child":
         hide_child()
+    if fault == "pushes":
+        os.nice(5)
     asyncio.run(serve(fault, port, child))
 
 
@@ -51,14 +57,30 @@ async def serve(fault: str, port: int, child: int) -> None:
                 await asyncio.sleep(3600)
             writer.write(answer(fault, head.split(b" ", 2)[1], child))
 
-    server = await asyncio.start_server(connection, "127.0.0.1", port, backlog=1024)
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    if fault == "escapes":
+        os.fork()
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    server = await asyncio.start_server(connection, sock=listener, backlog=1024)
     await server.serve_forever()
+
+
+def leak() -> None:
+    """Keep 50 MB for each second since the last request, and nothing for a pause between two."""
+    now = time.monotonic()
+    if hoard:
+        hoard.append(b"x" * round(50e6 * min(now - began[0], 0.1)))
+    else:
+        hoard.append(b"x")
+    began[0] = now
 
 
 def answer(fault: str, path: bytes, child: int) -> bytes:
     """Write one response; faults that come later show here."""
     global answered  # noqa: PLW0603 - one process, one loop, one counter
     answered += path == b"/json"
+    if fault == "leaks" and path == b"/json":
+        leak()
     if answered == ENOUGH and fault == "crashes":
         os._exit(3)
     if answered == ENOUGH and fault == "loses-worker":
