@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from time import monotonic_ns
 
 from sgibench.load.paces import IdlePace
-from sgibench.load.request import Ask, Request, payload_of
+from sgibench.load.request import Request
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.connection import Connection
@@ -34,14 +34,12 @@ def identify(target: Target, counts: Mapping[int, int]) -> dict[str, int] | None
 
     Asked outside counted time; the gate must be closed.
     """
-    request = Request(method="GET", path="/pid")
     target.enter(ASKING)
 
     def note(_took_ns: int) -> None:
         target.uncounted[ASKING] += 1
 
-    ask = Ask(request, payload_of(request, host=target.program.host, keep_alive=True), note)
-    ask.remember = False
+    ask = target.program.apart(Request(method="GET", path="/pid"), note)
     pace, target.pace = target.pace, (asking := PidPace())
     target.attach()
     try:

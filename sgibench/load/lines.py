@@ -115,12 +115,16 @@ class Lines:
 
     def add(self) -> Connection:
         """Add a connection and begin to open it."""
-        conn = Connection(self._added, self.address, self.family, self.poller)
+        conn = self._place(self._added)
         self._added += 1
         conn.next_ask = self.program.sequence() if self.program.requests else None
         self.connections.append(conn)
         self._reopen(conn, monotonic_ns())
         return conn
+
+    def _place(self, index: int) -> Connection:
+        """Make what one user has of its own."""
+        return Connection(index, self.address, self.family, self.poller)
 
     def retire(self, conn: Connection) -> None:
         """Close a connection for good, once the answer it waits for is in."""

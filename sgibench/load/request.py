@@ -142,14 +142,18 @@ class Ask:
         "body",
         "check",
         "is_head",
+        "known",
+        "known_body",
         "method",
         "name",
+        "parts",
         "payload",
         "record",
         "remember",
         "size",
         "status",
         "streams",
+        "upload",
         "whole",
     )
 
@@ -168,6 +172,14 @@ class Ask:
         """Whether an answer may be taken as right because its bytes equal those of one that was."""
         self.whole: bytes | None = None
         """The last answer found right, from its first byte to its last; None when none may be remembered."""
+        self.upload = request.body
+        """The body that is sent."""
+        self.parts: tuple[bytes, ...] | None = None
+        """HTTP/2: the request's frames, to be joined by the stream's number; None until it is asked once."""
+        self.known: tuple[bytes, ...] | None = None
+        """HTTP/2: the frames of the last answer found right, likewise; None when none may be remembered."""
+        self.known_body = 0
+        """Bytes of flow control that they take."""
         self.answer: Answer | None = None
         """The same, read."""
 
@@ -213,8 +225,16 @@ class Program:
 
     def ask_for(self, request: Request) -> Ask:
         """Make one ask whose latencies land in this program's lists."""
-        payload = self.write(request) if self.write else self._http(request)
-        return Ask(request, payload, self.record_for(request.method, request.title))
+        return Ask(request, self._bytes_of(request), self.record_for(request.method, request.title))
+
+    def apart(self, request: Request, record: Callable[[int], None]) -> Ask:
+        """Make an ask whose latencies go elsewhere, and whose answer is read each time."""
+        ask = Ask(request, self._bytes_of(request), record)
+        ask.remember = False
+        return ask
+
+    def _bytes_of(self, request: Request) -> bytes:
+        return self.write(request) if self.write else self._http(request)
 
     def greeting(self) -> Ask:
         """Make the ask that opens a connection; its time counts as connecting, not as a request."""

@@ -90,7 +90,7 @@ def parse_head(raw: bytes) -> Head:
     fields = tuple(field_of(line) for line in _unfolded(lines[1:]))
     options = {option.strip() for name, value in fields if name == "connection" for option in value.lower().split(",")}
     old = start[2] == b"0"
-    length, chunked = _length(fields), _chunked(fields, old=old)
+    length, chunked = length_of(fields), _chunked(fields, old=old)
     if chunked and length is not None:
         # Section 6.3: it "ought to be handled as an error", because two readers may see two ends.
         raise WireError("protocol", "expected either Content-Length or Transfer-Encoding, but got both")
@@ -123,7 +123,7 @@ def field_of(line: bytes) -> tuple[str, str]:
     return match[1].decode("ascii").lower(), match[2].decode("latin-1")
 
 
-def _length(fields: tuple[tuple[str, str], ...]) -> int | None:
+def length_of(fields: tuple[tuple[str, str], ...]) -> int | None:
     """Content-Length, which may be repeated only with the same value."""
     values = {item.strip() for name, value in fields if name == "content-length" for item in value.split(",")}
     if not values:
