@@ -90,6 +90,7 @@ class ServerProcess:
         self._prepare_scratch()
         self.launch = self._launch()
         self.argv = tuple(self.spec.entry.command(self.launch))
+<<<<<<< HEAD
         running = self._running = Guarded(
             Command(
                 argv=self.argv,
@@ -99,6 +100,22 @@ class ServerProcess:
                 cpus=self.spec.cpus,
                 files=OPEN_FILES,
             )
+=======
+        order = {
+            "argv": self.argv,
+            "cwd": str(self.spec.app.folder),
+            "log": str(self.log),
+            "cpus": list(self.spec.cpus),
+        }
+        self.exit_status, self._half_heard = None, b""
+        self._started_s = time.monotonic()
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), json.dumps(order)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment(),
+            start_new_session=True,
+>>>>>>> 957435f (WIP own apps)
         )
         self._started_s = time.monotonic()
         try:

@@ -1,0 +1,243 @@
+"""The engine's side of the probe: starts it in the app's environment, and turns what it found into an app or a line.
+
+Two copies are started, the second while the first lives, because the servers of a comparison live side by side: an app
+that insists on a port or a file of its own is found out before anything is measured.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sgibench.errors import UsageError
+from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
+from sgibench.serve.guarded import Guarded
+from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
+from sgibench.serve.variables import variables_of
+
+PROBE = Path(__file__).with_name("probe.py")
+PROBE_TIMEOUT_S = 90.0
+MOST_PRINTED_BYTES = 2**20
+"""More than that, printed on being imported, is taken as an accident."""
+TAIL_LINES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How an app is named, and what was said about it."""
+
+    text: str
+    project: Path
+    variables: Mapping[str, str]
+    prepare: tuple[str, ...] = ()
+    ready: str | None = None
+    first: str = "/"
+    interface: Interface | None = None
+    """What the user says it is; None to look."""
+
+
+def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> App:
+    """Look at an app; raises UsageError in one line when it is none, or can't live beside a copy of itself."""
+    spec = read_spec(telling.text, telling.project)
+    own = OwnApp(
+        spec=telling.text,
+        project=telling.project,
+        paths=spec.paths,
+        source=spec.source(),
+        base=base,
+        variables=telling.variables,
+        prepare=telling.prepare,
+        ready=telling.ready,
+        first=telling.first,
+    )
+    prepare_start(own, scratch, None)
+    with _started(own, telling, scratch / "probe-1") as (first, answer):
+        told = _hear(spec, own, first, answer)
+        _refuse(spec, own, told)
+        with _started(own, telling, scratch / "probe-2") as (second, again):
+            _refuse_if_alone(spec, _hear(spec, own, second, again))
+    interface: Interface = "wsgi" if told["interface"] == "wsgi" else "asgi"
+    lifespan: Lifespan | None = None if interface == "wsgi" else told.get("lifespan")
+    kind = str(told["kind"]) + (", ASGI 2" if told.get("twice") else "")
+    own = replace(own, source=spec.source(twice=bool(told.get("twice"))), lifespan=lifespan, kind=kind)
+    where = base.said if base is not None else "no packages"
+    return App(
+        id=spec.id,
+        interface=interface,
+        target=TARGET,
+        folder=telling.project,
+        packages=(),
+        summary=f"{kind} ({interface.upper()}), {where}",
+        own=own,
+    )
+
+
+class _started:  # noqa: N801 - reads as a statement: `with _started(…) as (process, answer):`
+    """One running probe and the file in which its answer will be."""
+
+    def __init__(self, own: OwnApp, telling: Telling, scratch: Path) -> None:
+        (scratch / "data").mkdir(parents=True, exist_ok=True)
+        order = {"name": MODULE, "source": own.source, "interface": telling.interface}
+        (scratch / "order.json").write_text(json.dumps(order), encoding="utf-8")
+        self._answer = scratch / "answer.json"
+        python = own.base.python if own.base is not None else Path(sys.executable)
+        self._process = Guarded(
+            [str(python), str(PROBE), str(scratch / "order.json"), str(self._answer)],
+            cwd=own.project,
+            env=variables_of(python.parent, scratch / "data", own.paths, own),
+            log=scratch / "probe.log",
+        )
+
+    def __enter__(self) -> tuple[Guarded, Path]:
+        return self._process.__enter__(), self._answer
+
+    def __exit__(self, *error: object) -> None:
+        self._process.__exit__(*error)
+
+
+def _hear(spec: Spec, own: OwnApp, process: Guarded, answer: Path) -> dict[str, Any]:
+    """Wait for what a probe found."""
+    status = process.wait(PROBE_TIMEOUT_S, answer.exists)
+    if answer.exists():
+        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+        return told
+    tail = folded(process.tail())
+    if status is not None:
+        raise UsageError(
+            f"--app {spec.text}: importing it ended the process with status {status}{tail}; "
+            "it must not exit when it is imported"
+        )
+    if ports := _listens(process.pid):
+        raise UsageError(
+            f"--app {spec.text}: importing it starts a server of its own on port {ports[0]}: "
+            'put what starts it (app.run()) under `if __name__ == "__main__":`'
+        )
+    del own
+    raise UsageError(f"--app {spec.text}: importing it took more than {PROBE_TIMEOUT_S:g} s{tail}")
+
+
+def _listens(pid: int) -> list[int]:
+    """Ports on which a process or its children listen."""
+    try:
+        first = psutil.Process(pid)
+        found = [each for one in (first, *first.children(recursive=True)) for each in one.net_connections("tcp")]
+    except (psutil.Error, OSError):
+        return []
+    return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
+
+
+def folded(tail: str) -> str:
+    """Give the last lines of a log as the end of a sentence."""
+    lines = [line.strip() for line in tail.splitlines() if line.strip()][-TAIL_LINES:]
+    return f" (the end of what it printed: {' | '.join(lines)})" if lines else ""
+
+
+# --- what went wrong ------------------------------------------------------------------------------------------------
+
+
+def _refuse(spec: Spec, own: OwnApp, told: Mapping[str, Any]) -> None:
+    """Raise UsageError for what is no app that can be served."""
+    problem = told.get("problem")
+    if problem is not None:
+        raise UsageError(f"--app {spec.text}: {PROBLEMS[problem](spec, own, told)}")
+    if told.get("lifespan") == "failing":
+        raise UsageError(
+            f"--app {spec.text}: its start-up (lifespan) fails: {told.get('lifespan_error')}; "
+            "give it what it needs (--env NAME=VALUE, --prepare COMMAND), or leave it out"
+        )
+
+
+def _not_imported(spec: Spec, own: OwnApp, told: Mapping[str, Any]) -> str:
+    missing = told.get("missing")
+    if missing and missing == spec.module.partition(".")[0]:
+        advice = f"it was looked for in {own.project}: name the project with --project DIR"
+    elif missing:
+        advice = f"{_where(own)} has no {missing}: name the app's environment with --venv DIR or --requirements FILE"
+    else:
+        advice = "variables that it needs are given with --env NAME=VALUE or --env-file FILE"
+    return f"{spec.module} can't be imported: {_error(told)}; {advice}"
+
+
+def _not_called(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
+    return f"{spec.attribute} raised {_error(told)}; call it by hand, or give it other arguments"
+
+
+def _no_attribute(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
+    there = told.get("candidates") or []
+    advice = f"; in {spec.module} there is {', '.join(there)}" if there else ""
+    return f"{_error(told)}{advice}"
+
+
+def _no_app(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
+    return f"{spec.attribute} is no app: {told['error']}; expected a WSGI or ASGI app"
+
+
+def _a_factory(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
+    return f"{spec.attribute} is no app: {told['error']}. If it makes the app, call it: --app '{spec.text}()'"
+
+
+def _unclear(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
+    return f"{spec.attribute} may be WSGI or ASGI or no app: {told['error']}; say which with --interface wsgi or asgi"
+
+
+PROBLEMS: Mapping[str, Callable[[Spec, OwnApp, Mapping[str, Any]], str]] = {
+    "import": _not_imported,
+    "call": _not_called,
+    "attribute": _no_attribute,
+    "no-app": _no_app,
+    "factory": _a_factory,
+    "unclear": _unclear,
+}
+
+
+def _error(told: Mapping[str, Any]) -> str:
+    """Give an exception with the last lines of its traceback, on one line."""
+    text = " ".join(str(told["error"]).split())
+    tail: Sequence[str] = told.get("tail") or []
+    return text + (f" ({' | '.join(tail[-TAIL_LINES:])})" if tail else "")
+
+
+def _where(own: OwnApp) -> str:
+    return "no environment was found, and Python alone" if own.base is None else own.base.said
+
+
+def _refuse_if_alone(spec: Spec, told: Mapping[str, Any]) -> None:
+    """Raise UsageError when a copy that starts beside another one fails: the servers of a run live side by side."""
+    error = _error(told) if told.get("problem") else told.get("lifespan_error") if told.get("lifespan") == "failing" else ""
+    if not error:
+        return
+    taken = told.get("errno") == errno.EADDRINUSE or "address already in use" in error.lower()
+    what = "it insists on a port of its own" if taken else "it starts alone, but not beside a copy of itself"
+    raise UsageError(
+        f"--app {spec.text}: {what}: {error}; the servers that are compared live side by side, "
+        "so leave that out for the measurement (--env NAME=VALUE)"
+    )
+
+
+# --- preparing ------------------------------------------------------------------------------------------------------
+
+PREPARE_TIMEOUT_S = 300.0
+
+
+def prepare_start(own: OwnApp, scratch: Path, bin_folder: Path | None) -> None:
+    """Run the commands that the user wants before each start; raises UsageError with the end of what they printed."""
+    python = own.base.python if own.base is not None else Path(sys.executable)
+    folder = bin_folder or python.parent
+    (scratch / "data").mkdir(parents=True, exist_ok=True)
+    for command in own.prepare:
+        env = variables_of(folder, scratch / "data", own.paths, own)
+        log = scratch / "prepare.log"
+        with Guarded(["/bin/sh", "-c", command], cwd=own.project, env=env, log=log) as process:
+            status = process.wait(PREPARE_TIMEOUT_S)
+            tail = folded(process.tail())
+        if status is None:
+            raise UsageError(f"--prepare {command!r} took more than {PREPARE_TIMEOUT_S:g} s{tail}")
+        if status != 0:
+            raise UsageError(f"--prepare {command!r} ended with status {status}{tail}")
