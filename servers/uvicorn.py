@@ -23,7 +23,7 @@ def command(launch: Launch) -> list[str]:
     ]
     if launch.equal:
         argv += [
-            "--lifespan=on",
+            f"--lifespan={'on' if launch.lifespan else 'off'}",
             f"--backlog={launch.backlog}",
             f"--timeout-keep-alive={launch.keep_alive_s}",
             "--no-proxy-headers",

@@ -26,6 +26,7 @@ from sgibench.model.judgement import (
     Estimate,
     Ranked,
 )
+from sgibench.model.own import BaseEnvironment, Lifespan, OwnApp
 from sgibench.model.plan import (
     Block,
     Cell,
@@ -82,6 +83,7 @@ __all__ = [
     "Arrivals",
     "Asked",
     "AskedScenario",
+    "BaseEnvironment",
     "Block",
     "Calibration",
     "CapacityFound",
@@ -105,6 +107,7 @@ __all__ = [
     "Interface",
     "Latency",
     "Launch",
+    "Lifespan",
     "Load",
     "LoadKind",
     "LoadWorker",
@@ -112,6 +115,7 @@ __all__ = [
     "Memory",
     "MemoryLook",
     "Need",
+    "OwnApp",
     "PilotRate",
     "Place",
     "Plan",

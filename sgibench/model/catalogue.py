@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sgibench.model.asked import Expectation
+from sgibench.model.own import OwnApp
 from sgibench.model.terms import Concurrency, Configuration, Interface
 
 
@@ -33,6 +35,8 @@ class Launch:
     """`threads`, `backlog` and `keep_alive_s` are meant for `equal`; a declaration ignores them in the other two."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version in the environment; empty for those that the variant declares."""
+    lifespan: bool = True
+    """Whether the app speaks ASGI's lifespan protocol; those of the catalogue do."""
 
     @property
     def python(self) -> str:
@@ -192,6 +196,8 @@ class App:
     folder: Path
     packages: tuple[str, ...]
     summary: str
+    own: OwnApp | None = None
+    """How it is brought to life when it is the user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +212,8 @@ class Exchange:
     status: int
     expected_body: bytes | None
     """None when a check function decides."""
+    expectation: Expectation | None = None
+    """What was learned of the answer, for requests of the user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

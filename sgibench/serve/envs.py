@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,13 +134,16 @@ def ensure(requirements: Sequence[str], python: str | None = None, makers: Maker
     interpreter = python or sys.executable
     version = sys.version.split()[0] if python is None else version_of(interpreter)
     key = _key(requirements, version)
-    folder = cache_folder() / "envs" / key
+    return kept("envs", key, lambda making: _make(making, key, tuple(sorted(requirements)), interpreter), makers)
+
+
+def kept(kind: str, key: str, make: Callable[[Making], EnvironmentInfo], makers: Makers | None = None) -> Environment:
+    """Find a finished environment of a kind in the cache, or have it made, by one run only. Raises EnvsError."""
+    folder = cache_folder() / kind / key
     makers = makers or Makers()
     with _locked(folder, makers) as lock:
         if (info := _made(folder)) is None:
-            info = _make(
-                _Making(folder=folder, lock=lock, makers=makers), key, tuple(sorted(requirements)), interpreter
-            )
+            info = _whole(Making(folder=folder, lock=lock, makers=makers), make)
     return Environment(folder=folder, info=info)
 
 
@@ -187,7 +190,7 @@ def _unwritable(folder: Path, error: OSError) -> EnvsError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Making:
+class Making:
     """Where an environment is made, and by whom."""
 
     folder: Path
@@ -196,29 +199,33 @@ class _Making:
 
     def uv(self, *arguments: str) -> str:
         """Run uv, which keeps the lock as long as anything of it lives."""
-        return _uv(*arguments, makers=self.makers, holds=(self.lock,))
+        return run_uv(*arguments, makers=self.makers, holds=(self.lock,))
 
 
-def _make(making: _Making, key: str, requirements: tuple[str, ...], interpreter: str) -> EnvironmentInfo:
-    """Make it from nothing; what could not be finished is taken away."""
-    folder = making.folder
-    _take_away(folder)
+def _whole(making: Making, make: Callable[[Making], EnvironmentInfo]) -> EnvironmentInfo:
+    """Make one from nothing; what could not be finished is taken away."""
+    _take_away(making.folder)
     try:
-        making.uv("venv", "--no-project", "--python", interpreter, str(folder))
-        python = str(folder / "bin" / "python")
-        if requirements:
-            making.uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
-        info = EnvironmentInfo(
-            key=key,
-            python=version_of(python),
-            requirements=requirements,
-            packages=tuple(making.uv("pip", "freeze", "--python", python).split()),
-        )
-        _mark(folder, info)
+        info = make(making)
+        _mark(making.folder, info)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(making.folder, ignore_errors=True)
         raise
     return info
+
+
+def _make(making: Making, key: str, requirements: tuple[str, ...], interpreter: str) -> EnvironmentInfo:
+    folder = making.folder
+    making.uv("venv", "--no-project", "--python", interpreter, str(folder))
+    python = str(folder / "bin" / "python")
+    if requirements:
+        making.uv("pip", "install", "--python", python, "--compile-bytecode", *requirements)
+    return EnvironmentInfo(
+        key=key,
+        python=version_of(python),
+        requirements=requirements,
+        packages=tuple(making.uv("pip", "freeze", "--python", python).split()),
+    )
 
 
 def _take_away(folder: Path) -> None:
@@ -244,7 +251,7 @@ def _mark(folder: Path, info: EnvironmentInfo) -> None:
         raise _unwritable(folder, error) from None
 
 
-def _uv(*arguments: str, makers: Makers | None = None, holds: tuple[int, ...] = ()) -> str:
+def run_uv(*arguments: str, makers: Makers | None = None, holds: tuple[int, ...] = ()) -> str:
     """Run uv; its last words become the reason when it fails."""
     try:
         program = _uv_program()
@@ -298,7 +305,7 @@ def find_python(version: str) -> str:
     if own:
         return str(own[-1])
     try:
-        return _uv("python", "find", "--no-project", "--system", version).strip()
+        return run_uv("python", "find", "--no-project", "--system", version).strip()
     except EnvsError:
         raise EnvsError(f"Python {version} is not installed here: install it, or leave it out of --python") from None
 

@@ -7,7 +7,6 @@ server consists of, what they hold in memory, whether they live, and what they l
 from __future__ import annotations
 
 import http.client
-import os
 import shutil
 import socket
 import time
@@ -16,13 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sgibench import catalogue, machine
+from sgibench import machine
 from sgibench.errors import ServerError
-from sgibench.model import App, Launch, Memory, ServerEntry, Settings
+from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
 from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve.own.preparing import prepare_start
+from sgibench.serve.own.spec import MODULE
+from sgibench.serve.variables import import_paths, variables_of
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 30.0
+OWN_READY_TIMEOUT_S = 90.0
+"""An app of the user's may have much to import."""
 STOP_TIMEOUT_S = 10.0
 """A server that has no connections left and still runs so long after SIGTERM has ignored it."""
 LOG_CAP_BYTES = 8 * 2**20
@@ -32,6 +36,7 @@ STRAGGLERS_S = 2.0
 """A worker that has not started so long after another one answered is not waited for."""
 OPEN_FILES = 65536
 """Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
+SAFE_PATH = (3, 11)
 IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
 
 
@@ -50,6 +55,15 @@ class ServerSpec:
     """A folder of its own, made anew at each start."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version in its environment."""
+    python: str = ""
+    """Version of its interpreter; empty for that of sgibench."""
+
+
+def for_python(argv: Sequence[str], version: str) -> tuple[str, ...]:
+    """Leave out the option -P, which keeps a script's folder off the import path, where Python is older than it."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    old = bool(numbers) and numbers < SAFE_PATH
+    return tuple(word for place, word in enumerate(argv) if not (old and word == "-P" and place))
 
 
 def free_port() -> int:
@@ -89,8 +103,7 @@ class ServerProcess:
         self.port = free_port()
         self._prepare_scratch()
         self.launch = self._launch()
-        self.argv = tuple(self.spec.entry.command(self.launch))
-<<<<<<< HEAD
+        self.argv = for_python(self.spec.entry.command(self.launch), self.spec.python)
         running = self._running = Guarded(
             Command(
                 argv=self.argv,
@@ -100,22 +113,6 @@ class ServerProcess:
                 cpus=self.spec.cpus,
                 files=OPEN_FILES,
             )
-=======
-        order = {
-            "argv": self.argv,
-            "cwd": str(self.spec.app.folder),
-            "log": str(self.log),
-            "cpus": list(self.spec.cpus),
-        }
-        self.exit_status, self._half_heard = None, b""
-        self._started_s = time.monotonic()
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment(),
-            start_new_session=True,
->>>>>>> 957435f (WIP own apps)
         )
         self._started_s = time.monotonic()
         try:
@@ -129,6 +126,10 @@ class ServerProcess:
         (self.spec.scratch / "data").mkdir(parents=True)
         for name, text in self.spec.entry.variant.files.items():
             (self.spec.scratch / name).write_text(text, encoding="utf-8")
+        if (own := self.spec.app.own) is not None:
+            (self.spec.scratch / "app").mkdir()
+            (self.spec.scratch / "app" / f"{MODULE}.py").write_text(own.source, encoding="utf-8")
+            prepare_start(own, self.spec.scratch, self._environment())
 
     def _launch(self) -> Launch:
         return Launch(
@@ -145,22 +146,14 @@ class ServerProcess:
             keep_alive_s=self.spec.settings.keep_alive_s,
             configuration=self.spec.settings.configuration,
             versions=self.spec.versions,
+            lifespan=self.spec.app.own is None or self.spec.app.own.lifespan == "supported",
         )
 
     def _environment(self) -> dict[str, str]:
         """Give the server little, and the same every time: no variable of the user's changes a result."""
-        kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
-        return {
-            **kept,
-            "PATH": f"{self.spec.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            # The built-in apps too: an app of the user's may import the contract, or wrap one of them.
-            "PYTHONPATH": os.pathsep.join((str(self.spec.app.folder), str(catalogue.home() / "apps"))),
-            "PYTHONSAFEPATH": "1",
-            "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-            "SGIBENCH_DATA": str(self.spec.scratch / "data"),
-        }
+        own = self.spec.app.own
+        paths = import_paths(self.spec.app.folder, own, self.spec.scratch / "app")
+        return variables_of(self.spec.bin, self.spec.scratch / "data", paths, own)
 
     @property
     def exit_status(self) -> int | None:
@@ -190,7 +183,8 @@ class ServerProcess:
         raise ServerError("not-started", "three ports in a row were taken", self.log_tail())
 
     def _wait_for_workers(self) -> None:
-        deadline = self._started_s + READY_TIMEOUT_S
+        limit_s = READY_TIMEOUT_S if self.spec.app.own is None else OWN_READY_TIMEOUT_S
+        deadline = self._started_s + limit_s
         workers = self.spec.settings.workers
         seen: set[int] = set()
         last = "nothing listened"
@@ -201,7 +195,7 @@ class ServerProcess:
                 raise ServerError(
                     "exited", f"it ended with status {self.exit_status} before it answered", self.log_tail()
                 )
-            answer = ask_pid(self.port)
+            answer = self._ask()
             if isinstance(answer, int):
                 seen.add(answer)
                 answers += 1
@@ -214,7 +208,12 @@ class ServerProcess:
             else:
                 last = answer
                 time.sleep(POLL_S)
-        raise ServerError("not-ready", f"not ready within {READY_TIMEOUT_S:g} s: {last}", self.log_tail())
+        raise ServerError("not-ready", f"not ready within {limit_s:g} s: {last}", self.log_tail())
+
+    def _ask(self) -> int | str:
+        """Ask whether it is ready: which process answered, or what is wrong. An app of the user's can't say which."""
+        own = self.spec.app.own
+        return ask_pid(self.port) if own is None else ask_ready(self.port, own)
 
     def _complete(self) -> bool:
         """Whether as many of its processes run as its declaration says."""
@@ -290,6 +289,24 @@ def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:
     if response.status != http.client.OK or not body.isdigit():
         return f"GET /pid answered {response.status} {body[:60]!r}"
     return int(body)
+
+
+def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0) -> int | str:
+    """Ask an app of the user's whether it is ready: 0 for yes, or what is wrong in a few words.
+
+    The path that the user named must be answered with a status under 400, any other one with one under 500.
+    """
+    path, limit = (own.first, 500) if own.ready is None else (own.ready, 400)
+    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"GET {path}: {str(error) or type(error).__name__}"
+    finally:
+        connection.close()
+    return 0 if response.status < limit else f"GET {path} answered {response.status} {body[:60]!r}"
 
 
 def idle_cpu(servers: Sequence[ServerProcess], for_s: float) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""The environment that an app of the user's lives in: found, or made from what the project says; looked at, not changed.
+"""The environment that an app of the user's lives in: found, or made from what the project says; never changed.
 
 A found one is only read: its interpreter is asked what it holds. One that is made lies in the cache, under a name that
 follows from what it was made of.
@@ -6,6 +6,7 @@ follows from what it was made of.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,18 +16,18 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sgibench.errors import EnvsError, UsageError
-from sgibench.model import BaseEnvironment
+from sgibench.model import BaseEnvironment, EnvironmentInfo
 from sgibench.serve import envs
 
 LOOK = Path(__file__).with_name("look.py")
 OLDEST = (3, 9)
 LOOK_TIMEOUT_S = 60
-DONE = "sgibench-base.json"
 MOST_PROJECT_BYTES = 50 * 2**20
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "node_modules", "venv", "env", "__pycache__", "build", "dist", "*.egg-info", "results", "reports"
@@ -104,7 +105,7 @@ def look(folder: Path, said: str, option: str) -> BaseEnvironment:
     )
 
 
-def ask(python: Path, option: str) -> Mapping[str, object] | dict[str, object] | object:
+def ask(python: Path, option: str) -> dict[str, Any]:
     """Run the little script that looks; raises UsageError."""
     variables = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
     try:
@@ -117,9 +118,10 @@ def ask(python: Path, option: str) -> Mapping[str, object] | dict[str, object] |
             env={**variables, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
         )
-        return json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise UsageError(f"{option}: {python} is not a working Python: {error}") from None
+    return told
 
 
 def normal(name: str) -> str:
@@ -186,38 +188,39 @@ def _made(
     build: Path | None = None,
 ) -> BaseEnvironment:
     """Make an environment, or find it in the cache; `build` names a project that is installed as well."""
-    interpreter = sources.python or sys.executable
-    words = json.dumps([*contents, str(cwd), envs.version_of(interpreter), sys.platform])
-    folder = envs.cache_folder() / "bases" / hashlib.sha256(words.encode()).hexdigest()[:16]
-    with envs.locked(folder):
-        if not (folder / DONE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                envs.run_uv("venv", "--no-project", "--python", interpreter, str(folder))
-                python = str(folder / "bin" / "python")
-                envs.run_uv("pip", "install", "--python", python, "--directory", str(cwd), *arguments)
-            except EnvsError as error:
-                raise UsageError(f"{option}: the app's environment can't be made; {error}") from None
-            installed = build is None or _install_project(build, python)
-            (folder / DONE).write_text(json.dumps({"said": said, "project": installed}), encoding="utf-8")
+    try:
+        interpreter = sources.python or sys.executable
+        words = json.dumps([*contents, str(cwd), envs.version_of(interpreter), sys.platform])
+        key = hashlib.sha256(words.encode()).hexdigest()[:16]
+
+        def make(making: envs.Making) -> EnvironmentInfo:
+            making.uv("venv", "--no-project", "--python", interpreter, str(making.folder))
+            python = str(making.folder / "bin" / "python")
+            making.uv("pip", "install", "--python", python, "--directory", str(cwd), *arguments)
+            if build is not None:
+                _install_project(making, build, python)
+            found = look(making.folder, said, option)
+            packages = tuple(f"{name}=={version}" for name, version in sorted(found.packages.items()))
+            return EnvironmentInfo(key=key, python=found.version, requirements=(said,), packages=packages)
+
+        folder = envs.kept("bases", key, make).folder
+    except EnvsError as error:
+        raise UsageError(f"{option}: the app's environment can't be made; {error}") from None
     return look(folder, said, option)
 
 
-def _install_project(project: Path, python: str) -> bool:
-    """Install a copy of the project, so that its version and entry points are known; whether that worked.
+def _install_project(making: envs.Making, project: Path, python: str) -> None:
+    """Install a copy of the project, so that its version and entry points are known; its modules come from the project.
 
-    Building leaves files beside the sources, so a copy is built. Modules still come from the project itself.
+    Building leaves files beside the sources, so a copy is built. One that can't be built is done without.
     """
     if "build-system" not in tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8")):
-        return False
+        return
     sizes = (file.stat().st_size for file in project.rglob("*") if file.is_file() and ".venv" not in file.parts)
     if sum(sizes) > MOST_PROJECT_BYTES:
-        return False
+        return
     with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
         copy = Path(scratch) / project.name
         shutil.copytree(project, copy, ignore=LEFT_OUT, symlinks=True)
-        try:
-            envs.run_uv("pip", "install", "--python", python, "--no-deps", str(copy))
-        except EnvsError:
-            return False
-    return True
+        with contextlib.suppress(EnvsError):
+            making.uv("pip", "install", "--python", python, "--no-deps", str(copy))

@@ -6,17 +6,21 @@ import site
 import sys
 
 
-def main():  # type: ignore[no-untyped-def]  # noqa: ANN201, D103 - it must run where hints of today are no syntax
-    told = {"version": "%d.%d.%d" % sys.version_info[:3], "implementation": sys.implementation.name}
-    if sys.version_info >= (3, 8):
+def main() -> None:
+    """Write it."""
+    told = {"version": ".".join(map(str, sys.version_info[:3])), "implementation": sys.implementation.name}
+    if sys.version_info >= (3, 8):  # noqa: UP036 - an older one must be told its version all the same
         told.update(packages())
     sys.stdout.write(json.dumps(told))
 
 
-def packages():  # type: ignore[no-untyped-def]  # noqa: ANN201, D103
-    from importlib import metadata  # noqa: PLC0415 - older ones have none, and must be told their version all the same
+def packages() -> "dict[str, object]":
+    """Name what is installed, and where it is found."""
+    from importlib import metadata  # noqa: PLC0415 - older ones have none
 
-    found, fixed, programs = {}, [], []
+    found = {}
+    fixed = []
+    programs = []
     for dist in metadata.distributions():
         name = (dist.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
         if not name or name in found:

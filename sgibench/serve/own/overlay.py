@@ -10,16 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgibench.errors import EnvsError
 from sgibench.model import BaseEnvironment, EnvironmentInfo
-from sgibench.results.codec import decode, encode
 from sgibench.serve import envs
 from sgibench.serve.own.base import normal
 
@@ -64,42 +62,37 @@ def yours(base: BaseEnvironment, wanted: Wanted) -> str | None:
     return None if server is None or wanted.named else base.packages.get(server)
 
 
-def ensure_overlay(base: BaseEnvironment, wanted: Wanted) -> envs.Environment:
+def ensure_overlay(base: BaseEnvironment, wanted: Wanted, makers: envs.Makers | None = None) -> envs.Environment:
     """Find the overlay in the cache, or make it. Raises EnvsError with uv's reason when packages can't agree."""
     words = json.dumps(
         [str(base.python), base.version, sorted(base.packages.items()), sorted(wanted.requirements), wanted.named]
     )
     key = hashlib.sha256(words.encode()).hexdigest()[:16]
-    folder = envs.cache_folder() / "overlays" / key
-    with envs.locked(folder):
-        if not (folder / envs.MARKER).exists():
-            _make(folder, key, base, wanted)
-        info = decode(EnvironmentInfo, json.loads((folder / envs.MARKER).read_text(encoding="utf-8")))
-    return envs.Environment(folder=folder, info=info)
+    found = envs.kept("overlays", key, lambda making: _make(making, key, base, wanted), makers)
+    return replace(found, info=replace(found.info, packages=_together(base, found.info.packages)))
 
 
-def _make(folder: Path, key: str, base: BaseEnvironment, wanted: Wanted) -> None:
-    resolved = resolve(base, wanted)
+def _together(base: BaseEnvironment, installed: Sequence[str]) -> tuple[str, ...]:
+    """All packages that can be imported: where both have one, the overlay's is found first."""
+    laid = {normal(each.partition("==")[0]): each for each in installed}
+    theirs = {name: f"{name}=={version}" for name, version in base.packages.items()}
+    return tuple(sorted({**theirs, **laid}.values()))
+
+
+def _make(making: envs.Making, key: str, base: BaseEnvironment, wanted: Wanted) -> EnvironmentInfo:
+    resolved = resolve(making, base, wanted)
     installed = to_install(base, wanted, resolved)
-    shutil.rmtree(folder, ignore_errors=True)
-    envs.run_uv("venv", "--no-project", "--python", str(base.python), str(folder))
-    python = folder / "bin" / "python"
-    if installed:
-        pinned = [f"{name}=={version}" for name, version in installed.items()]
-        envs.run_uv("pip", "install", "--no-deps", "--python", str(python), "--compile-bytecode", *pinned)
-    _lay_over(folder, base)
+    making.uv("venv", "--no-project", "--python", str(base.python), str(making.folder))
+    python = making.folder / "bin" / "python"
+    pinned = tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
+    if pinned:
+        making.uv("pip", "install", "--no-deps", "--python", str(python), "--compile-bytecode", *pinned)
+    _lay_over(making.folder, base)
     _write_scripts(python, [name for name in resolved if name in base.packages and name not in installed])
-    packages = {**base.packages, **installed}
-    info = EnvironmentInfo(
-        key=key,
-        python=base.version,
-        requirements=wanted.requirements,
-        packages=tuple(f"{name}=={version}" for name, version in sorted(packages.items())),
-    )
-    (folder / envs.MARKER).write_text(json.dumps(encode(info)), encoding="utf-8")
+    return EnvironmentInfo(key=key, python=base.version, requirements=wanted.requirements, packages=pinned)
 
 
-def resolve(base: BaseEnvironment, wanted: Wanted) -> dict[str, str]:
+def resolve(making: envs.Making, base: BaseEnvironment, wanted: Wanted) -> dict[str, str]:
     """Find versions of all that the server needs which agree with what the app has; raises EnvsError."""
     server = wanted.names[:1] if wanted.named else ()
     requirements = [
@@ -119,7 +112,7 @@ def resolve(base: BaseEnvironment, wanted: Wanted) -> dict[str, str]:
         constraints.write_text("\n".join(held) + "\n", encoding="utf-8")
         options = ("--no-header", "--no-annotate", "--no-config", "--python", str(base.python))
         try:
-            told = envs.run_uv("pip", "compile", "--quiet", *options, "-c", str(constraints), str(asked))
+            told = making.uv("pip", "compile", "--quiet", *options, "-c", str(constraints), str(asked))
         except EnvsError as error:
             raise EnvsError(f"its packages can't agree with the app's ({base.said}): {error}") from None
     return {normal(found[1]): found[2] for line in told.splitlines() if (found := _PINNED.match(line.strip()))}
@@ -147,7 +140,11 @@ def _write_scripts(python: Path, names: Sequence[str]) -> None:
     if not names:
         return
     done = subprocess.run(
-        [str(python), "-c", SCRIPTS, str(python.parent), *names], capture_output=True, check=False, text=True, timeout=60
+        [str(python), "-c", SCRIPTS, str(python.parent), *names],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]

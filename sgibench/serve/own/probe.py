@@ -24,6 +24,8 @@ TAIL_LINES = 6
 LOOPS: list[Any] = []
 WSGI_NAMES = {"environ", "env", "environment", "wsgi_environ"}
 ASGI_NAMES = {"scope"}
+WSGI_PLACES = 2
+ASGI_PLACES = 3
 FOREIGN = {
     "aiohttp.web_app.Application": "it is an aiohttp application, which only aiohttp's own server runs",
     "tornado.web.Application": "it is a Tornado application: wrap it, or run it on Tornado's own server",
@@ -94,7 +96,13 @@ def candidates(module: types.ModuleType, order: dict[str, Any]) -> list[str]:
     for name, value in list(vars(module).items()):
         if name.startswith("_") or inspect.ismodule(value):
             continue
-        if inspect.isfunction(value) and name in {"create_app", "make_app", "get_app", "build_app", "create_application"}:
+        if inspect.isfunction(value) and name in {
+            "create_app",
+            "make_app",
+            "get_app",
+            "build_app",
+            "create_application",
+        }:
             found.append(name + "()")
         elif not inspect.isclass(value) and callable(value) and "interface" in interface_of(value, order):
             found.append(name)
@@ -114,14 +122,14 @@ def kind_of(app: Any) -> str:
 
 def interface_of(app: Any, order: dict[str, Any]) -> dict[str, Any]:
     """Find the interface by the shape of the call; {"problem": ...} when it is no app."""
-    full = "{}.{}".format(type(app).__module__, type(app).__qualname__)
+    full = f"{type(app).__module__}.{type(app).__qualname__}"
     if full in FOREIGN:
         return {"problem": "no-app", "error": FOREIGN[full]}
     if inspect.iscoroutine(app):
         app.close()
         return {"problem": "no-app", "error": "the factory is a coroutine function, and servers don't await it"}
     if not callable(app):
-        return {"problem": "no-app", "error": "it is {} and can't be called".format(described(app))}
+        return {"problem": "no-app", "error": f"it is {described(app)} and can't be called"}
     forced = order.get("interface")
     shape = shape_of(app)
     if shape == "twice" and forced in {None, "asgi"}:
@@ -133,7 +141,10 @@ def interface_of(app: Any, order: dict[str, Any]) -> dict[str, Any]:
     if shape == "factory":
         call = "a class: its instances may be apps" if inspect.isclass(app) else "a function that takes no request"
         return {"problem": "factory", "error": f"it is {call}"}
-    return {"problem": "unclear", "error": f"{kind_of(app)} takes neither (environ, start_response) nor (scope, receive, send)"}
+    return {
+        "problem": "unclear",
+        "error": f"{kind_of(app)} takes neither (environ, start_response) nor (scope, receive, send)",
+    }
 
 
 def described(value: Any) -> str:
@@ -144,7 +155,9 @@ def described(value: Any) -> str:
 
 def shape_of(app: Any) -> str:
     """Give `wsgi`, `asgi`, `twice` (ASGI 2), `factory` or `unclear`, by the parameters of the call."""
-    called = app if inspect.isclass(app) or inspect.isroutine(app) or isinstance(app, functools.partial) else app.__call__
+    called = (
+        app if inspect.isclass(app) or inspect.isroutine(app) or isinstance(app, functools.partial) else app.__call__
+    )
     try:
         parameters = list(inspect.signature(called).parameters.values())
     except (TypeError, ValueError):
@@ -153,7 +166,7 @@ def shape_of(app: Any) -> str:
     needed = [each for each in places if each.default is each.empty]
     spread = any(each.kind is each.VAR_POSITIONAL for each in parameters)
     if not inspect.isclass(app) and is_coroutine(called):
-        return "asgi" if spread or len(needed) == 3 or len(places) >= 3 else "unclear"
+        return "asgi" if spread or len(places) >= ASGI_PLACES else "unclear"
     if spread and not places:
         return "unclear"
     return by_count([each.name for each in places], len(needed), spread=spread)
@@ -162,9 +175,9 @@ def shape_of(app: Any) -> str:
 def by_count(names: list[str], needed: int, *, spread: bool) -> str:
     """Decide by how many arguments it takes, and where that leaves a choice, by what the first is called."""
     first = names[0].lstrip("_").lower() if names else ""
-    if needed == 3 or (first in ASGI_NAMES and len(names) >= 3):
+    if needed == ASGI_PLACES or (first in ASGI_NAMES and len(names) >= ASGI_PLACES):
         return "asgi"
-    if needed == 2 or (first in WSGI_NAMES and len(names) >= 2):
+    if needed == WSGI_PLACES or (first in WSGI_NAMES and len(names) >= WSGI_PLACES):
         return "wsgi"
     if needed == 1 and (first in ASGI_NAMES or (len(names) == 1 and not spread and first not in WSGI_NAMES)):
         return "twice"
@@ -194,7 +207,7 @@ def twice(app: Any) -> Any:
 async def lifespan_of(app: Any) -> dict[str, Any]:
     """Start the app up as servers do and say what came of it; it is left running."""
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    asked = []
+    asked: list[bool] = []
 
     async def receive() -> dict[str, Any]:
         if asked:
@@ -204,7 +217,7 @@ async def lifespan_of(app: Any) -> dict[str, Any]:
 
     async def send(message: dict[str, Any]) -> None:
         if not str(message.get("type", "")).startswith("lifespan."):
-            raise RuntimeError("expected an answer to lifespan.startup, got {!r}".format(message.get("type")))
+            raise RuntimeError(f"expected an answer to lifespan.startup, got {message}")
         await heard.put(message)
 
     async def live() -> None:
@@ -222,7 +235,10 @@ def started(task: Any, hearing: Any) -> dict[str, Any]:
         message = hearing.result()
         if message["type"] == "lifespan.startup.complete":
             return {"lifespan": "supported"}
-        return {"lifespan": "failing", "lifespan_error": last_lines(str(message.get("message", "")) or "no reason given")}
+        return {
+            "lifespan": "failing",
+            "lifespan_error": last_lines(str(message.get("message", "")) or "no reason given"),
+        }
     if not task.done():
         return {"lifespan": "failing", "lifespan_error": f"no answer to lifespan.startup within {LIFESPAN_S:g} s"}
     error = None if task.cancelled() else task.exception()

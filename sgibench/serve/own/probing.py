@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 
 import psutil
 
-from sgibench.errors import UsageError
+from sgibench import units
+from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
-from sgibench.serve.guarded import Guarded
+from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.own.preparing import folded, prepare_start, tail_of
 from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
 from sgibench.serve.variables import variables_of
 
@@ -27,6 +30,7 @@ PROBE_TIMEOUT_S = 90.0
 MOST_PRINTED_BYTES = 2**20
 """More than that, printed on being imported, is taken as an accident."""
 TAIL_LINES = 4
+POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +61,16 @@ def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> 
         ready=telling.ready,
         first=telling.first,
     )
-    prepare_start(own, scratch, None)
-    with _started(own, telling, scratch / "probe-1") as (first, answer):
-        told = _hear(spec, own, first, answer)
+    python = base.python if base is not None else Path(sys.executable)
+    try:
+        prepare_start(own, scratch, variables_of(python.parent, scratch / "data", own.paths, own))
+    except ServerError as error:
+        raise UsageError(error.detail) from None
+    with _started(own, telling, scratch / "probe-1") as first:
+        told = _hear(spec, first)
         _refuse(spec, own, told)
-        with _started(own, telling, scratch / "probe-2") as (second, again):
-            _refuse_if_alone(spec, _hear(spec, own, second, again))
+        with _started(own, telling, scratch / "probe-2") as second:
+            _refuse_if_alone(spec, _hear(spec, second))
     interface: Interface = "wsgi" if told["interface"] == "wsgi" else "asgi"
     lifespan: Lifespan | None = None if interface == "wsgi" else told.get("lifespan")
     kind = str(told["kind"]) + (", ASGI 2" if told.get("twice") else "")
@@ -79,7 +87,18 @@ def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> 
     )
 
 
-class _started:  # noqa: N801 - reads as a statement: `with _started(…) as (process, answer):`
+@dataclass(frozen=True, kw_only=True)
+class Probing:
+    """A running probe."""
+
+    process: Guarded
+    answer: Path
+    """The file in which its answer will be."""
+    log: Path
+    """What the app prints."""
+
+
+class _started:  # noqa: N801 - reads as a statement: `with _started(…) as probing:`
     """One running probe and the file in which its answer will be."""
 
     def __init__(self, own: OwnApp, telling: Telling, scratch: Path) -> None:
@@ -88,27 +107,40 @@ class _started:  # noqa: N801 - reads as a statement: `with _started(…) as (pr
         (scratch / "order.json").write_text(json.dumps(order), encoding="utf-8")
         self._answer = scratch / "answer.json"
         python = own.base.python if own.base is not None else Path(sys.executable)
+        self._answer.unlink(missing_ok=True)
+        self._log = scratch / "probe.log"
         self._process = Guarded(
-            [str(python), str(PROBE), str(scratch / "order.json"), str(self._answer)],
-            cwd=own.project,
-            env=variables_of(python.parent, scratch / "data", own.paths, own),
-            log=scratch / "probe.log",
+            Command(
+                argv=(str(python), str(PROBE), str(scratch / "order.json"), str(self._answer)),
+                cwd=own.project,
+                env=variables_of(python.parent, scratch / "data", own.paths, own),
+                log=self._log,
+            )
         )
 
-    def __enter__(self) -> tuple[Guarded, Path]:
-        return self._process.__enter__(), self._answer
+    def __enter__(self) -> Probing:
+        return Probing(process=self._process.__enter__(), answer=self._answer, log=self._log)
 
     def __exit__(self, *error: object) -> None:
         self._process.__exit__(*error)
 
 
-def _hear(spec: Spec, own: OwnApp, process: Guarded, answer: Path) -> dict[str, Any]:
+def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
     """Wait for what a probe found."""
-    status = process.wait(PROBE_TIMEOUT_S, answer.exists)
-    if answer.exists():
-        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    process = probing.process
+    deadline = time.monotonic() + PROBE_TIMEOUT_S
+    while not probing.answer.exists() and process.alive() and time.monotonic() < deadline:
+        process.hear(POLL_S)
+    if probing.log.stat().st_size > MOST_PRINTED_BYTES:
+        raise UsageError(
+            f"--app {spec.text}: it prints {units.size(probing.log.stat().st_size)} when it is imported: "
+            "turn that off, e.g. with --env NAME=VALUE"
+        )
+    if probing.answer.exists():
+        told: dict[str, Any] = json.loads(probing.answer.read_text(encoding="utf-8"))
         return told
-    tail = folded(process.tail())
+    tail = folded(tail_of(probing.log))
+    status = process.exit_status
     if status is not None:
         raise UsageError(
             f"--app {spec.text}: importing it ended the process with status {status}{tail}; "
@@ -119,7 +151,6 @@ def _hear(spec: Spec, own: OwnApp, process: Guarded, answer: Path) -> dict[str, 
             f"--app {spec.text}: importing it starts a server of its own on port {ports[0]}: "
             'put what starts it (app.run()) under `if __name__ == "__main__":`'
         )
-    del own
     raise UsageError(f"--app {spec.text}: importing it took more than {PROBE_TIMEOUT_S:g} s{tail}")
 
 
@@ -131,12 +162,6 @@ def _listens(pid: int) -> list[int]:
     except (psutil.Error, OSError):
         return []
     return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
-
-
-def folded(tail: str) -> str:
-    """Give the last lines of a log as the end of a sentence."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip()][-TAIL_LINES:]
-    return f" (the end of what it printed: {' | '.join(lines)})" if lines else ""
 
 
 # --- what went wrong ------------------------------------------------------------------------------------------------
@@ -210,34 +235,13 @@ def _where(own: OwnApp) -> str:
 
 def _refuse_if_alone(spec: Spec, told: Mapping[str, Any]) -> None:
     """Raise UsageError when a copy that starts beside another one fails: the servers of a run live side by side."""
-    error = _error(told) if told.get("problem") else told.get("lifespan_error") if told.get("lifespan") == "failing" else ""
-    if not error:
+    failing = told.get("lifespan") == "failing"
+    if not told.get("problem") and not failing:
         return
+    error = str(told.get("lifespan_error")) if failing else _error(told)
     taken = told.get("errno") == errno.EADDRINUSE or "address already in use" in error.lower()
     what = "it insists on a port of its own" if taken else "it starts alone, but not beside a copy of itself"
     raise UsageError(
         f"--app {spec.text}: {what}: {error}; the servers that are compared live side by side, "
         "so leave that out for the measurement (--env NAME=VALUE)"
     )
-
-
-# --- preparing ------------------------------------------------------------------------------------------------------
-
-PREPARE_TIMEOUT_S = 300.0
-
-
-def prepare_start(own: OwnApp, scratch: Path, bin_folder: Path | None) -> None:
-    """Run the commands that the user wants before each start; raises UsageError with the end of what they printed."""
-    python = own.base.python if own.base is not None else Path(sys.executable)
-    folder = bin_folder or python.parent
-    (scratch / "data").mkdir(parents=True, exist_ok=True)
-    for command in own.prepare:
-        env = variables_of(folder, scratch / "data", own.paths, own)
-        log = scratch / "prepare.log"
-        with Guarded(["/bin/sh", "-c", command], cwd=own.project, env=env, log=log) as process:
-            status = process.wait(PREPARE_TIMEOUT_S)
-            tail = folded(process.tail())
-        if status is None:
-            raise UsageError(f"--prepare {command!r} took more than {PREPARE_TIMEOUT_S:g} s{tail}")
-        if status != 0:
-            raise UsageError(f"--prepare {command!r} ended with status {status}{tail}")

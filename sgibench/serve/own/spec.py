@@ -1,4 +1,4 @@
-"""What the user writes for an app: `module:attribute`, `module:factory("dev", debug=False)`, `path/to/file.py:app` (pure).
+"""What the user writes for an app: `module:attribute`, `module:factory("dev", debug=False)`, `file.py:app` (pure).
 
 The right side is an expression of names, attributes and calls with literals; it is read, never evaluated here. Out of
 it comes the text of a little module that every server can import, whatever the app is called and where it lies.
@@ -95,7 +95,7 @@ def _halves(text: str) -> tuple[str, str, str]:
     return place, colon, right
 
 
-def _of_file(text: str, place: str, project: Path, expression: str, attribute: str, *, called: bool) -> Spec:  # noqa: PLR0917
+def _of_file(text: str, place: str, project: Path, expression: str, attribute: str, *, called: bool) -> Spec:
     """Find the file, and the folder from which Python would import it."""
     file = next((each for each in (project / place, Path(place)) if each.is_file()), None)
     if file is None or file.suffix != ".py":
