@@ -43,8 +43,7 @@ class OwnApp:
     """Folders that modules are imported from, before the environment's packages."""
     source: str
     """Text of the little module that servers import; `app` in it is the app."""
-    base: BaseEnvironment | None
-    """None: it needs no package."""
+    base: BaseEnvironment
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables that the user gave; some are secrets."""
     prepare: tuple[str, ...] = ()

@@ -18,10 +18,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import uv
 
@@ -70,11 +71,21 @@ def ensure_all(
     `pythons` names another interpreter than this one for some of them.
     """
     keys = {name: (tuple(sorted(requirements)), (pythons or {}).get(name)) for name, requirements in wanted.items()}
-    ready: dict[tuple[tuple[str, ...], str | None], Environment] = {}
-    refused: dict[tuple[tuple[str, ...], str | None], str] = {}
+    return make_all(keys, lambda key, makers: ensure(*key, makers))
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+def make_all(
+    keys: Mapping[str, K], make: Callable[[K, Makers], Environment]
+) -> tuple[dict[str, Environment], dict[str, str]]:
+    """Make an environment for each name, one for each key; returns those that are ready, and why others aren't."""
+    ready: dict[K, Environment] = {}
+    refused: dict[K, str] = {}
     makers = Makers()
     with ThreadPoolExecutor(max_workers=4) as pool:
-        futures = {key: pool.submit(ensure, *key, makers) for key in dict.fromkeys(keys.values())}
+        futures = {key: pool.submit(make, key, makers) for key in dict.fromkeys(keys.values())}
         try:
             wait(futures.values())
         except BaseException:  # Ctrl-C: a compiler is not waited for

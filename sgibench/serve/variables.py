@@ -19,7 +19,7 @@ def variables_of(bin_folder: Path, data: Path, paths: Sequence[Path], own: OwnAp
 
     An app of the user's gets those that the user gave on top, and its environment's programs.
     """
-    programs = [str(bin_folder), *([str(own.base.python.parent)] if own is not None and own.base is not None else [])]
+    programs = [str(bin_folder), *([] if own is None else [str(own.base.python.parent)])]
     return {
         **{name: os.environ[name] for name in KEPT if name in os.environ},
         "PATH": ":".join((*programs, PROGRAMS)),

@@ -45,8 +45,8 @@ class Sources:
     """Interpreter of an environment that is made; None for the one that runs sgibench."""
 
 
-def find_base(sources: Sources) -> BaseEnvironment | None:
-    """Find or make it, in this order; None when nothing says that any package is needed. Raises UsageError, EnvsError.
+def find_base(sources: Sources) -> BaseEnvironment:
+    """Find or make it, in this order; without packages when nothing says that any is needed. Raises UsageError.
 
     `--venv`, `--requirements`, `.venv` in the project, `$VIRTUAL_ENV`, the project's lock or pyproject.toml, its
     requirements.txt.
@@ -67,7 +67,7 @@ def find_base(sources: Sources) -> BaseEnvironment | None:
         return _from_project(sources)
     if (project / "requirements.txt").is_file():
         return _from_requirements(sources, (project / "requirements.txt",))
-    return None
+    return _made(sources, (), (), "an environment without packages", "--app", cwd=Path("/"))
 
 
 def _runs_sgibench_alone(active: Path, project: Path) -> bool:
@@ -196,7 +196,8 @@ def _made(
         def make(making: envs.Making) -> EnvironmentInfo:
             making.uv("venv", "--no-project", "--python", interpreter, str(making.folder))
             python = str(making.folder / "bin" / "python")
-            making.uv("pip", "install", "--python", python, "--directory", str(cwd), *arguments)
+            if arguments:
+                making.uv("pip", "install", "--python", python, "--directory", str(cwd), *arguments)
             if build is not None:
                 _install_project(making, build, python)
             found = look(making.folder, said, option)

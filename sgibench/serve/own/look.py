@@ -8,7 +8,10 @@ import sys
 
 def main() -> None:
     """Write it."""
-    told = {"version": ".".join(map(str, sys.version_info[:3])), "implementation": sys.implementation.name}
+    told: dict[str, object] = {
+        "version": ".".join(map(str, sys.version_info[:3])),
+        "implementation": sys.implementation.name,
+    }
     if sys.version_info >= (3, 8):  # noqa: UP036 - an older one must be told its version all the same
         told.update(packages())
     sys.stdout.write(json.dumps(told))

@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +60,13 @@ def yours(base: BaseEnvironment, wanted: Wanted) -> str | None:
     """Give the version of the server that the app brings and that is served; None when it is sgibench's."""
     server = wanted.names[0] if wanted.names else None
     return None if server is None or wanted.named else base.packages.get(server)
+
+
+def ensure_overlays(
+    base: BaseEnvironment, wanted: Mapping[str, Wanted]
+) -> tuple[dict[str, envs.Environment], dict[str, str]]:
+    """Lay an overlay over the app's environment for each name; also gives the reason for each that can't be."""
+    return envs.make_all(wanted, lambda one, makers: ensure_overlay(base, one, makers))
 
 
 def ensure_overlay(base: BaseEnvironment, wanted: Wanted, makers: envs.Makers | None = None) -> envs.Environment:

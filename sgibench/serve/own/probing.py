@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +46,7 @@ class Telling:
     """What the user says it is; None to look."""
 
 
-def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> App:
+def probe_app(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
     """Look at an app; raises UsageError in one line when it is none, or can't live beside a copy of itself."""
     spec = read_spec(telling.text, telling.project)
     own = OwnApp(
@@ -61,9 +60,8 @@ def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> 
         ready=telling.ready,
         first=telling.first,
     )
-    python = base.python if base is not None else Path(sys.executable)
     try:
-        prepare_start(own, scratch, variables_of(python.parent, scratch / "data", own.paths, own))
+        prepare_start(own, scratch, variables_of(base.python.parent, scratch / "data", own.paths, own))
     except ServerError as error:
         raise UsageError(error.detail) from None
     with _started(own, telling, scratch / "probe-1") as first:
@@ -75,14 +73,13 @@ def probe_app(telling: Telling, base: BaseEnvironment | None, scratch: Path) -> 
     lifespan: Lifespan | None = None if interface == "wsgi" else told.get("lifespan")
     kind = str(told["kind"]) + (", ASGI 2" if told.get("twice") else "")
     own = replace(own, source=spec.source(twice=bool(told.get("twice"))), lifespan=lifespan, kind=kind)
-    where = base.said if base is not None else "no packages"
     return App(
         id=spec.id,
         interface=interface,
         target=TARGET,
         folder=telling.project,
         packages=(),
-        summary=f"{kind} ({interface.upper()}), {where}",
+        summary=f"{kind} ({interface.upper()}), {base.said}",
         own=own,
     )
 
@@ -106,7 +103,7 @@ class _started:  # noqa: N801 - reads as a statement: `with _started(…) as pro
         order = {"name": MODULE, "source": own.source, "interface": telling.interface}
         (scratch / "order.json").write_text(json.dumps(order), encoding="utf-8")
         self._answer = scratch / "answer.json"
-        python = own.base.python if own.base is not None else Path(sys.executable)
+        python = own.base.python
         self._answer.unlink(missing_ok=True)
         self._log = scratch / "probe.log"
         self._process = Guarded(
@@ -184,7 +181,7 @@ def _not_imported(spec: Spec, own: OwnApp, told: Mapping[str, Any]) -> str:
     if missing and missing == spec.module.partition(".")[0]:
         advice = f"it was looked for in {own.project}: name the project with --project DIR"
     elif missing:
-        advice = f"{_where(own)} has no {missing}: name the app's environment with --venv DIR or --requirements FILE"
+        advice = f"{own.base.said} has no {missing}: name the app's environment with --venv DIR or --requirements FILE"
     else:
         advice = "variables that it needs are given with --env NAME=VALUE or --env-file FILE"
     return f"{spec.module} can't be imported: {_error(told)}; {advice}"
@@ -227,10 +224,6 @@ def _error(told: Mapping[str, Any]) -> str:
     text = " ".join(str(told["error"]).split())
     tail: Sequence[str] = told.get("tail") or []
     return text + (f" ({' | '.join(tail[-TAIL_LINES:])})" if tail else "")
-
-
-def _where(own: OwnApp) -> str:
-    return "no environment was found, and Python alone" if own.base is None else own.base.said
 
 
 def _refuse_if_alone(spec: Spec, told: Mapping[str, Any]) -> None:

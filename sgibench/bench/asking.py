@@ -1,0 +1,79 @@
+"""What the user writes for a request, read into what is asked (pure): `3 GET /path`, `POST /login 302`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from sgibench.errors import UsageError
+from sgibench.model import Asked
+
+_WORDS = re.compile(
+    r"\s*(?:(?P<weight>\d{1,6})\s+)?(?:(?P<method>[A-Za-z]+)\s+)?(?P<path>/\S*)(?:\s+(?P<status>\d{3}))?\s*"
+)
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*:\s*([^\r\n\0]*)")
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+KEPT = "".join(chr(code) for code in range(0x21, 0x7F))
+"""What may stand in a path as it is; everything else is percent-encoded."""
+LEAST_STATUS, MOST_STATUS = 200, 599
+HOME = Asked(method="GET", path="/")
+"""Asked when the user names nothing."""
+
+
+def read_requests(texts: Sequence[str], bodies: Sequence[bytes], headers: Sequence[str]) -> tuple[Asked, ...]:
+    """Read all of them; raises UsageError.
+
+    The headers go with every request, the n-th body with the n-th request whose method sends one.
+    """
+    sent = tuple(read_header(text) for text in headers)
+    left = [*bodies]
+    asked = []
+    for text in texts:
+        one = read_request(text)
+        body = left.pop(0) if left and one.method in BODY_METHODS else b""
+        asked.append(with_parts(one, body, sent))
+    if left:
+        raise UsageError(f"--body: expected at most one for each POST, PUT and PATCH, got {len(left)} more")
+    return tuple(asked)
+
+
+def read_request(text: str) -> Asked:
+    """Read one; raises UsageError."""
+    found = _WORDS.fullmatch(text)
+    weight = int(found["weight"] or 1) if found else 0
+    status = int(found["status"]) if found and found["status"] else None
+    if found is None or weight < 1 or not (status is None or LEAST_STATUS <= status <= MOST_STATUS):
+        raise UsageError(f"--request: expected a request such as '3 GET /path' or 'POST /items 201', got {text!r}")
+    return Asked(
+        method=(found["method"] or "GET").upper(),
+        path=quote(found["path"].partition("#")[0], safe=KEPT),
+        weight=weight,
+        status=status,
+    )
+
+
+def read_header(text: str) -> tuple[str, str]:
+    """Read `Name: value`; raises UsageError."""
+    found = _HEADER.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"--header: expected 'Name: value', got {text.partition(':')[0]!r}")
+    return found[1], found[2].strip()
+
+
+def with_parts(asked: Asked, body: bytes, headers: tuple[tuple[str, str], ...]) -> Asked:
+    """Give a request its body and headers; JSON is called JSON when nobody says otherwise."""
+    names = {name.lower() for name, _ in headers}
+    extra = (("Content-Type", _type_of(body)),) if body and "content-type" not in names else ()
+    return Asked(
+        method=asked.method,
+        path=asked.path,
+        weight=asked.weight,
+        status=asked.status,
+        headers=(*headers, *extra),
+        body=body,
+    )
+
+
+def _type_of(body: bytes) -> str:
+    return "application/json" if body.lstrip()[:1] in {b"{", b"["} else "application/x-www-form-urlencoded"

@@ -1,0 +1,167 @@
+"""An app of the user's own, looked at before anything is measured: what it is, what it answers, what it costs alone.
+
+What can't be served or asked is refused here, in one line, before a server starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sgibench import units
+from sgibench.bench.asking import HOME
+from sgibench.engine.stage import Listener
+from sgibench.errors import ServerError, UsageError
+from sgibench.expecting import media_type
+from sgibench.model import App, Asked, AskedScenario, Expectation, Interface
+from sgibench.serve.own.base import Sources, find_base
+from sgibench.serve.own.driving import Driven, drive
+from sgibench.serve.own.probing import Telling, probe_app
+from sgibench.serve.own.spec import is_own
+from sgibench.serve.process import LOG_CAP_BYTES
+
+SCENARIO = "requests"
+"""Id of the scenario that the user's requests make."""
+BAD = 400
+SERVED_S = 15.0
+"""About so long a server is under load before it is stopped."""
+FASTEST_CPU_US = 50.0
+"""No server answers a request in less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRequest:
+    """What the user said about an app of their own."""
+
+    project: Path = Path()
+    interface: Interface | None = None
+    venv: Path | None = None
+    requirements: tuple[Path, ...] = ()
+    variables: Mapping[str, str] | None = None
+    prepare: tuple[str, ...] = ()
+    ready: str | None = None
+    memory_bytes: int | None = None
+    """What all servers together may take; None for what is free."""
+    asked: tuple[Asked, ...] = ()
+    """Empty for the front page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What was found out about the user's apps."""
+
+    apps: tuple[App, ...]
+    scenario: AskedScenario
+    driven: Mapping[str, tuple[Driven, ...]]
+    """App -> what came of each request, called without a server."""
+
+
+def own_apps(apps: Sequence[str]) -> tuple[str, ...]:
+    """Those of the named apps that are the user's own; raises UsageError when both kinds are mixed."""
+    mine = tuple(name for name in apps if is_own(name))
+    others = [name for name in apps if not is_own(name)]
+    if mine and others:
+        raise UsageError(f"--app: expected apps of your own or of the catalogue, got both ({mine[0]} and {others[0]})")
+    return mine
+
+
+def look_at(
+    apps: Sequence[str], own: OwnRequest, scratch: Path, listener: Listener, python: str | None = None
+) -> Looked:
+    """Look at the apps and ask each of them every request; raises UsageError."""
+    project = own.project.resolve()
+    if not project.is_dir():
+        raise UsageError(f"--project {own.project}: expected a folder")
+    listener.say("looking for the app's environment")
+    base = find_base(Sources(project=project, venv=own.venv, requirements=own.requirements, python=python))
+    asked = own.asked or (HOME,)
+    found = []
+    for number, text in enumerate(apps):
+        telling = Telling(
+            text=text,
+            project=project,
+            variables=own.variables or {},
+            prepare=own.prepare,
+            ready=own.ready,
+            first=next((one.path for one in asked if one.method == "GET"), "/"),
+            interface=own.interface,
+        )
+        listener.say(f"importing {text} in {base.said} (Python {base.version}, {len(base.packages)} packages)")
+        app = probe_app(telling, base, scratch / f"look-{number}")
+        twins = sum(1 for one in found if one.id.partition("#")[0] == app.id)
+        found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
+        listener.say(f"{app.id} is {app.summary}{_lifespan(app)}")
+    driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
+    first = driven[found[0].id]
+    scenario = AskedScenario(
+        id=SCENARIO,
+        summary=summary_of(asked),
+        interfaces=tuple(dict.fromkeys(app.interface for app in found)),
+        requests=tuple(expecting(one, came) for one, came in zip(asked, first, strict=True)),
+    )
+    return Looked(apps=tuple(found), scenario=scenario, driven=driven)
+
+
+def _lifespan(app: App) -> str:
+    lifespan = None if app.own is None else app.own.lifespan
+    return "" if lifespan is None else f"; lifespan {lifespan}"
+
+
+def summary_of(asked: Sequence[Asked]) -> str:
+    """Say what is asked, in a line."""
+    several = len({one.weight for one in asked}) > 1
+    told = [f"{one.weight} × {one.name}" if several else one.name for one in asked[:4]]
+    more = f" and {len(asked) - 4} more" if len(asked) > 4 else ""  # noqa: PLR2004 - as many as fit on a line
+    return f"Your requests: {', '.join(told)}{more}."
+
+
+def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener) -> tuple[Driven, ...]:
+    try:
+        driven = drive(app, asked, scratch)
+    except ServerError as error:
+        raise UsageError(f"--app {app.id}: {error.detail}") from None
+    for one, came in zip(asked, driven, strict=True):
+        if problem := refusal(one, came):
+            raise UsageError(f"--request '{one.name}': {problem}")
+        seen = came.answers[-1]
+        listener.say(
+            f"{one.name}: {seen.status}, {media_type(seen.header('content-type')) or 'no type'}, "
+            f"{units.size(seen.size)}; {units.microseconds(came.cpu_us)} of CPU without a server"
+        )
+    return driven
+
+
+def refusal(asked: Asked, came: Driven) -> str | None:
+    """Say why a request can't be measured; None when it can."""
+    if came.error is not None:
+        return f"the app raised {came.error}; every server would answer 500. Mend it, or ask something else"
+    statuses = [seen.status for seen in came.answers]
+    if len(set(statuses)) > 1:
+        told = ", then ".join(map(str, dict.fromkeys(statuses)))
+        return f"it is answered {told} when it is asked again: it can't be asked many times. Ask something else"
+    status = statuses[0]
+    if asked.status is not None and status != asked.status:
+        return f"expected status {asked.status}, but the app answers {status}"
+    if asked.status is None and status >= BAD:
+        return f"the app answers {status}: ask for what it has, or say that you want that: '{asked.name} {status}'"
+    most = LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
+    if came.printed_bytes > most:
+        return (
+            f"the app prints {came.printed_bytes:.0f} bytes for each request, which would be measured instead of it, "
+            "and would fill the disk: turn that off, e.g. with --env LOG_LEVEL=warning"
+        )
+    return None
+
+
+def expecting(asked: Asked, came: Driven) -> Asked:
+    """Give a request the expectation that its answers without a server suggest: status and shape."""
+    seen = came.answers[-1]
+    sizes = [one.size for one in came.answers]
+    expectation = Expectation(
+        status=seen.status,
+        content_type=media_type(seen.header("content-type")),
+        least_bytes=min(sizes) // 2,
+        most_bytes=None if asked.method == "HEAD" else 2 * max(sizes) + 1024,
+    )
+    return replace(asked, expectation=expectation, example=seen.body)

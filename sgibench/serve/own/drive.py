@@ -1,0 +1,291 @@
+"""Calls an app without a server, inside its own environment: what it answers, and what CPU each request costs.
+
+A plain script for Python 3.9 or newer that imports nothing but the standard library and the app. It reads its order
+from a file and writes one JSON object beside it. The cost of calling an app that does nothing is measured by the same
+code and taken off. What the app prints goes to its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+HOST = "127.0.0.1"
+PORT = 8000
+ANSWER_S = 30.0
+LEAST_CALLS = 3
+KEPT_BYTES = 2**20
+"""So much of a body is handed on as it is."""
+
+
+def main() -> None:
+    """Carry out the order in the file that the first argument names."""
+    order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    module = types.ModuleType(order["name"])
+    module.__file__ = order["name"] + ".py"
+    sys.modules[order["name"]] = module
+    exec(compile(order["source"], module.__file__, "exec"), module.__dict__)  # noqa: S102 - this is its work
+    drive = drive_asgi if order["interface"] == "asgi" else drive_wsgi
+    answer = Path(sys.argv[2])
+    beside = answer.with_suffix(".new")
+    beside.write_text(json.dumps(drive(module.__dict__["app"], order)), encoding="utf-8")
+    beside.replace(answer)
+
+
+# --- WSGI -----------------------------------------------------------------------------------------------------------
+
+
+def drive_wsgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """Ask each request by calling the app as a WSGI server does."""
+
+    def caller(called: Any, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        body = base64.b64decode(request["body"])
+        kept = environ_of(request, body)
+        return lambda: call_wsgi(called, dict(kept), body)
+
+    idle = cost_of(caller(nothing_wsgi, order["requests"][0]), order["seconds"])
+    return {
+        "idle": idle,
+        "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
+    }
+
+
+def nothing_wsgi(_environ: Any, start_response: Any) -> Any:
+    """Answer nothing."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return [b""]
+
+
+def environ_of(request: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Write what a server would hand over."""
+    path, _, query = request["path"].partition("?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": HOST,
+        "SERVER_PORT": str(PORT),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": HOST,
+        "REMOTE_PORT": "40000",
+        "HTTP_HOST": f"{HOST}:{PORT}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+    }
+    if body:
+        environ["CONTENT_LENGTH"] = str(len(body))
+    for name, value in request["headers"]:
+        key = name.upper().replace("-", "_")
+        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else "HTTP_" + key] = value
+    return environ
+
+
+def call_wsgi(app: Any, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Call the app once and take its whole answer."""
+    environ["wsgi.input"] = io.BytesIO(body)
+    told: dict[str, Any] = {}
+    pieces: list[bytes] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if exc_info is not None and pieces:
+            raise exc_info[1].with_traceback(exc_info[2])
+        told["status"] = int(status[:3])
+        told["headers"] = headers
+        return pieces.append
+
+    answer = app(environ, start_response)
+    try:
+        pieces.extend(answer)
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    told["body"] = b"".join(pieces)
+    return told
+
+
+# --- ASGI -----------------------------------------------------------------------------------------------------------
+
+
+def drive_asgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """Ask each request by calling the app as an ASGI server does, on one loop, after its start-up."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    state: dict[str, Any] = {}
+    started = loop.run_until_complete(start_up(app, state)) if order["lifespan"] else None
+
+    def caller(called: Any, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        body = base64.b64decode(request["body"])
+        kept = scope_of(request)
+
+        def call() -> dict[str, Any]:
+            scope = dict(kept)
+            if order["lifespan"]:
+                scope["state"] = dict(state)
+            return loop.run_until_complete(call_asgi(called, scope, body))
+
+        return call
+
+    told = {
+        "idle": cost_of(caller(nothing_asgi, order["requests"][0]), order["seconds"]),
+        "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
+    }
+    del started
+    return told
+
+
+async def nothing_asgi(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer nothing."""
+    head = [(b"content-type", b"text/plain"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def start_up(app: Any, state: dict[str, Any]) -> Any:
+    """Let the app start up; the task that keeps it up."""
+    done = asyncio.Event()
+    asked: list[bool] = []
+
+    async def receive() -> dict[str, Any]:
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(True)
+        return {"type": "lifespan.startup"}
+
+    async def send(message: dict[str, Any]) -> None:
+        del message
+        done.set()
+
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+    task = asyncio.ensure_future(app(scope, receive, send))
+    await asyncio.wait_for(done.wait(), ANSWER_S)
+    return task
+
+
+def scope_of(request: dict[str, Any]) -> dict[str, Any]:
+    """Write what a server would hand over."""
+    path, _, query = request["path"].partition("?")
+    headers = [(b"host", f"{HOST}:{PORT}".encode())]
+    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]]
+    size = len(base64.b64decode(request["body"]))
+    if size:
+        headers.append((b"content-length", str(size).encode()))
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request["method"],
+        "scheme": "http",
+        "path": unquote_to_bytes(path).decode("utf-8", "replace"),
+        "raw_path": path.encode("ascii"),
+        "query_string": query.encode("ascii"),
+        "root_path": "",
+        "headers": headers,
+        "client": (HOST, 40000),
+        "server": (HOST, PORT),
+    }
+
+
+async def call_asgi(app: Any, scope: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Call the app once and take its whole answer."""
+    told: dict[str, Any] = {}
+    pieces: list[bytes] = []
+    asked: list[bool] = []
+
+    async def receive() -> dict[str, Any]:
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(True)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            told["status"] = message["status"]
+            told["headers"] = message.get("headers", ())
+        elif message["type"] == "http.response.body":
+            pieces.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    told["body"] = b"".join(pieces)
+    return told
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+def measured(call: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Ask once and keep the answer, then measure; an exception is an answer of its own kind."""
+    answers = []
+    began = printed()
+    try:
+        while len(answers) < LEAST_CALLS:
+            answers.append(shown(call()))
+        if answers[-1]["status"] is None:
+            return {"error": "the app ended without an answer", "answers": []}
+        cost = cost_of(call, seconds)
+    except Exception as error:  # noqa: BLE001 - what an app raises is what the user must hear
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        at = "" if where is None else f" ({where.tb_frame.f_code.co_filename} line {where.tb_lineno})"
+        return {"error": f"{type(error).__name__}: {error}{at}", "answers": answers}
+    calls = cost["calls"] + LEAST_CALLS
+    return {"answers": answers, "printed_bytes": (printed() - began) / calls, **cost}
+
+
+def shown(told: dict[str, Any]) -> dict[str, Any]:
+    """Make an answer fit for JSON."""
+    body = told["body"]
+    headers = [[text(name), text(value)] for name, value in told.get("headers") or ()]
+    kept = base64.b64encode(body[:KEPT_BYTES]).decode()
+    return {"status": told.get("status"), "headers": headers, "bytes": len(body), "body": kept}
+
+
+def text(value: Any) -> str:
+    """Read a header's name or value."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def printed() -> int:
+    """How much was printed so far: where the log stands."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    try:
+        return max(stream.buffer.seek(0, 2) for stream in (sys.stdout, sys.stderr))
+    except (OSError, ValueError):
+        return 0
+
+
+def cost_of(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
+    """Call until the time is over, a third of it to warm up; CPU of the whole process, per call."""
+    until = time.perf_counter() + seconds / 3
+    while time.perf_counter() < until:
+        call()
+    calls = 0
+    cpu_s, began_s = time.process_time(), time.perf_counter()
+    until = began_s + seconds
+    while calls < LEAST_CALLS or time.perf_counter() < until:
+        call()
+        calls += 1
+    took_s = time.perf_counter() - began_s
+    return {"calls": calls, "cpu_us": (time.process_time() - cpu_s) / calls * 1e6, "wall_us": took_s / calls * 1e6}
+
+
+if __name__ == "__main__":
+    main()

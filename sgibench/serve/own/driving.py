@@ -1,0 +1,123 @@
+"""The engine's side of the driver: what an app answers without a server, and its own CPU for each request."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sgibench.errors import ServerError
+from sgibench.model import App, Asked
+from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.own.preparing import folded, prepare_start, tail_of
+from sgibench.serve.own.spec import MODULE
+from sgibench.serve.variables import variables_of
+
+DRIVE = Path(__file__).with_name("drive.py")
+START_S = 90.0
+EACH_S = 60.0
+"""Most time for one request, asked a few times and measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One answer of an app that was called without a server."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case."""
+    body: bytes
+    """From its beginning, at most a MiB."""
+    size: int
+
+    def header(self, name: str) -> str | None:
+        """Give the first value of a header; `name` in lower case."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driven:
+    """What came of one request."""
+
+    answers: tuple[Seen, ...]
+    error: str | None = None
+    """What the app raised instead."""
+    calls: int = 0
+    cpu_us: float = 0.0
+    """Of the app alone, per call: what an app that does nothing costs is taken off."""
+    wall_us: float = 0.0
+    printed_bytes: float = 0.0
+    """Per call."""
+
+
+def drive(
+    app: App, requests: Sequence[Asked], scratch: Path, cpus: Sequence[int] = (), seconds: float = 0.3
+) -> tuple[Driven, ...]:
+    """Ask an app each request in a process of its own. Raises ServerError when that process can't do it."""
+    own = app.own
+    if own is None:
+        raise AssertionError(f"{app.id} is of the catalogue")
+    folder = scratch / "drive"
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    env = variables_of(own.base.python.parent, folder / "data", own.paths, own)
+    prepare_start(own, folder, env)
+    order = {
+        "name": MODULE,
+        "source": own.source,
+        "interface": app.interface,
+        "lifespan": own.lifespan == "supported",
+        "seconds": seconds,
+        "requests": [_order(asked) for asked in requests],
+    }
+    answer, log = folder / "answer.json", folder / "drive.log"
+    answer.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
+    (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
+    command = Command(
+        argv=(str(own.base.python), str(DRIVE), str(folder / "order.json"), str(answer)),
+        cwd=own.project,
+        env=env,
+        log=log,
+        cpus=tuple(cpus),
+    )
+    with Guarded(command) as process:
+        if not process.wait(START_S + EACH_S * len(requests)):
+            raise ServerError("hung", f"{own.spec}: called without a server it did not answer in time", tail_of(log))
+    if not answer.exists():
+        raise ServerError("not-driven", f"{own.spec} can't be called without a server{folded(tail_of(log))}")
+    told = json.loads(answer.read_text(encoding="utf-8"))
+    return tuple(_driven(one, told["idle"]["cpu_us"]) for one in told["requests"])
+
+
+def _order(asked: Asked) -> dict[str, Any]:
+    return {
+        "method": asked.method,
+        "path": asked.path,
+        "headers": [list(pair) for pair in asked.headers],
+        "body": base64.b64encode(asked.body).decode(),
+    }
+
+
+def _driven(told: Mapping[str, Any], idle_us: float) -> Driven:
+    answers = tuple(
+        Seen(
+            status=int(one["status"]),
+            headers=tuple((name.lower(), value) for name, value in one["headers"]),
+            body=base64.b64decode(one["body"]),
+            size=int(one["bytes"]),
+        )
+        for one in told["answers"]
+        if one["status"] is not None
+    )
+    if "error" in told:
+        return Driven(answers=answers, error=" ".join(str(told["error"]).split()))
+    return Driven(
+        answers=answers,
+        calls=int(told["calls"]),
+        cpu_us=max(0.0, float(told["cpu_us"]) - idle_us),
+        wall_us=float(told["wall_us"]),
+        printed_bytes=float(told["printed_bytes"]),
+    )
