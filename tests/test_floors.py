@@ -18,6 +18,7 @@ FLOORS: dict[str, int] = {
     "units": 0,
     "histogram": 1,
     "expecting": 1,
+    "secrets": 1,
     "machine": 1,
     "limits": 1,
     "results": 1,

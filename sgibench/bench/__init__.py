@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgibench.bench.capacity import parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
+from sgibench.bench.own import OwnRequest
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -21,6 +22,7 @@ __all__ = [
     "DEFAULT_SLICE_S",
     "DEFAULT_THREADS",
     "Outcome",
+    "OwnRequest",
     "Request",
     "choose",
     "find_ceilings",

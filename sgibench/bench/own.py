@@ -14,9 +14,10 @@ from sgibench.bench.asking import HOME
 from sgibench.engine.stage import Listener
 from sgibench.errors import ServerError, UsageError
 from sgibench.expecting import media_type
-from sgibench.model import App, Asked, AskedScenario, Expectation, Interface
+from sgibench.model import App, AppCost, Asked, AskedScenario, Expectation, Interface, OwnInfo, ServerEntry
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.driving import Driven, drive
+from sgibench.serve.own.overlay import Wanted, yours
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import is_own
 from sgibench.serve.process import LOG_CAP_BYTES
@@ -76,7 +77,7 @@ def look_at(
     listener.say("looking for the app's environment")
     base = find_base(Sources(project=project, venv=own.venv, requirements=own.requirements, python=python))
     asked = own.asked or (HOME,)
-    found = []
+    found: list[App] = []
     for number, text in enumerate(apps):
         telling = Telling(
             text=text,
@@ -89,7 +90,7 @@ def look_at(
         )
         listener.say(f"importing {text} in {base.said} (Python {base.version}, {len(base.packages)} packages)")
         app = probe_app(telling, base, scratch / f"look-{number}")
-        twins = sum(1 for one in found if one.id.partition("#")[0] == app.id)
+        twins = len([one for one in found if one.id.partition("#")[0] == app.id])
         found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
         listener.say(f"{app.id} is {app.summary}{_lifespan(app)}")
     driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
@@ -161,7 +162,47 @@ def expecting(asked: Asked, came: Driven) -> Asked:
     expectation = Expectation(
         status=seen.status,
         content_type=media_type(seen.header("content-type")),
-        least_bytes=min(sizes) // 2,
+        least_bytes=0 if asked.method == "HEAD" else min(sizes) // 2,
         most_bytes=None if asked.method == "HEAD" else 2 * max(sizes) + 1024,
     )
-    return replace(asked, expectation=expectation, example=seen.body)
+    return replace(asked, expectation=expectation, example=b"" if asked.method == "HEAD" else seen.body)
+
+
+def own_info(looked: Looked, own: OwnRequest, servers: Sequence[ServerEntry]) -> OwnInfo:
+    """Say what a run records about the user's apps."""
+    first = looked.apps[0].own
+    if first is None:
+        raise AssertionError("an app of the catalogue was looked at")
+    versions = {server.id: (wanted_of(server).names, yours(first.base, wanted_of(server))) for server in servers}
+    return OwnInfo(
+        apps={app.id: app.own.spec for app in looked.apps if app.own is not None},
+        kinds={app.id: app.summary for app in looked.apps},
+        environment=first.base.said,
+        python=first.base.version,
+        requests=tuple(f"{one.weight} {one.name}" for one in looked.scenario.requests),
+        variables=tuple(sorted(own.variables or {})),
+        prepare=own.prepare,
+        yours={name: f"{names[0]} {version}" for name, (names, version) in versions.items() if version},
+        costs=tuple(cost for app in looked.apps for cost in costs_of(app, looked, looked.driven[app.id], block=-1)),
+    )
+
+
+def costs_of(app: App, looked: Looked, driven: Sequence[Driven], *, block: int) -> list[AppCost]:
+    """Say what each request cost the app itself."""
+    return [
+        AppCost(
+            app=app.id,
+            request=one.name,
+            weight=one.weight,
+            block=block,
+            cpu_us=came.cpu_us,
+            wall_us=came.wall_us,
+            calls=came.calls,
+        )
+        for one, came in zip(looked.scenario.requests, driven, strict=True)
+    ]
+
+
+def wanted_of(entry: ServerEntry) -> Wanted:
+    """Say what a server needs of an overlay; a version that the user named stands in its id."""
+    return Wanted(requirements=entry.variant.packages, named="@" in entry.id)

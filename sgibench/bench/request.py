@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sgibench import catalogue, machine
 from sgibench.bench.choosing import apps_for, choose_servers
+from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.plan import PROFILES
 from sgibench.errors import UsageError
 from sgibench.model import App, Configuration, Load, ServerEntry, Settings, Windows
@@ -57,6 +58,8 @@ class Request:
     load_workers: int = 1
     """Processes that drive the load."""
     catalogues: tuple[Path, ...] = ()
+    own: OwnRequest = field(default_factory=OwnRequest)
+    """What was said about an app of the user's; `apps` names it."""
     server_cpus: tuple[int, ...] | None = None
 
 
@@ -77,6 +80,8 @@ class Selection:
     loads: tuple[Load, ...]
     blocks: int
     retries: int
+    looked: Looked | None = None
+    """What was found out about apps of the user's."""
 
     @property
     def apps(self) -> tuple[App, ...]:
@@ -84,12 +89,18 @@ class Selection:
         return tuple(dict.fromkeys(app for _, app in self.pairs))
 
 
-def choose(request: Request) -> Selection:
-    """Look everything up; raises UsageError or DeclarationError in one line."""
+def choose(request: Request, looked: Looked | None = None) -> Selection:
+    """Look everything up; raises UsageError or DeclarationError in one line.
+
+    `looked` has the user's own apps, when the request names some.
+    """
     profile = PROFILES[request.profile]
     found = catalogue.load(request.catalogues)
     servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
-    named = catalogue.select("app", found.apps, request.apps or DEFAULT_APPS)
+    if looked is not None:
+        found = replace(found, apps=(*found.apps, *looked.apps))
+        servers = _fitting(servers, looked)
+    named = looked.apps if looked else catalogue.select("app", found.apps, request.apps or DEFAULT_APPS)
     pairs = [
         (server, app) for server in servers for app in apps_for(server, named, found.apps, named=bool(request.apps))
     ]
@@ -104,7 +115,7 @@ def choose(request: Request) -> Selection:
         servers=tuple(servers),
         skipped=skipped,
         pairs=tuple(pairs),
-        scenario_paths=tuple(select_scenarios(found, request.scenarios or profile.scenarios)),
+        scenario_paths=scenario_paths(request, found, looked),
         cpus=cpu_plan(request),
         windows=Windows(
             window_s=request.window_s or profile.window_s,
@@ -121,7 +132,25 @@ def choose(request: Request) -> Selection:
         loads=tuple(Load(kind="closed", connections=count) for count in dict.fromkeys(request.connections)),
         blocks=request.blocks or profile.blocks,
         retries=profile.retries if request.retries is None else request.retries,
+        looked=looked,
     )
+
+
+def _fitting(servers: list[ServerEntry], looked: Looked) -> list[ServerEntry]:
+    """Choose the servers of the apps' interface; raises UsageError when the user named others."""
+    fitting = [server for server in servers if any(server.runs(app) for app in looked.apps)]
+    if fitting:
+        return fitting
+    kinds = " and ".join(sorted({app.interface.upper() for app in looked.apps}))
+    named = ", ".join(server.id for server in servers)
+    raise UsageError(f"--server: expected servers of {kinds} apps such as {looked.apps[0].id}, got {named}")
+
+
+def scenario_paths(request: Request, found: catalogue.Catalogue, looked: Looked | None) -> tuple[Path, ...]:
+    """Find the files of the scenarios; an app of the user's is asked their requests, unless a scenario is named."""
+    if looked is not None and not request.scenarios:
+        return ()
+    return tuple(select_scenarios(found, request.scenarios or PROFILES[request.profile].scenarios))
 
 
 @dataclass(frozen=True)
@@ -133,7 +162,19 @@ class _Named:
 def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Path]:
     """Find scenario files by name or glob; raises UsageError with the nearest names."""
     available = [_Named(path.stem, path) for path in found.scenario_paths]
-    return [named.path for named in catalogue.select("scenario", available, patterns)]
+    files = [Path(pattern) for pattern in patterns if pattern.endswith(".py")]
+    named = [pattern for pattern in patterns if not pattern.endswith(".py")]
+    if missing := [file for file in files if not file.is_file()]:
+        raise UsageError(f"--scenario {missing[0]}: there is no such file")
+    return [*(one.path for one in catalogue.select("scenario", available, named)), *(file.resolve() for file in files)]
+
+
+def mine_of(request: Request) -> tuple[str, ...]:
+    """Name the user's own apps that a request asks for; raises UsageError for what can't go with them."""
+    mine = own_apps(request.apps)
+    if mine and len(request.pythons) > 1:
+        raise UsageError("--python: expected one Python for an app of your own, as its environment has one")
+    return mine
 
 
 def cpu_plan(request: Request) -> machine.CpuPlan:

@@ -17,15 +17,17 @@ from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
 from sgibench.bench.choosing import choose_servers
+from sgibench.bench.own import look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, with_rates
-from sgibench.bench.request import Request, Selection, baseline_of, choose
-from sgibench.bench.workshop import calibrated, equip, load_process, prepare, recorded
+from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
+from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
 from sgibench.results import store
+from sgibench.serve.scratch import scratch_folder
 from sgibench.stats.settling import is_settled, make_rule
 
 
@@ -70,13 +72,16 @@ class Road:
 @contextlib.contextmanager
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
-    chosen = choose(request)
+    with scratch_folder() as looking:
+        mine = mine_of(request)
+        looked = look_at(mine, request.own, looking, listener, next(iter(request.pythons), None)) if mine else None
+        chosen = choose(request, looked)
     started = datetime.now(UTC)
     folder = request.results / store.new_run_id(started)
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
     baseline_of(request, chosen.servers)
     with load_process(chosen.cpus, request.load_workers) as (process, scratch):
-        scenarios = process.describe(chosen.scenario_paths)
+        scenarios = described(process, chosen, scratch)
         for server, reason in chosen.skipped.items():
             listener.say(f"skipped {server}: {reason}")
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
@@ -99,6 +104,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
             load_workers=request.load_workers,
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
+            own=None if looked is None else own_info(looked, request.own, chosen.servers),
         )
         with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgibench import audit, catalogue, machine
 from sgibench.bench.choosing import refusals
+from sgibench.bench.own import wanted_of
+from sgibench.bench.request import Selection
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
+from sgibench.results.asked import write_asked
 from sgibench.serve import envs
+from sgibench.serve.own.overlay import ensure_overlays, yours
 from sgibench.serve.scratch import scratch_folder
 
 CALIBRATION_S = 1.0
@@ -27,6 +31,20 @@ def load_process(cpus: machine.CpuPlan, workers: int = 1) -> Iterator[tuple[Load
         LoadProcess(cpus.load, scratch / "load.log", workers, awake=cpus.load_alone(workers)) as process,
     ):
         yield process, scratch
+
+
+def described(process: LoadProcess, chosen: Selection, scratch: Path) -> list[Scenario]:
+    """Describe the scenarios, those of the user's own requests first."""
+    scenarios = process.describe(chosen.scenario_paths)
+    if chosen.looked is None:
+        return scenarios
+    asked = chosen.looked.scenario
+    (mine,) = process.describe([write_asked(scratch, asked)])
+    exchanges = tuple(
+        replace(exchange, expectation=one.expectation)
+        for exchange, one in zip(mine.exchanges, asked.requests, strict=True)
+    )
+    return [*([] if scenarios else [replace(mine, exchanges=exchanges)]), *scenarios]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +64,7 @@ def prepare(cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequenc
     refused = refusals(cells, entries)
     skipped = {cell.server: reason for cell, reason in refused.items()}
     fit = [cell for cell in cells if cell not in refused]
-    extra = {app.id: app.packages for app in apps}
-    ready, unmade = envs.ensure_all(
-        {environment_key(cell): (*entries[cell.server].variant.packages, *extra[cell.app]) for cell in fit},
-        {environment_key(cell): entries[cell.server].python for cell in fit},
-    )
+    ready, unmade = environments(fit, entries, {app.id: app for app in apps}, listener)
     skipped |= {cell.server: unmade[environment_key(cell)] for cell in fit if environment_key(cell) in unmade}
     for server, reason in skipped.items():
         listener.say(f"skipped {server}: {reason}")
@@ -61,6 +75,27 @@ def prepare(cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequenc
     if not left:
         raise UsageError("nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     return Prepared(cells=left, environments=ready, skipped=skipped)
+
+
+def environments(
+    cells: Sequence[Cell], entries: Mapping[str, ServerEntry], apps: Mapping[str, App], listener: Listener
+) -> tuple[dict[str, envs.Environment], dict[str, str]]:
+    """Make an environment for each server and app: isolated ones, or laid over that of the user's app."""
+    own = {app.own.base.said: app.own.base for app in apps.values() if app.own is not None}
+    if not own:
+        return envs.ensure_all(
+            {
+                environment_key(cell): (*entries[cell.server].variant.packages, *apps[cell.app].packages)
+                for cell in cells
+            },
+            {environment_key(cell): entries[cell.server].python for cell in cells},
+        )
+    (base,) = own.values()
+    wanted = {environment_key(cell): wanted_of(entries[cell.server]) for cell in cells}
+    for server in dict.fromkeys(cell.server for cell in cells):
+        if version := yours(base, wanted_of(entries[server])):
+            listener.say(f"{server}: {wanted_of(entries[server]).names[0]} {version} (yours)")
+    return ensure_overlays(base, wanted)
 
 
 def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:

@@ -16,6 +16,7 @@ import click
 from sgibench import __version__
 from sgibench.errors import SgibenchError
 from sgibench.limits import raise_open_files
+from sgibench.secrets import hidden
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -70,7 +71,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except SgibenchError as error:
-        click.echo(f"sgibench: {error}", err=True)
+        click.echo(f"sgibench: {hidden(str(error))}", err=True)
         sys.exit(error.exit_code)
 
 

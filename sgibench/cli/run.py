@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from sgibench import bench, machine, report, units
+from sgibench import bench, machine, report, secrets, units
 from sgibench.bench.plan import PROFILES
 from sgibench.catalogue.reading import nearest
+from sgibench.cli.own import Own, own_request
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Cpus, Load, Output, What, takes
 from sgibench.engine.progress import listener_for
@@ -26,14 +27,16 @@ INTERRUPTED = 130
 @click.command(
     epilog="Example: sgibench run --server 'uvicorn-*' --server granian-asgi --scenario json --blocks 6",
 )
-@takes(what=What, load=Load, care=Care, cpus=Cpus, output=Output)
-def run(what: What, load: Load, care: Care, cpus: Cpus, output: Output) -> None:
+@takes(what=What, own=Own, load=Load, care=Care, cpus=Cpus, output=Output)
+def run(  # noqa: PLR0917 - one argument a subject
+    what: What, own: Own, load: Load, care: Care, cpus: Cpus, output: Output
+) -> None:
     """Measure servers side by side and write a report.
 
     Every trial starts its server afresh, checks its answers, and is stored as it ends. Ctrl-C stops early and keeps
     what was measured.
     """
-    request = _request(what, load, care, cpus, output.results)
+    request = _request(what, own, load, care, cpus, output.results)
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
         if care.resume:
             outcome = bench.resume(store.find_run(output.results, care.resume), listener)
@@ -56,13 +59,15 @@ def run(what: What, load: Load, care: Care, cpus: Cpus, output: Output) -> None:
         sys.exit(1)
 
 
-def _request(what: What, load: Load, care: Care, cpus: Cpus, results: Path) -> bench.Request:
+def _request(  # noqa: PLR0917 - one argument a subject
+    what: What, own: Own, load: Load, care: Care, cpus: Cpus, results: Path
+) -> bench.Request:
     """Say what the words mean; raises UsageError."""
     if care.profile not in PROFILES:
         raise UsageError(f"unknown profile {care.profile!r}: {nearest(care.profile, PROFILES)}")
     return bench.Request(
         results=results,
-        argv=("sgibench", *sys.argv[1:]),
+        argv=secrets.hidden_words(("sgibench", *sys.argv[1:])),
         profile=care.profile,
         servers=what.servers,
         apps=what.apps,
@@ -70,6 +75,7 @@ def _request(what: What, load: Load, care: Care, cpus: Cpus, results: Path) -> b
         pythons=tuple(part.strip() for part in what.pythons.split(",") if part.strip()),
         scenarios=what.scenarios,
         catalogues=what.catalogues,
+        own=own_request(own),
         connections=load.connections,
         workers=load.workers,
         threads=load.threads,

@@ -31,6 +31,7 @@ from sgibench.model import (
     Windows,
 )
 from sgibench.results.codec import decode, encode
+from sgibench.secrets import hidden_in
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
 
 START_TIMEOUT_S = 60.0
@@ -164,8 +165,11 @@ class LoadProcess:
         *,
         on_step: Callable[[Step], None],
         watch: Callable[[], Mapping[str, str]],
+        identify: bool = True,
     ) -> list[Measured]:
         """Load the targets and return what was seen of each, in their order.
+
+        `identify`: ask `GET /pid` afterwards which process served each connection.
 
         `watch` is called several times a second and names the targets that are gone, with the reason.
         """
@@ -176,7 +180,7 @@ class LoadProcess:
             "load": encode(load),
             **encode(windows),
             "seed": seed,
-            "identify": True,
+            "identify": identify,
             "load_workers": self.workers,
             "awake": self.awake,
         }
@@ -231,7 +235,7 @@ class LoadProcess:
 
     def tell(self, name: str, **words: Any) -> None:
         """Tell the web UI something, asked (with the question's `id`) or unasked."""
-        self._send({"tell": name, **words})
+        self._send(hidden_in({"tell": name, **words}))
 
     def alive(self) -> bool:
         """Whether the process still runs."""

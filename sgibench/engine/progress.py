@@ -17,6 +17,7 @@ from rich.text import Text
 from sgibench import units
 from sgibench.engine.windows import trials_in
 from sgibench.model import Block, Cell, Plan, Stage, Trial
+from sgibench.secrets import hidden
 
 LAST_SHOWN = 8
 START_AND_VERIFY_S = 1.0
@@ -113,7 +114,7 @@ class Lines(Silent):
 
     def say(self, sentence: str) -> None:
         """Print it."""
-        self._console.print(Text(sentence), soft_wrap=True)
+        self._console.print(Text(hidden(sentence)), soft_wrap=True)
 
     def planned(self, plan: Plan, done: int) -> None:
         """Say how much is to come."""
@@ -173,7 +174,7 @@ class LiveMatrix(Silent):
 
     def say(self, sentence: str) -> None:
         """Print it above the picture."""
-        self._console.print(Text(sentence))
+        self._console.print(Text(hidden(sentence)))
 
     def planned(self, plan: Plan, done: int) -> None:
         """Start the clock and the bar."""
@@ -224,7 +225,7 @@ def tell(trial: Trial) -> str:
     """One trial in one line."""
     name = f"{trial.server}{' (A/A control)' if trial.control else ''} {trial.scenario} {trial.load.id}"
     if trial.status != "ok":
-        reason = f"{trial.failure.reason}: {trial.failure.detail}" if trial.failure else "no reason recorded"
+        reason = hidden(f"{trial.failure.reason}: {trial.failure.detail}") if trial.failure else "no reason recorded"
         return f"{name}: {trial.status}, {reason}"
     p50_us = trial.latency_us.p50 if trial.latency_us else None
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.trials import Draft, judge
 from sgibench.errors import ServerError
 from sgibench.model import (
+    App,
     Block,
     Cell,
     Effective,
@@ -108,6 +110,11 @@ def environment_key(cell: Cell) -> str:
     return f"{cell.server} {cell.app}"
 
 
+def folder_name(text: str) -> str:
+    """Make a name of a server or an app fit for a folder and for a list of folders."""
+    return re.sub(r"[^\w.@+-]", "-", text)
+
+
 Key = tuple[str, str, bool]
 """Server, app, control: what names a process inside a stage."""
 
@@ -153,8 +160,9 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
             settings=cell.settings,
             bin=environment.bin,
             versions=environment.versions,
+            python=environment.info.python,
             cpus=workshop.cpus.servers,
-            scratch=workshop.scratch / f"{cell.server}-{cell.app}{'-control' if cell.control else ''}",
+            scratch=workshop.scratch / folder_name(f"{cell.server}-{cell.app}{'-control' if cell.control else ''}"),
         )
     )
     contestant = Contestant(entry=entry, process=process)
@@ -249,7 +257,10 @@ def _measured(  # noqa: PLR0917 - what an order consists of
         return _watch(fit)
 
     scenario = workshop.scenarios[group.scenario]
-    seen = workshop.load.measure(scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch)
+    contract = all(one.process.spec.app.own is None for one in fit.values())
+    seen = workshop.load.measure(
+        scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch, identify=contract
+    )
     return {one.id: one for one in seen}
 
 
@@ -282,10 +293,15 @@ def _visits(measured: Measured | None, windows: Windows) -> Visits:
 
 
 def _expected(contestant: Contestant) -> Expected:
-    """What its declaration says of the launch; a declaration that can't say it fails."""
+    """What its declaration says of the launch; a declaration that can't say it fails.
+
+    An app of the user's may have processes and threads of its own, so nothing is said about their number.
+    """
     launch = contestant.process.launch
     try:
-        return Expected() if launch is None else contestant.entry.expected(launch)
+        expected = Expected() if launch is None else contestant.entry.expected(launch)
+        own = contestant.process.spec.app.own
+        return expected if own is None else replace(expected, processes=None, threads=None)
     except ServerError as error:
         contestant.fail(error)
         return Expected()
@@ -295,7 +311,13 @@ def _effective(contestant: Contestant) -> Effective | None:
     """Read from the system what a server that lives turned out to be."""
     if contestant.failure is not None:
         return None
-    return effective.read(HOST, contestant.process.port, contestant.process.pids())
+    process = contestant.process
+    return effective.read(HOST, process.port, process.pids(), path_of(process.spec.app))
+
+
+def path_of(app: App) -> str:
+    """Name a path that the app answers and that changes nothing."""
+    return "/pid" if app.own is None else app.own.ready or app.own.first
 
 
 def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from sgibench.model.judgement import (
     Estimate,
     Ranked,
 )
-from sgibench.model.own import BaseEnvironment, Lifespan, OwnApp
+from sgibench.model.own import AppCost, BaseEnvironment, Lifespan, OwnApp, OwnInfo
 from sgibench.model.plan import (
     Block,
     Cell,
@@ -80,6 +80,7 @@ __all__ = [
     "SCHEMA",
     "Advice",
     "App",
+    "AppCost",
     "Arrivals",
     "Asked",
     "AskedScenario",
@@ -116,6 +117,7 @@ __all__ = [
     "MemoryLook",
     "Need",
     "OwnApp",
+    "OwnInfo",
     "PilotRate",
     "Place",
     "Plan",

@@ -21,7 +21,7 @@ class BaseEnvironment:
     """Of the interpreter, e.g. `3.11.7`."""
     sites: tuple[Path, ...]
     """Folders with its packages, in the order they are searched."""
-    packages: Mapping[str, str]
+    packages: Mapping[str, str] = field(hash=False)
     """Normalised name -> version of all that is installed in it."""
     fixed: frozenset[str]
     """Packages that no index may know in that version: editable ones, and those from a file or a repository."""
@@ -44,7 +44,7 @@ class OwnApp:
     source: str
     """Text of the little module that servers import; `app` in it is the app."""
     base: BaseEnvironment
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Environment variables that the user gave; some are secrets."""
     prepare: tuple[str, ...] = ()
     """Shell commands that run before each start of a server."""
@@ -56,3 +56,42 @@ class OwnApp:
     """None for WSGI."""
     kind: str = ""
     """What it is, e.g. `Flask`, `a function`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppCost:
+    """What one request costs the app itself, called without a server."""
+
+    app: str
+    request: str
+    weight: int
+    block: int
+    """-1 for the look before the first block."""
+    cpu_us: float
+    """CPU of the app's process per call; what calling an app that does nothing costs is taken off."""
+    wall_us: float
+    """From the call to the whole answer."""
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnInfo:
+    """What a run says about the user's app; values of variables are never part of it."""
+
+    apps: Mapping[str, str]
+    """App id -> as the user named it."""
+    kinds: Mapping[str, str]
+    """App id -> what it is: `Flask (WSGI), ./.venv`."""
+    environment: str
+    """Where its packages come from: `./.venv`, `requirements.txt`."""
+    python: str
+    requests: tuple[str, ...]
+    """Each with its weight: `3 GET /path`."""
+    variables: tuple[str, ...] = ()
+    """Names of the environment variables that were given."""
+    prepare: tuple[str, ...] = ()
+    yours: Mapping[str, str] = field(default_factory=dict)
+    """Server id -> package and version of the project's own that was served: `uvicorn 0.44.0`."""
+    costs: tuple[AppCost, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()
+    """Servers that were alive together, when they did not all fit into memory; the first of each is in all."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sgibench.model.own import OwnInfo
 from sgibench.model.plan import Plan
 from sgibench.model.terms import Connection
 from sgibench.model.trial import Failure, Trial
@@ -187,6 +188,8 @@ class RunInfo:
     """How the steps of those searches are judged, fixed before the first of them."""
     capacity: tuple[CapacityFound, ...] = ()
     """What searches for capacity found, one a server and block."""
+    own: OwnInfo | None = None
+    """What was measured when it was an app of the user's own; None for those of the catalogue."""
     stopped: str | None = None
     """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None

@@ -21,6 +21,7 @@ from sgibench.model import SCHEMA, Failure, Run, RunInfo, Trial, as_failed
 from sgibench.model.failed import WHICH
 from sgibench.results import strict
 from sgibench.results.codec import decode, encode
+from sgibench.secrets import hidden_in
 
 INFO_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
@@ -69,7 +70,7 @@ class RunWriter:
         target = self.folder / INFO_FILE
         beside = target.with_suffix(".json.new")
         try:
-            text = json.dumps(encode(info), indent=1, allow_nan=False) + "\n"
+            text = json.dumps(hidden_in(encode(info)), indent=1, allow_nan=False) + "\n"
             decode(RunInfo, strict.parse(text.encode()))
         except ValueError as error:
             raise ResultsError(f"{target} could not be read back: {error}") from error
@@ -91,7 +92,7 @@ def line_of(trial: Trial) -> bytes:
 
 
 def _readable_line(trial: Trial) -> bytes:
-    stored = encode(trial) | {"connections": trial.connections}
+    stored = hidden_in(encode(trial) | {"connections": trial.connections})
     line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode()
     if len(line) >= strict.LONGEST_LINE_BYTES:
         raise ValueError(f"it takes more than {strict.LONGEST_LINE_BYTES // 2**20} MiB")

@@ -46,15 +46,15 @@ PIDFD_GETFD = 438
 """The number of the system call, the same on every architecture (Linux 5.6)."""
 
 
-def read(host: str, port: int, pids: Sequence[int]) -> Effective:
+def read(host: str, port: int, pids: Sequence[int], path: str = "/pid") -> Effective:
     """Look at the server that listens there and consists of these processes.
 
-    It is asked one `GET /pid` on a connection of its own, to see how accepted connections are set.
+    It is asked one `GET` of that path on a connection of its own, to see how accepted connections are set.
     """
     threads = _threads(pids)
     return Effective(
         backlogs=backlogs(port),
-        nodelay=_nodelay(host, port, pids),
+        nodelay=_nodelay(host, port, pids, path),
         processes=len(threads) or None,
         threads=max(threads, default=None),
         place=place.read(pids),
@@ -155,7 +155,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 # --- an accepted connection -----------------------------------------------------------------------------------------
 
 
-def _nodelay(host: str, port: int, pids: Sequence[int]) -> bool | None:
+def _nodelay(host: str, port: int, pids: Sequence[int], path: str) -> bool | None:
     """Whether the server's end of a connection has TCP_NODELAY; None where it can't be looked at.
 
     It is looked at twice, because nginx sets the option only once it has decided to keep the connection: first in the
@@ -165,7 +165,7 @@ def _nodelay(host: str, port: int, pids: Sequence[int]) -> bool | None:
         return None
     try:
         with socket.create_connection((host, port), timeout=ACCEPT_TIMEOUT_S) as ours:
-            ours.sendall(b"GET /pid HTTP/1.1\r\nHost: %b\r\n" % host.encode())
+            ours.sendall(b"GET %b HTTP/1.1\r\nHost: %b\r\n" % (path.encode(), host.encode()))
             client_port = int(ours.getsockname()[1])
             if (found := _look(port, client_port, pids, ACCEPT_TIMEOUT_S)) is False:
                 ours.sendall(b"\r\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sgibench import catalogue
 from sgibench.errors import ServerError, UsageError
+from sgibench.expecting import misfit
 from sgibench.model import Exchange, Scenario
 from sgibench.verify.checks import CHECKS, Problem, Target, load_contract, run, shown
 from sgibench.verify.client import Client, Question, Reply
@@ -96,6 +97,8 @@ def _ask(client: Client, exchange: Exchange, keep_alive: bool) -> None:  # noqa:
 
 def _fault(exchange: Exchange, reply: Reply) -> str | None:
     """What is wrong with an answer, as expected and came."""
+    if exchange.expectation is not None:
+        return misfit(exchange.expectation, reply.status, next(iter(reply.all("content-type")), None), reply.body)
     if reply.status != exchange.status:
         return f"expected status {exchange.status}, but {reply.status} came with {shown(reply.body)}"
     if exchange.expected_body is not None and reply.body != exchange.expected_body:

@@ -231,7 +231,7 @@ async def call_asgi(app: Any, scope: dict[str, Any], body: bytes) -> dict[str, A
 
 def measured(call: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Ask once and keep the answer, then measure; an exception is an answer of its own kind."""
-    answers = []
+    answers: list[dict[str, Any]] = []
     began = printed()
     try:
         while len(answers) < LEAST_CALLS:

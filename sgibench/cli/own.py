@@ -1,0 +1,157 @@
+"""The options about an app of the user's own, and what their words mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from sgibench import bench, secrets
+from sgibench.bench.asking import read_requests
+from sgibench.cli.subjects import option
+from sgibench.errors import UsageError
+from sgibench.model import Asked, Interface
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """What is said about an app of the user's own, which `--app module:attribute` names."""
+
+    interface: Interface | None = option(
+        "--interface",
+        type=click.Choice([each for each in get_args(Interface) if each != "rsgi"]),
+        help="What your app is, when it can't be seen by looking at it.",
+    )
+    project: Path = option(
+        "--project",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        help="Folder of your app: where servers are started.  [default: here]",
+    )
+    venv: Path | None = option(
+        "--venv",
+        type=click.Path(path_type=Path),
+        help="Your app's environment, which is never changed.  [default: ./.venv or $VIRTUAL_ENV]",
+    )
+    requirements: tuple[Path, ...] = option(
+        "--requirements",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Make an environment from this file instead. Repeatable.",
+    )
+    env: tuple[str, ...] = option(
+        "--env",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Variable for your app, never stored. Repeatable.",
+    )
+    env_file: tuple[Path, ...] = option(
+        "--env-file", multiple=True, type=click.Path(path_type=Path), help="File of such variables. Repeatable."
+    )
+    prepare: tuple[str, ...] = option(
+        "--prepare", multiple=True, metavar="COMMAND", help="Run before each start of a server. Repeatable."
+    )
+    ready: str | None = option(
+        "--ready", metavar="PATH", help="A server is ready when this is answered; any answer under 500 by default."
+    )
+    memory: str | None = option("--memory", metavar="SIZE", help="All servers together may take so much, e.g. 2G.")
+    requests: tuple[str, ...] = option(
+        "--request", multiple=True, metavar="REQUEST", help="Asked of your app: '3 GET /path' (3 = weight). Repeatable."
+    )
+    body: tuple[str, ...] = option(
+        "--body", multiple=True, metavar="TEXT|@FILE", help="Body of the next POST, PUT or PATCH. Repeatable."
+    )
+    header: tuple[str, ...] = option(
+        "--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request. Repeatable."
+    )
+
+
+def own_request(own: Own) -> bench.OwnRequest:
+    """Read the words; raises UsageError. From here on no value of a variable is ever said."""
+    variables = {**_from_files(own.env_file), **_from_words(own.env)}
+    secrets.keep(variables)
+    return bench.OwnRequest(
+        project=own.project,
+        interface=own.interface,
+        venv=own.venv,
+        requirements=own.requirements,
+        variables=variables,
+        prepare=own.prepare,
+        ready=_path("--ready", own.ready),
+        memory_bytes=_size(own.memory),
+        asked=_asked(own),
+    )
+
+
+def _asked(own: Own) -> tuple[Asked, ...]:
+    if not own.requests and (own.body or own.header):
+        raise UsageError("--body and --header belong to a request: expected --request as well")
+    return read_requests(own.requests, [_body(text) for text in own.body], own.header)
+
+
+def _body(text: str) -> bytes:
+    if not text.startswith("@"):
+        return text.encode()
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--body {text}: {error.strerror}") from None
+
+
+def _path(flag: str, path: str | None) -> str | None:
+    if path is not None and (not path.startswith("/") or not path.isascii() or " " in path):
+        raise UsageError(f"{flag}: expected a path such as /health, got {path!r}")
+    return path
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text.strip())
+    size = int(float(found[1]) * 1024 ** ("KMGT".find(found[2].upper()) + 1 if found[2] else 0)) if found else 0
+    if size < 1:
+        raise UsageError(f"--memory: expected a size such as 800M or 2G, got {text!r}")
+    return size
+
+
+def _from_words(words: Sequence[str]) -> Mapping[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not _NAME.fullmatch(name):
+            raise UsageError(f"--env: expected NAME=VALUE, got {name!r}{'=…' if equals else ''}")
+        found[name] = value
+    return found
+
+
+def _from_files(files: Sequence[Path]) -> Mapping[str, str]:
+    """Read lines of NAME=VALUE; quotes around a value and lines of comment are left out."""
+    found = {}
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--env-file {file}: {error}") from None
+        for number, line in enumerate(lines, start=1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise UsageError(f"--env-file {file} line {number}: expected NAME=VALUE")
+            found[match[1]] = unquoted(match[2])
+    return found
+
+
+def unquoted(value: str) -> str:
+    """Give a value of a file of variables without its quotes, or without the comment after it."""
+    if len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]:
+        return value[1:-1]
+    return re.sub(r"\s#.*$", "", value)
