@@ -30,6 +30,7 @@ ADVICE = {
     "Throttled": "Raise the container's CPU quota: it held processes back.",
     "Pressed": "Measure again on a quieter machine: something else wanted the same CPUs.",
     "Unsteady": "Warm up longer or measure a longer window: it was not in a steady state.",
+    "Mixture": "Quote the rows that it adds up, not their sum: it counts unlike things, some perhaps twice.",
     "Noisy": "Measure more blocks on a quieter machine before drawing conclusions.",
     "TooFew": "Measure longer or more blocks: too little stands behind this figure.",
     "NoDiscrimination": "Don't rank this table: the generator, the network or the scenario's ceiling was measured.",
@@ -88,7 +89,8 @@ class Figures:
     thinks: bool = False
     """Users pause between requests: fewer than `connections` may be under way, but never more."""
     mean_raised: bool = False
-    """The tool raised its mean afterwards (wrk's correction): more than `connections` refute nothing, fewer do."""
+    """The tool raised its mean afterwards (wrk's correction), or its connections may have several requests under way:
+    more than `connections` refute nothing, fewer do."""
     idle: float | None = None
     """Users between an answer and their next request, on average, where the tool knows."""
     in_flight: float | None = None
@@ -113,6 +115,8 @@ class Figures:
     """Open loops: some request had to wait because no connection was free."""
     cut_off: float | None = None
     """Requests still under way when the time was up, when the tool counts them."""
+    timed: float | None = None
+    """Answers behind the latency figures, where they are not right answers and errors together."""
     errors: float | None = None
     error_text: str = ""
     rps: float | None = None
@@ -120,13 +124,39 @@ class Figures:
     mean_ms: float | None = None
     connect_ms: float | None = None
     """Time to open a connection, where every request opens one and its latency does not hold that time."""
+    opening_ms: float | None = None
+    """Time that requests spent on opening connections, as a mean over all requests, outside of their latency."""
+    edge_ms: float | None = None
+    """What one connection may lose at the edges of the window; None for one mean latency."""
+    reconnects: float | None = None
+    """Connections opened anew during the run; the time that takes is in no latency."""
+    unseen_s: float | None = None
+    """Seconds of connections, at most, that went into answers which the tool left out of its latencies."""
     p50_ms: float | None = None
     p90_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
     max_ms: float | None = None
+    quantiles_ms: tuple[tuple[float, float], ...] = ()
+    """All percentiles that were printed: quantile from 0 to 1 and milliseconds, ascending by quantile."""
+    right_quantiles_ms: tuple[tuple[float, float], ...] = ()
+    """The same for right answers alone, where the others are over all requests."""
+    users: float | None = None
+    """The most users that a tool had."""
+    users_at_work: float | None = None
+    """Users that its iterations kept busy on average; they can't be more than there were."""
+    users_at_work_how: str = ""
+    """The figures that make `users_at_work`."""
+    dropped: float | None = None
+    """Iterations that were due and never begun."""
+    iterations_due: float | None = None
+    """The iterations that were due, begun or not."""
+    unlike_kinds: str = ""
+    """What a sum adds to requests that is none; empty when it adds like things."""
     resolution: float = 0.005
-    """How much a latency figure may be off by the tool's rounding, as a share of it."""
+    """How much a latency figure may be off by the tool's rounding, as a share of it ..."""
+    resolution_ms: float = 0.0
+    """... and beyond that, for tools that cut or round to whole milliseconds."""
     server_cpu_share: float | None = None
     """CPU that the server used, 1 = all that was meant for it."""
     cpus_given: float | None = None
@@ -166,6 +196,8 @@ class Figures:
     @property
     def samples(self) -> float | None:
         """Answers behind the latency figures, right or wrong."""
+        if self.timed is not None:
+            return self.timed
         if self.requests_ok is not None:
             return self.requests_ok + (self.errors or 0.0)
         return None if self.rps is None or self.duration_s is None else self.rps * self.duration_s

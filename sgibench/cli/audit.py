@@ -14,7 +14,6 @@ from rich.text import Text
 from sgibench import audit as auditing
 from sgibench.audit import Audited
 from sgibench.cli.subjects import json_option, results_option
-from sgibench.errors import UsageError
 from sgibench.model import Doubt
 from sgibench.results import store
 
@@ -26,8 +25,9 @@ from sgibench.results import store
 def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
     """Audit TARGETS: our runs (name, folder, or "latest") or other tools' results.
 
-    Read are CSV rows as in docs/audit.md, the output of wrk --latency, oha (JSON), hey, k6 (summary JSON), Locust
-    (stats CSV), and HttpArena's data. Exit 1 when a row is refuted: its figures can't all be true.
+    Read are CSV rows as in docs/audit.md and what wrk, wrk2, oha, hey, k6, Locust, ab, vegeta, bombardier, h2load,
+    autocannon and HttpArena write, as text, JSON or CSV; found by looking into the file. Exit 1 when a row is refuted:
+    its figures can't all be true.
     """
     audited = [row for target in targets for row in _audit_one(target, results)]
     if as_json:
@@ -39,14 +39,9 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
 
 def _audit_one(target: str, results: Path) -> Sequence[Audited]:
     path = Path(target)
-    if not path.is_file():
-        return auditing.audit_run(store.read_run(store.find_run(results, target))).trials
-    try:
-        return auditing.audit_rows(auditing.read_rows(path.read_text(encoding="utf-8"), path.name))
-    except UnicodeDecodeError:
-        raise UsageError(f"{target} is no text: expected CSV, JSON or the output of a load tool") from None
-    except ValueError as error:
-        raise UsageError(f"{target}: {error}") from None
+    if path.exists() and not path.is_dir():
+        return auditing.audit_rows(auditing.read_file(path))
+    return auditing.audit_run(store.read_run(store.find_run(results, target))).trials
 
 
 def _for_machines(row: Audited) -> Mapping[str, object]:

@@ -1,48 +1,51 @@
-"""Other tools' results as rows of figures: one module per format, each a pure function from text to rows.
+"""Other tools' results as rows of figures: one module per tool, each a pure function from a file's material to rows.
 
-A format is recognised by its content, never by the file's name; the name only labels rows that carry none. What a tool
-does not say stays None: no reader guesses. Text that is none of the known formats, or is broken, is one clear line.
+A format is recognised by its content, never by the file's name; the name only labels rows that carry none. Each format
+is told by a list of signs: a file that has them all is of that format, and of one that is none, the format with the
+most signs is the nearest, and the signs that it lacks are what is missing. What a tool does not say stays None: no
+reader guesses. Whatever can't be read is one clear line, never a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers import hey, httparena, k6, locust_csv, oha, rows_csv, wrk
+from sgibench.audit.readers.formats import FORMATS, nearest
+from sgibench.audit.readers.material import Material, material_of, read_material
 from sgibench.errors import UsageError
 
+__all__ = ["read_file", "read_rows"]
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """One format: how it is recognised and read."""
-
-    name: str
-    recognises: Callable[[str], bool]
-    """Looks at the text only; cheap, never raises."""
-    read: Callable[[str, str], list[Figures]]
-    """Text and a name for rows without one -> rows; raises ValueError with what was expected."""
+_MOST_ROWS = 100_000
 
 
-FORMATS: tuple[Format, ...] = (
-    Format(name="rows.csv", recognises=rows_csv.recognises, read=rows_csv.read),
-    Format(name="Locust statistics CSV", recognises=locust_csv.recognises, read=locust_csv.read),
-    Format(name="wrk text", recognises=wrk.recognises, read=wrk.read),
-    Format(name="hey text", recognises=hey.recognises, read=hey.read),
-    Format(name="oha JSON", recognises=oha.recognises, read=oha.read),
-    Format(name="k6 summary JSON", recognises=k6.recognises, read=k6.read),
-    Format(name="HttpArena site/data JSON", recognises=httparena.recognises, read=httparena.read),
-)
+def read_file(path: Path) -> list[Figures]:
+    """Read a file of any known format. Raises UsageError, in one line that names it."""
+    try:
+        material = read_material(path)
+    except ValueError as error:
+        raise UsageError(f"{path} {error}") from None
+    return _rows(material)
 
 
 def read_rows(text: str, name: str) -> list[Figures]:
-    """Read any known format; `name` is the file's name, shown in errors. Raises UsageError in one line."""
+    """Read the text of any known format; `name` is its file's name, shown in errors. Raises UsageError in one line."""
+    return _rows(material_of(text, name))
+
+
+def _rows(material: Material) -> list[Figures]:
     for known in FORMATS:
-        if known.recognises(text):
+        if all(sign.present(material) for sign in known.signs):
             try:
-                return known.read(text, name)
+                rows = known.read(material)
             except ValueError as error:
-                raise UsageError(f"{name}: looks like {known.name}, but {error}") from error
-    names = ", ".join(known.name for known in FORMATS)
-    raise UsageError(f"{name}: none of the formats that can be audited ({names})")
+                raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {error}")) from error
+            if len(rows) > _MOST_ROWS:
+                raise UsageError(f"{material.name}: {len(rows)} rows of {known.name}; at most {_MOST_ROWS} are audited")
+            return rows
+    raise UsageError(_one_line(f"{material.name}: {nearest(material)}"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

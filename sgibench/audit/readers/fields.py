@@ -1,21 +1,38 @@
-"""What several formats share: numbers with units, and JSON values that may be missing or of the wrong type."""
+"""What several formats share: numbers with units, runs that follow one another, values that may be missing or odd."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_TIMES_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
-_TIME = re.compile(r"\s*([0-9.]+)\s*(ns|us|µs|ms|s|m|h)\s*")
+_TIMES_MS = {
+    **dict.fromkeys(("ns",), 1e-6),
+    **dict.fromkeys(("us", "µs", "μs", "Âµs"), 1e-3),
+    **dict.fromkeys(("ms",), 1.0),
+    **dict.fromkeys(("s", "sec", "secs"), 1e3),
+    **dict.fromkeys(("m", "min"), 6e4),
+    **dict.fromkeys(("h",), 3.6e6),
+}
+_ONE = r"\d{1,20}(?:\.\d{0,20})?[ ]?(?:" + "|".join(sorted(_TIMES_MS, key=len, reverse=True)) + r")(?![A-Za-z])?"
+TIME = rf"(?:{_ONE}){{1,4}}"
+"""A pattern for one time as tools write it: 12.34ms, 1.0 secs, 1m23.5s. To be read by `time_ms`."""
+_PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
+_WHOLE = re.compile(TIME)
 
 
 def time_ms(text: str | None) -> float | None:
-    """Read `12.34ms`, `865us`, `1.02s`, `2.00m` as milliseconds; None when there is nothing to read."""
-    match = _TIME.fullmatch(text or "")
-    return float(match[1]) * _TIMES_MS[match[2]] if match else None
+    """Read `12.34ms`, `865us`, `1.0 secs`, `2.00m`, `1m23.5s` as milliseconds; None when there is nothing to read."""
+    text = (text or "").strip()
+    if not _WHOLE.fullmatch(text):
+        return None
+    return sum(float(part[1]) * _TIMES_MS[part[2]] for part in _PART.finditer(text))
+
+
+def measured_ms(text: str | None) -> float | None:
+    """Read a latency: 0 is what tools print when there was none, so it is unknown and not fast."""
+    return time_ms(text) or None
 
 
 def number(value: object, what: str) -> float | None:
@@ -24,10 +41,11 @@ def number(value: object, what: str) -> float | None:
         return None
     try:
         found = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise ValueError(f"{what} is {value!r}, not a number")
+        said = repr(value)
+        raise ValueError(f"{what} is {said if len(said) <= 60 else said[:50] + '…'}, not a number")  # noqa: PLR2004 - one line
     return found
 
 
@@ -36,18 +54,28 @@ def scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def json_object(text: str) -> dict[str, Any] | None:
-    """Parse a JSON object, or None when the text is something else."""
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def part(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Look up a member that is an object; an empty one when it is missing or something else."""
     found = parent.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def objects(documents: Iterable[object], *members: str) -> list[Mapping[str, Any]]:
+    """Pick the JSON objects that have all of these members."""
+    return [each for each in documents if isinstance(each, dict) and all(member in each for member in members)]
+
+
+def sections(text: str, start: re.Pattern[str]) -> list[str]:
+    """Cut a text before each match of `start`; what stands before the first belongs to the first."""
+    places = [match.start() for match in start.finditer(text)][1:]
+    return [text[begin:end] for begin, end in zip([0, *places], [*places, len(text)], strict=True)]
+
+
+def labels(name: str, runs: Sequence[object]) -> list[str]:
+    """Name each run of a file: the file's name when it is the only one, else with its place."""
+    return [name] if len(runs) == 1 else [f"{name}#{place}" for place in range(1, len(runs) + 1)]
+
+
+def counted(failures: Mapping[str, float]) -> str:
+    """Write failures by kind: `3 × 503 answers, 2 × time-out`."""
+    return ", ".join(f"{count:.0f} × {what}" for what, count in failures.items() if count)

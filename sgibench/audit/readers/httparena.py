@@ -2,44 +2,42 @@
 
 `threads` are the generator's. `cpu` is in per cent of one CPU, and the file does not say how many CPUs the server had:
 the busiest row of the file shows at least how many, which makes nobody look more idle than it was. Profiles of HTTP/2,
-HTTP/3, gRPC and WebSocket have many requests under way on a connection, so their connections are left out.
+HTTP/3, gRPC and WebSocket have many requests under way on a connection, so their connections are left out; those that
+stream count messages in the rate and calls by status. Its `reconnects` take time that is in no latency. A p99 that is
+the average comes from a profile measured with wrk, which raises its mean afterwards.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import number, time_ms
+from sgibench.audit.readers.fields import measured_ms, number, time_ms
+from sgibench.audit.readers.material import Material
 
+_STREAMS = re.compile(r"(^|-)stream(-|$)")
 _MULTIPLEXED = re.compile(r"(^|-)(h2c?|h3|grpc|ws|gateway|production)(-|$)")
 
 
-def recognises(text: str) -> bool:
-    """Look for rows with a framework and an average latency."""
-    return any(rows for rows in _tables(text, "").values())
-
-
-def read(text: str, name: str) -> list[Figures]:
+def read(material: Material) -> list[Figures]:
     """Read all rows of all profiles; the file's name without its ending is the profile of a plain list."""
-    tables = _tables(text, name.rsplit("/", 1)[-1].removesuffix(".json"))
+    tables = tables_of(material)
     return [row for profile, rows in tables.items() for row in _profile(profile, rows)]
 
 
-def _tables(text: str, name: str) -> dict[str, list[Mapping[str, Any]]]:
-    try:
-        found = json.loads(text) if text.lstrip()[:1] in ("[", "{") else None
-    except ValueError:
-        return {}
+def tables_of(material: Material) -> dict[str, list[Mapping[str, Any]]]:
+    """Find rows with a framework and an average latency, by profile."""
+    name = material.name.rsplit("/", 1)[-1].removesuffix(".json")
+    found = material.documents[0] if material.documents else None
     tables = found if isinstance(found, dict) else {name: found}
-    return {
+    rows: dict[str, list[Mapping[str, Any]]] = {
         str(profile): [row for row in rows if isinstance(row, dict) and "framework" in row and "avg_latency" in row]
         for profile, rows in tables.items()
         if isinstance(rows, list)
     }
+    return {profile: found for profile, found in rows.items() if found}
 
 
 def _profile(profile: str, rows: list[Mapping[str, Any]]) -> list[Figures]:
@@ -61,17 +59,21 @@ def _row(profile: str, row: Mapping[str, Any], busiest: float) -> Figures:
     connections, cpus = get("connections"), _cpus(row)
     duration_ms = time_ms(str(row.get("duration") or ""))
     one_each = connections is not None and not _MULTIPLEXED.search(profile)
+    calls = bool(_STREAMS.search(profile))
+    mean_ms, p99_ms = measured_ms(str(row.get("avg_latency") or "")), measured_ms(str(row.get("p99_latency") or ""))
     return Figures(
         id=f"{profile}/{row['framework']}",
         label=str(row["framework"]),
         group=profile,
         connections=(connections or 0.0) * (get("pipeline") or 1.0) if one_each else None,
         duration_s=None if duration_ms is None else duration_ms / 1e3,
-        requests_ok=None if right == [None, None] else sum(value or 0.0 for value in right),
+        mean_raised=mean_ms is not None and mean_ms == p99_ms,
+        reconnects=get("reconnects"),
+        requests_ok=None if right == [None, None] or calls else sum(value or 0.0 for value in right),
         errors=None if wrong == [None, None] else sum(value or 0.0 for value in wrong),
         error_text="answers of 4xx and 5xx",
         rps=get("rps"),
-        mean_ms=time_ms(str(row.get("avg_latency") or "")),
-        p99_ms=time_ms(str(row.get("p99_latency") or "")),
+        mean_ms=mean_ms,
+        p99_ms=p99_ms,
         server_cpu_share=None if cpus is None or not busiest else cpus / busiest,
     )

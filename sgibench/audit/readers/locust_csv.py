@@ -1,55 +1,161 @@
-"""Locust's statistics CSV (`--csv NAME` writes NAME_stats.csv): one row for each request name, and the aggregate.
+"""Locust's statistics CSV (`--csv NAME` writes NAME_stats.csv and NAME_stats_history.csv), with its columns since 0.8.
 
-Its request counts and rates include failures. Percentiles are rounded to whole milliseconds under 100 ms and to two
-digits above, so those under 10 ms are left out. It does not say how many users ran, and users may wait between
-requests: Little's law can't be asked.
+One row for each request name, and the aggregate. Request counts and rates include failures. Percentiles are rounded to
+whole milliseconds under 100 ms and to two digits above, so those under 10 ms are left out. It does not say how many
+users ran (the history does), and users may wait between requests: Little's law can't be asked. Request types other than
+HTTP methods are whatever their author fired: an aggregate that adds them to requests counts unlike things. The history
+holds running totals; of each name its last line counts.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Iterator, Mapping
 
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import number
+from sgibench.audit.readers.material import Material
 
-_COARSE_MS = 10.0
-_RESOLUTION = 0.05
+COARSE_MS = 10.0
+RESOLUTION = 0.05
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+_TOTALS = frozenset({"aggregated", "total"})
+_NAMES = {
+    "method": "type",
+    "# requests": "request count",
+    "# failures": "failure count",
+    "requests failed/s": "failures/s",
+    "total request count": "request count",
+    "total failure count": "failure count",
+    "total average response time": "average response time",
+    "total max response time": "max response time",
+}
+"""What older versions and the history call a column."""
+_QUANTILES = (("50%", 0.5), ("66%", 0.66), ("75%", 0.75), ("80%", 0.8), ("90%", 0.9), ("95%", 0.95), ("98%", 0.98))
+_HIGH = (("99%", 0.99), ("99.9%", 0.999), ("99.99%", 0.9999))
 
 
-def recognises(text: str) -> bool:
-    """Look for its header; the history file starts with a time stamp and is another format."""
-    return text.lstrip("\ufeff").startswith("Type,Name,Request Count,Failure Count")
+def header_of(material: Material) -> set[str]:
+    """Name the columns of the first line, in today's words; empty when it is none of a CSV."""
+    first = material.text.lstrip("\n").partition("\n")[0][:2000]
+    try:
+        return {_today(cell) for row in csv.reader([first]) for cell in row}
+    except csv.Error:
+        return set()
 
 
-def read(text: str, name: str) -> list[Figures]:
-    """Read all rows."""
-    return [_row(record, name) for record in csv.DictReader(io.StringIO(text.lstrip("\ufeff")))]
+def read(material: Material) -> list[Figures]:
+    """Read all rows: of the history, the last of each name."""
+    try:
+        records = [*_records(material.text.lstrip("\n"))]
+    except csv.Error as error:
+        raise ValueError(f"its CSV is broken: {error}") from error
+    if records and "timestamp" in records[0]:
+        records = _last_of_each(records)
+    kinds = {each["type"].strip() for each in records if not _is_total(each)}
+    return [_row(each, material.name, kinds) for each in records if any(each.values())]
 
 
-def _row(record: dict[str, str], name: str) -> Figures:
-    label = f"{record['Type']} {record['Name']}".strip()
+def _today(column: str | None) -> str:
+    name = (column or "").strip().lower()
+    return _NAMES.get(name, name)
+
+
+def _records(text: str) -> Iterator[dict[str, str]]:
+    reader = csv.reader(io.StringIO(text))
+    header = [_today(cell) for cell in next(reader, [])]
+    for cells in reader:
+        if 0 < len(cells) < len(header):
+            raise ValueError(f"its line {reader.line_num} has {len(cells)} of {len(header)} fields: it breaks off")
+        if cells:
+            yield {"type": "", "name": ""} | {key: cell.strip() for key, cell in zip(header, cells, strict=False)}
+
+
+def _is_total(record: Mapping[str, str]) -> bool:
+    return record["name"].lower() in _TOTALS
+
+
+def _last_of_each(records: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Keep the last totals of each name, over the time since its first line; rates of the last seconds are left out."""
+    begun_s: float | None = None
+    last: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+    for each in records:
+        at_s = number(each.get("timestamp"), "Timestamp")
+        if at_s is not None:
+            begun_s = at_s if begun_s is None else begun_s
+            last[each["type"], each["name"]] = (at_s, each)
+    kept = []
+    for at_s, each in last.values():
+        count, spent_s = number(each.get("request count"), "Total Request Count"), at_s - (begun_s or 0.0)
+        rate = count / spent_s if count and spent_s > 0 else None
+        # Percentiles of a history line are of its last ten seconds, the totals of the whole run.
+        shown = {key: value for key, value in each.items() if not key.endswith("%")}
+        kept.append(shown | {"requests/s": "" if rate is None else repr(rate)})
+    return kept
+
+
+def _row(record: Mapping[str, str], name: str, kinds: set[str]) -> Figures:
+    label = f"{record['type']} {record['name']}".strip()
 
     def get(column: str) -> float | None:
         return number(record.get(column), f"{label}: {column}")
 
-    def percentile(column: str) -> float | None:
-        value = get(column)
-        return None if value is None or value < _COARSE_MS else value
+    at = {q: get(column) for column, q in (*_QUANTILES, *_HIGH)}
+    return row_of(
+        f"{name}: {label}",
+        label,
+        count=get("request count"),
+        failed=get("failure count"),
+        rate=get("requests/s"),
+        mean_ms=get("average response time"),
+        max_ms=get("max response time"),
+        at={q: value for q, value in at.items() if value is not None},
+        is_total=_is_total(record),
+        kinds=kinds,
+    )
 
-    count, failed, rate = get("Request Count"), get("Failure Count"), get("Requests/s")
+
+def unlike_kinds(kinds: Iterable[str]) -> str:
+    """Name the request types of an aggregate when not all are HTTP methods; empty when it adds like things."""
+    found = {kind for kind in kinds if kind}
+    others = sorted(found - _METHODS)
+    return ", ".join(others[:5]) if others and len(found) > 1 else ""
+
+
+def row_of(
+    row_id: str,
+    label: str,
+    *,
+    count: float | None,
+    failed: float | None,
+    rate: float | None,
+    mean_ms: float | None,
+    max_ms: float | None,
+    at: Mapping[float, float],
+    is_total: bool,
+    kinds: Iterable[str],
+) -> Figures:
+    """Make a row of Locust's figures; percentiles that are too coarse are left out.
+
+    A name that was never asked for has no rate; a total without a single request has one of 0.
+    """
+    fine = {q: value for q, value in at.items() if not 0 <= value < COARSE_MS}
     return Figures(
-        id=f"{name}: {label}",
+        id=row_id,
         label=label,
         duration_s=count / rate if count and rate else None,
         requests_ok=None if count is None else count - (failed or 0.0),
         errors=failed,
-        rps=rate,
-        mean_ms=get("Average Response Time"),
-        p50_ms=percentile("50%"),
-        p90_ms=percentile("90%"),
-        p95_ms=percentile("95%"),
-        p99_ms=percentile("99%"),
-        max_ms=get("Max Response Time"),
-        resolution=_RESOLUTION,
+        rps=rate if count or is_total else None,
+        mean_ms=mean_ms or None,
+        p50_ms=fine.get(0.5),
+        p90_ms=fine.get(0.9),
+        p95_ms=fine.get(0.95),
+        p99_ms=fine.get(0.99),
+        max_ms=max_ms or None,
+        quantiles_ms=tuple(sorted(fine.items())),
+        unlike_kinds=unlike_kinds(kinds) if is_total else "",
+        resolution=RESOLUTION,
+        resolution_ms=1.0,
     )

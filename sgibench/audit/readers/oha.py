@@ -1,50 +1,110 @@
-"""oha's JSON (`oha --output-format json`, formerly `-j`); seconds throughout, as its schema.json says.
+"""oha's JSON (`--output-format json`, formerly `-j`; seconds throughout) and its text, which is its default.
 
-Its requestsPerSec counts every request, failed ones and those cut off at the deadline included. It does not say how
-many connections it used.
+Its requests per second count every request, failed ones and those cut off at the deadline included. Its success rate
+leaves those cut off aside and calls every answer a success, whatever its status. It does not say how many connections
+it used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import json_object, number, part, scaled
+from sgibench.audit.readers.fields import counted, labels, number, objects, part, scaled, sections
+from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, read_summary
 
 _CUT_OFF = "aborted due to deadline"
-_FIRST_FAILURE = 400
+_NAMED = (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
+_RARE = (("p99.9", 0.999), ("p99.99", 0.9999))
 
 
-def recognises(text: str) -> bool:
-    """Look for its two most particular members."""
-    found = json_object(text)
-    return found is not None and "latencyPercentiles" in found and "requestsPerSec" in part(found, "summary")
+def read_json(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = objects(material.documents, "summary", "latencyPercentiles")
+    return [_json_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
 
 
-def read(text: str, name: str) -> list[Figures]:
-    """Read the one run of the text."""
-    found = json_object(text) or {}
+def read_text(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = sections(material.plain, START)
+    return [_text_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+
+
+def _json_row(found: Mapping[str, Any], name: str) -> Figures:
     summary, latency = part(found, "summary"), part(found, "latencyPercentiles")
-    codes = {code: number(count, code) or 0.0 for code, count in part(found, "statusCodeDistribution").items()}
+    statuses = {
+        _status(code): number(count, code) or 0.0 for code, count in part(found, "statusCodeDistribution").items()
+    }
     errors = {what: number(count, what) or 0.0 for what, count in part(found, "errorDistribution").items()}
-    cut_off = errors.pop(_CUT_OFF, None)
-    failed = {f"{code} answers": count for code, count in codes.items() if int(code) >= _FIRST_FAILURE} | errors
 
     def ms(value: object, what: str) -> float | None:
         return scaled(number(value, what), 1e3)
 
-    return [
-        Figures(
-            id=name,
-            duration_s=number(summary.get("total"), "summary.total"),
-            requests_ok=sum(count for code, count in codes.items() if int(code) < _FIRST_FAILURE),
-            cut_off=cut_off,
-            errors=sum(failed.values()),
-            error_text=", ".join(f"{count:.0f} × {what}" for what, count in failed.items()),
-            rps=number(summary.get("requestsPerSec"), "summary.requestsPerSec"),
-            mean_ms=ms(summary.get("average"), "summary.average"),
-            p50_ms=ms(latency.get("p50"), "p50"),
-            p90_ms=ms(latency.get("p90"), "p90"),
-            p95_ms=ms(latency.get("p95"), "p95"),
-            p99_ms=ms(latency.get("p99"), "p99"),
-            max_ms=ms(summary.get("slowest"), "summary.slowest"),
-        )
-    ]
+    at = {q: ms(latency.get(key), key) for key, q in (*_NAMED, *_RARE)}
+    return _row(
+        name,
+        statuses,
+        errors,
+        duration_s=number(summary.get("total"), "summary.total"),
+        rps=number(summary.get("requestsPerSec"), "summary.requestsPerSec"),
+        mean_ms=ms(summary.get("average"), "summary.average"),
+        max_ms=ms(summary.get("slowest"), "summary.slowest"),
+        at={q: value for q, value in at.items() if value is not None},
+    )
+
+
+def _status(code: str) -> int:
+    if not code.isascii() or not code.isdigit() or len(code) > 3:  # noqa: PLR2004 - an HTTP status has three digits
+        raise ValueError(f"statusCodeDistribution has {code[:20]!r} where a status such as 200 was expected")
+    return int(code)
+
+
+def _text_row(run: str, name: str) -> Figures:
+    found = read_summary(run, name)
+    return _row(
+        name,
+        found.statuses,
+        found.errors,
+        duration_s=found.duration_s,
+        rps=found.rps,
+        mean_ms=found.mean_ms,
+        max_ms=found.max_ms,
+        at=found.quantiles_ms,
+        resolution=RESOLUTION,
+    )
+
+
+def _row(
+    name: str,
+    statuses: Mapping[int, float],
+    errors: Mapping[str, float],
+    *,
+    duration_s: float | None,
+    rps: float | None,
+    mean_ms: float | None,
+    max_ms: float | None,
+    at: Mapping[float, float],
+    resolution: float = Figures.resolution,
+) -> Figures:
+    failed = {f"{status} answers": count for status, count in statuses.items() if status >= FIRST_FAILURE}
+    broken = {what: count for what, count in errors.items() if what != _CUT_OFF}
+    return Figures(
+        id=name,
+        duration_s=duration_s,
+        requests_ok=sum(statuses.values()) - sum(failed.values()),
+        cut_off=errors.get(_CUT_OFF),
+        errors=sum(failed.values()) + sum(broken.values()),
+        timed=sum(statuses.values()),
+        error_text=counted(failed | broken),
+        rps=rps,
+        mean_ms=mean_ms,
+        p50_ms=at.get(0.5),
+        p90_ms=at.get(0.9),
+        p95_ms=at.get(0.95),
+        p99_ms=at.get(0.99),
+        max_ms=max_ms,
+        quantiles_ms=tuple(sorted(at.items())),
+        resolution=resolution,
+    )

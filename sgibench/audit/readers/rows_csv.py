@@ -13,6 +13,7 @@ import io
 
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import number
+from sgibench.audit.readers.material import Material
 
 COLUMNS = (
     "id",
@@ -35,24 +36,31 @@ COLUMNS = (
     "expected_doubts",
 )
 
-
-def recognises(text: str) -> bool:
-    """Look for the header: `id` and at least one of our columns of numbers."""
-    lines = text.lstrip("\ufeff").splitlines()
-    header = {name.strip() for name in lines[0].split(",")} if lines else set()
-    return "id" in header and bool(header & {"rps", "mean_ms", "round_rps"})
+FIGURE_COLUMNS = frozenset(COLUMNS) - {"id", "source", "label", "group", "expected_doubts"}
+"""Any of these beside `id` makes a table."""
 
 
-def read(text: str, _name: str) -> list[Figures]:
+def header_of(material: Material) -> set[str]:
+    """Name the columns of the first line, quoted or not; empty when it is none of a CSV."""
+    first = material.text.lstrip("\n").partition("\n")[0][:2000]
+    try:
+        return {cell.strip() for row in csv.reader([first], skipinitialspace=True) for cell in row}
+    except csv.Error:
+        return set()
+
+
+def read(material: Material) -> list[Figures]:
     """Read all rows; a field that is no number is an error that names its line and column."""
     rows = []
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
-    for record in reader:
-        fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
-        try:
+    reader = csv.DictReader(io.StringIO(material.text.lstrip("\n")), skipinitialspace=True)
+    try:
+        for record in reader:
+            fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
             rows.append(_row(fields))
-        except ValueError as error:
-            raise ValueError(f"line {reader.line_num}: {error}") from error
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+    if not rows:
+        raise ValueError("it has no row below its header")
     return rows
 
 

@@ -1,7 +1,9 @@
-"""wrk's and wrk2's text output, with or without `--latency`; several runs may follow one another in one file.
+"""wrk's and wrk2's text output, with or without `--latency`; several runs may follow one another, in Markdown too.
 
-wrk counts answers with a status of 400 and more as requests; socket errors are not among its requests. wrk2 holds a
-rate (open loop), which its histogram's title tells.
+wrk counts answers with a status of 400 and more as requests; connect, read and write errors are not among its requests.
+It opens floor(connections / threads) for each thread but prints what was asked for. Answers later than its time-out are
+requests, are left out of the latency, and are what `timeout N` counts. wrk 4 adds the answers that it thinks a stall
+swallowed to its latencies, so its mean is raised, never lowered. wrk2 holds a rate (open loop): it calibrates first.
 """
 
 from __future__ import annotations
@@ -9,54 +11,66 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import time_ms
+from sgibench.audit.readers.fields import TIME, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.material import Material
 
-_RUN = re.compile(r"^Running .+? test @ (?P<url>\S+)", re.MULTILINE)
-_CONNECTIONS = re.compile(r"^\s*\d+ threads? and (\d+) connections", re.MULTILINE)
-_LATENCY = re.compile(r"^\s*Latency\s+(?P<mean>[\d.]+\w+)\s+[\d.]+\w+\s+(?P<max>[\d.]+\w+)", re.MULTILINE)
-_PERCENTILE = re.compile(r"^\s*(?P<percent>[\d.]+)%\s+(?P<value>[\d.]+(?:us|ms|s|m))\s*$", re.MULTILINE)
-_TOTAL = re.compile(r"^\s*(?P<requests>\d+) requests in (?P<time>[\d.]+\w+)", re.MULTILINE)
-_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
-_NOT_OK = re.compile(r"^\s*Non-2xx or 3xx responses: (\d+)", re.MULTILINE)
-_SOCKET = re.compile(r"^\s*Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))", re.MULTILINE)
+RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500})")
+RATE = re.compile(r"Requests/sec:[ \t]+(\d+\.\d{2})(?!\d)")
+TOTAL = re.compile(rf"(?P<requests>\d+) requests in (?P<time>{TIME})")
+_CONNECTIONS = re.compile(r"(?P<threads>\d+) threads? and (?P<connections>\d+) connections")
+_LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+{TIME}[ \t]+(?P<max>{TIME})")
+_PERCENTILE = re.compile(rf"^\s*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
+_NOT_OK = re.compile(r"Non-2xx or 3xx responses: (\d+)")
+_SOCKET = re.compile(r"Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))")
+_CLOSES = re.compile(r"Connection:\s*close", re.IGNORECASE)
+_UNCORRECTED = "Uncorrected Latency"
+_OPEN = re.compile(r"Thread calibration:|HdrHistogram")
 
 
-def recognises(text: str) -> bool:
-    """Look for wrk's first line and its rate."""
-    return _RUN.search(text) is not None and "Requests/sec:" in text
-
-
-def read(text: str, name: str) -> list[Figures]:
+def read(material: Material) -> list[Figures]:
     """Read every run of the text."""
-    starts = [match.start() for match in _RUN.finditer(text)]
-    runs = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return [_row(run, name if len(runs) == 1 else f"{name}#{place}") for place, run in enumerate(runs, start=1)]
+    runs = sections(material.plain, RUN)
+    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
 
 
 def _row(run: str, name: str) -> Figures:
-    total, rate, latency = _TOTAL.search(run), _RATE.search(run), _LATENCY.search(run)
+    total, rate, latency = TOTAL.search(run), RATE.search(run), _LATENCY.search(run)
     if total is None or rate is None:
-        raise ValueError(f"{name} has no line such as `1000 requests in 10.00s` with its Requests/sec")
-    url, connections = _RUN.search(run), _CONNECTIONS.search(run)
+        missing = "line such as `1000 requests in 10.00s`" if total is None else "`Requests/sec:`"
+        raise ValueError(f"{name} has no {missing}: its output breaks off")
+    url, found = RUN.search(run), _CONNECTIONS.search(run)
     not_ok, socket = _NOT_OK.search(run), _SOCKET.search(run)
-    wrong = int(not_ok[1]) if not_ok else 0
-    broken = sum(int(found) for found in socket.groups()[1:]) if socket else 0
-    said = [f"{wrong} answers that are neither 2xx nor 3xx"] if wrong else []
-    at = {float(found["percent"]): time_ms(found["value"]) for found in _PERCENTILE.finditer(run)}
-    duration_ms = time_ms(total["time"])
+    connect, read_, write, late = (float(each) for each in socket.groups()[1:]) if socket else (0.0,) * 4
+    broken = connect + read_ + write
+    wrong = float(not_ok[1]) if not_ok else 0.0
+    requests = float(total["requests"])
+    duration_s = (time_ms(total["time"]) or 0.0) / 1e3
+    said = [f"{wrong:.0f} answers that are neither 2xx nor 3xx"] if wrong else []
+    own_table = run.partition(_UNCORRECTED)[0]
+    at = {float(each["percent"]): measured_ms(each["value"]) for each in _PERCENTILE.finditer(own_table)}
     return Figures(
         id=name,
         label=url["url"] if url else "",
-        load="open" if "HdrHistogram" in run else "closed",
-        connections=float(connections[1]) if connections else None,
-        duration_s=None if duration_ms is None else duration_ms / 1e3,
-        requests_ok=int(total["requests"]) - wrong,
-        errors=wrong + broken,
-        error_text=", ".join([*said, *([socket[1]] if socket and broken else [])]),
+        load="open" if _OPEN.search(run) else "closed",
+        connections=None if found is None or _CLOSES.search(run) else _opened(found),
+        mean_raised=True,
+        unseen_s=late * duration_s,
+        reconnects=read_ + write,
+        duration_s=duration_s,
+        requests_ok=max(requests - wrong, 0.0),
+        errors=wrong + broken + late,
+        timed=max(requests - late, 0.0),
+        error_text=", ".join([*said, *([socket[1]] if socket and broken + late else [])]),
         rps=float(rate[1]),
-        mean_ms=time_ms(latency["mean"]) if latency else None,
+        mean_ms=measured_ms(latency["mean"]) if latency else None,
         p50_ms=at.get(50.0),
         p90_ms=at.get(90.0),
         p99_ms=at.get(99.0),
-        max_ms=time_ms(latency["max"]) if latency else None,
+        max_ms=measured_ms(latency["max"]) if latency else None,
+        quantiles_ms=tuple((percent / 100, value) for percent, value in sorted(at.items()) if value is not None),
     )
+
+
+def _opened(found: re.Match[str]) -> float:
+    threads, connections = float(found["threads"]), float(found["connections"])
+    return connections // threads * threads if threads else connections

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from sgibench.audit.figures import Figures, doubt
-from sgibench.audit.rules import counts, generator, laws, machine
+from sgibench.audit.rules import counts, generator, laws, machine, timers, tools
 from sgibench.audit.rules.counts import NOISY
 from sgibench.audit.rules.generator import LAG_SHARE
 from sgibench.audit.rules.laws import IDLE_SHARE, TIMER_BANDS_MS
+from sgibench.audit.rules.nonsense import without_nonsense
 from sgibench.model import Doubt
 
 __all__ = ["IDLE_SHARE", "LAG_SHARE", "NOISY", "RULES", "TIMER_BANDS_MS", "Rule", "doubts_of"]
@@ -30,6 +31,8 @@ RULES: tuple[Rule, ...] = (
     counts.copied_columns,
     laws.littles_law,
     laws.timer_plateau,
+    timers.percentiles_at_a_timer,
+    timers.timer_lattice,
     generator.generator_bound,
     generator.generator_lag,
     generator.rate_not_kept,
@@ -43,12 +46,18 @@ RULES: tuple[Rule, ...] = (
     machine.unsteady,
     counts.noisy_rounds,
     counts.too_few_samples,
+    tools.client_limits,
+    tools.more_users_than_there_were,
+    tools.never_begun,
+    tools.failures_hide_latency,
+    tools.unlike_things_added,
 )
 
 
 def doubts_of(row: Figures, rules: Sequence[Rule] = RULES) -> tuple[Doubt, ...]:
     """All doubts that one row raises by itself, each kind once with all that raised it."""
-    found: dict[str, list[str]] = {}
+    row, nonsense = without_nonsense(row)
+    found = {raised.kind: [raised.detail] for raised in nonsense}
     for rule in rules:
         for raised in rule(row):
             found.setdefault(raised.kind, []).append(raised.detail)

@@ -21,6 +21,10 @@ UNLIKE = 10.0
 """Rounds whose rates lie further apart than this factor are not repeats of one measurement."""
 TAIL = 0.01
 """What lies beyond p99."""
+TAIL_ANSWERS = 1000
+"""What a p99 needs: a maximum of fewer is no tail, but one answer."""
+UNTOLD = 0.01
+"""Requests that no column tells of, as a share of all, before a row is said not to add up."""
 
 
 def errors_seen(row: Figures) -> Iterator[Doubt]:
@@ -76,21 +80,27 @@ def rate_against_count(row: Figures) -> Iterator[Doubt]:
     if 1 - share > short or share - 1 > COUNT_OVER:
         right = row.requests_ok / row.duration_s
         detail = f"{count(row.requests_ok)} right answers in {seconds(row.duration_s)} are {significant(right)}/s"
-        yield doubt("WrongCount", f"{significant(row.rps)}/s published, but {detail}")
+        untold = claimed - row.requests_ok - (row.errors or 0.0) - (row.cut_off or 0.0)
+        rest = ""
+        if row.errors is not None and untold > UNTOLD * claimed:
+            shown = f"{count(row.requests_ok)} right answers and {count(row.errors)} failures"
+            rest = f"; rate × time are {count(claimed)} requests, of which {shown} are shown"
+        yield doubt("WrongCount", f"{significant(row.rps)}/s published, but {detail}{rest}")
 
 
 def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
     """p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= p50 / 2."""
-    named = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("p99", row.p99_ms), ("max", row.max_ms)]
-    known = [(name, value) for name, value in named if value is not None]
+    named = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("p99", row.p99_ms)]
+    printed = [(f"p{q * 100:g}", value) for q, value in row.quantiles_ms]
+    known = [(name, value) for name, value in [*(printed or named), ("max", row.max_ms)] if value is not None]
     for (low_name, low), (high_name, high) in pairwise(known):
-        if low > high * (1 + row.resolution):
+        if low > high * (1 + row.resolution) + row.resolution_ms:
             yield doubt("WrongCount", f"{low_name} {ms(low)} above {high_name} {ms(high)}")
     if row.mean_ms is None:
         return
-    if row.max_ms is not None and row.mean_ms > row.max_ms * (1 + row.resolution):
+    if row.max_ms is not None and row.mean_ms > row.max_ms * (1 + row.resolution) + row.resolution_ms:
         yield doubt("WrongCount", f"mean {ms(row.mean_ms)} above the maximum {ms(row.max_ms)}")
-    if row.p50_ms is not None and row.mean_ms < row.p50_ms / 2 * (1 - row.resolution):
+    if row.p50_ms is not None and row.mean_ms < row.p50_ms / 2 * (1 - row.resolution) - row.resolution_ms:
         yield doubt("WrongCount", f"mean {ms(row.mean_ms)} below half of p50 {ms(row.p50_ms)}")
 
 
@@ -114,7 +124,7 @@ def p99_below_mean(row: Figures) -> Iterator[Doubt]:
     else:
         return
     room = (1 - TAIL) * row.p99_ms + TAIL * max(slowest, row.p99_ms)
-    if mean > room * (1 + row.resolution):
+    if mean > room * (1 + row.resolution) + row.resolution_ms:
         known = "" if row.max_ms is None else f", and a maximum of {ms(row.max_ms)} can't make up for it"
         yield doubt("WrongCount", f"{said} above p99 {ms(row.p99_ms)}{known}")
 
@@ -127,7 +137,8 @@ def copied_columns(row: Figures) -> Iterator[Doubt]:
     """
     if row.p99_ms is None:
         return
-    if row.p99_ms == row.mean_ms and len(digits(row.p99_ms)) >= 2:  # noqa: PLR2004 - two digits
+    alike = bool(row.resolution_ms) and row.p50_ms == row.p99_ms  # rounded alike: then the mean may well be the same
+    if row.p99_ms == row.mean_ms and len(digits(row.p99_ms)) >= 2 and not alike:  # noqa: PLR2004 - two digits
         yield doubt("WrongCount", f"p99 and mean are the same figure, {ms(row.p99_ms)}")
     many = row.samples is not None and percentile_allowed(0.99, int(row.samples))
     few = row.samples is not None and not many
@@ -158,3 +169,6 @@ def too_few_samples(row: Figures) -> Iterator[Doubt]:
         if value is not None and not percentile_allowed(q, int(row.samples)):
             yield doubt("TooFew", f"{name} from {count(row.samples)} answers")
             return
+    tail_known = row.p99_ms is not None or row.p95_ms is not None or row.p90_ms is not None
+    if row.max_ms is not None and not tail_known and row.p50_ms is not None and row.samples < TAIL_ANSWERS:
+        yield doubt("TooFew", f"beyond its median only a maximum, of {count(row.samples)} answers")

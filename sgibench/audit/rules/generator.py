@@ -75,14 +75,19 @@ def client_ports(row: Figures) -> Iterator[Doubt]:
     asked_ms = row.p50_ms if row.p50_ms is not None else row.mean_ms
     if row.connect_ms is not None and asked_ms is not None and row.connect_ms > asked_ms:
         yield doubt("ClientPorts", f"{ms(row.connect_ms)} to connect, {ms(asked_ms)} to be answered")
+    ports = ports_used_up(row.requests_ok or 0.0)
+    if ports:
+        yield doubt("ClientPorts", ports)
+
+
+def ports_used_up(connections: float) -> str:
+    """Say of which client these are all the ports, once or a few times over; empty when they are of none."""
     for ports in CLIENT_PORTS:
-        rounds = round((row.requests_ok or 0.0) / ports)
-        off = abs((row.requests_ok or 0.0) - rounds * ports)
-        if 1 <= rounds <= PORTS_ROUNDS and off <= PORTS_TOLERANCE * ports:
+        rounds = round(connections / ports)
+        if 1 <= rounds <= PORTS_ROUNDS and abs(connections - rounds * ports) <= PORTS_TOLERANCE * ports:
             times = "" if rounds == 1 else f"{rounds} × "
-            yield doubt(
-                "ClientPorts", f"{count(row.requests_ok)} connections, and a client has {times}{count(ports)} ports"
-            )
+            return f"{count(connections)} connections, and a client has {times}{count(ports)} ports"
+    return ""
 
 
 def starvation(row: Figures) -> Iterator[Doubt]:

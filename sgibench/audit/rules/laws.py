@@ -12,6 +12,8 @@ from sgibench.units import count, percent, significant
 LITTLE_TOLERANCE = 0.05
 """Honest closed-loop rows lie within 3 % of Little's law. What the edges of a window lose comes on top: up to one
 answer of each connection, which is mean / duration."""
+RECONNECT_S = 0.2
+"""No connection takes longer to open, unless its first packet was lost: retransmits come after 1 s."""
 FLOOR_TOLERANCE = 0.01
 """Timers of event loops may fire a little early."""
 IDLE_SHARE = 0.5
@@ -56,6 +58,8 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     busy = row.in_flight if row.errors and row.in_flight is not None else row.rps * taken_s
     idle = row.idle or 0.0
     off = (busy + idle) / row.connections - 1
+    if off < 0:
+        off = min(off + at_work_unseen(row) / row.connections, 0.0)
     if abs(off) <= LITTLE_TOLERANCE + lost_at_edges(row, taken_s):
         return
     if (off < 0 and row.thinks and row.idle is None) or (off > 0 and row.mean_raised):
@@ -73,10 +77,17 @@ def lost_at_edges(row: Figures, taken_s: float) -> float:
     """
     if not row.duration_s:
         return 0.0
-    claimed = None if row.rps is None or row.requests_ok is None else row.rps * row.duration_s
-    if claimed and row.requests_ok is not None and abs(row.requests_ok / claimed - 1) > 2 * taken_s / row.duration_s:
+    lost_s = row.edge_ms / 1e3 if row.edge_ms is not None else taken_s
+    claimed = None if row.rps is None else row.rps * row.duration_s
+    if claimed and row.samples is not None and abs(row.samples / claimed - 1) > 2 * lost_s / row.duration_s:
         return 0.0
-    return taken_s / row.duration_s
+    return lost_s / row.duration_s
+
+
+def at_work_unseen(row: Figures) -> float:
+    """Connections, at most, that were at work on what is in no latency: opened anew, or waiting for late answers."""
+    spent_s = (row.reconnects or 0.0) * RECONNECT_S + (row.unseen_s or 0.0)
+    return spent_s / row.duration_s if row.duration_s else 0.0
 
 
 def timer_plateau(row: Figures) -> Iterator[Doubt]:

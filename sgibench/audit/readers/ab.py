@@ -1,0 +1,87 @@
+"""ApacheBench's text output; several runs may follow one another.
+
+Its first `Time per request` is connections x duration / requests by definition, so it can't confirm anything; the mean
+that is read is `Total` of its connection times, connecting included. All its latencies are whole milliseconds, so
+those under 10 ms are left out. `Complete requests` holds failed ones and answers of any status. A failure of `Length`
+only says that an answer was not as long as the first, which pages of varying length are too. Without `-k` every request
+opens a connection.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.fields import counted, labels, sections
+from sgibench.audit.readers.material import Material
+
+START = re.compile(r"^\s*Concurrency Level:", re.MULTILINE)
+_COUNTS = (
+    ("Concurrency Level", re.compile(r"Concurrency Level:\s+(\d+)")),
+    ("Time taken for tests", re.compile(r"Time taken for tests:\s+(\d+(?:\.\d+)?) seconds")),
+    ("Complete requests", re.compile(r"Complete requests:\s+(\d+)")),
+    ("Requests per second", re.compile(r"Requests per second:\s+(\d+(?:\.\d+)?) \[#/sec\]")),
+)
+_FAILED = re.compile(r"Failed requests:\s+(\d+)")
+_KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exceptions: (\d+)\)")
+_NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
+_KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
+_TOTAL = re.compile(
+    r"^\s*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*\n", re.MULTILINE
+)
+_PERCENTILE = re.compile(r"^\s*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?:\(longest request\))?\n", re.MULTILINE)
+_COARSE_MS = 10.0
+_RESOLUTION = 0.05
+_ALL = 100
+
+
+def read(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = sections(material.plain, START)
+    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+
+
+def _row(run: str, name: str) -> Figures:
+    found = {what: pattern.search(run) for what, pattern in _COUNTS}
+    known = {what: float(match[1]) for what, match in found.items() if match}
+    if len(known) < len(_COUNTS):
+        raise ValueError(f"{name} has no line `{next(what for what in found if what not in known)}:`")
+    total = _TOTAL.search(run)
+    at = {int(each["percent"]): _ms(each["value"]) for each in _PERCENTILE.finditer(run)}
+    requests, failures = known["Complete requests"], _failures(run)
+    wrong = sum(count for what, count in failures.items() if not what.startswith("length"))
+    return Figures(
+        id=name,
+        connections=known["Concurrency Level"],
+        new_connections=_KEPT.search(run) is None,
+        duration_s=known["Time taken for tests"],
+        requests_ok=max(requests - wrong, 0.0),
+        errors=sum(failures.values()),
+        timed=requests,
+        error_text=counted(failures),
+        rps=known["Requests per second"],
+        mean_ms=_ms(total["mean"]) if total else None,
+        p50_ms=at.get(50, _ms(total["median"]) if total else None),
+        p90_ms=at.get(90),
+        p95_ms=at.get(95),
+        p99_ms=at.get(99),
+        max_ms=_ms(total["max"]) if total else at.get(_ALL),
+        quantiles_ms=tuple((q / 100, value) for q, value in sorted(at.items()) if value is not None and q < _ALL),
+        resolution=_RESOLUTION,
+        resolution_ms=1.0,
+    )
+
+
+def _failures(run: str) -> dict[str, float]:
+    kinds, failed, not_ok = _KINDS.search(run), _FAILED.search(run), _NOT_OK.search(run)
+    if kinds:
+        counts = [float(count or 0) for count in kinds.groups()]
+        named = dict(zip(("connect", "receive", "length unlike the first answer's", "exception"), counts, strict=True))
+    else:
+        named = {"failed": float(failed[1]) if failed else 0.0}
+    return {what: count for what, count in (named | {"not 2xx": float(not_ok[1]) if not_ok else 0.0}).items() if count}
+
+
+def _ms(text: str) -> float | None:
+    value = float(text)
+    return None if value < _COARSE_MS else value

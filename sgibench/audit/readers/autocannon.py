@@ -1,0 +1,86 @@
+"""autocannon's JSON (`--json`), one run a document.
+
+Latencies are whole milliseconds, so those under 10 ms are left out. `requests` counts answers of any status; its
+average is over the whole samples (seconds). What was sent and neither answered nor still under way at the end is lost,
+and autocannon does not count it as an error. It does not say whether a rate was asked for (`-R`, `-r`): only a run that
+ends with all connections busy is a closed loop for certain; one with more latencies than answers was corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.fields import counted, labels, number, objects, part
+from sgibench.audit.readers.material import Material
+
+_COARSE_MS = 10.0
+_RESOLUTION = 0.05
+_NAMED = (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p97_5", 0.975), ("p99", 0.99))
+
+
+def read(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = objects(material.documents, "latency", "requests", "non2xx")
+    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+
+
+def _row(found: Mapping[str, Any], name: str) -> Figures:
+    latency, requests = part(found, "latency"), part(found, "requests")
+
+    def get(key: str) -> float:
+        return number(found.get(key), key) or 0.0
+
+    def ms(key: str) -> float | None:
+        value = number(latency.get(key), f"latency.{key}")
+        return None if value is None or 0 <= value < _COARSE_MS else value
+
+    total, sent = number(requests.get("total"), "requests.total"), number(requests.get("sent"), "requests.sent")
+    if total is None:
+        raise ValueError("requests has no total")
+    places = get("connections") * (get("pipelining") or 1.0)
+    under_way = 0.0 if sent is None else sent - total - get("errors")
+    corrected = (number(latency.get("totalCount"), "latency.totalCount") or 0.0) > total
+    failed = {
+        "not 2xx": get("non2xx") - get("3xx"),
+        "errors": get("errors") - get("timeouts"),
+        "time-outs": get("timeouts"),
+        "resets": get("resets"),
+        "bodies that differ": get("mismatches"),
+        "sent and lost": max(under_way - places, 0.0) if not corrected else 0.0,
+    }
+    at = {q: ms(key) for key, q in _NAMED}
+    right = get("2xx") + get("3xx") if "2xx" in found else total - get("non2xx")
+    return Figures(
+        id=name,
+        label=str(found.get("url") or "")[:200],
+        load="open" if corrected else "closed",
+        connections=places if under_way >= places > 0 else None,
+        duration_s=_duration_s(found, requests),
+        requests_ok=right - get("mismatches"),
+        errors=sum(failed.values()),
+        error_text=counted(failed),
+        timed=total,
+        rps=number(requests.get("average"), "requests.average"),
+        mean_ms=ms("average"),
+        p50_ms=at[0.5],
+        p90_ms=at[0.9],
+        p99_ms=at[0.99],
+        max_ms=ms("max"),
+        quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        resolution=_RESOLUTION,
+        resolution_ms=1.0,
+    )
+
+
+def _duration_s(found: Mapping[str, Any], requests: Mapping[str, Any]) -> float | None:
+    """Give the time that the average is over: whole samples, else what makes the count and the average one."""
+    samples, each_ms = number(found.get("samples"), "samples"), number(found.get("sampleInt"), "sampleInt")
+    if samples and each_ms:
+        return samples * each_ms / 1e3
+    total, average = (
+        number(requests.get("total"), "requests.total"),
+        number(requests.get("average"), "requests.average"),
+    )
+    return total / average if total and average else number(found.get("duration"), "duration")

@@ -1,0 +1,204 @@
+"""The table of formats: by which signs each is known, and who reads it; and which is nearest to a file that is none.
+
+A sign is cheap, looks at the material only, and never raises. The first format whose signs are all there reads the
+file, so a format whose signs another one has as well stands before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers import (
+    ab,
+    autocannon,
+    bombardier,
+    h2load,
+    hey,
+    httparena,
+    k6,
+    locust_csv,
+    locust_table,
+    oha,
+    rows_csv,
+    summary_text,
+    vegeta,
+    wrk,
+)
+from sgibench.audit.readers.fields import objects, part
+from sgibench.audit.readers.material import Material
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """One thing that a file of a format holds."""
+
+    words: str
+    """How it is told to a person who looks for it."""
+    present: Callable[[Material], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format: how it is recognised and read."""
+
+    name: str
+    signs: tuple[Sign, ...]
+    read: Callable[[Material], list[Figures]]
+    """Material -> rows; raises ValueError with what was expected."""
+    hint: str = ""
+    """A word that the tool leaves in files that are not of this format; tips the scales of what is nearest."""
+
+
+def _text(words: str, pattern: re.Pattern[str] | str) -> Sign:
+    compiled = re.compile(re.escape(pattern)) if isinstance(pattern, str) else pattern
+    return Sign(words=f"`{words}`", present=lambda material: compiled.search(material.plain) is not None)
+
+
+def _members(*names: str) -> tuple[Sign, ...]:
+    """Give a JSON object with these members: each by itself, so that what is missing can be named, and all in one."""
+
+    def mentioned(name: str) -> Sign:
+        quoted = f'"{name}"'
+        return Sign(words=f"a member {quoted}", present=lambda material: quoted in material.text)
+
+    whole = Sign(
+        words="a whole JSON object with " + " and ".join(f'"{name}"' for name in names),
+        present=lambda material: not material.broken_json and bool(objects(material.documents, *names)),
+    )
+    return (*(mentioned(name) for name in names), whole)
+
+
+def _columns(header: Callable[[Material], set[str]], *names: str) -> tuple[Sign, ...]:
+    def has(name: str) -> Sign:
+        return Sign(words=f"a column `{name}`", present=lambda material: name in header(material))
+
+    return tuple(has(name) for name in names)
+
+
+_ANY_FIGURE = Sign(
+    words="a column of figures (" + ", ".join(sorted(rows_csv.FIGURE_COLUMNS)) + ")",
+    present=lambda material: bool(rows_csv.header_of(material) & rows_csv.FIGURE_COLUMNS),
+)
+_K6_METRICS = Sign(
+    words='"http_req_duration" among its "metrics"',
+    present=lambda material: any(
+        "http_req_duration" in part(each, "metrics") for each in objects(material.documents, "metrics")
+    ),
+)
+_ARENA_ROWS = Sign(
+    words='rows with "framework" and "avg_latency"', present=lambda material: bool(httparena.tables_of(material))
+)
+_NO_SUCCESS_RATE = Sign(
+    words="a summary without `Success rate:`", present=lambda material: "Success rate:" not in material.plain
+)
+_HEY = (
+    _text("Summary:", summary_text.START),
+    _text("Requests/sec:", "Requests/sec:"),
+    _text("Total:", re.compile(r"\bTotal:\s")),
+)
+_ENDS = _text("Status code distribution:", re.compile("Status code distribution:|Error distribution:"))
+
+FORMATS: tuple[Format, ...] = (
+    Format(name="rows.csv", signs=(*_columns(rows_csv.header_of, "id"), _ANY_FIGURE), read=rows_csv.read),
+    Format(
+        name="Locust statistics CSV",
+        hint="Failures/s",
+        signs=_columns(locust_csv.header_of, "name", "request count", "average response time"),
+        read=locust_csv.read,
+    ),
+    Format(
+        name="wrk text",
+        hint="unable to connect to",
+        signs=(_text("Running … test @ URL", wrk.RUN), _text("Requests/sec:", "Requests/sec:")),
+        read=wrk.read,
+    ),
+    Format(
+        name="oha text", hint="oha -", signs=(*_HEY, _text("Success rate:", "Success rate:"), _ENDS), read=oha.read_text
+    ),
+    Format(name="hey text", hint="hey -", signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS), read=hey.read),
+    Format(name="oha JSON", signs=_members("summary", "latencyPercentiles"), read=oha.read_json),
+    Format(name="k6 summary JSON", hint='"type":"Point"', signs=(*_members("metrics"), _K6_METRICS), read=k6.read_json),
+    Format(
+        name="k6 text",
+        hint="VUs",
+        signs=(
+            _text("http_req_duration...: avg=…", re.compile(r"http_req_duration\.*:\s+avg=")),
+            _text("http_reqs...: N R/s", re.compile(r"http_reqs\.*:\s+\d+\s+\d")),
+        ),
+        read=k6.read_text,
+    ),
+    Format(name="HttpArena site/data JSON", signs=(_ARENA_ROWS,), read=httparena.read),
+    Format(
+        name="Locust console table",
+        hint="locust.main",
+        signs=(
+            _text("Name  # reqs  # fails  …  req/s", locust_table.HEADER),
+            _text("Aggregated", re.compile(r"\b(?:Aggregated|Total)\s+\d")),
+        ),
+        read=locust_table.read,
+    ),
+    Format(
+        name="ab text",
+        hint="ApacheBench",
+        signs=(
+            _text("Concurrency Level:", ab.START),
+            _text("Complete requests:", "Complete requests:"),
+            _text("Requests per second:", "Requests per second:"),
+        ),
+        read=ab.read,
+    ),
+    Format(
+        name="vegeta text",
+        hint="vegeta",
+        signs=(
+            _text("Requests      [total, rate, throughput]", vegeta.REQUESTS),
+            _text("Latencies     [mean, 50, 95, 99, max]", re.compile(r"Latencies\s+\[")),
+            _text("Status Codes  [code:count]", re.compile(r"Status Codes\s+\[code:count\]")),
+        ),
+        read=vegeta.read_text,
+    ),
+    Format(name="vegeta JSON", signs=_members("latencies", "status_codes", "rate"), read=vegeta.read_json),
+    Format(
+        name="bombardier text",
+        hint="Bombarding",
+        signs=(_text("Reqs/sec  avg stdev max", bombardier.RATE), _text("HTTP codes: … others - N", bombardier.CODES)),
+        read=bombardier.read_text,
+    ),
+    Format(name="bombardier JSON", signs=_members("spec", "result"), read=bombardier.read_json),
+    Format(
+        name="h2load text",
+        hint="starting benchmark",
+        signs=(
+            _text("finished in …, N req/s", h2load.FINISHED),
+            _text("requests: … total, … started, … done, …", h2load.REQUESTS),
+        ),
+        read=h2load.read,
+    ),
+    Format(name="autocannon JSON", signs=_members("latency", "requests", "non2xx"), read=autocannon.read),
+)
+
+_NAMES = ", ".join(known.name for known in FORMATS)
+
+
+def nearest(material: Material) -> str:
+    """Say that a file is none of the formats, which came nearest, and what it lacks."""
+    if not material.text.strip():
+        return f"is empty, so none of the formats that can be audited ({_NAMES})"
+    best = max(FORMATS, key=lambda known: _likeness(known, material))
+    lacking = [sign.words for sign in best.signs if not sign.present(material)]
+    broken = f"; {material.broken_json}" if material.broken_json else ""
+    if not _likeness(best, material):
+        return f"none of the formats that can be audited ({_NAMES}){broken}"
+    return (
+        f"none of the formats that can be audited; nearest is {best.name}, which lacks {' and '.join(lacking)}{broken}"
+    )
+
+
+def _likeness(known: Format, material: Material) -> float:
+    """Give the share of a format's signs that are there, and half of one for its hint; what must be absent is none."""
+    signs = [sign for sign in known.signs if sign is not _NO_SUCCESS_RATE]
+    hinted = 0.5 if known.hint and known.hint in material.text else 0.0
+    return (sum(sign.present(material) for sign in signs) + hinted) / len(signs)

@@ -1,0 +1,71 @@
+"""h2load's text output; several runs may follow one another.
+
+Its rate counts every answer that arrived, of whatever status; `failed` are answers of 4xx and 5xx and what was never
+answered (`errored`, which holds the time-outs). A client may have several requests under way (`-m`, not printed), so
+more than one for each client refutes nothing. Fewer refute only where clients were kept busy: in a run by time whose
+clients differ in speed at all (`--rps` paces each alike and is not printed either), and where clients died with their
+share of the requests. In a run by number a quick client ends early, and is idle for a reason.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.fields import TIME, counted, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.material import Material
+
+FINISHED = re.compile(rf"finished in (?P<time>{TIME}), (?P<rate>\d+(?:\.\d+)?) req/s")
+REQUESTS = re.compile(
+    r"requests: (?P<total>\d+) total, (?P<started>\d+) started, (?P<done>\d+) done, (?P<right>\d+) succeeded, "
+    r"(?P<failed>\d+) failed, (?P<errored>\d+) errored, (?P<late>\d+) timeout"
+)
+START = re.compile(r"^.{0,40}?starting benchmark\.\.\.", re.MULTILINE)
+_STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
+_CLIENTS = re.compile(r"spawning thread #\d+: (\d+) total client")
+_LATENCY = re.compile(rf"time for request:\s+{TIME}\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s")
+_CLIENT_RATES = re.compile(r"req/s\s*:\s+(?P<min>\d+(?:\.\d+)?)\s+(?P<max>\d+(?:\.\d+)?)\s+\d")
+_BY_TIME = "Timing-based test"
+_PACED = 1.01
+"""The quickest client over the slowest; `--rps` keeps them within a request of one another."""
+
+
+def read(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = [run for run in sections(material.plain, START if START.search(material.plain) else FINISHED) if run.strip()]
+    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+
+
+def _row(run: str, name: str) -> Figures:
+    finished, requests, latency = FINISHED.search(run), REQUESTS.search(run), _LATENCY.search(run)
+    if finished is None or requests is None:
+        missing = "`finished in … req/s`" if finished is None else "`requests: … total, … started, … done, …`"
+        raise ValueError(f"{name} has no line {missing}")
+    count = {key: float(value) for key, value in requests.groupdict().items()}
+    statuses = _STATUSES.search(run)
+    refused = (
+        {f"{kind} answers": float(statuses[place]) for kind, place in (("4xx", 3), ("5xx", 4))} if statuses else {}
+    )
+    duration_ms = time_ms(finished["time"])
+    return Figures(
+        id=name,
+        connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
+        mean_raised=True,
+        duration_s=None if duration_ms is None else duration_ms / 1e3,
+        requests_ok=count["right"],
+        errors=count["failed"],
+        timed=count["done"],
+        error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
+        rps=float(finished["rate"]),
+        mean_ms=measured_ms(latency["mean"]) if latency else None,
+        max_ms=measured_ms(latency["max"]) if latency else None,
+    )
+
+
+def _clients(run: str) -> float | None:
+    return sum(float(found[1]) for found in _CLIENTS.finditer(run)) or None
+
+
+def _kept_busy(run: str) -> bool:
+    rates = _CLIENT_RATES.search(run)
+    return _BY_TIME in run and rates is not None and float(rates["max"]) > _PACED * float(rates["min"])

@@ -1,0 +1,61 @@
+"""The lines of k6's end-of-test text, as the metrics that its JSON would hold; old and new layouts.
+
+Old versions print rates as `4.25% ✓ 70 ✗ 1573` (what the metric's name says, and the rest), new ones as
+`4.25% 70 out of 1643`. A metric that comes again begins the next run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sgibench.audit.readers.fields import TIME, time_ms
+
+METRIC = re.compile(
+    r"^\s*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)$", re.MULTILINE
+)
+_TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s)")
+_COUNTER = re.compile(r"(?P<count>\d+)[ \t]+(?P<rate>\d+(?:\.\d+)?)/s")
+_OLD_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
+_NEW_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")
+_GAUGE = re.compile(r"(?P<value>\d+)[ \t]+min=(?P<min>\d+)[ \t]+max=(?P<max>\d+)")
+_EXPECTED = "http_req_duration{expected_response:true}"
+_RATES = ("http_req_failed",)
+_GAUGES = ("vus", "vus_max")
+_COUNTERS = ("http_reqs", "iterations", "dropped_iterations")
+_TRENDS = ("http_req_duration", "iteration_duration", "http_req_connecting", _EXPECTED)
+
+
+def runs_of(text: str) -> list[Mapping[str, Any]]:
+    """Collect the metrics of each run of the text."""
+    runs: list[dict[str, Any]] = [{}]
+    for found in METRIC.finditer(text):
+        name = _EXPECTED if found["name"].startswith("{") else found["name"]
+        values = _values(name, found["rest"])
+        if values is None:
+            continue
+        if name in runs[-1]:
+            runs.append({})
+        runs[-1][name] = values
+    return list(runs)
+
+
+def _values(name: str, rest: str) -> dict[str, float] | None:
+    if name in _TRENDS:
+        values = {found["key"]: time_ms(found["value"]) for found in _TREND.finditer(rest)}
+        return {key: value for key, value in values.items() if value is not None} or None
+    if name in _COUNTERS:
+        counter = _COUNTER.search(rest)
+        return {"count": float(counter["count"]), "rate": float(counter["rate"])} if counter else None
+    if name in _RATES:
+        return _rate(rest)
+    gauge = _GAUGE.search(rest) if name in _GAUGES else None
+    return {key: float(value) for key, value in gauge.groupdict().items()} if gauge else None
+
+
+def _rate(rest: str) -> dict[str, float] | None:
+    old, new = _OLD_RATE.search(rest), _NEW_RATE.search(rest)
+    if old:
+        return {"passes": float(old["passes"]), "fails": float(old["fails"])}
+    return {"passes": float(new["passes"]), "fails": float(new["all"]) - float(new["passes"])} if new else None

@@ -1,0 +1,109 @@
+"""Locust's table on the console, with its columns since 0.8; the last complete one counts, as it is printed again.
+
+Its figures are those of the CSV, latencies in whole milliseconds: those under 10 ms are left out. Only the table of the
+end, which has percentiles below it, has rates of the whole run; those printed on the way are of the last seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.locust_csv import COARSE_MS, row_of
+from sgibench.audit.readers.material import Material
+
+HEADER = re.compile(r"\bName\s+# reqs\s+# fails\b.*req(?:s|uests)?/s", re.MULTILINE)
+_PERCENTILES = re.compile(r"\bName\s+(?:# reqs\s+)?50%\s")
+_COLUMN = re.compile(r"# reqs|# fails|\d+(?:\.\d+)?%|\S+")
+_RULE = re.compile(r"^[\s|+-]+$")
+_FAILED = re.compile(r"(?P<count>\d+)\(\d+(?:\.\d+)?%\)")
+_NUMBER = re.compile(r"\d{1,30}(?:\.\d{1,30})?")
+_TOTALS = ("Aggregated", "Total")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a table: what it is about, and its figures by column."""
+
+    kind: str
+    name: str
+    figures: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """How the CSV calls it."""
+        return f"{self.kind} {self.name}".strip()
+
+
+def read(material: Material) -> list[Figures]:
+    """Read the last table that has its total, and the percentiles that stand below it."""
+    lines = material.plain.split("\n")
+    tables = [_table(lines, place) for place, line in enumerate(lines) if HEADER.search(line)]
+    whole = [table for table in tables if any(line.name in _TOTALS for line in table)]
+    if not whole:
+        raise ValueError("its table breaks off before the line `Aggregated`")
+    percentiles = [_table(lines, place) for place, line in enumerate(lines) if _PERCENTILES.search(line)]
+    below = {line.label: line.figures for line in (percentiles[-1] if percentiles else [])}
+    kinds = {line.kind for line in whole[-1] if line.name not in _TOTALS}
+    return [_row(line, below.get(line.label, {}), material.name, kinds, at_the_end=bool(below)) for line in whole[-1]]
+
+
+def _table(lines: list[str], header: int) -> list[Line]:
+    columns = _COLUMN.findall(lines[header].replace("|", " "))
+    named = columns[columns.index("Name") + 1 :] if "Name" in columns else []
+    found: list[Line] = []
+    for line in lines[header + 1 :]:
+        if _RULE.match(line) and line.strip():
+            continue
+        read_line = _line(line, named)
+        if read_line is None:
+            break
+        found.append(read_line)
+        if read_line.name in _TOTALS:
+            break
+    return found
+
+
+def _line(line: str, columns: list[str]) -> Line | None:
+    """Read from the right, where the figures are: names may hold anything."""
+    words = line.replace("|", " ").split()
+    if len(words) <= len(columns) or not columns:
+        return None
+    tail = words[-len(columns) :]
+    end = len(line)
+    for word in reversed(tail):
+        end = line.rindex(word, 0, end)
+    kind, _space, name = line[:end].rstrip(" |").partition(" ")
+    figures: dict[str, float] = {}
+    for column, word in zip(columns, tail, strict=True):
+        failed = _FAILED.fullmatch(word)
+        if not failed and not _NUMBER.fullmatch(word) and word != "N/A":
+            return None
+        if word != "N/A":
+            figures[column] = float(failed["count"] if failed else word)
+    return Line(kind=kind.strip(), name=name.strip(), figures=figures)
+
+
+def _row(line: Line, percentiles: Mapping[str, float], name: str, kinds: set[str], *, at_the_end: bool) -> Figures:
+    def fine(*columns: str) -> float | None:
+        value = next((line.figures[column] for column in columns if column in line.figures), None)
+        return None if value is None or value < COARSE_MS else value
+
+    shares = {float(column[:-1]) / 100: value for column, value in percentiles.items() if column.endswith("%")}
+    at = {q: value for q, value in shares.items() if q < 1}
+    median = fine("Med", "Median")
+    rates = [line.figures[each] for each in ("req/s", "reqs/s") if each in line.figures]
+    return row_of(
+        f"{name}: {line.label}",
+        line.label,
+        count=line.figures.get("# reqs"),
+        failed=line.figures.get("# fails"),
+        rate=rates[0] if rates and at_the_end else None,
+        mean_ms=fine("Avg"),
+        max_ms=fine("Max"),
+        at=at or ({} if median is None else {0.5: median}),
+        is_total=line.name in _TOTALS,
+        kinds=kinds,
+    )

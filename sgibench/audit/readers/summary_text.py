@@ -1,0 +1,71 @@
+"""The layout that hey gave its summary and oha took over: fields, percentiles, answers by status, errors by text.
+
+Both print seconds with four decimals: a figure under 1 ms has one digit and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sgibench.audit.readers.fields import TIME, measured_ms, time_ms
+
+START = re.compile(r"^.{0,40}?\bSummary:", re.MULTILINE)
+STATUSES = "Status code distribution:"
+ERRORS = "Error distribution:"
+FIRST_FAILURE = 400
+RESOLUTION = 0.05
+"""Half of the last printed digit, for the smallest figure that is read."""
+
+_COARSE_MS = 1.0
+_RATE = re.compile(r"Requests/sec:[ \t]+(\d+(?:\.\d+)?)\s")
+_TIME = re.compile(rf"\b(?P<name>Total|Slowest|Average):[ \t]+(?P<value>{TIME})")
+_PERCENTILE = re.compile(rf"(?P<percent>\d+(?:\.\d+)?)% in (?P<value>{TIME})")
+_STATUS = re.compile(r"\[(?P<status>\d{3})\][ \t]+(?P<count>\d+) responses?")
+_ERROR = re.compile(r"\[(?P<count>\d+)\][ \t]+(?P<text>(?!\d+ responses|\|)\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One run as printed; latencies that are too coarse are left out."""
+
+    duration_s: float
+    rps: float
+    mean_ms: float | None
+    max_ms: float | None
+    quantiles_ms: dict[float, float]
+    """Quantile from 0 to 1 -> milliseconds."""
+    statuses: dict[int, float]
+    errors: dict[str, float]
+
+
+def read_summary(run: str, name: str) -> Summary:
+    """Read one run; raises ValueError that says what is missing."""
+    times = {found["name"]: found["value"] for found in _TIME.finditer(run)}
+    rate, duration_ms = _RATE.search(run), time_ms(times.get("Total"))
+    if rate is None or duration_ms is None:
+        raise ValueError(f"{name} has no {'`Requests/sec:`' if rate is None else '`Total:`'}")
+    _before, heading, after = run.partition(STATUSES)
+    answered, failing, broken = (after if heading else run).partition(ERRORS)
+    if not heading and not failing:
+        raise ValueError(f"{name} breaks off before its `{STATUSES}`: nobody can know what was answered")
+    statuses = {int(found["status"]): float(found["count"]) for found in _STATUS.finditer(answered)} if heading else {}
+    errors = {found["text"].strip()[:100]: float(found["count"]) for found in _ERROR.finditer(broken)}
+    if not statuses and not errors:
+        raise ValueError(f"{name} breaks off in its `{STATUSES}`: no whole line of it is left")
+    found_at = ((float(each["percent"]) / 100, _ms(each["value"])) for each in _PERCENTILE.finditer(run))
+    return Summary(
+        duration_s=duration_ms / 1e3,
+        rps=float(rate[1]),
+        mean_ms=_ms(times.get("Average")),
+        max_ms=_ms(times.get("Slowest")),
+        # hey prints `0% in 0.0000 secs` for percentiles that it has too few answers for.
+        quantiles_ms={q: value for q, value in found_at if value is not None and 0 < q < 1},
+        statuses=statuses,
+        errors=errors,
+    )
+
+
+def _ms(text: str | None) -> float | None:
+    value = measured_ms(text)
+    return None if value is None or value < _COARSE_MS else value

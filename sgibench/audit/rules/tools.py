@@ -1,0 +1,94 @@
+"""Rules about what load tools do: their clients' ports, their users, their failures, their sums.
+
+They ask of any row what readers of other tools' files found out; for rows that do not say it, they are silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgibench.audit.figures import Figures, doubt, ms
+from sgibench.audit.rules import generator
+from sgibench.model import Doubt
+from sgibench.units import count, percent, significant
+
+SHORTFALL = 0.05
+LIMIT_SIGNS = (
+    "cannot assign requested address",
+    "can't assign requested address",
+    "address not available",
+    "eaddrnotavail",
+    "only one usage of each socket address",
+    "too many open files",
+    "emfile",
+    "enfile",
+    "no buffer space",
+)
+"""How the client's own limits read among its errors."""
+USERS_OVER = 1.02
+DROPPED = 0.01
+HIDES = 2.0
+"""So many times as slow must right answers be by themselves before failures are said to hide them."""
+HIDDEN_FAILURES = 0.01
+
+
+def client_limits(row: Figures) -> Iterator[Doubt]:
+    """Find a client that ran out of descriptors or ports although nobody says that each request opened a connection.
+
+    Its errors name it, or connecting took longer than asking, or the requests that went through before errors or
+    silence are as many as it has ports.
+    """
+    said = row.error_text.lower()
+    sign = next((each for each in LIMIT_SIGNS if each in said), None)
+    if sign is not None:
+        yield doubt("ClientPorts", f"the client's own limit is among its errors: {sign}")
+    elif row.opening_ms and row.mean_ms and row.opening_ms > row.mean_ms:
+        yield doubt(
+            "ClientPorts", f"{ms(row.opening_ms)} a request to open connections, {ms(row.mean_ms)} to be answered"
+        )
+    elif not row.new_connections and (row.errors or _at_work_short(row)):
+        ports = generator.ports_used_up((row.requests_ok or 0.0) + (row.errors or 0.0))
+        if ports:
+            yield doubt("ClientPorts", ports)
+
+
+def _at_work_short(row: Figures) -> bool:
+    if row.load != "closed" or not row.connections or not row.rps or row.mean_ms is None:
+        return False
+    return row.rps * row.mean_ms / 1e3 < (1 - SHORTFALL) * row.connections
+
+
+def more_users_than_there_were(row: Figures) -> Iterator[Doubt]:
+    """Iterations/s x time of an iteration is the number of users at work (Little): a clock that stepped breaks it."""
+    if row.users and row.users_at_work is not None and row.users_at_work > USERS_OVER * row.users:
+        most = f"{significant(row.users_at_work)} users at work, of at most {count(row.users)}"
+        yield doubt(
+            "Impossible", f"{row.users_at_work_how or 'the iterations'} keep {most}: the clock stepped, or it is false"
+        )
+
+
+def never_begun(row: Figures) -> Iterator[Doubt]:
+    """Find a schedule that the tool did not keep: what it did not send has no latency."""
+    if row.dropped and row.iterations_due and row.dropped > DROPPED * row.iterations_due:
+        due = f"{count(row.iterations_due)} iterations that were due"
+        yield doubt("RateNotKept", f"{count(row.dropped)} of {due} never began")
+
+
+def failures_hide_latency(row: Figures) -> Iterator[Doubt]:
+    """Find percentiles over all requests that quick failures pull down below those of right answers."""
+    wrong, right = row.errors or 0.0, dict(row.right_quantiles_ms)
+    if not row.requests_ok or wrong <= HIDDEN_FAILURES * (row.requests_ok + wrong):
+        return
+    for q, shown in row.quantiles_ms:
+        alone = right.get(q)
+        if alone is not None and alone > HIDES * shown:
+            name, share = f"p{q * 100:g}", percent(wrong / (row.requests_ok + wrong))
+            detail = f"{name} {ms(shown)} is over all requests, {share} of them failures"
+            yield doubt("WrongCount", f"{detail}; right answers alone have {ms(alone)}")
+            return
+
+
+def unlike_things_added(row: Figures) -> Iterator[Doubt]:
+    """Find a sum over requests and what is none (a transaction of several requests, a task, a wait)."""
+    if row.unlike_kinds:
+        yield doubt("Mixture", f"the sum adds {row.unlike_kinds} to HTTP requests")

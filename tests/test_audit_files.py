@@ -1,0 +1,597 @@
+"""Other tools' real files: what the audit must find in them, and that no file, however odd, breaks it."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import os
+import re
+import socket
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgibench import audit
+from sgibench.audit import Figures
+from sgibench.audit.readers import material, rows_csv
+from sgibench.cli import program
+from sgibench.errors import UsageError
+
+DATA = Path(__file__).parent / "data" / "audit"
+FOLDERS = ("tools", "recorded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """One line of an expected.csv."""
+
+    path: Path
+    row: int | None
+    refuted: str
+    must_have: frozenset[str]
+    must_not_have: frozenset[str]
+
+
+def expectations() -> list[Expected]:
+    found = []
+    for folder in FOLDERS:
+        with (DATA / folder / "expected.csv").open(encoding="utf-8") as file:
+            found += [
+                Expected(
+                    path=DATA / folder / line["file"],
+                    row=int(line["row"]) if line["row"] else None,
+                    refuted=line["refuted"],
+                    must_have=frozenset(line["must_have"].split()),
+                    must_not_have=frozenset(line["must_not_have"].split()),
+                )
+                for line in csv.DictReader(file)
+            ]
+    return found
+
+
+EXPECTED = expectations()
+HONEST = sorted(
+    {each.path for each in EXPECTED}
+    - {each.path for each in EXPECTED if each.refuted != "no"}
+    - {DATA / "recorded" / "locust-console.txt", DATA / "recorded" / "lo_stats.csv"}
+)
+"""Files without a refuted row."""
+TEXTS = sorted({each.path for each in EXPECTED if each.path.suffix != ".json"})
+
+
+def kinds(row: Figures) -> set[str]:
+    return {each.kind for each in audit.doubts_of(row)}
+
+
+def read(text: str, name: str = "file.txt") -> list[Figures]:
+    return audit.read_rows(text, name)
+
+
+def refusal(text: str, name: str = "file.txt") -> str:
+    """Give the one line with which a text is refused."""
+    with pytest.raises(UsageError) as caught:
+        read(text, name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- what must be found --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("each", EXPECTED, ids=lambda each: f"{each.path.name}:{each.row}")
+def test_the_audit_finds_in_real_files_what_is_expected_and_nothing_that_must_not_be_there(each: Expected) -> None:
+    if each.refuted == "unreadable":
+        with pytest.raises(UsageError, match=re.escape(each.path.name)):
+            audit.read_file(each.path)
+        return
+    rows = audit.audit_rows(audit.read_file(each.path))
+    chosen = rows if each.row is None else [rows[each.row - 1]]
+    found = {doubt.kind for row in chosen for doubt in row.doubts}
+    assert each.must_have <= found
+    assert not each.must_not_have & found
+    assert {row.refuted for row in chosen} <= {"yes": {True}, "no": {False}, "mixed": {True, False}}[each.refuted]
+
+
+def test_every_real_file_has_its_line_and_every_line_its_file() -> None:
+    by_folder = defaultdict(set)
+    for each in EXPECTED:
+        by_folder[each.path.parent.name].add(each.path.name)
+    for folder in FOLDERS:
+        assert by_folder[folder] == {path.name for path in (DATA / folder).iterdir()} - {"expected.csv"}
+
+
+def test_in_locusts_file_only_rows_with_failures_and_their_sum_are_refuted() -> None:
+    rows = audit.audit_rows(audit.read_file(DATA / "tools" / "locust-1_stats.csv"))
+    assert [place for place, row in enumerate(rows, start=1) if row.refuted] == [11, 12, 13, 15]
+    assert all("TooFew" in {doubt.kind for doubt in row.doubts} for row in rows if not row.refuted)
+
+
+# --- the same text in other clothes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    ("clothes", "put_on"),
+    [
+        ("utf-16 as PowerShell writes it", lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le")),
+        ("utf-16 without a mark", lambda text: text.encode("utf-16-be")),
+        ("utf-8 with a mark", lambda text: codecs.BOM_UTF8 + text.encode()),
+        ("carriage returns doubled", lambda text: text.replace("\n", "\r\r\n").encode()),
+        ("old Mac line ends", lambda text: text.replace("\n", "\r").encode()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_encoding_and_line_ends_change_no_figure(path: Path, clothes: str, put_on: object, tmp_path: Path) -> None:
+    assert clothes
+    assert callable(put_on)
+    text = material.material_of(path.read_bytes().decode("utf-8", errors="replace"), path.name).text
+    dressed = tmp_path / path.name
+    dressed.write_bytes(put_on(text))
+    try:
+        plain = audit.read_rows(text, path.name)
+    except UsageError:
+        with pytest.raises(UsageError):
+            audit.read_file(dressed)
+        return
+    assert audit.read_file(dressed) == plain
+
+
+@pytest.mark.parametrize("path", [path for path in TEXTS if path.suffix == ".txt"], ids=lambda path: path.name)
+def test_a_markdown_quote_and_terminal_colours_change_no_figure(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    quoted = (
+        "# Results\n\nOurs:\n\n" + "\n".join(f"> \x1b[32m{line}\x1b[0m" for line in text.splitlines()) + "\n\nGood!\n"
+    )
+    try:
+        plain = read(text)
+    except UsageError:
+        refusal(quoted)
+        return
+    assert read(quoted) == plain
+
+
+# --- pastes that are cut off ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.name)
+def test_an_honest_file_that_is_cut_off_anywhere_is_unreadable_or_still_honest(path: Path) -> None:
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    places = sorted({*range(0, len(text), max(1, len(text) // 150)), *(m.end() for m in re.finditer(r"\d", text))})
+    for place in places if len(places) < 500 else places[:: len(places) // 500]:
+        try:
+            rows = read(text[:place], path.name)
+        except UsageError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - both ends are right
+            continue
+        assert not any(row.refuted for row in audit.audit_rows(rows)), text[max(0, place - 60) : place]
+
+
+def test_a_paste_of_hey_that_stops_before_its_answers_says_so_and_is_not_zero_right_answers() -> None:
+    said = refusal((DATA / "tools" / "hey-6.txt").read_text(), "hey-6.txt")
+    assert "nearest is hey text, which lacks `Status code distribution:`" in said
+    text = (DATA / "tools" / "hey-5.txt").read_text().replace("[200]\t10000 responses", "[200]\t100")
+    assert "no whole line of it is left" in refusal(text)
+
+
+def test_what_does_not_add_up_in_heys_text_is_said_with_its_figures() -> None:
+    text = (DATA / "tools" / "hey-5.txt").read_text().replace("[200]\t10000 responses", "[200]\t9000 responses")
+    (row,) = read(text)
+    (found,) = audit.doubts_of(row)
+    assert found.kind == "WrongCount"
+    assert "rate × time are 10,000 requests, of which 9,000 right answers and 0 failures are shown" in found.detail
+
+
+# --- what each tool counts -----------------------------------------------------------------------------------------
+
+WRK = """Running 30s test @ http://127.0.0.1:8000/
+  {threads} threads and {connections} connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    {mean}   10.00ms   {max}   80.00%
+    Req/Sec     1.00k   100.00     2.00k    70.00%
+{distribution}  30000 requests in 30.00s, 4.00MB read
+{errors}Requests/sec:   1000.00
+Transfer/sec:    136.00KB
+"""
+
+
+def wrk(
+    *,
+    mean: str = "99.00ms",
+    maximum: str = "150.00ms",
+    threads: int = 4,
+    connections: int = 100,
+    errors: str = "",
+    distribution: str = "",
+) -> Figures:
+    text = WRK.format(
+        threads=threads, connections=connections, mean=mean, max=maximum, errors=errors, distribution=distribution
+    )
+    (row,) = read(text)
+    return row
+
+
+def test_wrk_opens_whole_connections_for_each_thread() -> None:
+    assert wrk(threads=8, connections=100).connections == 96
+    assert wrk(threads=3, connections=3).connections == 3
+
+
+def test_wrks_raised_mean_refutes_nothing_above_and_a_low_one_refutes() -> None:
+    assert kinds(wrk(mean="140.00ms")) == set()
+    assert kinds(wrk(mean="60.00ms")) == {"LittleMismatch"}
+
+
+def test_wrks_late_answers_explain_time_that_is_in_no_latency() -> None:
+    late = "  Socket errors: connect 0, read 0, write 0, timeout 50\n"
+    assert kinds(wrk(mean="60.00ms", errors=late)) == {"ErrorsSeen"}
+    few = "  Socket errors: connect 0, read 0, write 0, timeout 5\n"
+    assert kinds(wrk(mean="60.00ms", errors=few)) == {"ErrorsSeen", "LittleMismatch"}
+
+
+def test_slow_closed_loops_lose_an_answer_of_each_connection_at_the_edges() -> None:
+    text = WRK.format(threads=1, connections=100, mean="3.00s", max="4.00s", errors="", distribution="")
+    slow = text.replace("30000 requests", "870 requests").replace("1000.00\n", "29.00\n")
+    (row,) = read(slow)
+    assert kinds(row) == set(), "87 of 100, and 3 s of 30 s are 10 %"
+    (quick,) = read(
+        slow.replace("3.00s", "30.00ms").replace("870 requests", "87000 requests").replace("29.00\n", "2900.00\n")
+    )
+    assert kinds(quick) == {"LittleMismatch"}
+
+
+LATTICE = "  Latency Distribution\n     50%   {}\n     75%   {}\n     90%   {}\n     99%   {}\n"
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "expected"),
+    [
+        (("50.00ms", "50.07ms", "59.97ms", "70.02ms"), {"Plateau"}),
+        (("50.00ms", "50.07ms", "50.21ms", "70.02ms"), set()),
+        (("50.00ms", "53.07ms", "59.97ms", "70.02ms"), set()),
+        (("41.00ms", "41.20ms", "41.55ms", "90.00ms"), {"Plateau"}),
+        (("41.00ms", "43.20ms", "47.55ms", "90.00ms"), set()),
+        (("310.00us", "420.00us", "40.55ms", "41.30ms"), {"Plateau"}),
+        (("310.00us", "22.00ms", "40.55ms", "41.30ms"), set()),
+        (("1.01s", "1.02s", "1.05s", "1.40s"), set()),
+    ],
+)
+def test_lattices_and_shares_at_a_timer_are_plateaus(percentiles: tuple[str, ...], expected: set[str]) -> None:
+    row = wrk(distribution=LATTICE.format(*percentiles), maximum="2.00s")
+    assert kinds(row) & {"Plateau"} == expected
+
+
+K6 = """
+     ✓ status is 200
+     http_req_connecting............: avg={connect}ms min=0s med={connect_med}ms max=9ms p(90)=1ms p(95)=2ms
+   ✓ http_req_duration..............: avg={mean}ms min=1ms med={med}ms max=1.2s p(90)=120ms p(95)=130ms
+       {{ expected_response:true }}...: avg=100ms min=1ms med={right_med}ms max=1.2s p(90)=120ms p(95)=130ms
+     http_req_failed................: {failed}
+     http_reqs......................: {count}   {rate}/s
+     iteration_duration.............: avg={turn}ms min=1ms med=100ms max=1.2s p(90)=120ms p(95)=130ms
+     iterations.....................: {count}   {rate}/s
+     vus............................: 50   min=50 max=50
+     vus_max........................: 50   min=50 max=50
+"""
+
+
+def k6_text(**changed: object) -> str:
+    plain: dict[str, object] = {
+        "connect": 0.1,
+        "connect_med": 0,
+        "mean": 100,
+        "med": 100,
+        "right_med": 100,
+        "failed": "0.00%  ✓ 0          ✗ 15000",
+        "count": 15000,
+        "rate": 499.5,
+        "turn": 100.1,
+    }
+    return K6.format(**(plain | changed))
+
+
+def k6(**changed: object) -> Figures:
+    (row,) = read(k6_text(**changed))
+    return row
+
+
+def test_k6s_text_is_read_in_its_old_and_new_layout() -> None:
+    honest = k6()
+    assert (honest.connections, honest.requests_ok, honest.errors, honest.max_ms) == (50, 15000, 0, 1200)
+    assert kinds(honest) == set()
+    new = k6(failed="2.00% 300 out of 15000")
+    assert (new.requests_ok, new.errors) == (14700, 300)
+    assert kinds(new) == {"ErrorsSeen"}
+
+
+def test_more_iterations_at_work_than_users_are_impossible() -> None:
+    assert kinds(k6(rate=540.0, turn=100.1, mean=97)) == {"Impossible"}
+
+
+def test_quick_failures_that_hide_the_latency_of_right_answers_are_a_wrong_count() -> None:
+    assert kinds(k6(failed="1.50% ✓ 225 ✗ 14775", right_med=230, med=100)) == {"ErrorsSeen", "WrongCount"}
+    assert kinds(k6(failed="1.50% ✓ 225 ✗ 14775", right_med=110, med=100)) == {"ErrorsSeen"}
+
+
+def test_a_client_that_connects_longer_than_it_asks_has_run_out_of_ports() -> None:
+    assert "ClientPorts" in kinds(k6(connect=140, connect_med=0.2))
+    assert "ClientPorts" in kinds(k6(count=16380, rate=499.5, connect=0.5, connect_med=0.4))
+    assert "ClientPorts" not in kinds(k6(count=16380, rate=499.5))
+
+
+def test_k6s_dropped_iterations_are_a_rate_that_was_not_kept() -> None:
+    (plain,) = read(k6_text())
+    dropped = "     dropped_iterations.............: 9000   300.0/s\n     iterations....."
+    (row,) = read(k6_text().replace("     iterations.....", dropped))
+    assert (kinds(plain), kinds(row)) == (set(), {"RateNotKept"})
+
+
+def test_bombardier_is_read_as_text_with_errors_and_as_json() -> None:
+    text = (DATA / "tools" / "bombardier-1.txt").read_text()
+    broken = text.replace("2xx - 1000000", "2xx - 900000").replace(
+        "others - 0\n",
+        "others - 100000\n  Errors:\n    dial tcp 127.0.0.1:8000: connect: cannot assign requested address - 100000\n",
+    )
+    (row,) = read(broken)
+    assert (row.requests_ok, row.errors) == (900_000, 100_000)
+    assert kinds(row) == {"ClientPorts", "ErrorsSeen", "WrongCount"}
+    found = {
+        "spec": {
+            "numberOfConnections": 100,
+            "testType": "timed",
+            "testDurationSeconds": 10,
+            "url": "http://127.0.0.1/",
+        },
+        "result": {
+            "timeTakenSeconds": 10.0,
+            **{f"req{n}xx": 0 for n in (1, 3, 4, 5)},
+            "req2xx": 100_000,
+            "others": 0,
+            "latency": {"mean": 9950.0, "stddev": 10, "max": 50_000, "percentiles": {"50": 9900, "99": 12_000}},
+            "rps": {"mean": 10_000.0, "stddev": 1, "max": 11_000},
+        },
+    }
+    (row,) = read(json.dumps(found))
+    assert (row.connections, row.mean_ms, row.p99_ms, row.max_ms) == pytest.approx((100, 9.95, 12.0, 50.0))
+    assert kinds(row) == set()
+    found["result"]["latency"]["mean"] = 5000.0  # type: ignore[index]
+    assert kinds(read(json.dumps(found))[0]) == {"LittleMismatch"}
+    found["spec"]["rate"] = 10_000
+    assert kinds(read(json.dumps(found))[0]) == set(), "paced: connections may be idle"
+
+
+def test_vegetas_json_is_read_in_nanoseconds() -> None:
+    found = {
+        "latencies": {
+            "total": 1,
+            "mean": 4_519_000,
+            "50th": 3_437_000,
+            "90th": 6_136_000,
+            "95th": 7_494_000,
+            "99th": 53_812_000,
+            "max": 160_226_000,
+            "min": 563_135,
+        },
+        "duration": 9_999_000_000,
+        "requests": 25_000,
+        "rate": 2500.14,
+        "throughput": 2499.21,
+        "success": 1,
+        "status_codes": {"200": 25_000},
+        "errors": [],
+    }
+    (row,) = read(json.dumps(found))
+    (text, *_others) = audit.read_file(DATA / "tools" / "vegeta-1.txt")
+    assert (row.rps, row.mean_ms, row.p99_ms, row.requests_ok) == (
+        text.rps,
+        text.mean_ms,
+        text.p99_ms,
+        text.requests_ok,
+    )
+    assert kinds(row) == set()
+    found["status_codes"] = {"0": 5000, "200": 20_000}
+    assert kinds(read(json.dumps(found))[0]) == {"ErrorsSeen", "WrongCount"}
+
+
+def test_ohas_text_of_today_with_its_deadline_is_read_like_its_json() -> None:
+    text = (
+        "Summary:\n  Success rate:\t100.00%\n  Total:\t10.0020 sec\n  Slowest:\t213.8905 ms\n  Fastest:\t1.1868 ms\n"
+        "  Average:\t7.3664 ms\n  Requests/sec:\t2713.1535\n\nResponse time distribution:\n  50.00% in 4.6846 ms\n"
+        "  99.00% in 41.7476 ms\n  99.90% in 59.3403 ms\n\nStatus code distribution:\n  [200] 27117 responses\n\n"
+        "Error distribution:\n  [20] aborted due to deadline\n"
+    )
+    (row,) = read(text)
+    assert (row.requests_ok, row.cut_off, row.errors) == (27117, 20, 0)
+    assert (row.p50_ms, row.p99_ms, row.max_ms) == pytest.approx((4.6846, 41.7476, 213.8905))
+    assert kinds(row) == set()
+
+
+def test_locusts_older_columns_and_tables_are_read() -> None:
+    columns = [
+        *("Type", "Name", "# requests", "# failures", "Median response time", "Average response time"),
+        *(
+            "Min response time",
+            "Max response time",
+            "Average Content Size",
+            "Requests/s",
+            "Requests Failed/s",
+            "50%",
+            "99%",
+        ),
+    ]
+    figures = "1000,0,50,52.5,40,200,100,100.0,0.0,50,90"
+    one = ",".join(f'"{column}"' for column in columns) + f'\n"GET","/",{figures}\n"","Aggregated",{figures}\n'
+    first, total = read(one, "one.csv")
+    assert (first.label, first.requests_ok, first.p99_ms, first.mean_ms) == ("GET /", 1000, 90, 52.5)
+    assert (kinds(first), kinds(total)) == (set(), set())
+    table = (
+        " Name                          # reqs      # fails     Avg     Min     Max  |  Median   req/s\n"
+        "--------------------------------------------------------------------------------------------\n"
+        " GET /                           1000     0(0.00%)      52      40     200  |      50  100.00\n"
+        "--------------------------------------------------------------------------------------------\n"
+        " Total                           1000     0(0.00%)                                     100.00\n"
+    )
+    assert "breaks off before the line `Aggregated`" in refusal(table)
+    (row, _total) = read(
+        table.replace(
+            "0(0.00%)                                     100.00", "0(0.00%)      52      40     200  |      50  100.00"
+        )
+    )
+    assert (row.requests_ok, row.mean_ms, row.max_ms) == (1000, 52, 200)
+
+
+# --- strangers' files ----------------------------------------------------------------------------------------------
+
+
+def run_audit(path: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(program, ["audit", str(path)], standalone_mode=False)
+    if isinstance(result.exception, UsageError):
+        return 2, str(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "is empty"),
+        (b"hello\n", "none of the formats"),
+        (bytes(range(256)) * 10, "no text"),
+        (b"\x7fELF" + b"\0" * 300, "no text"),
+        (b"[" * 100_000, "nested more than 100 levels"),
+        (b'{"metrics": ' * 500 + b"1" + b"}" * 500, "nested more than 100 levels"),
+        (b'{"summary": {}, "latencyPercentiles": {}, "x": ' + b"9" * 5000 + b"}", "more than 4,300 digits"),
+        (b'{"summary": {"total": ' + b"9" * 400 + b'}, "latencyPercentiles": {}}', "not a number"),
+        (b'{"summary": {"total": NaN}, "latencyPercentiles": {}}', "not a number"),
+        (
+            b'{"summary": {"total": 1}, "latencyPercentiles": {}, "statusCodeDistribution": {"abc": 1}}',
+            "status such as 200",
+        ),
+        (b'{"metrics": {"http_req_duration": {"avg": true}}}', "http_reqs has no count and rate"),
+        (b'{"summary": {"total": 1}, "latencyPercentiles": {"p5', "breaks off or is broken at line 1"),
+        (b"id,rps\nA,fast\n", "line 2: rps is 'fast', not a number"),
+        (b"id,rps\n", "no row below its header"),
+        (b"id,rps\nA," + b"9" * 400 + b"\n", "not a number"),
+        (b"Name,Type\n1,2\n", "nearest is Locust statistics CSV, which lacks"),
+        (
+            b"This is ApacheBench, Version 2.3\napr_pollset_poll: The timeout specified has expired\n",
+            "nearest is ab text",
+        ),
+        (b'{"type":"Point","metric":"http_reqs","data":{}}\n{"type":"Point"}\n', "nearest is k6 summary JSON"),
+    ],
+    ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value[:24],
+)
+def test_what_cannot_be_read_is_one_line_that_says_what_is_missing(data: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "stranger"
+    path.write_bytes(data)
+    code, said = run_audit(path)
+    assert code == 2
+    assert says in said
+    assert "\n" not in said.strip()
+    assert len(said) < 1000
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    fifo, sock = tmp_path / "fifo", tmp_path / "sock"
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(sock))
+        for path in (fifo, sock, Path("/dev/zero")):
+            code, said = run_audit(path)
+            assert (code, "no regular file" in said) == (2, True)
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(material.MOST_BYTES + 1)
+    assert "larger than 64 MiB" in run_audit(huge)[1]
+
+
+def test_the_command_reads_a_file_and_exits_by_whether_it_is_refuted() -> None:
+    assert run_audit(DATA / "tools" / "wrk-1.txt")[0] == 0
+    assert run_audit(DATA / "tools" / "wrk-3.txt")[0] == 1
+
+
+def test_negative_and_absurd_figures_are_doubted_and_break_nothing() -> None:
+    (row,) = read('"id","rps","mean_ms"\n"a",-5,-3\n')
+    (found,) = [one for one in audit.doubts_of(row) if one.kind == "WrongCount"]
+    assert "requests/s of -5, mean (ms) of -3" in found.detail
+    for value in ("1e308", "-1e308", "1e14", "1e-308"):
+        columns = [
+            each for each in rows_csv.COLUMNS if each not in ("id", "source", "label", "group", "expected_doubts")
+        ]
+        text = ",".join(["id", *columns]) + "\n" + ",".join(["a", *(value for _ in columns)]) + "\n"
+        (row,) = read(text)
+        assert audit.doubts_of(row)
+
+
+def test_id_and_any_column_of_figures_are_a_table_quoted_or_not() -> None:
+    for text in ("id,connections\na,5\n", '"id", "connections"\n"a", "5"\n', "connections,id\n5,a\n"):
+        (row,) = read(text)
+        assert (row.id, row.connections, kinds(row)) == ("a", 5, set())
+
+
+_TOKEN = re.compile(r"\d+(?:\.\d+)?")
+_ODD = st.sampled_from(
+    ["9" * 400, "1e308", "-1", "NaN", "Infinity", "0", "", "1.2.3", "٣", "-nan", '"', "{", "1e-320", ","]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_real_files_with_odd_tokens_in_their_figures_place_never_break_the_audit(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted({each.path for each in EXPECTED})))
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    tokens = list(_TOKEN.finditer(text))
+    for place in sorted(data.draw(st.sets(st.integers(0, len(tokens) - 1), min_size=1, max_size=6)), reverse=True):
+        text = text[: tokens[place].start()] + data.draw(_ODD) + text[tokens[place].end() :]
+    cut = data.draw(st.integers(0, len(text)) | st.just(len(text)))
+    try:
+        rows = audit.audit_rows(read(text[:cut], path.name))
+    except UsageError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - both ends are right
+        return
+    for row in rows:
+        assert all("\n" not in one.detail for one in row.doubts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(max_size=400)
+    | st.recursive(
+        st.none() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "metrics",
+                        "summary",
+                        "latencyPercentiles",
+                        "spec",
+                        "result",
+                        "latency",
+                        "requests",
+                        "non2xx",
+                        "rate",
+                        "status_codes",
+                        "latencies",
+                        "http_reqs",
+                        "http_req_duration",
+                        "framework",
+                        "avg_latency",
+                    ]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+    ).map(json.dumps)
+)
+def test_any_text_and_any_json_is_read_or_refused_in_one_line(text: str) -> None:
+    try:
+        audit.audit_rows(read(text))
+    except UsageError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - both ends are right
