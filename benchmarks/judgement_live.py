@@ -90,15 +90,14 @@ def delta_of(values: dict[str, dict[int, float]]) -> float:
     """Noise floor by the A/A control."""
     control = next((name for name in values if name.endswith("~control")), None)
     if control is None:
-        return stats.DELTA_FLOOR
-    original = values[control.removesuffix("~control")]
-    return stats.noise_delta(stats.compare(values[control], original, delta=stats.DELTA_FLOOR))
+        return stats.DELTA
+    return stats.DELTA
 
 
 def rounds_for(folder: Path, share: float) -> int:
     """Find how many rounds of busy work make a request cost that much more."""
     values = costs(measure(folder, {"calm": 0, "busy": ROUNDS}, blocks=4, window_s=1.0))
-    found = stats.compare(values["busy"], values["calm"], delta=stats.DELTA_FLOOR, higher_is_better=False)
+    found = stats.compare(values["busy"], values["calm"], delta=stats.DELTA, higher_is_better=False)
     if found is None:
         raise SystemExit("the calibration gave no figures")
     return max(1, round(ROUNDS * share / (found.ratio - 1)))
@@ -131,7 +130,8 @@ def pairs(folder: Path, blocks: int) -> dict[str, Any]:
         run = measure(folder / str(number), dict.fromkeys(names, 0), blocks=blocks, window_s=1.0)
         values = costs(run)
         delta = delta_of(values)
-        table = {pair: (values[pair[0]], values[pair[1]]) for pair in itertools.combinations(names, 2)}
+        whole = stats.table_of(values)
+        table = {pair: ratio for pair in itertools.combinations(names, 2) if (ratio := whole.ratio(*pair))}
         for found in stats.holm(table, delta=delta, higher_is_better=False).values():
             verdicts[found.verdict] += 1
     return {

@@ -20,11 +20,11 @@ import numpy as np
 
 from sgibench import audit, stats
 from sgibench.histogram import Histogram
-from sgibench.model import SCHEMA, Generator, Latency, Load, Machine, Plan, Run, RunInfo, Slice, Trial, Windows
+from sgibench.model import SCHEMA, Generator, Latency, Load, Machine, Metric, Plan, Run, RunInfo, Slice, Trial, Windows
 
 SERVERS, SCENARIOS, BLOCKS = 30, 12, 10
 LIMIT_S = 5.0
-METRICS: tuple[stats.Metric, ...] = ("cpu_us_per_request", "rps", "p99_us")
+METRICS: tuple[Metric, ...] = ("cpu_us_per_request", "rps", "p99_us")
 WINDOW_S = 3.0
 
 

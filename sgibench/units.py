@@ -57,6 +57,12 @@ def microseconds(value_us: float | None) -> str:
     return seconds(None if value_us is None else value_us / 1e6)
 
 
+def span_us(low_us: float, high_us: float) -> str:
+    """Write from where to where a duration goes, in the unit of its end, two digits each: 6.9–26 ms."""
+    unit, scale = next((pair for pair in (("s", 1e6), ("ms", 1e3)) if high_us >= pair[1]), ("µs", 1.0))
+    return f"{significant(low_us / scale, 2)}–{significant(high_us / scale, 2)} {unit}"
+
+
 def size(value_bytes: float | None) -> str:
     """Write bytes in binary units: 52428800 -> 50.0 MiB."""
     if value_bytes is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sgibench import audit
 from sgibench.audit import Figures, Late, Look
@@ -586,7 +587,7 @@ def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> N
     assert not audit.worth_repeating(trial(), around)
 
 
-def histogram_of(latencies_us: Sequence[float]) -> HistogramData:
+def histogram_of(latencies_us: Sequence[float] | NDArray[np.float64]) -> HistogramData:
     made = Histogram()
     made.record((np.asarray(latencies_us) * 1000).astype(np.int64))
     return made.to_data()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from sgibench.model import Run, Slo
+from sgibench.model import Metric, Run, Slo
 from sgibench.report import terminal
 from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
 
@@ -41,9 +41,11 @@ def test_no_line_of_the_tables_is_wider_than_80_columns(run: Run) -> None:
 def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
     lines = printed(make_run(Making(scenarios=("json",)))).splitlines()
     for one in QUICK:
-        (row,) = (line for line in lines if f" {one.id} " in line and "±" in line)
-        assert row.split()[0].rstrip("=").isdigit()
-        assert row.count("±") == 2
+        rows = [line for line in lines if f" {one.id} " in line and "±" in line]
+        assert len(rows) == 2, "cost and throughput, then latency"
+        for row in rows:
+            assert row.split()[0].rstrip("=").isdigit()
+            assert row.count("±") == 2
 
 
 def test_servers_and_load_that_shared_a_core_are_said() -> None:
@@ -55,15 +57,16 @@ def test_servers_and_load_that_shared_a_core_are_said() -> None:
 def test_rows_that_are_not_told_apart_share_a_place_marked_as_shared() -> None:
     twins = tuple(replace(QUICK[3], id=name) for name in ("one", "other"))
     lines = printed(make_run(Making(servers=twins, scenarios=("json",), blocks=3))).splitlines()
-    assert [line.split()[0] for line in lines if "±" in line] == ["1=", "1="]
+    assert [line.split()[0] for line in lines if "±" in line] == ["1=", "1="] * 2
 
 
 def test_a_failed_server_says_why_in_place_of_a_number() -> None:
     out = printed(make_run(Making(servers=(QUICK[0], BROKEN), scenarios=("json",))))
-    (row,) = (
+    rows = [
         line for line in out.splitlines() if "broken-one" in line and "failed: exited" in line and "Failed" not in line
-    )
-    assert "/s" not in row
+    ]
+    assert len(rows) == 2
+    assert not any("/s" in row or "±" in row for row in rows)
     assert "Failed: broken-one in json, 3 of 3 trials: exited: exit status 3 in mid-trial" in out
 
 
@@ -97,3 +100,19 @@ def test_capacities_are_a_table_with_a_sentence() -> None:
 
 def test_a_run_without_trials_says_so() -> None:
     assert "nothing to rank" in printed(replace(make_run(), trials=()))
+
+
+def test_a_user_may_rank_by_latency_and_wide_intervals_are_written_with_their_ends() -> None:
+    run = make_run(Making(scenarios=("json",), rates=(300.0,), scatter=0.3))
+    out = printed_by(run, "p99_us")
+    assert out.index("Latency at 300/s") > 0
+    assert "by p99" in out
+    rows = [line for line in out.splitlines() if "–" in line]
+    assert rows, "from where to where"
+    assert "by requests per second" in printed_by(run, "rps")
+
+
+def printed_by(run: Run, metric: Metric) -> str:
+    file = io.StringIO()
+    terminal.ranking(run, Console(file=file, width=80), metric)
+    return file.getvalue()

@@ -99,17 +99,20 @@ def test_a_small_but_certain_difference_within_delta_is_a_tie() -> None:
     assert found.verdict == "tie"
 
 
-def test_unknown_says_about_how_many_more_blocks_would_settle_it() -> None:
+def test_unknown_says_how_many_more_blocks_would_settle_it_four_times_in_five() -> None:
     noise = [0.04, -0.04, 0.04, -0.04, 0.04, -0.04]
     found = compared(around(103, noise), around(100, [0.0] * 6))
     assert found.verdict == "unknown"
-    # sd 0.0438, ratio ln 1.03 = 0.0296: t(n-1) * 0.0438 / sqrt(n) < 0.0296 holds from n = 11 on
-    assert found.more_blocks == 5
+    # sd 0.0438, ratio ln 1.03: t(n-1) * 0.0438 / sqrt(n) < 0.0296 holds from n = 11 on, were both known for sure
+    assert found.more_blocks is not None
+    assert found.more_blocks > 5
 
 
-def test_unknown_just_inside_delta_is_not_said_to_settle() -> None:
+def test_unknown_near_delta_takes_many_more_blocks() -> None:
     found = compared(around(101.95, [0.03, -0.03] * 3), around(100, [0.0] * 6))
-    assert (found.verdict, found.more_blocks) == ("unknown", None)
+    assert found.verdict == "unknown"
+    assert found.more_blocks is not None
+    assert found.more_blocks > 50
 
 
 def test_one_block_is_unknown_and_asks_for_the_standard_number() -> None:
@@ -163,7 +166,8 @@ def test_holm_takes_back_a_verdict_that_only_one_of_many_looks_would_give() -> N
     a, b = around(103, [0.03, -0.02, 0.01, 0.02, -0.01, 0.0]), around(100, [0.0] * 6)
     assert compared(a, b).verdict == "faster"
     flat = around(100, [0.03, -0.03, 0.02, -0.02, 0.01, -0.01])
-    table = stats.holm({"real": (a, b), **{f"none{i}": (flat, b) for i in range(9)}}, delta=0.02)
+    pairs = {"real": stats.log_ratio(a, b), **{f"none{i}": stats.log_ratio(flat, b) for i in range(9)}}
+    table = stats.holm({name: ratio for name, ratio in pairs.items() if ratio is not None}, delta=0.02)
     assert table["real"].verdict == "unknown"
     assert table["real"].low == compared(a, b).low
 
@@ -208,30 +212,24 @@ def test_a_place_never_claims_more_than_the_verdicts() -> None:
     cells = {f"s{i:02}": noisy(1000 * 1.02**i, i, blocks=6, sd=0.02) for i in range(12)}
     found = stats.rank(cells, higher_is_better=True, control=None)
     names = [row.cell for row in found.rows]
-    pairs = stats.holm(
-        {(a, b): (cells[a], cells[b]) for i, a in enumerate(names) for b in names[i + 1 :]}, delta=found.delta
-    )
+    pairs = {(a, b): pair for i, a in enumerate(names) for b in names[i + 1 :] if (pair := found.between(a, b))}
     place = {row.cell: row.place for row in found.rows}
     assert [row.place for row in found.rows] == sorted(row.place for row in found.rows)
     assert all(place[a] < place[b] for (a, b), pair in pairs.items() if pair.verdict == "faster")
     assert len(found.groups) > 1
 
 
-def test_delta_is_the_half_width_of_the_control_when_that_is_more_than_two_per_cent() -> None:
-    cells = {"a": around(100, [0.0] * 6), "a~control": around(100, [0.1, -0.1] * 3), "b": around(104, [0.0] * 6)}
+def test_a_loud_control_leaves_delta_where_it_was_fixed() -> None:
+    loud = around(100, [0.1, -0.1] * 3)
+    cells = {"a": around(100, [0.0] * 6), "a~control": loud, "b": around(110, [0.0] * 6)}
     found = stats.rank(cells, higher_is_better=True, control=("a", "a~control"))
-    half = T_5_975 * math.sqrt(6 * 0.01 / 5) / math.sqrt(6)
-    assert found.delta == pytest.approx(math.expm1(half), rel=1e-6)
-    assert [row.cell for row in found.rows] == ["b", "a"]
-    assert {row.place for row in found.rows} == {1}
+    assert found.delta == stats.DELTA
     assert found.noise_floor is not None
-    assert found.versus_best["a"].verdict == "tie"
-
-
-def test_a_quiet_control_leaves_delta_at_two_per_cent() -> None:
-    quiet = [0.001, -0.001] * 3
-    cells = {"a": around(100, [0.0] * 6), "a~control": around(100, quiet)}
-    assert stats.rank(cells, higher_is_better=True, control=("a", "a~control")).delta == pytest.approx(0.02)
+    assert found.noise_floor.low is not None
+    assert found.noise_floor.low < 1 / 1.05, "the noise is told"
+    assert found.versus_best["a"].verdict == "slower", "and makes no tie of ten per cent"
+    wider = stats.rank(cells, higher_is_better=True, control=("a", "a~control"), delta=0.2)
+    assert wider.versus_best["a"].verdict == "tie"
     assert stats.rank(cells, higher_is_better=True, control=("a", "missing")).noise_floor is None
 
 
@@ -299,3 +297,14 @@ def test_five_per_cent_more_cost_is_found_at_ten_blocks_with_the_methods_noise()
         b = around(100, [source.gauss(0, 0.015) for _ in range(10)])
         found += compared(a, b, higher_is_better=False).verdict == "slower"
     assert found / runs > 0.95
+
+
+def test_absurd_values_are_failed_blocks_and_never_an_overflow() -> None:
+    absurd = {0: 1e308, 1: 1e-308, 2: math.nan, 3: -5.0, 4: math.inf}
+    assert stats.estimate(list(absurd.values())) is None
+    assert stats.compare(absurd, around(100, [0.0] * 5), delta=0.02) is None
+    wide = stats.estimate([1e-9, 1e15])
+    assert wide is not None
+    assert wide.high is not None
+    assert math.isfinite(wide.high)
+    assert stats.rank({"a": absurd, "b": {0: 1.0}}, higher_is_better=True, control=None).unranked == ("a",)

@@ -9,7 +9,7 @@ import pytest
 
 from sgibench import stats
 from sgibench.model import Run
-from sgibench.stats.runs import BETWEEN_FLOOR, REFERENCED_FLOOR, between_variance, satterthwaite, values_of, welch
+from sgibench.stats.runs import BETWEEN_FLOOR, REFERENCED_FLOOR, between_variance, satterthwaite, welch
 from tests.results_maker import QUICK, Contestant, Making, make_run
 
 
@@ -149,8 +149,12 @@ def test_cells_of_one_run_only_and_cells_that_failed_are_listed_and_not_compared
     )
     new = make_run(replace(Making(seed=2, blocks=8, scenarios=("json",)), servers=QUICK[1:]))
     found = stats.compare_runs(replace(old, trials=dead), new, metric="cpu_us_per_request")
-    assert [cell.split("/")[0] for cell in found.only_in_old] == ["gunicorn-gthread"]
-    assert [cell.split("/")[0] for cell in found.only_in_new] == ["waitress"]
+    assert [(gap.cell.split("/")[0], gap.kind) for gap in found.gaps] == [
+        ("waitress", "missing"),
+        ("gunicorn-gthread", "missing"),
+    ]
+    assert found.gaps[0].detail == "first run: failed in 8 of 8 blocks"
+    assert found.gaps[1].detail == "second run: not measured"
 
 
 def test_an_empty_run_and_runs_of_one_block_have_defined_answers() -> None:
@@ -161,7 +165,9 @@ def test_an_empty_run_and_runs_of_one_block_have_defined_answers() -> None:
     assert {(change.comparison.verdict, change.comparison.low) for change in found.changes} == {("unknown", None)}
 
 
-def test_the_controls_copy_is_no_cell_of_its_own_but_sets_delta() -> None:
-    made = run(1, scatter=0.08)
-    assert all("~control" not in cell for cell in values_of(made, "rps"))
-    assert stats.compare_runs(made, made, metric="cpu_us_per_request").delta > 0.02
+def test_noise_never_moves_delta_and_hides_no_clear_regression() -> None:
+    loud = run(1, scatter=0.08)
+    assert all("~control" not in cell for cell in stats.values_of(loud, "rps"))
+    assert stats.compare_runs(loud, loud, metric="cpu_us_per_request").delta == stats.DELTA
+    found = stats.compare_runs(loud, slower(run(2, scatter=0.08), "waitress", 2.0), metric="cpu_us_per_request")
+    assert [change.cell.split("/")[0] for change in stats.worse_than(found, 0.05)] == ["waitress"]

@@ -181,7 +181,11 @@ def _measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial
         trials.append(trial)
 
     def enough(blocks: int) -> bool:
-        return info.until is not None and blocks < len(info.plan.blocks) and is_settled(trials, info.until, blocks)
+        return (
+            info.until is not None
+            and blocks < len(info.plan.blocks)
+            and is_settled(trials, info.until, blocks, info.delta)
+        )
 
     done = frozenset((trial.block, trial.cell) for trial in before)
     listener.planned(info.plan, len(done))

@@ -12,13 +12,14 @@ import click
 from rich.console import Console
 
 from sgibench import report, units
+from sgibench.cli.options import Delta
 from sgibench.cli.subjects import reports_option, results_option
 from sgibench.errors import UsageError
-from sgibench.model import Run
-from sgibench.report import comparison, words
+from sgibench.model import Metric, Run
+from sgibench.report import comparison
 from sgibench.results import store
-from sgibench.stats import compare_runs, worse_than
-from sgibench.stats.runs import Change, Metric, RunComparison
+from sgibench.stats import compare_runs
+from sgibench.stats.runs import RunComparison
 
 
 class FailOn(click.ParamType[float]):
@@ -44,11 +45,19 @@ class FailOn(click.ParamType[float]):
     "metrics",
     multiple=True,
     type=click.Choice(get_args(Metric)),
-    default=("cpu_us_per_request", "rps"),
+    default=("cpu_us_per_request", "rps", "p50_us", "p99_us"),
     show_default=True,
     help="What to compare. Repeatable.",
 )
-@click.option("--fail-on", type=FailOn(), help="Exit 1 when a cell is slower in the second run (by more than N%).")
+@click.option(
+    "--fail-on",
+    type=FailOn(),
+    help="Exit 1 when a cell is slower in the second run (by more than N%), broke there, or has no match.",
+)
+@click.option("--allow-missing", is_flag=True, help="Let cells pass that were measured in one of the runs only.")
+@click.option(
+    "--delta", type=Delta(), help="Ratios within it make no difference, e.g. 2%.  [default: the larger of the runs']"
+)
 @click.option(
     "--format",
     "form",
@@ -64,36 +73,41 @@ def compare(  # noqa: PLR0917 - click calls it by name
     second: str,
     metrics: tuple[Metric, ...],
     fail_on: float | None,
+    delta: float | None,
     form: str,
     results: Path,
     reports: Path,
     *,
+    allow_missing: bool,
     across_machines: bool,
 ) -> None:
     """Compare the cells that runs FIRST and SECOND have in common.
 
     Runs differ from one another by themselves, and the intervals know it. Two versions measured inside one run are
-    compared more sharply.
+    compared more sharply. Latency at a fixed rate is compared where both runs had the same rate (run --rate-of FIRST).
     """
     old, new = (store.read_run(store.find_run(results, name)) for name in (first, second))
-    found = [compare_runs(old, new, metric=metric) for metric in dict.fromkeys(metrics)]
+    limit = max(old.info.delta, new.info.delta) if delta is None else delta
+    found = [compare_runs(old, new, metric=metric, delta=limit) for metric in dict.fromkeys(metrics)]
     _refuse_other_machines(old, new, found[0], across_machines=across_machines)
-    if not any(one.changes for one in found):
+    if not any(one.changes or any(not gap.allowable for gap in one.gaps) for one in found):
         raise UsageError(f"{old.info.run} and {new.info.run} have no cell with a result in common")
-    tolerated = 0.0 if fail_on is None else fail_on
-    worse = [(one.metric, change) for one in found for change in worse_than(one, tolerated)]
+    faults = comparison.faults_of(
+        found, tolerated=fail_on or 0.0, allow_missing=allow_missing, judged=fail_on is not None
+    )
     if form == "html":
         click.echo(f"Comparison: {report.write_comparison(old, new, found, reports)}")
     elif form == "json":
         click.echo(json.dumps(comparison.for_machines(found), allow_nan=False))
     elif form == "junit":
-        click.echo(comparison.junit(found, worse if fail_on is not None else ()))
+        click.echo(comparison.junit(found, faults))
     elif form == "markdown":
         click.echo("\n\n".join(comparison.markdown(one) for one in found))
     else:
         _show(found, Console())
-    if fail_on is not None and worse:
-        _complain(worse)
+    if fail_on is not None and faults:
+        for text in dict.fromkeys(fault.text for fault in faults):
+            click.echo(text, err=True)
         sys.exit(1)
 
 
@@ -110,15 +124,13 @@ def _machine(run: Run) -> str:
 
 
 def _show(found: list[RunComparison], console: Console) -> None:
-    for line in comparison.heading(found[0]):
+    lines = list(found[0].differences)
+    for one in found:
+        lines += [comparison.gap_words(gap) for gap in one.gaps]
+    for line in dict.fromkeys(lines):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for one in found:
-        console.print()
-        console.print(comparison.table(one))
-        console.print(f"tie: inside ±{units.percent(one.delta)}", highlight=False)
-
-
-def _complain(worse: list[tuple[Metric, Change]]) -> None:
-    for metric, change in worse:
-        told = f"{change.cell}: {comparison.METRIC_NAMES[metric]} {words.ratio(change.comparison)}"
-        click.echo(f"slower: {told}", err=True)
+        if one.changes:
+            console.print()
+            console.print(comparison.table(one))
+    console.print(f"tie: inside ±{units.percent(found[0].delta)}", highlight=False)

@@ -8,6 +8,7 @@ import click
 
 from sgibench.units import parse_seconds
 
+LEAST_DELTA, MOST_DELTA = 0.001, 0.5
 MOST_RATE = 1e7
 """Beyond what any generator sends; catches slips of the keyboard."""
 
@@ -72,6 +73,17 @@ class Share(click.ParamType[float]):
             share = -1.0
         if not 0 < share <= 1:
             self.fail(f"expected a share such as 5%, got {value!r}", param, ctx)
+        return share
+
+
+class Delta(Share):
+    """What makes no difference: a share from 0.1 % to 50 %."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        share = value if isinstance(value, float) else super().convert(value, param, ctx)
+        if not LEAST_DELTA <= share <= MOST_DELTA:
+            self.fail(f"expected a share from 0.1% to 50%, got {value!r}", param, ctx)
         return share
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sgibench.model.own import OwnInfo
 from sgibench.model.plan import Plan
-from sgibench.model.terms import Connection
+from sgibench.model.terms import Connection, Metric
 from sgibench.model.trial import Failure, Trial
 
 
@@ -131,6 +131,8 @@ class StopRule:
     """The server with which all others are compared."""
     looks: tuple[int, ...]
     """Numbers of blocks, rising; the last is the most there can be."""
+    figures: tuple[Metric, ...] = ("cpu_us_per_request",)
+    """What must be settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,8 @@ class RunInfo:
     """The user's own folders that were added to the catalogue."""
     retries: int = 0
     """How often a group in doubt may be measured again in its block."""
+    delta: float = 0.02
+    """Ratios from 1 / (1 + delta) to 1 + delta make no difference; fixed before the run."""
     until: StopRule | None = None
     """The rule by which the run may end before its last block; None: it may not."""
     slo: Slo | None = None

@@ -16,6 +16,8 @@ Status = Literal["ok", "failed", "skipped"]
 Visits = Literal["sliced", "turns", "unbroken"]
 """How a window was made: in slices or turns, visiting all servers of a group again and again, or in one piece."""
 Verdict = Literal["faster", "slower", "tie", "unknown"]
+Metric = Literal["cpu_us_per_request", "rps", "p50_us", "p99_us", "p999_us"]
+"""The figures by which cells are judged: one value a cell and block."""
 Configuration = Literal["default", "equal", "recommended"]
 """How a server is set up beyond what its id names.
 

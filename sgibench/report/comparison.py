@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
-from sgibench.model import Estimate
+from sgibench.model import Estimate, Metric
 from sgibench.report import words
 from sgibench.results.codec import encode
-from sgibench.stats.runs import Change, Metric, RunComparison
+from sgibench.stats import Gap
+from sgibench.stats.runs import Change, RunComparison, worse_than
 
-METRIC_NAMES: dict[Metric, str] = {
-    "cpu_us_per_request": "CPU per request",
-    "rps": "requests per second",
-    "p50_us": "p50",
-    "p99_us": "p99",
-}
 VERDICT_STYLES = {"faster": "green", "slower": "bold red", "tie": "", "unknown": "dim"}
 
 
 def value(metric: Metric, estimate: Estimate) -> str:
     """Write a value in its unit."""
-    return units.rate(estimate.value) if metric == "rps" else units.microseconds(estimate.value)
+    return words.FORMS[metric](estimate.value)
 
 
 def heading(found: RunComparison) -> list[str]:
     """Say first what differs between the runs, and what can't be compared."""
-    lines = list(found.differences)
-    lines += [f"only in the first run: {cell}" for cell in found.only_in_old]
-    lines += [f"only in the second run: {cell}" for cell in found.only_in_new]
-    return lines
+    return [*found.differences, *(gap_words(gap) for gap in found.gaps)]
+
+
+def gap_words(gap: Gap) -> str:
+    """Say in one line what a cell lacks, and why."""
+    return f"{gap.kind}: {gap.cell}: {gap.detail}"
 
 
 def table(found: RunComparison) -> Table:
     """Lay it out for a terminal."""
-    laid_out = Table(box=None, pad_edge=False, title=f"{METRIC_NAMES[found.metric]}, second run / first run")
+    laid_out = Table(box=None, pad_edge=False, title=f"{words.FIGURES[found.metric]}, second run / first run")
     for name in ("cell", "first", "second", "ratio", "verdict"):
         laid_out.add_column(name, overflow="fold")
     for change in found.changes:
@@ -50,7 +48,7 @@ def table(found: RunComparison) -> Table:
 
 def markdown(found: RunComparison) -> str:
     """Write it for a pull request."""
-    lines = [f"### {METRIC_NAMES[found.metric].capitalize()}: second run / first run", ""]
+    lines = [f"### {words.FIGURES[found.metric].capitalize()}: second run / first run", ""]
     lines += [f"- {line}" for line in heading(found)]
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(_escape(part) for part in _row(found.metric, change))} |" for change in found.changes]
@@ -77,24 +75,75 @@ def for_machines(found: Sequence[RunComparison]) -> list[dict[str, Any]]:
     return [encode(one) for one in found]
 
 
-def junit(found: Sequence[RunComparison], worse: Sequence[tuple[Metric, Change]]) -> str:
-    """Write one test case a cell and metric; those in `worse` are failures."""
-    failed = {(metric, change.cell) for metric, change in worse}
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why a check says no about one cell and figure."""
+
+    metric: Metric
+    cell: str
+    text: str
+
+
+def faults_of(
+    found: Sequence[RunComparison], *, tolerated: float, allow_missing: bool, judged: bool = True
+) -> tuple[Fault, ...]:
+    """Find what fails a check: cells that are slower by more than is tolerated, that broke, or that have no match.
+
+    Without `judged` only what broke counts: nobody said which loss would be too much.
+    """
+    faults = []
+    for one in found:
+        faults += [
+            Fault(metric=one.metric, cell=gap.cell, text=gap_words(gap))
+            for gap in one.gaps
+            if not gap.allowable or (judged and not allow_missing)
+        ]
+        faults += [
+            Fault(
+                metric=one.metric,
+                cell=change.cell,
+                text=f"slower: {change.cell}: {words.FIGURES[one.metric]} {words.ratio(change.comparison)}",
+            )
+            for change in (worse_than(one, tolerated) if judged else ())
+        ]
+    return tuple(faults)
+
+
+def junit(found: Sequence[RunComparison], faults: Sequence[Fault]) -> str:
+    """Write one test case a cell and figure; those with a fault are failures, gaps that may be are skipped."""
+    said: dict[tuple[Metric, str], list[str]] = {}
+    for fault in faults:
+        said.setdefault((fault.metric, fault.cell), []).append(fault.text)
     suites = ET.Element("testsuites", name="sgibench compare")
     for one in found:
+        gaps = {gap.cell: gap for gap in one.gaps}
+        changes = {change.cell: change for change in one.changes}
+        failed = {cell: "; ".join(texts) for (metric, cell), texts in said.items() if metric == one.metric}
+        skipped = [cell for cell in gaps if cell not in changes and cell not in failed]
+        cells = dict.fromkeys((*changes, *gaps))
         suite = ET.SubElement(
             suites,
             "testsuite",
-            name=METRIC_NAMES[one.metric],
-            tests=str(len(one.changes)),
-            failures=str(sum((one.metric, change.cell) in failed for change in one.changes)),
+            name=words.FIGURES[one.metric],
+            tests=str(len(cells)),
+            failures=str(len(failed)),
+            skipped=str(len(skipped)),
         )
-        for change in one.changes:
-            case = ET.SubElement(suite, "testcase", classname=one.metric, name=change.cell)
-            told = f"{change.comparison.verdict}, ratio {words.ratio(change.comparison)}"
-            if (one.metric, change.cell) in failed:
-                ET.SubElement(case, "failure", message=told)
-            else:
-                ET.SubElement(case, "system-out").text = told
+        for cell in cells:
+            case = ET.SubElement(suite, "testcase", classname=one.metric, name=_xml(cell))
+            if cell in failed:
+                ET.SubElement(case, "failure", message=_xml(failed[cell]))
+            elif cell in skipped:
+                ET.SubElement(case, "skipped", message=_xml(gap_words(gaps[cell])))
+            if cell in changes:
+                compared = changes[cell].comparison
+                told = [f"{compared.verdict}, ratio {words.ratio(compared)}"]
+                told += [gap_words(gaps[cell])] if cell in gaps else []
+                ET.SubElement(case, "system-out").text = _xml("; ".join(told))
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    """Replace what XML can't hold."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

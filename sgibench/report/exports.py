@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from sgibench.histogram import BITS, Histogram
-from sgibench.model import Estimate
+from sgibench.model import Metric
 from sgibench.report.panels import Panel, Row, View
 from sgibench.report.summary import summary_of
+from sgibench.stats import METRICS
 
 TICKS_PER_HALF = 5
 """HdrHistogram's own default: lines for each halving of what is left to 100 %."""
@@ -28,8 +29,7 @@ def frame_of(view: View) -> pd.DataFrame:
 
 
 def _record(panel: Panel, row: Row) -> dict[str, str | float | int | None]:
-    entry, seen = row.entry, panel.latency_entry(row)
-    latency = seen.latency if seen else None
+    entry = row.entry
     key = panel.main.key
     return {
         "scenario": _cell(key.scenario),
@@ -43,12 +43,8 @@ def _record(panel: Panel, row: Row) -> dict[str, str | float | int | None]:
         "status": entry.status,
         "failure": _cell(f"{entry.failure.reason}: {entry.failure.detail}") if entry.failure else None,
         "place": row.cost.place if row.cost else None,
-        **_three("cpu_us_per_request", entry.cpu_us),
-        **_three("rps", entry.rps),
         "latency_load": panel.latency_standing.key.load.id,
-        "p50_us": latency.p50 if latency else None,
-        "p90_us": latency.p90 if latency else None,
-        "p99_us": latency.p99 if latency else None,
+        **{name: value for metric in METRICS for name, value in _judged(panel, row, metric).items()},
         "pss_bytes": entry.pss_bytes.value if entry.pss_bytes else None,
         "startup_s": entry.startup_s.value if entry.startup_s else None,
         "errors": sum(entry.errors.values()),
@@ -63,11 +59,14 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(CSV_TRAPS) else text
 
 
-def _three(name: str, found: Estimate | None) -> dict[str, float | None]:
+def _judged(panel: Panel, row: Row, metric: Metric) -> dict[str, float | int | None]:
+    """A figure with its interval and its place."""
+    found, stands = panel.estimate(row, metric), row.places.get(metric)
     return {
-        name: found.value if found else None,
-        f"{name}_low": found.low if found else None,
-        f"{name}_high": found.high if found else None,
+        metric: found.value if found else None,
+        f"{metric}_low": found.low if found else None,
+        f"{metric}_high": found.high if found else None,
+        f"{metric}_place": stands.place if stands else None,
     }
 
 

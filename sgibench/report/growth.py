@@ -30,20 +30,21 @@ def latency_against_load(panel: Panel) -> Chart | None:
             entry = next((one for one in standing.entries.values() if _same(one, row.entry)), None)
             if entry is None:
                 continue
-            latency = entry.latency
             rate = standing.key.load.rate_per_s or 0.0
-            p50, p99 = (latency.p50, latency.p99) if latency else (None, None)
-            why = words.failure_words(entry.failure) if entry.status != "ok" else units.microseconds(p99)
-            lines.append((row.label, units.rate(rate), units.microseconds(p50), why))
+            p50, p99 = entry.figures.get("p50_us"), entry.figures.get("p99_us")
+            told = words.with_interval(p99, units.microseconds) if p99 else entry.why_not("p99_us")
+            lines.append((row.label, units.rate(rate), words.with_interval(p50, units.microseconds), told))
             if p99:
-                tip = f"{row.label} at {units.rate(rate)}: p99 {units.microseconds(p99)}, p50 {units.microseconds(p50)}"
-                points.append(Point(x=rate, y=p99, tip=tip))
+                tip = f"{row.label} at {units.rate(rate)}: p99 {told}"
+                points.append(Point(x=rate, y=p99.value, tip=tip, low=p99.low, high=p99.high))
         if points:
             curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
     if not curves:
         return None
     title = "p99 latency against load"
-    levels = [point.y for curve in curves for point in curve.points]
+    levels = [
+        level for curve in curves for point in curve.points for level in (point.y, point.low, point.high) if level
+    ]
     name = "requests per second, open load"
     rates = {point.x for curve in curves for point in curve.points}
     x = (

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgibench.model import Estimate, Run
-from sgibench.report.panels import Look, load_words, looks_of
+from sgibench.report.panels import Look, looks_of
 from sgibench.report.standings import GroupKey, printable, standings_of
+from sgibench.report.words import load_words
 
 WIDTH, HEIGHT = 120.0, 28.0
 LEAST_SPAN = 0.1

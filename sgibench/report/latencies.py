@@ -12,41 +12,57 @@ from sgibench.histogram import Histogram
 from sgibench.model import HistogramData
 from sgibench.report import words
 from sgibench.report.charts.chart import Chart, Table, alternative
-from sgibench.report.charts.curves import Curve, Point, draw_curves, log_axis, percentile_axis
+from sgibench.report.charts.curves import Curve, Edges, Point, draw_curves, log_axis, percentile_axis
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry
+from sgibench.stats.rates import rate_kept
 
 SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, *(1 - 10 ** (-step / 10) for step in range(1, 41)))
 """Where percentile curves are drawn: ten points for each nine, more where they begin."""
 MARKED = (0.5, 0.9, 0.99, 0.999)
+"""Where a curve has marks and its table columns."""
 
 
 def percentiles(panel: Panel) -> Chart | None:
-    """Draw the latency of every server over the percentile, all blocks merged."""
+    """Draw the latency of every server over the percentile, all blocks merged, in the band of the single blocks."""
     seen = [(row, entry) for row in panel.rows if (entry := panel.latency_entry(row)) and entry.histogram]
-    curves = [_curve(row, entry.histogram) for row, entry in seen if entry.histogram]
+    curves = [_curve(row, entry.histogram, _blocks(entry)) for row, entry in seen if entry.histogram]
     if not curves:
         return None
     load = panel.latency_standing.key.load
     title = f"Latency by percentile, {words.load_sentence(load)}"
     hint = (
-        "Lower is better. Counted from the moment a request was due, all blocks merged."
+        "Lower is better. Counted from the moment a request was due. Line: the answers of all blocks together; "
+        "band: from the lowest block to the highest. Judged is what single blocks say: see p50 and p99."
         if load.kind == "open"
-        else "At saturation this is mostly waiting in line: it tells how many connections queued."
+        else "At saturation this is mostly waiting in line: it tells how many connections queued. Line: all blocks "
+        "together; band: from the lowest block to the highest."
     )
     table = Table(
-        headers=("server", "p50", "p90", "p99", "p99.9", "highest", "requests"),
-        rows=tuple((row.label, *_latency_cells(entry)) for row, entry in seen),
+        headers=(
+            "server",
+            *(f"{name} of all answers" for name in ("p50", "p90", "p99", "p99.9")),
+            "longest",
+            "answers",
+        ),
+        rows=tuple((row.label, *_latency_cells(entry.histogram)) for row, entry in seen if entry.histogram),
     )
     spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
     drawing = _drawn(curves, "latency", f"{panel.key}l", alternative(title, spoken))
     return Chart(title=title, hint=hint, drawing=drawing, table=table)
 
 
-def _latency_cells(entry: Entry) -> tuple[str, ...]:
-    latency = entry.latency
-    figures = (latency.p50, latency.p90, latency.p99, latency.p999, latency.max) if latency else (None,) * 5
-    return (*map(units.microseconds, figures), units.count(entry.histogram.count if entry.histogram else None))
+def _blocks(entry: Entry) -> list[Histogram]:
+    """Give the latencies of each block."""
+    found = [stats.shown_histogram(trial) for trial in entry.good if rate_kept(trial)]
+    return [histogram for histogram in found if histogram is not None and histogram.count]
+
+
+def _latency_cells(histogram: Histogram) -> tuple[str, ...]:
+    shown = (
+        histogram.percentile_us(share) if stats.percentile_allowed(share, histogram.count) else None for share in MARKED
+    )
+    return (*map(units.microseconds, shown), units.microseconds(histogram.max_us), units.count(histogram.count))
 
 
 def streams(panel: Panel) -> Chart | None:
@@ -96,18 +112,37 @@ def _drawn(curves: Sequence[Curve], name: str, prefix: str, label: str) -> Marku
     """Draw curves over the percentile, as deep as the deepest goes, on a log axis of time."""
     deepest = 1 - 1 / max(point.x for curve in curves for point in curve.points)
     levels = [point.y for curve in curves for point in curve.points if point.y > 0]
+    levels += [edge for curve in curves for piece in curve.band for edge in (piece.low, piece.high)]
     y = log_axis(min(levels), max(levels), name, units.microseconds)
     return draw_curves(curves, percentile_axis(deepest), y, prefix=prefix, label=label)
 
 
-def _curve(row: Row, histogram: Histogram) -> Curve:
-    latencies, shares = histogram.cdf()
+def _curve(row: Row, histogram: Histogram, blocks: Sequence[Histogram] = ()) -> Curve:
     shown = sorted(
         {share for share in (*SHARES, *MARKED) if not share or stats.percentile_allowed(share, histogram.count)}
     )
-    places = np.minimum(np.searchsorted(shares, np.asarray(shown) - 1e-9), len(latencies) - 1)
     points = []
-    for share, latency in zip(shown, latencies[places].tolist(), strict=True):
+    for share, latency in zip(shown, _levels(histogram, shown), strict=True):
         tip = f"{row.label}: {share * 100:g} % within {units.microseconds(latency)}" if share in MARKED else None
-        points.append(Point(x=1 / (1 - share), y=max(latency, 0.001), tip=tip))
-    return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points))
+        points.append(Point(x=1 / (1 - share), y=latency, tip=tip))
+    return Curve(row=row.key, label=row.label, look=row.look, points=tuple(points), band=_band(blocks, shown))
+
+
+def _levels(histogram: Histogram, shares: Sequence[float]) -> list[float]:
+    """Give the latencies that these shares of the answers did not exceed; never zero, for a logarithmic axis."""
+    latencies, cumulative = histogram.cdf()
+    places = np.minimum(np.searchsorted(cumulative, np.asarray(shares) - 1e-9), len(latencies) - 1)
+    return [max(float(latency), 0.001) for latency in latencies[places]]
+
+
+def _band(blocks: Sequence[Histogram], shares: Sequence[float]) -> tuple[Edges, ...]:
+    """From the lowest to the highest block, as far as every block has answers enough."""
+    if len(blocks) < 2:  # noqa: PLR2004 - one block is no band
+        return ()
+    fewest = min(block.count for block in blocks)
+    known = [share for share in shares if not share or stats.percentile_allowed(share, fewest)]
+    levels = [_levels(block, known) for block in blocks]
+    return tuple(
+        Edges(x=1 / (1 - share), low=min(at), high=max(at))
+        for share, at in zip(known, zip(*levels, strict=True), strict=True)
+    )

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sgibench.model import EnvironmentInfo, Run
+from sgibench import stats
+from sgibench.model import EnvironmentInfo, Metric, Run, Trial
 from sgibench.report import exports, words
 from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
@@ -25,10 +26,10 @@ HEAT_STEPS = (1.05, 1.3, 2.0, 4.0)
 """Ratios to the best at which the overview's shade fades."""
 
 
-def write(run: Run, folder: Path, *, apart: bool = False) -> Path:
+def write(run: Run, folder: Path, rank_by: Metric = "cpu_us_per_request", *, apart: bool = False) -> Path:
     """Write the run's page into `folder`; returns its path. Raises ResultsError when that can't be done."""
     with computing(run):
-        html = render(run)
+        html = render(run, rank_by)
     return save(folder / page_name(run, apart=apart), html)
 
 
@@ -57,9 +58,9 @@ def _histories(runs: Sequence[Run]) -> tuple[History, ...]:
     return ()
 
 
-def render(run: Run) -> str:
-    """Make the page of a run."""
-    view = view_of(run)
+def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
+    """Make the page of a run, its tables in order of a figure."""
+    view = view_of(run, rank_by)
     charts: Mapping[str, tuple[Chart, ...]] = {panel.key: charts_of(panel, view.panels) for panel in view.panels}
     capacities = capacities_of(run)
     return fill(
@@ -72,6 +73,7 @@ def render(run: Run) -> str:
         answers={panel.key: answer_of(panel) for panel in view.panels},
         evidence=evidence_of(view),
         settled=settled_of(run),
+        rank_by=rank_by,
         overview=_overview(view) if len(view.panels) > 1 else None,
         capacities=[(one, _capacity_charts(one, run, view)) for one in capacities],
         capacity=capacity_by_row(view, capacities),
@@ -80,6 +82,7 @@ def render(run: Run) -> str:
         in_effect=in_effect,
         not_as_declared=not_as_declared,
         longest=_longest,
+        latency_trial=_latency_trial,
         csv=exports.csv_link(view),
         json=exports.json_link(view),
     )
@@ -103,27 +106,35 @@ def _by_interface(panel: Panel) -> list[tuple[str, list[Row]]]:
     return [(name, rows) for name, rows in groups if rows]
 
 
-def _longest(panel: Panel) -> dict[str, float]:
+def _longest(panel: Panel) -> dict[Metric, float]:
     """Give the ends of the scales of the bars inside the table."""
-    return {
-        "cpu": words.scale_end(row.entry.cpu_us for row in panel.rows),
-        "rps": words.scale_end(row.entry.rps for row in panel.rows),
-    }
+    return {metric: words.scale_end(panel.estimate(row, metric) for row in panel.rows) for metric in stats.METRICS}
+
+
+def _latency_trial(panel: Panel, row: Row, block: int) -> Trial | None:
+    """Find the trial of a block in which a row's latency was measured."""
+    entry = panel.latency_entry(row)
+    return next((trial for trial in entry.good if trial.block == block), None) if entry else None
 
 
 def _overview(view: View) -> list[dict[str, Any]]:
-    """One line a server and app: its cost in each panel as a multiple of the best one's."""
+    """One line a server and app: its figure in each panel as a multiple of the best one's."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     for place, panel in enumerate(view.panels):
-        ranking = panel.main.cost
+        ranking = panel.ranking(panel.rank_by)
         best = ranking.rows[0].cell if ranking.rows else None
         for row in panel.rows:
             key = (row.entry.server, row.entry.app)
             line = lines.setdefault(key, {"row": row, "cells": [None] * len(view.panels)})
-            found = ranking.versus_best.get(row.entry.cell)
-            ratio = 1.0 if row.entry.cell == best else found.ratio if found else None
+            entry = panel.entry_for(row, panel.rank_by)
+            cell = entry.cell if entry else ""
+            found = ranking.versus_best.get(cell)
+            times = None if found is None else 1 / found.ratio if panel.rank_by == "rps" else found.ratio
+            ratio = 1.0 if cell == best else times
             heat = sum(ratio >= step for step in HEAT_STEPS) if ratio else 0
-            tied = best is not None and not ranking.apart(best, row.entry.cell)
-            line["cells"][place] = {"row": row, "ratio": ratio, "heat": heat if tied else max(heat, 1), "tied": tied}
+            tied = best is not None and not ranking.apart(best, cell)
+            told = words.with_interval(panel.estimate(row, panel.rank_by), words.FORMS[panel.rank_by])
+            shade = heat if tied else max(heat, 1)
+            line["cells"][place] = {"row": row, "ratio": ratio, "heat": shade, "tied": tied, "told": told}
     order = {name: index for index, name in enumerate((*INTERFACES, None))}
     return sorted(lines.values(), key=lambda line: order[line["row"].entry.interface])

@@ -12,8 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import audit, units
-from sgibench.model import Configuration, Doubt, Load, Ranked, Run, Settings
+from sgibench import audit, stats, units
+from sgibench.model import Configuration, Doubt, Estimate, Metric, Ranked, Run, Settings
+from sgibench.report import words
 from sgibench.report.standings import Entry, Standing, printable, standings_of
 
 COLOURS = 8
@@ -35,6 +36,22 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standpoint:
+    """Where a row stands by one figure."""
+
+    ranked: Ranked
+    shared: bool
+    """Whether another row has the same place."""
+    not_apart: tuple[str, ...]
+    """Labels of all rows that it was not told apart from, whatever their place."""
+
+    @property
+    def place(self) -> int:
+        """1 is the best."""
+        return self.ranked.place
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One server (and app) in a panel."""
 
@@ -45,18 +62,24 @@ class Row:
     """At saturation, or at the fixed rate when there is nothing else."""
     fixed: Entry | None
     """At the common rate; None when no open load was measured."""
-    cost: Ranked | None
-    throughput: Ranked | None
-    shares_place: bool
-    """Whether another row has the same place by cost."""
-    not_apart: tuple[str, ...]
-    """Labels of all rows that its cost was not told apart from, whatever their place."""
+    places: Mapping[Metric, Standpoint]
+    """Where it stands by each figure that it has."""
     doubts: tuple[Doubt, ...]
 
     @property
     def label(self) -> str:
         """What a person reads."""
         return self.entry.label
+
+    @property
+    def cost(self) -> Standpoint | None:
+        """By CPU per request."""
+        return self.places.get("cpu_us_per_request")
+
+    @property
+    def throughput(self) -> Standpoint | None:
+        """By requests per second."""
+        return self.places.get("rps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +98,9 @@ class Panel:
     curve: tuple[Standing, ...]
     """Open loads at shares of each server's own saturation."""
     rows: tuple[Row, ...]
-    """Best first by cost, failed ones last."""
+    """Best first by `rank_by`, failed ones last."""
+    rank_by: Metric
+    """The figure whose places stand first."""
     doubts: tuple[Doubt, ...]
     """About the table as a whole."""
 
@@ -88,6 +113,23 @@ class Panel:
     def latency_standing(self) -> Standing:
         """Where the latency that is shown was measured."""
         return self.fixed or self.main
+
+    def standing(self, metric: Metric) -> Standing:
+        """Where a figure was measured: latency at the common rate, the others at saturation."""
+        return self.latency_standing if metric in stats.LATENCIES else self.main
+
+    def ranking(self, metric: Metric) -> stats.Ranking:
+        """Give a figure's judgement."""
+        return self.standing(metric).rankings[metric]
+
+    def entry_for(self, row: Row, metric: Metric) -> Entry | None:
+        """Give the entry in which a row has a figure."""
+        return self.latency_entry(row) if metric in stats.LATENCIES else row.entry
+
+    def estimate(self, row: Row, metric: Metric) -> Estimate | None:
+        """Give a row's figure with its interval."""
+        entry = self.entry_for(row, metric)
+        return entry.figures.get(metric) if entry else None
 
     def latency_entry(self, row: Row) -> Entry | None:
         """The entry whose latency is shown for a row."""
@@ -105,10 +147,12 @@ class View:
     """By server id."""
     doubted_trials: Mapping[str, int]
     """Kind of doubt -> how many trials it was raised about."""
+    doubts: tuple[Doubt, ...] = ()
+    """About the run as a whole."""
 
 
-def view_of(run: Run) -> View:
-    """Judge a run and arrange it."""
+def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
+    """Judge a run and arrange it; the rows of each panel come in order of `rank_by`."""
     standings = standings_of(run)
     found = audit.audit_run(run)
     looks = looks_of([*(trial.server for trial in run.trials), *(one.server for one in run.info.capacity)])
@@ -116,7 +160,7 @@ def view_of(run: Run) -> View:
     arranged = _arrange(sorted(standings, key=lambda one: _sorting(one, order)))
     titles = _titles([one.main for one in arranged])
     panels = tuple(
-        _panel(key=f"p{index}", title=title, arranged=one, looks=looks, found=found)
+        _panel(key=f"p{index}", title=title, arranged=one, looks=looks, found=found, rank_by=rank_by)
         for index, (one, title) in enumerate(zip(arranged, titles, strict=True))
     )
     kinds = Counter(kind for trial in found.trials for kind in {doubt.kind for doubt in trial.doubts})
@@ -225,7 +269,7 @@ def _titles(mains: Sequence[Standing]) -> list[str]:
         kept = {"keep-alive": "", "close": "one request a connection"}[load.connection]
         configured = {"configuration": CONFIGURATIONS[main.key.configuration]}
         parts[main.key.scenario].append(
-            {"workers": workers, "threads": threads, **configured, "load": load_words(load), "connection": kept}
+            {"workers": workers, "threads": threads, **configured, "load": words.load_words(load), "connection": kept}
         )
     titles = []
     for main in mains:
@@ -236,13 +280,6 @@ def _titles(mains: Sequence[Standing]) -> list[str]:
     return titles
 
 
-def load_words(load: Load) -> str:
-    """Say a load in a few words: `64 connections`, `500/s`."""
-    if load.kind == "closed":
-        return units.many(load.connections, "connection")
-    return f"{load.rate_per_s:g}/s"
-
-
 def _panel(
     *,
     key: str,
@@ -250,18 +287,15 @@ def _panel(
     arranged: Arranged,
     looks: Mapping[str, Look],
     found: audit.RunAudit,
+    rank_by: Metric,
 ) -> Panel:
     main, opens = arranged.main, arranged.opens
     fixed = _common(opens) if opens else None
     partners = {_partner(entry): entry for entry in fixed.entries.values()} if fixed else {}
-    costs = {row.cell: row for row in main.cost.rows}
-    shared = Counter(row.place for row in main.cost.rows)
-    rates = {row.cell: row for row in main.throughput.rows}
     about_table = {doubt.kind: doubt for one in (main, *opens) for doubt in found.groups.get(group_id(one), ())}
     rows = []
     for index, entry in enumerate(main.entries.values()):
         partner = partners.get(_partner(entry))
-        place = costs.get(entry.cell)
         cells = dict.fromkeys([entry.cell, *([partner.cell] if partner else [])])
         doubts = {
             (doubt.kind, doubt.detail): doubt
@@ -269,20 +303,17 @@ def _panel(
             for doubt in found.cells.get(cell, ())
             if doubt.kind not in about_table
         }
+        places = {metric: _standpoint(main, entry, metric) for metric in stats.METRICS if metric not in stats.LATENCIES}
+        for metric in stats.LATENCIES:
+            seen = partner if fixed else entry
+            places[metric] = _standpoint(fixed or main, seen, metric) if seen else None
         rows.append(
             Row(
                 key=f"{key}r{index}",
                 look=looks[entry.server],
                 entry=entry,
                 fixed=partner,
-                cost=place,
-                throughput=rates.get(entry.cell),
-                shares_place=place is not None and shared[place.place] > 1,
-                not_apart=tuple(
-                    main.entries[other].label
-                    for other in costs
-                    if place and other != entry.cell and not main.cost.apart(entry.cell, other)
-                ),
+                places={metric: place for metric, place in places.items() if place is not None},
                 doubts=tuple(doubts.values()),
             )
         )
@@ -294,9 +325,34 @@ def _panel(
         fixed=fixed,
         opens=opens,
         curve=arranged.curve,
-        rows=tuple(rows),
+        rows=tuple(_sorted(rows, (fixed or main) if rank_by in stats.LATENCIES else main, rank_by)),
+        rank_by=rank_by,
         doubts=tuple(about_table.values()),
     )
+
+
+def _standpoint(standing: Standing, entry: Entry, metric: Metric) -> Standpoint | None:
+    ranking = standing.rankings[metric]
+    ranked = next((row for row in ranking.rows if row.cell == entry.cell), None)
+    if ranked is None:
+        return None
+    others = [row.cell for row in ranking.rows if row.cell != entry.cell]
+    return Standpoint(
+        ranked=ranked,
+        shared=sum(row.place == ranked.place for row in ranking.rows) > 1,
+        not_apart=tuple(standing.entries[other].label for other in others if not ranking.apart(entry.cell, other)),
+    )
+
+
+def in_order(panel: Panel, metric: Metric) -> list[Row]:
+    """Give a panel's rows in order of another figure."""
+    return _sorted(panel.rows, panel.standing(metric), metric)
+
+
+def _sorted(rows: Sequence[Row], standing: Standing, metric: Metric) -> list[Row]:
+    """Put rows in order of a figure; those without it keep theirs, behind the others."""
+    order = {_partner(standing.entries[row.cell]): place for place, row in enumerate(standing.rankings[metric].rows)}
+    return sorted(rows, key=lambda row: order.get(_partner(row.entry), len(order)))
 
 
 def _partner(entry: Entry) -> tuple[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sgibench import units
-from sgibench.model import Estimate, Trial
+from sgibench.model import Estimate, Metric, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
@@ -28,14 +28,14 @@ TIME_POINTS = 24
 def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
     """Draw what a panel has data for; `panels` are all of the run, for what grows from one of them to the next."""
     makers: tuple[Callable[[Panel], Chart | None], ...] = (
-        _cost, _throughput, percentiles, streams, latency_against_load, _over_time, _memory, _by_process,
+        _cost, _throughput, _latency("q", "p50_us"), _latency("n", "p99_us"), _latency("z", "p999_us"), percentiles,
+        streams, latency_against_load, _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
     return (*(chart for chart in found if chart is not None), *throughput_against_sizes(panel, panels))
 
 
-def _bar(row: Row, estimate: Estimate | None, form: words.Format, band: int | None) -> Bar:
-    failed = row.entry.status != "ok"
+def _bar(panel: Panel, row: Row, metric: Metric, estimate: Estimate | None, band: int | None) -> Bar:
     return Bar(
         row=row.key,
         label=row.label,
@@ -43,10 +43,16 @@ def _bar(row: Row, estimate: Estimate | None, form: words.Format, band: int | No
         value=estimate.value if estimate else None,
         low=estimate.low if estimate else None,
         high=estimate.high if estimate else None,
-        tip=words.with_interval(estimate, form),
-        failure=f"{row.entry.status}: {row.entry.failure.reason}" if failed and row.entry.failure else "",
+        tip=words.with_interval(estimate, words.FORMS[metric]),
+        failure="" if estimate else _short(panel, row, metric),
         band=band,
     )
+
+
+def _short(panel: Panel, row: Row, metric: Metric) -> str:
+    """Say in few words why a bar is missing."""
+    failed = row.entry.status != "ok" and row.entry.failure is not None
+    return f"{row.entry.status}: {words.reason(row.entry.failure)}" if failed else _why(panel, row, metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,72 +62,98 @@ class _Figure:
     name: str
     title: str
     hint: str
-    of: Callable[[Row], Estimate | None]
-    form: words.Format
-    band: Callable[[Row], int | None]
+    metric: Metric
+
+    @property
+    def form(self) -> words.Format:
+        """How it is written."""
+        return words.FORMS[self.metric]
 
 
-def _estimates(panel: Panel, rows: Sequence[Row], figure: _Figure) -> Chart | None:
-    if not any(figure.of(row) for row in rows):
+def _estimates(panel: Panel, figure: _Figure) -> Chart | None:
+    """Draw a figure of every row, best first, with intervals; its table holds the ratios to the best as well."""
+    metric = figure.metric
+    ranking = panel.ranking(metric)
+    order = {row.cell: place for place, row in enumerate(ranking.rows)}
+    cells = {row.key: entry.cell for row in panel.rows if (entry := panel.entry_for(row, metric))}
+    rows = sorted(panel.rows, key=lambda row: order.get(cells.get(row.key, ""), len(order)))
+    found = {row.key: panel.estimate(row, metric) for row in rows}
+    if not any(found.values()):
         return None
-    bars = [_bar(row, figure.of(row), figure.form, figure.band(row)) for row in rows]
+    stands = {row.key: row.places.get(metric) for row in rows}
+    bars = [
+        _bar(panel, row, metric, found[row.key], place.place if (place := stands[row.key]) else None) for row in rows
+    ]
     spoken = [(bar.label, bar.tip if bar.value is not None else bar.failure or "not measured") for bar in bars]
     label = alternative(figure.title, spoken)
+    told = ranking.versus_best
+    lines = []
+    for row in rows:
+        ratio = told.get(cells.get(row.key, ""))
+        estimate, stand = found[row.key], stands[row.key]
+        lines.append((
+            f"{stand.place}{'=' if stand.shared else ''}" if stand else "",
+            row.label,
+            figure.form(estimate.value) if estimate else _why(panel, row, metric),
+            figure.form(estimate.low) if estimate else units.NOT_MEASURED,
+            figure.form(estimate.high) if estimate else units.NOT_MEASURED,
+            str(estimate.blocks) if estimate else "0",
+            words.against_best(ratio) if ratio else "",
+        ))  # fmt: skip
+    headers = ("place", "server", "value", "low", "high", "blocks", "against the best")
     return Chart(
         title=figure.title,
         hint=figure.hint,
         drawing=draw_bars(bars, form=figure.form, prefix=f"{panel.key}{figure.name}", label=label),
-        table=_estimate_table(rows, figure.of, figure.form),
+        table=Table(headers=headers, rows=tuple(lines)),
     )
 
 
-def _estimate_table(rows: Sequence[Row], figure: Callable[[Row], Estimate | None], form: words.Format) -> Table:
-    lines = []
-    for row in rows:
-        found = figure(row)
-        lines.append((
-            row.label,
-            form(found.value) if found else words.failure_words(row.entry.failure),
-            form(found.low) if found else units.NOT_MEASURED,
-            form(found.high) if found else units.NOT_MEASURED,
-            str(found.blocks) if found else "0",
-        ))  # fmt: skip
-    return Table(headers=("server", "value", "low", "high", "blocks"), rows=tuple(lines))
+def _why(panel: Panel, row: Row, metric: Metric) -> str:
+    """Say why a row has no such figure."""
+    entry = panel.entry_for(row, metric)
+    if entry is None:
+        return "not measured"
+    return entry.why_not(metric) if entry.status == "ok" else words.failure_words(entry.failure)
 
 
+PLACES = (
+    "Servers on one band are not told apart. Whiskers show the level over blocks; places come from ratios inside "
+    "blocks, which are sharper, so overlapping whiskers can be told apart."
+)
 COST = _Figure(
     name="c",
     title="Server CPU per request",
-    hint="Shorter is better. Servers on one band are not told apart. Whiskers show the level over blocks; places "
-    "come from ratios inside blocks, which are sharper, so overlapping whiskers can be told apart.",
-    of=lambda row: row.entry.cpu_us,
-    form=units.microseconds,
-    band=lambda row: row.cost.place if row.cost else None,
+    hint=f"Shorter is better. {PLACES}",
+    metric="cpu_us_per_request",
 )
 THROUGHPUT = _Figure(
     name="t",
     title="Requests per second at saturation",
     hint="Longer is better. Servers on one band are not told apart.",
-    of=lambda row: row.entry.rps,
-    form=units.rate,
-    band=lambda row: row.throughput.place if row.throughput else None,
+    metric="rps",
 )
 
 
 def _cost(panel: Panel) -> Chart | None:
-    """Draw the primary figure; its table holds the ratios to the best as well."""
-    chart = _estimates(panel, panel.rows, COST)
-    if chart is None:
-        return None
-    ratios = panel.main.cost.versus_best
-    told = [words.against_best(ratios[row.entry.cell]) if row.entry.cell in ratios else "" for row in panel.rows]
-    rows = tuple((*line, ratio) for line, ratio in zip(chart.table.rows, told, strict=True))
-    return replace(chart, table=Table(headers=(*chart.table.headers, "against the best"), rows=rows))
+    return _estimates(panel, COST)
 
 
 def _throughput(panel: Panel) -> Chart | None:
-    rows = sorted(panel.rows, key=lambda row: -(row.entry.rps.value if row.entry.rps else -1.0))
-    return _estimates(panel, rows, THROUGHPUT) if panel.saturated else None
+    return _estimates(panel, THROUGHPUT) if panel.saturated else None
+
+
+def _latency(name: str, metric: Metric) -> Callable[[Panel], Chart | None]:
+    """Make the chart of a percentile: one value a block, as cost and throughput have."""
+
+    def draw(panel: Panel) -> Chart | None:
+        load = panel.latency_standing.key.load
+        waiting = "" if load.kind == "open" else " At saturation it says how many connections waited, and little else."
+        title = f"{words.FIGURES[metric]} latency, {words.load_sentence(load)}"
+        hint = f"Shorter is better. One value a block; {PLACES[0].lower()}{PLACES[1:]}{waiting}"
+        return _estimates(panel, _Figure(name=name, title=title, hint=hint, metric=metric))
+
+    return draw
 
 
 def _memory(panel: Panel) -> Chart | None:

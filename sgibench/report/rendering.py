@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sgibench import units
+from sgibench import stats, units
 from sgibench.errors import ResultsError
 from sgibench.report import exports, words
 from sgibench.report.standings import printable
@@ -104,10 +104,15 @@ def _environment() -> Environment:
         "command": shlex.join,
         "trimmed": words.trimmed,
         "against_best": words.against_best,
+        "with_interval": words.with_interval,
         "listed": words.listed,
     }
     environment.globals |= {
         "interval": words.interval,
+        "figures": words.FIGURES,
+        "forms": words.FORMS,
+        "load_words": words.load_words,
+        "value_of": stats.value_of,
         "load_sentence": words.load_sentence,
         "sharing": words.sharing,
         "latency_sentence": words.latency_sentence,

@@ -7,11 +7,11 @@ the verdicts of the whole table, so that a sentence and the places beside it nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sgibench import stats, units
-from sgibench.model import Comparison, Interface
+from sgibench.model import Comparison, Interface, Load, Metric
 from sgibench.report import words
 from sgibench.report.panels import Panel, Row
 
@@ -44,49 +44,115 @@ def answer_of(panel: Panel) -> Answer:
     for interface in (*INTERFACES, None):
         rows = [row for row in panel.rows if row.entry.interface == interface and row.entry.status == "ok"]
         if rows:
-            said.append(Said(interface=(interface or "").upper(), text=_cost(panel, rows) + _throughput(panel, rows)))
+            said.append(Said(interface=(interface or "").upper(), text=_all_of(panel, rows)))
     nothing = Said(interface="", text="No server gave a right answer: nothing to compare.")
     return Answer(said=tuple(said) or (nothing,), qualifiers=_qualifiers(panel))
 
 
-def _cost(panel: Panel, rows: Sequence[Row]) -> str:
-    """Say who needs the least CPU per request."""
-    ranked = [row for row in rows if row.cost]
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How a figure of which less is better is told; `{}` is filled with a name."""
+
+    metric: Metric
+    alone: str
+    """`{} needs {} of CPU per request`: name, figure."""
+    first: str
+    """`{} needs the least CPU per request`."""
+    prize: str
+    """`the least CPU per request`."""
+    other: str
+    """`{} needs {}`: name, how many times as much."""
+    thing: str
+    """`as much`, behind `3.1 times`."""
+    more: str
+    """`more`, behind `4 %`."""
+    absent: str
+    """What is said when nobody has the figure."""
+
+
+COST = Telling(
+    metric="cpu_us_per_request",
+    alone="{} needs {} of CPU per request",
+    first="{} needs the least CPU per request",
+    prize="the least CPU per request",
+    other="{} needs {}",
+    thing="as much",
+    more="more",
+    absent="CPU per request was not measured.",
+)
+
+
+def _latency_telling(metric: Metric, load: Load) -> Telling:
+    name, rate = words.FIGURES[metric], units.rate(load.rate_per_s)
+    return Telling(
+        metric=metric,
+        alone=f"{{}} has a {name} of {{}} at {rate}",
+        first=f"At {rate} {{}} has the shortest {name}",
+        prize=f"the shortest {name} at {rate}",
+        other="that of {} is {}",
+        thing="as long",
+        more="longer",
+        absent="",
+    )
+
+
+def _all_of(panel: Panel, rows: Sequence[Row]) -> str:
+    """Tell cost, throughput and, where a rate was fixed, p99 (p50 where there is no p99); what is ranked by first."""
+    load = panel.latency_standing.key.load
+    told: dict[Metric, str] = {
+        "cpu_us_per_request": _least(panel, rows, COST),
+        "rps": _throughput(panel, rows),
+    }
+    if load.kind == "open":
+        shown: tuple[Metric, ...] = ("p99_us", "p50_us", "p999_us")
+        chosen = panel.rank_by if panel.rank_by in shown else None
+        known = [metric for metric in shown if any(metric in row.places for row in rows)]
+        metric = chosen or (known[0] if known else None)
+        if metric:
+            told[metric] = _least(panel, rows, _latency_telling(metric, load))
+    order = sorted(told, key=lambda metric: metric != panel.rank_by)
+    return " ".join(text for metric in order if (text := told[metric]))
+
+
+def _least(panel: Panel, rows: Sequence[Row], telling: Telling) -> str:
+    """Say who has the least of a figure."""
+    ranking, metric = panel.ranking(telling.metric), telling.metric
+    place = {row.cell: at for at, row in enumerate(ranking.rows)}
+    cells = {row.key: entry.cell for row in rows if (entry := panel.entry_for(row, metric))}
+    ranked = sorted((row for row in rows if metric in row.places), key=lambda row: place[cells[row.key]])
     if not ranked:
-        return "CPU per request was not measured."
-    best = ranked[0]
-    figure = units.microseconds(best.entry.cpu_us.value if best.entry.cpu_us else None)
+        return telling.absent
+    best, form = ranked[0], words.FORMS[metric]
+    levels = {row.key: found.value for row in ranked if (found := panel.estimate(row, metric))}
     if len(ranked) == 1:
-        return f"{best.label} needs {figure} of CPU per request."
-    found = {row.entry.cell: panel.main.cost.between(best.entry.cell, row.entry.cell) for row in ranked[1:]}
-    against = {cell: one for cell, one in found.items() if one}
+        return telling.alone.format(best.label, form(levels[best.key])) + "."
+    compared = {row.key: ranking.between(cells[best.key], cells[row.key]) for row in ranked[1:]}
+    against = {key: one for key, one in compared.items() if one}
     ahead, beside, tied = _sides(ranked, against)
     if not beside:
-        nearest, farthest = ahead[0], ahead[-1]
-        return _lead(f"{best.label} needs the least CPU per request, {figure}", nearest, farthest, against)
+        start = f"{telling.first.format(best.label)}, {form(levels[best.key])}"
+        return _lead(start, ahead[0], ahead[-1], against, telling)
     names = words.listed([best.label, *(row.label for row in beside)])
     together = "are tied for" if tied else "can’t be told apart for"
-    start = f"{names} {together} the least CPU per request ({_about(beside, best)}){_settle(beside, against)}"
+    span = _about([levels[row.key] for row in (best, *beside)], form)
+    start = f"{names} {together} {telling.prize} ({span}){_settle(beside, against)}"
     if not ahead:
         return f"{start}."
     far = ahead[-1]
-    return f"{start}; {far.label} needs {_ratio(against, far)}."
+    return f"{start}; {telling.other.format(far.label, _ratio(against, far, telling))}."
 
 
-def _about(beside: Sequence[Row], best: Row) -> str:
+def _about(levels: Sequence[float], form: words.Format) -> str:
     """Write the figure that rows share, or from where to where theirs go."""
-    shown = [row.entry.cpu_us.value for row in (best, *beside) if row.entry.cpu_us]
-    lowest, highest = min(shown), max(shown)
-    if highest < lowest * ABOUT:
-        return f"about {units.microseconds(lowest)}"
-    return f"{units.microseconds(lowest)} to {units.microseconds(highest)}"
+    lowest, highest = min(levels), max(levels)
+    return f"about {form(lowest)}" if highest < lowest * ABOUT else f"{form(lowest)} to {form(highest)}"
 
 
 def _sides(ranked: Sequence[Row], against: Mapping[str, Comparison]) -> tuple[list[Row], list[Row], bool]:
     """Rows surely behind the best, rows not told apart from it, and whether those are proven ties."""
     behind, beside, tied = [], [], True
     for row in ranked[1:]:
-        found = against.get(row.entry.cell)
+        found = against.get(row.key)
         if found and found.verdict == "faster":
             behind.append(row)
         else:
@@ -95,23 +161,30 @@ def _sides(ranked: Sequence[Row], against: Mapping[str, Comparison]) -> tuple[li
     return behind, beside, tied
 
 
-def _lead(start: str, nearest: Row, farthest: Row, against: Mapping[str, Comparison]) -> str:
-    near = f"{nearest.label} needs {_ratio(against, nearest)}"
+def _lead(start: str, nearest: Row, farthest: Row, against: Mapping[str, Comparison], telling: Telling) -> str:
+    near = telling.other.format(nearest.label, _ratio(against, nearest, telling))
     if nearest is farthest:
         return f"{start}; {near}."
-    return f"{start}; {near}, {farthest.label} {_ratio(against, farthest, '')}."
+    return f"{start}; {near}, {_of(telling)}{farthest.label} {_ratio(against, farthest, replace(telling, thing=''))}."
 
 
-def _ratio(against: Mapping[str, Comparison], other: Row, thing: str = "as much") -> str:
+def _of(telling: Telling) -> str:
+    return "that of " if telling.other.startswith("that of") else ""
+
+
+def _ratio(against: Mapping[str, Comparison], other: Row, telling: Telling) -> str:
     """How many times more the other needs; `against` holds best / other."""
-    return words.times(1 / against[other.entry.cell].ratio, thing)
+    return words.times(1 / against[other.key].ratio, telling.thing, more=telling.more)
 
 
 def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
     """Say how many further blocks would settle what is unknown."""
-    found = [against.get(row.entry.cell) for row in beside]
+    found = [against.get(row.key) for row in beside]
     missing = [one.more_blocks for one in found if one and one.verdict == "unknown" and one.more_blocks]
-    return f", which about {max(missing)} more blocks would settle" if missing else ""
+    if not missing:
+        return ""
+    which = "it" if len(beside) == 1 else "each"
+    return f", {units.many(max(missing), 'more block')} would settle {which} four times in five"
 
 
 def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
@@ -125,9 +198,9 @@ def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
     against = panel.main.throughput.between(best.entry.cell, last.entry.cell)
     top = units.rate(best.entry.rps.value if best.entry.rps else None)
     if against is None or against.verdict != "faster":
-        return f" All serve about {top}." if against and against.verdict == "tie" else ""
+        return f"All serve about {top}." if against and against.verdict == "tie" else ""
     told = words.times(against.ratio, f"what {last.label} serves", f" than {last.label}")
-    return f" At saturation {best.label} serves {top}, {told}."
+    return f"At saturation {best.label} serves {top}, {told}."
 
 
 def _qualifiers(panel: Panel) -> tuple[str, ...]:
@@ -138,7 +211,8 @@ def _qualifiers(panel: Panel) -> tuple[str, ...]:
     elif 0 < blocks < stats.CLAIM_BLOCKS:
         found.append(f"Only {blocks} blocks: clear differences count, ties are not claimed below {stats.CLAIM_BLOCKS}.")
     if panel.main.control is None:
-        found.append("No A/A control was run, so the noise floor is assumed to be 2 %.")
+        found.append("No A/A control was run: nothing checked that equal servers come out equal.")
+    found.extend(_without_latency(panel))
     failed = [row.label for row in panel.rows if row.entry.status != "ok"]
     if failed:
         found.append(f"{words.listed(failed)} failed and {'are' if len(failed) > 1 else 'is'} not in the comparison.")
@@ -149,3 +223,16 @@ def _qualifiers(panel: Panel) -> tuple[str, ...]:
             kinds.setdefault(doubt.kind, set()).add(row.label)
     found.extend(f"{kind} at {words.listed(sorted(names))}: see the rows." for kind, names in kinds.items())
     return tuple(found)
+
+
+def _without_latency(panel: Panel) -> Iterator[str]:
+    """Say which servers have no latency at the fixed rate, and why: they are not fast, they are not there."""
+    if panel.latency_standing.key.load.kind != "open":
+        return
+    reasons: dict[str, list[str]] = {}
+    for row in panel.rows:
+        entry = panel.latency_entry(row)
+        if entry and entry.status == "ok" and (why := entry.why_not("p50_us")):
+            reasons.setdefault(why, []).append(row.label)
+    for why, names in reasons.items():
+        yield f"No latency of {words.listed(names)}: {why}."

@@ -1,7 +1,8 @@
 """A run's trials, put together into what a table can show: one `Standing` a group, one `Entry` a cell.
 
-Everything that is a statistic comes from `sgibench.stats`, every percentile from merged histograms. The control's
-second copy is the noise floor and never an entry. A cell without one good trial has a failure and no figure.
+Everything that is a statistic comes from `sgibench.stats`: each figure, latency included, is one value a block, and a
+geometric mean over them. Merged histograms serve curves alone. The control's second copy is the noise floor and never
+an entry. A cell without one good trial has a failure and no figure.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from sgibench.model import (
     Estimate,
     Failure,
     Interface,
-    Latency,
     Load,
+    Metric,
     Run,
     Settings,
     Status,
     Trial,
 )
-
-PERCENTILES = (0.5, 0.9, 0.99, 0.999)
+from sgibench.stats.rates import rate_kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +64,31 @@ class Entry:
     failed_blocks: int
     trials: tuple[Trial, ...]
     """In the order of blocks, without the control's."""
-    rps: Estimate | None
-    cpu_us: Estimate | None
+    figures: Mapping[Metric, Estimate]
+    """What it is judged by; a figure that no block has is left out."""
     pss_bytes: Estimate | None
     uss_bytes: Estimate | None
     startup_s: Estimate | None
     processes: int | None
-    latency: Latency | None
-    """From all blocks' histograms merged; open loads: from the time a request was due."""
     histogram: Histogram | None
-    """What `latency` was read from."""
+    """All blocks' latencies merged, for curves; open loads: from the time a request was due."""
     errors: Mapping[str, int]
+
+    @property
+    def rps(self) -> Estimate | None:
+        """Right answers per second."""
+        return self.figures.get("rps")
+
+    @property
+    def cpu_us(self) -> Estimate | None:
+        """Server CPU per request, in microseconds."""
+        return self.figures.get("cpu_us_per_request")
+
+    def why_not(self, metric: Metric) -> str:
+        """Say why a figure is not there; nothing when it is."""
+        if metric in self.figures:
+            return ""
+        return stats.lacking(self.trials, metric) if self.good else self.failure.reason if self.failure else self.status
 
     @property
     def good(self) -> tuple[Trial, ...]:
@@ -89,27 +103,20 @@ class Standing:
     key: GroupKey
     entries: Mapping[str, Entry]
     """By cell, best first by cost; failed ones last."""
-    cost: stats.Ranking
-    """By server CPU per request, the primary figure."""
-    throughput: stats.Ranking
+    rankings: Mapping[Metric, stats.Ranking]
+    """By each figure."""
     control: tuple[str, str] | None
     """The cell that ran twice, and its copy."""
 
+    @property
+    def cost(self) -> stats.Ranking:
+        """By server CPU per request, the primary figure."""
+        return self.rankings["cpu_us_per_request"]
 
-def cost_of(trial: Trial) -> float | None:
-    """Server CPU per request, in microseconds."""
-    return trial.cpu_us_per_request
-
-
-def throughput_of(trial: Trial) -> float | None:
-    """Right answers per second."""
-    return trial.rps
-
-
-def values_of(trials: Iterable[Trial], figure: Callable[[Trial], float | None]) -> dict[int, float]:
-    """Block -> value, of good trials that have the figure."""
-    found = ((trial.block, figure(trial)) for trial in trials if trial.status == "ok")
-    return {block: value for block, value in found if value is not None}
+    @property
+    def throughput(self) -> stats.Ranking:
+        """By right answers per second."""
+        return self.rankings["rps"]
 
 
 def standings_of(run: Run) -> tuple[Standing, ...]:
@@ -125,7 +132,7 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
         )
         groups[key].append(trial)
     names = _labels(run.trials)
-    return tuple(_standing(key, trials, names) for key, trials in groups.items())
+    return tuple(_standing(key, trials, names, run.info.delta) for key, trials in groups.items())
 
 
 def _labels(trials: Sequence[Trial]) -> Mapping[tuple[str, str], str]:
@@ -145,29 +152,27 @@ def _most(apps: Sequence[str]) -> str | None:
     return None if others and others[0][1] == often else first
 
 
-def _standing(key: GroupKey, trials: Sequence[Trial], names: Mapping[tuple[str, str], str]) -> Standing:
+def _standing(key: GroupKey, trials: Sequence[Trial], names: Mapping[tuple[str, str], str], delta: float) -> Standing:
     cells: dict[str, list[Trial]] = defaultdict(list)
     copies: dict[str, list[Trial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: (trial.block, trial.order)):
         (copies if trial.control else cells)[trial.cell].append(trial)
     control = next(((first, copy) for copy in copies if (first := copy.replace("~control", "", 1)) in cells), None)
-    everything = {**cells, **copies}
-    cost = stats.rank(
-        {cell: values_of(trials, cost_of) for cell, trials in everything.items() if cell in cells or control},
-        higher_is_better=False,
-        control=control,
-    )
-    throughput = stats.rank(
-        {cell: values_of(trials, throughput_of) for cell, trials in everything.items() if cell in cells or control},
-        higher_is_better=True,
-        control=control,
-    )
-    order = [row.cell for row in cost.rows] + [row.cell for row in throughput.rows] + sorted(cells)
+    everything = {**cells, **(copies if control else {})}
+    rankings: dict[Metric, stats.Ranking] = {
+        metric: stats.rank(
+            {cell: stats.block_values(members, metric) for cell, members in everything.items()},
+            higher_is_better=stats.HIGHER_IS_BETTER[metric],
+            control=control,
+            delta=delta,
+        )
+        for metric in stats.METRICS
+    }
+    order = [row.cell for metric in stats.METRICS[:2] for row in rankings[metric].rows] + sorted(cells)
     return Standing(
         key=key,
         entries={cell: _entry(cell, cells[cell], names) for cell in dict.fromkeys(order)},
-        cost=cost,
-        throughput=throughput,
+        rankings=rankings,
         control=control,
     )
 
@@ -179,7 +184,7 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
     errors: Counter[str] = Counter()
     for trial in trials:
         errors.update(trial.errors)
-    histogram = _histogram(good)
+    figures = {metric: stats.estimate(list(stats.block_values(good, metric).values())) for metric in stats.METRICS}
     return Entry(
         cell=cell,
         server=first.server,
@@ -191,14 +196,12 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
         failure=failures[0] if failures else None,
         failed_blocks=len(trials) - len(good),
         trials=tuple(trials),
-        rps=_over_blocks(good, throughput_of),
-        cpu_us=_over_blocks(good, cost_of),
+        figures={metric: found for metric, found in figures.items() if found is not None},
         pss_bytes=_over_blocks(good, lambda trial: trial.memory.pss_bytes if trial.memory else None),
         uss_bytes=_over_blocks(good, lambda trial: trial.memory.uss_bytes if trial.memory else None),
         startup_s=_over_blocks(trials, lambda trial: trial.startup_s),
         processes=max((trial.memory.processes for trial in good if trial.memory), default=None),
-        latency=_latency(histogram) if histogram else (good[0].latency_us if len(good) == 1 else None),
-        histogram=histogram,
+        histogram=_histogram(good),
         errors=dict(errors),
     )
 
@@ -209,20 +212,10 @@ def _over_blocks(trials: Iterable[Trial], figure: Callable[[Trial], float | None
 
 
 def _histogram(good: Iterable[Trial]) -> Histogram | None:
-    """Merge what was stored; latency at an open load counts from the time a request was due."""
-    stored = [
-        trial.intended_histogram_us if trial.load.kind == "open" and trial.intended_histogram_us else trial.histogram_us
-        for trial in good
-    ]
-    merged = Histogram.merged(Histogram.from_data(data) for data in stored if data is not None)
+    """Merge the latencies of blocks in which there are any; a rate that was not kept has none."""
+    stored = [stats.shown_histogram(trial) for trial in good if rate_kept(trial)]
+    merged = Histogram.merged(found for found in stored if found is not None)
     return merged if merged.count else None
-
-
-def _latency(histogram: Histogram) -> Latency:
-    p50, p90, p99, p999 = (
-        histogram.percentile_us(q) if stats.percentile_allowed(q, histogram.count) else None for q in PERCENTILES
-    )
-    return Latency(mean=histogram.mean_us, p50=p50, p90=p90, p99=p99, p999=p999, max=histogram.max_us)
 
 
 def printable(text: str) -> str:

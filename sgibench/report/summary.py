@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgibench.model import Doubt, Estimate, Latency, Run
+from sgibench import stats
+from sgibench.model import Doubt, Estimate, Run
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
@@ -12,7 +13,10 @@ from sgibench.results.codec import encode
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Sum a run up, ready for `json.dumps(..., allow_nan=False)`; figures in the units of their names."""
+    """Sum a run up, ready for `json.dumps(..., allow_nan=False)`; figures in the units of their names.
+
+    Each figure, percentiles included, is the geometric mean over blocks with its interval.
+    """
     return summary_of(view_of(run))
 
 
@@ -35,6 +39,7 @@ def summary_of(view: View) -> dict[str, Any]:
         },
         "skipped": dict(info.skipped),
         "notices": list(view.run.notices),
+        "doubts": [_doubt(doubt) for doubt in view.doubts],
         "doubted_trials": dict(view.doubted_trials),
         "capacity": [_capacity(table) for table in capacities_of(view.run)],
         "groups": [
@@ -45,6 +50,7 @@ def summary_of(view: View) -> dict[str, Any]:
                 "threads": one.key.threads,
                 "configuration": one.key.configuration,
                 "noise_floor": encode(one.cost.noise_floor),
+                "noise_floors": {metric: encode(found.noise_floor) for metric, found in one.rankings.items()},
                 "delta": one.cost.delta,
                 "doubts": [_doubt(doubt) for doubt in tables.get(group_id(one), ())],
                 "rows": [_row(one, entry, doubts.get(entry.cell, ())) for entry in one.entries.values()],
@@ -55,8 +61,10 @@ def summary_of(view: View) -> dict[str, Any]:
 
 
 def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[str, Any]:
-    places = {row.cell: row.place for row in standing.cost.rows}
-    throughput_places = {row.cell: row.place for row in standing.throughput.rows}
+    places = {
+        metric: next((row.place for row in ranking.rows if row.cell == entry.cell), None)
+        for metric, ranking in standing.rankings.items()
+    }
     return {
         "cell": entry.cell,
         "server": entry.server,
@@ -64,11 +72,11 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "interface": entry.interface,
         "concurrency": entry.concurrency,
         "status": entry.status,
-        "place": places.get(entry.cell),
-        "throughput_place": throughput_places.get(entry.cell),
-        "cpu_us_per_request": _estimate(entry.cpu_us),
-        "rps": _estimate(entry.rps),
-        "latency_us": _latency(entry.latency),
+        "place": places["cpu_us_per_request"],
+        "throughput_place": places["rps"],
+        "places": places,
+        **{metric: _estimate(entry.figures.get(metric)) for metric in stats.METRICS},
+        "not_measured": {metric: why for metric in stats.METRICS if (why := entry.why_not(metric))},
         "memory": {
             "pss_bytes": _estimate(entry.pss_bytes),
             "uss_bytes": _estimate(entry.uss_bytes),
@@ -109,10 +117,6 @@ def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
     if estimate is None:
         return None
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "blocks": estimate.blocks}
-
-
-def _latency(latency: Latency | None) -> dict[str, Any] | None:
-    return None if latency is None else dict(encode(latency))
 
 
 def _doubt(doubt: Doubt) -> dict[str, str]:

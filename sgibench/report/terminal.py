@@ -7,6 +7,7 @@ done here: names are never markup, and without Unicode the few signs we use beco
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -14,29 +15,41 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sgibench import units
-from sgibench.model import Estimate, Run
+from sgibench import stats, units
+from sgibench.model import Estimate, Metric, Run
 from sgibench.report import words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
-from sgibench.report.panels import Panel, Row, View, view_of
+from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
+from sgibench.report.standings import Entry
 
 ASCII = str.maketrans(
     {"µ": "u", "·": "-", "±": "~", "–": "-", "×": "x", "…": "...", "’": "'", "\N{REPLACEMENT CHARACTER}": "?"}
 )
 NAMES_WIDTH = 26
 SHOWN_DOUBTS = 3
+WIDE = 0.5
+"""Intervals wider than this share are written with their ends: a minus of 80 % and a plus of 80 % are not alike."""
+HEADS: Mapping[Metric, str] = {
+    "cpu_us_per_request": "CPU/request",
+    "rps": "requests/s",
+    "p50_us": "p50",
+    "p99_us": "p99",
+    "p999_us": "p99.9",
+}
 
 
-def ranking(run: Run, console: Console) -> None:
-    """Print one table a panel, then what could not be measured."""
-    view = view_of(run)
+def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") -> None:
+    """Print the tables of each panel, ordered by a figure, then what could not be measured."""
+    view = view_of(run, rank_by)
     sheet = _Sheet(console)
     if not view.panels:
         sheet.line("No trial has finished: there is nothing to rank.")
     for panel in view.panels:
         sheet.panel(panel)
+    for doubt in view.doubts:
+        sheet.line(f"Doubt about the run, {doubt.kind}: {doubt.detail}. {doubt.advice}", "yellow")
     found = settled_of(run)
     if found is not None:
         sheet.settled(found)
@@ -72,25 +85,14 @@ class _Sheet:
         self.console.print(self.text(text, style), highlight=False)
 
     def panel(self, panel: Panel) -> None:
-        """Print a table and the sentences it supports."""
+        """Print what was measured at saturation and at the fixed rate, and the sentences it supports."""
         self.line(f"\n{panel.title}", "bold")
-        self.line(_how(panel), "dim")
-        self.line(f"A/A noise {words.noise(panel.main.cost.noise_floor)}", "dim")
-        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("#", justify="right", no_wrap=True)
-        table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
-        table.add_column(self.text("CPU/request"), justify="right")
-        table.add_column("requests/s", justify="right")
-        table.add_column("p50", justify="right", no_wrap=True)
-        table.add_column("p99", justify="right", no_wrap=True)
-        previous: int | None = None
-        for row in panel.rows:
-            place = row.cost.place if row.cost else None
-            if previous is not None and place is not None and place != previous:
-                table.add_section()
-            previous = place
-            table.add_row(*self.cells(panel, row), style="" if row.entry.status == "ok" else "red")
-        self.console.print(table, highlight=False)
+        latencies = [metric for metric in stats.LATENCIES if any(panel.estimate(row, metric) for row in panel.rows)]
+        plain: list[Metric] = ["cpu_us_per_request", "rps"]
+        self.figures(panel, _first(plain, panel.rank_by), words.load_sentence(panel.main.key.load))
+        if latencies:
+            shown = _first(latencies, panel.rank_by if panel.rank_by in latencies else "p99_us")
+            self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
         for said in answer_of(panel).said:
             told = self.text(f"{said.interface}: {said.text}" if said.interface else said.text)
             self.console.print(Padding(told, (0, 0, 0, 2)), highlight=False)
@@ -98,11 +100,34 @@ class _Sheet:
             self.line(f"  Doubt, {doubt.kind}: {doubt.detail}", "yellow")
         self.doubts(panel)
 
+    def figures(self, panel: Panel, metrics: Sequence[Metric], where: str) -> None:
+        """Print a table of figures, the rows in order of the first, each figure behind its place."""
+        self.line(f"{where[0].upper()}{where[1:]}, by {words.FIGURES[metrics[0]]}", "dim")
+        aa = ", ".join(
+            f"{words.FIGURES[metric]} {words.noise(panel.ranking(metric).noise_floor)}" for metric in metrics[:2]
+        )
+        self.line(f"A/A noise: {aa}", "dim")
+        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("#", justify="right", no_wrap=True)
+        table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
+        for place, metric in enumerate(metrics):
+            if place:
+                table.add_column("#", justify="right", no_wrap=True)
+            table.add_column(self.text(HEADS[metric]), justify="right", no_wrap=metric != metrics[0])
+        previous: int | None = None
+        for row in in_order(panel, metrics[0]):
+            at = row.places[metrics[0]].place if metrics[0] in row.places else None
+            if previous is not None and at is not None and at != previous:
+                table.add_section()
+            previous = at
+            table.add_row(*self.cells(panel, row, metrics), style="" if row.entry.status == "ok" else "red")
+        self.console.print(table, highlight=False)
+
     def settled(self, found: Settled) -> None:
         """Print each server against the baseline."""
         self.line(f"\nAgainst {found.baseline}, by the rule, after {found.blocks} of {found.most} blocks", "bold")
         table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for name in ("server", "where", "CPU ratio", "verdict"):
+        for name in ("server", "where", "figure", "ratio", "verdict"):
             table.add_column(name, overflow="fold")
         for row in found.table.rows:
             table.add_row(*(self.text(cell) for cell in row))
@@ -129,25 +154,20 @@ class _Sheet:
         self.console.print(table, highlight=False)
         self.line(f"  {found.sentence}")
 
-    def cells(self, panel: Panel, row: Row) -> list[Text]:
+    def cells(self, panel: Panel, row: Row, metrics: Sequence[Metric]) -> list[Text]:
         """One row of the table."""
-        entry = row.entry
         mark = " !" if row.doubts else ""
-        if entry.status != "ok":
-            reason = entry.failure.reason if entry.failure else entry.status
-            why = self.text(f"{entry.status}: {reason}" if entry.failure else entry.status)
-            return [self.text(""), self.text(row.label), why, Text(), Text(), Text()]
-        seen = panel.latency_entry(row)
-        latency = seen.latency if seen else None
-        tied = "=" if row.shares_place else " "
-        return [
-            self.text(f"{row.cost.place}{tied}" if row.cost else ""),
-            self.text(row.label + mark),
-            self.text(_estimate(entry.cpu_us, units.microseconds)),
-            self.text(_estimate(entry.rps, lambda value: units.rate(value).removesuffix("/s"))),
-            self.text(units.microseconds(latency.p50 if latency else None)),
-            self.text(units.microseconds(latency.p99 if latency else None)),
-        ]
+        places, figures = [], []
+        for metric in metrics:
+            stands, entry = row.places.get(metric), panel.entry_for(row, metric)
+            places.append(f"{stands.place}{'=' if stands.shared else ' '}" if stands else "")
+            found = panel.estimate(row, metric)
+            missing = metric == metrics[0] and found is None
+            figures.append(_why_not(entry, metric) if missing else _estimate(found, metric))
+        cells = [places[0], row.label + mark, figures[0]]
+        for place, figure in zip(places[1:], figures[1:], strict=True):
+            cells += [place, figure]
+        return [self.text(cell) for cell in cells]
 
     def doubts(self, panel: Panel) -> None:
         """Say the doubts in short; the report has them all."""
@@ -176,15 +196,30 @@ class _Sheet:
             self.line(f"Notice: {notice}", "yellow")
 
 
-def _how(panel: Panel) -> str:
-    """Say at which load the figures were taken."""
-    latency = words.latency_sentence(panel.latency_standing.key.load)
-    return f"{words.load_sentence(panel.main.key.load)}; {latency}"
+def _first(metrics: Sequence[Metric], chosen: Metric) -> list[Metric]:
+    """Put what the table is ordered by first."""
+    return sorted(metrics, key=lambda metric: metric != chosen)
 
 
-def _estimate(estimate: Estimate | None, form: words.Format) -> str:
-    share = words.spread(estimate)
-    shown = form(estimate.value if estimate else None)
+def _why_not(entry: Entry | None, metric: Metric) -> str:
+    """Say in place of a number why there is none."""
+    if entry is None:
+        return "not measured"
+    if entry.status != "ok":
+        return f"{entry.status}: {entry.failure.reason}" if entry.failure else entry.status
+    return entry.why_not(metric)
+
+
+def _estimate(estimate: Estimate | None, metric: Metric) -> str:
+    """Write a value and how far its interval reaches: as a share, or from where to where when that is much."""
+    if estimate is None:
+        return units.NOT_MEASURED
+    form = words.FORMS[metric]
+    shown, share = form(estimate.value).removesuffix("/s"), words.spread(estimate)
     if share is None:
         return shown
-    return f"{shown} ±{share * 100:.0f}%" if share < 1 else f"{shown} ±>99%"
+    if share < WIDE:
+        return f"{shown} ±{share * 100:.0f}%"
+    low, high = estimate.low or 0.0, estimate.high or 0.0
+    ends = f"{units.significant(low, 2)}–{units.significant(high, 2)}" if metric == "rps" else units.span_us(low, high)
+    return f"{shown} ({ends})"

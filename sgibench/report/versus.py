@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgibench.model import Comparison, Run
+from sgibench import units
+from sgibench.model import Comparison, Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.naming import comparison_name, page_name
 from sgibench.report.panels import Look, looks_of
 from sgibench.report.rendering import fill, save
 from sgibench.report.standings import printable
-from sgibench.stats.runs import Change, Metric, RunComparison
+from sgibench.stats.runs import Change, RunComparison
 
 LARGEST = 2.0
 """Ratios beyond this, either way, are drawn at the edge."""
@@ -79,7 +80,7 @@ def _section(index: int, found: RunComparison) -> Section:
         groups.setdefault(line.group, []).append(line)
     return Section(
         key=f"m{index}",
-        name=comparison.METRIC_NAMES[found.metric][0].upper() + comparison.METRIC_NAMES[found.metric][1:],
+        name=words.FIGURES[found.metric][0].upper() + words.FIGURES[found.metric][1:],
         said=_said(found),
         found=found,
         band=(_place(1 / (1 + found.delta)), _place(1 + found.delta)),
@@ -129,10 +130,12 @@ def _place(ratio: float) -> float:
 def _said(found: RunComparison) -> str:
     """Sum a metric up in a sentence."""
     counts = Counter(BETTER[change.comparison.verdict] for change in found.changes)
+    broken = [gap for gap in found.gaps if not gap.allowable]
+    lost = f" {units.many(len(broken), 'cell')} broke in the second run, in some blocks or in all." if broken else ""
     if not found.changes:
-        return "No cell has this figure in both runs."
+        return f"No cell has this figure in both runs.{lost}"
     told = [f"{counts[verdict]} {verdict}" for verdict in ("better", "worse") if counts[verdict]]
     same = [f"{counts['tie']} tied"] if counts["tie"] else []
     open_ones = [f"{counts['unknown']} that can’t be told"] if counts["unknown"] else []
     cells = "cell" if len(found.changes) == 1 else "cells"
-    return f"{len(found.changes)} {cells} in both runs: {', '.join(told + same + open_ones)}."
+    return f"{len(found.changes)} {cells} in both runs: {', '.join(told + same + open_ones)}.{lost}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sgibench import units
-from sgibench.model import Comparison, Estimate, Failure, Load, Machine
+from sgibench.model import Comparison, Estimate, Failure, Load, Machine, Metric
 
 WIDEST = 1.6
 """Intervals are cut off at this multiple of the highest value of a scale."""
@@ -17,6 +17,14 @@ NAMED = 4
 """More names than this are counted instead."""
 
 Format = Callable[[float | None], str]
+FIGURES: Mapping[Metric, str] = {
+    "cpu_us_per_request": "CPU per request",
+    "rps": "requests per second",
+    "p50_us": "p50",
+    "p99_us": "p99",
+    "p999_us": "p99.9",
+}
+FORMS: Mapping[Metric, Format] = {metric: units.rate if metric == "rps" else units.microseconds for metric in FIGURES}
 
 
 def interval(estimate: Estimate | None, form: Format) -> str:
@@ -49,10 +57,10 @@ def scale_end(estimates: Iterable[Estimate | None]) -> float:
     return min(widest, WIDEST * longest) or 1.0
 
 
-def times(factor: float, thing: str = "as much", beside: str = "") -> str:
+def times(factor: float, thing: str = "as much", beside: str = "", more: str = "more") -> str:
     """Write a ratio of at least 1: `3.1 times as much`; near 1, where "1.0 times" would say nothing, `4 % more`."""
     if factor < NEARLY_EQUAL:
-        return f"{(factor - 1) * 100:.0f} % more{beside}"
+        return f"{(factor - 1) * 100:.0f} % {more}{beside}"
     return f"{units.significant(factor, 2)} times {thing}".rstrip()
 
 
@@ -83,6 +91,11 @@ def failure_words(failure: Failure | None) -> str:
     return f"{failure.reason}: {failure.detail}" if failure.detail else failure.reason
 
 
+def reason(failure: Failure | None) -> str:
+    """Name a failure in one word."""
+    return failure.reason if failure else "failed"
+
+
 def noise(floor: Comparison | None) -> str:
     """Say what the control showed."""
     if floor is None:
@@ -102,6 +115,13 @@ def moment(text: str | None) -> str:
     except ValueError:
         return text
     return f"{when.day} {when:%B %Y, %H:%M} UTC"
+
+
+def load_words(load: Load) -> str:
+    """Say a load in a few words: `64 connections`, `500/s`."""
+    if load.kind == "closed":
+        return units.many(load.connections, "connection")
+    return f"{load.rate_per_s:g}/s"
 
 
 def load_sentence(load: Load) -> str:

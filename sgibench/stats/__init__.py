@@ -9,10 +9,23 @@ left out and never a zero, outliers stay in, and where the data do not carry an 
 from __future__ import annotations
 
 from sgibench.stats import capacity, usl
+from sgibench.stats.advice import CLAIM_BLOCKS
+from sgibench.stats.figures import (
+    HIGHER_IS_BETTER,
+    LATENCIES,
+    METRICS,
+    SHORT_NAMES,
+    block_values,
+    judged,
+    lacking,
+    shown_histogram,
+    value_of,
+    values_of,
+)
+from sgibench.stats.gaps import Gap
 from sgibench.stats.intervals import (
-    CLAIM_BLOCKS,
     CONFIDENCE,
-    DELTA_FLOOR,
+    DELTA,
     LogRatio,
     Values,
     compare,
@@ -24,19 +37,27 @@ from sgibench.stats.intervals import (
     percentile_allowed,
 )
 from sgibench.stats.looks import look, nominal_levels, settled
-from sgibench.stats.ranking import Ranking, noise_delta, rank
-from sgibench.stats.runs import Change, Metric, RunComparison, compare_runs, values_of, worse_than
+from sgibench.stats.moderation import Spread, Table, moderate, table_of
+from sgibench.stats.ranking import Ranking, rank
+from sgibench.stats.runs import Change, RunComparison, compare_runs, worse_than
 
 __all__ = [
     "CLAIM_BLOCKS",
     "CONFIDENCE",
-    "DELTA_FLOOR",
+    "DELTA",
+    "HIGHER_IS_BETTER",
+    "LATENCIES",
+    "METRICS",
+    "SHORT_NAMES",
     "Change",
+    "Gap",
     "LogRatio",
-    "Metric",
     "Ranking",
     "RunComparison",
+    "Spread",
+    "Table",
     "Values",
+    "block_values",
     "capacity",
     "compare",
     "compare_runs",
@@ -44,14 +65,19 @@ __all__ = [
     "holm",
     "holm_levels",
     "judge",
+    "judged",
+    "lacking",
     "log_ratio",
     "look",
-    "noise_delta",
+    "moderate",
     "nominal_levels",
     "percentile_allowed",
     "rank",
     "settled",
+    "shown_histogram",
+    "table_of",
     "usl",
+    "value_of",
     "values_of",
     "worse_than",
 ]

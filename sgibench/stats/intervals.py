@@ -1,8 +1,9 @@
 """Intervals over blocks, ratios inside blocks, and what may be said about them.
 
 A comparison is made inside blocks, d_i = ln(a_i / b_i), so that what slows both cells down cancels. The interval is
-Student's, exp(mean d ± t · s_d / √B). A value that is not a positive, finite number is a failed measurement: its block
-counts as missing. One block gives a value without an interval; no block at all gives `None`.
+Student's, exp(mean d ± t · s_d / √B), or narrower where the table knows the spread better (`moderation`). A value that
+is not a positive, finite number of a size that anything real has is a failed measurement: its block counts as missing.
+One block gives a value without an interval; no block at all gives `None`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from typing import TypeVar
 from scipy.special import stdtr, stdtrit
 
 from sgibench.model import Comparison, Estimate, Verdict
+from sgibench.stats.advice import CLAIM_BLOCKS, Seen, more_blocks
 
 CONFIDENCE = 0.95
 """Of every interval, and of one table's verdicts taken together."""
-DELTA_FLOOR = 0.02
-"""Differences of less than 2 % are not worth a verdict, however sure they are."""
-CLAIM_BLOCKS = 6
-"""With fewer blocks (the quick profile) no tie is claimed, and a difference only when the interval clears delta."""
-PREDICTED_BLOCKS = 500
-"""A comparison that would need more blocks than this is not said to settle at all."""
+DELTA = 0.02
+"""Differences of less than 2 % are not worth a verdict, however sure they are; a user may ask for another (`--delta`).
+It is fixed before anything is measured: noise widens intervals and moves no limit."""
 TAIL_SAMPLES = 10
 """A percentile is shown when at least this many samples lie on its thinner side."""
+
+SMALLEST, LARGEST = 1e-9, 1e15
+"""No rate, no time in microseconds and no size that anybody measures lies outside; a file may say what it likes."""
 
 Values = Mapping[int, float]
 """Block index -> value of one cell in that block."""
@@ -65,8 +67,13 @@ def t_quantile(probability: float, degrees: float) -> float:
 
 
 def measured(values: Iterable[float]) -> list[float]:
-    """Only what can be a measurement: positive and finite."""
-    return [value for value in values if math.isfinite(value) and value > 0]
+    """Only what can be a measurement: positive, finite, and neither smaller nor larger than anything real."""
+    return [value for value in values if SMALLEST <= value <= LARGEST]
+
+
+def factor(log: float) -> float:
+    """Turn a logarithm into a factor that can be stored, however wide an interval is."""
+    return math.exp(max(min(log, 700.0), -700.0))
 
 
 def mean_and_sd(logs: Sequence[float]) -> tuple[float, float | None]:
@@ -91,7 +98,7 @@ def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     if sd is None:
         return Estimate(value=math.exp(mean), low=None, high=None, blocks=1)
     half = t_quantile((1 + confidence) / 2, len(logs) - 1) * sd / math.sqrt(len(logs))
-    return Estimate(value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), blocks=len(logs))
+    return Estimate(value=math.exp(mean), low=factor(mean - half), high=factor(mean + half), blocks=len(logs))
 
 
 def log_ratio(a: Values, b: Values) -> LogRatio | None:
@@ -120,7 +127,7 @@ def compare(
 
 
 def holm(
-    pairs: Mapping[Key, tuple[Values, Values]],
+    ratios: Mapping[Key, LogRatio],
     *,
     delta: float,
     confidence: float = CONFIDENCE,
@@ -130,10 +137,8 @@ def holm(
 
     Holm's step-down (Scandinavian Journal of Statistics 6, 1979): the k-th smallest of m p-values is tested at
     alpha / (m - k + 1), and the first that fails ends the rejections. The intervals shown stay those of the single
-    comparison. A pair without a shared block is left out.
+    comparison.
     """
-    found = {key: log_ratio(a, b) for key, (a, b) in pairs.items()}
-    ratios = {key: ratio for key, ratio in found.items() if ratio is not None}
     levels = holm_levels({key: ratio.p_value for key, ratio in ratios.items()}, alpha=1 - confidence)
     return {
         key: judge(ratio, delta=delta, confidence=confidence, higher_is_better=higher_is_better, level=levels[key])
@@ -176,11 +181,11 @@ def judge(
     verdict = _verdict(ratio, math.log1p(delta), alpha=alpha, level=level, higher_is_better=higher_is_better)
     return Comparison(
         ratio=math.exp(ratio.mean),
-        low=None if half is None else math.exp(ratio.mean - half),
-        high=None if half is None else math.exp(ratio.mean + half),
+        low=None if half is None else factor(ratio.mean - half),
+        high=None if half is None else factor(ratio.mean + half),
         blocks=ratio.blocks,
         verdict=verdict,
-        more_blocks=more_blocks(ratio, math.log1p(delta), alpha=alpha, level=level) if verdict == "unknown" else None,
+        more_blocks=_advice(ratio, math.log1p(delta), alpha=alpha, level=level) if verdict == "unknown" else None,
     )
 
 
@@ -197,30 +202,12 @@ def _verdict(ratio: LogRatio, delta: float, *, alpha: float, level: float, highe
     return "unknown"
 
 
-def more_blocks(ratio: LogRatio, delta: float, *, alpha: float, level: float) -> int | None:
-    """Say about how many further blocks would settle an unknown, if mean and spread stay what they are.
-
-    `delta` in log space. With one block the spread is unknown, and the answer is what makes CLAIM_BLOCKS. None when
-    more than PREDICTED_BLOCKS would be needed: the ratio lies too near to delta itself.
-    """
-    first = max(ratio.blocks + 1, CLAIM_BLOCKS)
+def _advice(ratio: LogRatio, delta: float, *, alpha: float, level: float) -> int | None:
+    """Say how many further blocks would settle an unknown; without a spread, what makes CLAIM_BLOCKS."""
     if ratio.error is None:
-        return first - ratio.blocks
-    size, spread = abs(ratio.mean), ratio.error * math.sqrt(ratio.blocks)
-
-    def settles(blocks: int) -> bool:
-        error = spread / math.sqrt(blocks)
-        if size > delta:
-            return t_quantile(1 - level / 2, blocks - 1) * error < size
-        return size + t_quantile(1 - alpha / 2, blocks - 1) * error <= delta
-
-    if not settles(PREDICTED_BLOCKS):
-        return None
-    low, high = first, PREDICTED_BLOCKS
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if settles(middle) else (middle + 1, high)
-    return low - ratio.blocks
+        return max(CLAIM_BLOCKS - ratio.blocks, 1)
+    seen = Seen(mean=ratio.mean, error=ratio.error, degrees=ratio.degrees, blocks=ratio.blocks)
+    return more_blocks(seen, delta, alpha=alpha, level=level)
 
 
 def percentile_allowed(q: float, samples: int) -> bool:

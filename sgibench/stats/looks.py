@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from sgibench.model import Comparison
-from sgibench.stats.intervals import CONFIDENCE, Key, Values, judge, log_ratio
+from sgibench.stats.intervals import CONFIDENCE, Key, LogRatio, judge
 
 _GRID = 801
 """Points of the recursion's integrals; doubling them changes no level by more than 1e-6."""
@@ -76,7 +76,7 @@ def _bound(
 
 
 def look(
-    pairs: Mapping[Key, tuple[Values, Values]],
+    ratios: Mapping[Key, LogRatio],
     *,
     at: int,
     looks: Sequence[int],
@@ -95,12 +95,10 @@ def look(
     alpha = 1 - confidence
     place = list(looks).index(at)
     single = nominal_levels(tuple(looks), alpha)[place]
-    shared = nominal_levels(tuple(looks), alpha / max(len(pairs), 1))[place]
-    ratios = {key: log_ratio(a, b) for key, (a, b) in pairs.items()}
+    shared = nominal_levels(tuple(looks), alpha / max(len(ratios), 1))[place]
     return {
         key: judge(ratio, delta=delta, confidence=1 - single, higher_is_better=higher_is_better, level=shared)
         for key, ratio in ratios.items()
-        if ratio is not None
     }
 
 

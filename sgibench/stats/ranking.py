@@ -11,14 +11,14 @@ Inference for Ranks, Review of Economic Studies, 2024).
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from sgibench.model import Comparison, Estimate, Ranked, Verdict
-from sgibench.stats.intervals import CONFIDENCE, DELTA_FLOOR, Values, compare, estimate, holm
+from sgibench.stats.intervals import CONFIDENCE, DELTA, LogRatio, Values, estimate, holm, judge
+from sgibench.stats.moderation import table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,11 @@ class Ranking:
     rows: tuple[Ranked, ...]
     """Best first; the control's second copy is not among them."""
     delta: float
-    """Ratios from 1 / (1 + delta) to 1 + delta make no difference: the larger of 2 % and the noise floor."""
+    """Ratios from 1 / (1 + delta) to 1 + delta make no difference; fixed before anything was measured."""
     noise_floor: Comparison | None
-    """The A/A control: one cell against its copy; None when it was not measured."""
+    """The A/A control: the copy against its cell; None when it was not measured."""
+    noise: LogRatio | None
+    """The same in log space, with its error."""
     verdicts: Mapping[tuple[str, str], Comparison]
     """Each row against each that stands after it; all corrected together."""
     unranked: tuple[str, ...]
@@ -61,39 +63,31 @@ class Ranking:
         return tuple(tuple(row.cell for row in self.rows if row.place == place) for place in places)
 
 
-def noise_delta(noise_floor: Comparison | None) -> float:
-    """Take delta from the A/A control: max(2 %, half-width of its interval); 2 % without an interval."""
-    if noise_floor is None or noise_floor.low is None or noise_floor.high is None:
-        return DELTA_FLOOR
-    return max(DELTA_FLOOR, math.sqrt(noise_floor.high / noise_floor.low) - 1)
-
-
 def rank(
     cells: Mapping[str, Values],
     *,
     higher_is_better: bool,
     control: tuple[str, str] | None,
+    delta: float = DELTA,
     confidence: float = CONFIDENCE,
 ) -> Ranking:
-    """Rank the cells of one table: cell -> block -> value; `control` names the cell that ran twice and its copy."""
+    """Rank the cells of one table: cell -> block -> value; `control` names the cell that ran twice and its copy.
+
+    The copy helps to know how much cells scatter (`moderation`), and is no row.
+    """
+    table = table_of(cells)
     copy = control[1] if control else None
-    floor = None
-    if control and control[0] in cells and control[1] in cells:
-        floor = compare(cells[control[1]], cells[control[0]], delta=DELTA_FLOOR, higher_is_better=higher_is_better)
-    delta = noise_delta(floor)
+    aa = table.ratio(control[1], control[0]) if control and control[0] in cells and control[1] in cells else None
     estimates = {cell: estimate(list(values.values())) for cell, values in cells.items() if cell != copy}
     known = {cell: found for cell, found in estimates.items() if found is not None}
     order = sorted(known, key=lambda cell: (known[cell].value * (-1 if higher_is_better else 1), cell))
-    verdicts = holm(
-        {(a, b): (cells[a], cells[b]) for a, b in combinations(order, 2)},
-        delta=delta,
-        confidence=confidence,
-        higher_is_better=higher_is_better,
-    )
+    ratios = {(a, b): ratio for a, b in combinations(order, 2) if (ratio := table.ratio(a, b)) is not None}
+    verdicts = holm(ratios, delta=delta, confidence=confidence, higher_is_better=higher_is_better)
     return Ranking(
         rows=_places(order, known, verdicts),
         delta=delta,
-        noise_floor=floor,
+        noise_floor=None if aa is None else judge(aa, delta=delta, higher_is_better=higher_is_better),
+        noise=aa,
         verdicts=verdicts,
         unranked=tuple(cell for cell, found in estimates.items() if found is None),
     )

@@ -11,38 +11,43 @@ than a floor. Two versions measured inside one run are compared more sharply sti
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import Literal
 
-from sgibench.model import Comparison, Estimate, Machine, Run, RunInfo, Trial
+from sgibench.model import Comparison, Estimate, Metric, Run
+from sgibench.stats.conditions import differences, machine_key, unchanged
+from sgibench.stats.figures import HIGHER_IS_BETTER, values_of
+from sgibench.stats.gaps import Gap, gaps_of
 from sgibench.stats.intervals import (
     CONFIDENCE,
-    DELTA_FLOOR,
+    DELTA,
     LogRatio,
     Values,
-    compare,
     estimate,
+    factor,
     holm_levels,
     judge,
     mean_and_sd,
-    measured,
 )
-from sgibench.stats.ranking import noise_delta
+from sgibench.stats.moderation import Spread, moderate
 
-Metric = Literal["cpu_us_per_request", "rps", "p50_us", "p99_us"]
-HIGHER_IS_BETTER: Mapping[Metric, bool] = {
-    "cpu_us_per_request": False,
-    "rps": True,
-    "p50_us": False,
-    "p99_us": False,
+BETWEEN_FLOOR: Mapping[Metric, float] = {
+    "cpu_us_per_request": 0.02,
+    "rps": 0.05,
+    "p50_us": 0.05,
+    "p99_us": 0.10,
+    "p999_us": 0.15,
 }
-BETWEEN_FLOOR: Mapping[Metric, float] = {"cpu_us_per_request": 0.02, "rps": 0.05, "p50_us": 0.05, "p99_us": 0.10}
 """Least standard deviation of one run's level, in log space: on shared machines CPU per request repeats within a few
 per cent from run to run, rates and latencies within about twice that or more (method, section 1)."""
-REFERENCED_FLOOR: Mapping[Metric, float] = {"cpu_us_per_request": 0.01, "rps": 0.02, "p50_us": 0.03, "p99_us": 0.05}
+REFERENCED_FLOOR: Mapping[Metric, float] = {
+    "cpu_us_per_request": 0.01,
+    "rps": 0.02,
+    "p50_us": 0.03,
+    "p99_us": 0.05,
+    "p999_us": 0.08,
+}
 """The same for levels relative to unchanged servers beside it (ratios repeat within two per cent)."""
 LEAST_UNCHANGED = 3
 """Unchanged cells needed before they may say how much runs differ, or stand as a reference."""
@@ -77,34 +82,30 @@ class RunComparison:
     """Machine, Python and packages that are not the same, one sentence each: to be shown first."""
     changes: tuple[Change, ...]
     """Matched cells, in the order of the new run."""
-    only_in_old: tuple[str, ...]
-    """Cells with a value in the old run only: absent, or failed, in the new one."""
-    only_in_new: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+    """What is not compared, or rests on fewer blocks than were planned, each with its reason."""
     delta: float
 
 
-def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONFIDENCE) -> RunComparison:
-    """Compare matched cells of two runs; corrected together (Holm). Cells without a value in one run are listed."""
+def compare_runs(
+    old: Run, new: Run, *, metric: Metric, delta: float = DELTA, confidence: float = CONFIDENCE
+) -> RunComparison:
+    """Compare matched cells of two runs; corrected together (Holm). Cells without a value in one run are gaps."""
     a, b = values_of(old, metric), values_of(new, metric)
     both = [cell for cell in b if cell in a]
-    same = frozenset(cell for cell in both if _unchanged(cell, old, new))
-    shifts = {cell: shift_of(cell, a, b, same) for cell in both}
+    same = frozenset(cell for cell in both if unchanged(cell, old, new))
+    shifts = shifts_of(both, a, b, same)
     noise = {cell: noise_of(cell, shifts, same, metric) for cell in both}
     ratios = {cell: widened(shift.ratio, *noise[cell]) for cell, shift in shifts.items()}
     levels = holm_levels({cell: ratio.p_value for cell, ratio in ratios.items()}, alpha=1 - confidence)
-    delta = max(run_delta(old, metric), run_delta(new, metric))
+    better = HIGHER_IS_BETTER[metric]
     changes = []
     for cell in both:
         before, after = estimate(list(a[cell].values())), estimate(list(b[cell].values()))
         if before is None or after is None:  # values_of keeps only cells that have one
             continue
-        found = judge(
-            ratios[cell],
-            delta=delta,
-            confidence=confidence,
-            higher_is_better=HIGHER_IS_BETTER[metric],
-            level=levels[cell],
-        )
+        found = judge(ratios[cell], delta=delta, confidence=confidence, higher_is_better=better, level=levels[cell])
+        machine = shifts[cell].machine
         changes.append(
             Change(
                 cell=cell,
@@ -114,7 +115,7 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
                 unchanged=cell in same,
                 between_sd=math.sqrt(noise[cell][0]),
                 between_from=noise[cell][1],
-                machine_shift=None if shifts[cell].machine is None else math.exp(shifts[cell].machine or 0.0),
+                machine_shift=None if machine is None else factor(machine),
             )
         )
     return RunComparison(
@@ -122,8 +123,7 @@ def compare_runs(old: Run, new: Run, *, metric: Metric, confidence: float = CONF
         same_machine=machine_key(old.info.machine) == machine_key(new.info.machine),
         differences=differences(old.info, new.info),
         changes=tuple(changes),
-        only_in_old=tuple(cell for cell in a if cell not in b),
-        only_in_new=tuple(cell for cell in b if cell not in a),
+        gaps=gaps_of(old, new, metric),
         delta=delta,
     )
 
@@ -139,41 +139,6 @@ def worse_than(found: RunComparison, share: float = 0.0) -> tuple[Change, ...]:
     return tuple(worse)
 
 
-# --- values --------------------------------------------------------------------------------------------------------
-
-
-def value_of(trial: Trial, metric: Metric) -> float | None:
-    """Read the metric of a trial; None when it failed or was not measured."""
-    if trial.status != "ok":
-        return None
-    if metric == "cpu_us_per_request":
-        return trial.cpu_us_per_request
-    if metric == "rps":
-        return trial.rps
-    latency = trial.latency_us
-    return None if latency is None else latency.p50 if metric == "p50_us" else latency.p99
-
-
-def values_of(run: Run, metric: Metric, *, control: bool = False) -> dict[str, Values]:
-    """Cell -> block -> value, only cells with a value; the control's copies only when `control` is asked for."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for trial in run.trials:
-        value = value_of(trial, metric)
-        if value is not None and measured([value]) and trial.control == control:
-            found[trial.cell][trial.block] = value
-    return dict(found)
-
-
-def run_delta(run: Run, metric: Metric) -> float:
-    """Largest noise floor that the run's A/A controls show; 2 % without a control."""
-    cells, deltas = values_of(run, metric), [DELTA_FLOOR]
-    for copy, values in values_of(run, metric, control=True).items():
-        original = cells.get(copy.replace("~control/", "/", 1))
-        if original is not None:
-            deltas.append(noise_delta(compare(values, original, delta=DELTA_FLOOR)))
-    return max(deltas)
-
-
 # --- noise ---------------------------------------------------------------------------------------------------------
 
 
@@ -187,16 +152,54 @@ class Shift:
     """ln of how the references moved; None without references."""
 
 
-def shift_of(cell: str, old: Mapping[str, Values], new: Mapping[str, Values], same: frozenset[str]) -> Shift:
-    """Take a cell's move relative to the unchanged cells of other servers in its group, or plainly without three."""
+@dataclass(frozen=True, kw_only=True)
+class Relative:
+    """One cell's blocks in both runs, relative to the references where there are any."""
+
+    old: Values
+    new: Values
+    machine: float | None
+
+
+def shifts_of(
+    cells: list[str], old: Mapping[str, Values], new: Mapping[str, Values], same: frozenset[str]
+) -> dict[str, Shift]:
+    """Find how each cell moved; the scatter of those with references is moderated over their group, run by run."""
+    relative = {cell: relative_to(cell, old, new, same) for cell in cells}
+    spreads: dict[tuple[str, bool], Spread] = {}
+    for group in dict.fromkeys(group_of(cell) for cell in cells):
+        members = [cell for cell in cells if group_of(cell) == group and relative[cell].machine is not None]
+        for which in (False, True):
+            found = _moderated({cell: relative[cell].new if which else relative[cell].old for cell in members})
+            spreads |= {(cell, which): spread for cell, spread in found.items()}
+    return {
+        cell: Shift(
+            ratio=welch(each.new, each.old, spreads.get((cell, True)), spreads.get((cell, False))),
+            machine=each.machine,
+        )
+        for cell, each in relative.items()
+    }
+
+
+def _moderated(cells: Mapping[str, Values]) -> dict[str, Spread]:
+    scatter = {cell: mean_and_sd([math.log(value) for value in values.values()])[1] for cell, values in cells.items()}
+    known = {cell: sd**2 for cell, sd in scatter.items() if sd is not None}
+    if len(known) <= LEAST_UNCHANGED:
+        return {}
+    spreads = moderate(list(known.values()), [len(cells[cell]) - 1.0 for cell in known])
+    return dict(zip(known, spreads, strict=True))
+
+
+def relative_to(cell: str, old: Mapping[str, Values], new: Mapping[str, Values], same: frozenset[str]) -> Relative:
+    """Take a cell's blocks relative to unchanged cells of other servers in its group, or plainly without three."""
     beside = [
         other
         for other in same
-        if server_of(other) != server_of(cell) and other.split("/")[2:] == cell.split("/")[2:]
+        if server_of(other) != server_of(cell) and group_of(other) == group_of(cell)
         if old[cell].keys() <= old[other].keys() and new[cell].keys() <= new[other].keys()
     ]
     if len(beside) < LEAST_UNCHANGED:
-        return Shift(ratio=welch(new[cell], old[cell]), machine=None)
+        return Relative(old=old[cell], new=new[cell], machine=None)
     usual = {other: fmean(math.log(value) for value in old[other].values()) for other in beside}
     levels = [
         {block: median(math.log(run[other][block]) - usual[other] for other in beside) for block in run[cell]}
@@ -206,7 +209,7 @@ def shift_of(cell: str, old: Mapping[str, Values], new: Mapping[str, Values], sa
         {block: value / math.exp(level[block]) for block, value in run[cell].items()}
         for run, level in zip((old, new), levels, strict=True)
     )
-    return Shift(ratio=welch(after, before), machine=fmean(levels[1].values()) - fmean(levels[0].values()))
+    return Relative(old=before, new=after, machine=fmean(levels[1].values()) - fmean(levels[0].values()))
 
 
 def noise_of(cell: str, shifts: Mapping[str, Shift], same: frozenset[str], metric: Metric) -> tuple[float, int]:
@@ -220,17 +223,21 @@ def noise_of(cell: str, shifts: Mapping[str, Shift], same: frozenset[str], metri
     return between_variance(others, floor_sd=(REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric])
 
 
-def welch(new: Values, old: Values) -> LogRatio:
+def welch(new: Values, old: Values, new_spread: Spread | None = None, old_spread: Spread | None = None) -> LogRatio:
     """ln(new / old) of two unpaired sets of blocks: Welch's error and Satterthwaite's degrees of freedom.
 
-    Biometrika 34, 1947. With one block on a side there is no error.
+    Biometrika 34, 1947. With one block on a side there is no error. A spread that is known better takes the place of a
+    side's own variance.
     """
     logs = [[math.log(value) for value in values.values()] for values in (new, old)]
     (mean_new, sd_new), (mean_old, sd_old) = mean_and_sd(logs[0]), mean_and_sd(logs[1])
     blocks = min(len(new), len(old))
     if sd_new is None or sd_old is None:
         return LogRatio(mean=mean_new - mean_old, error=None, degrees=1, blocks=blocks)
-    parts = [(sd_new**2 / len(new), len(new) - 1.0), (sd_old**2 / len(old), len(old) - 1.0)]
+    parts = []
+    for sd, values, spread in ((sd_new, new, new_spread), (sd_old, old, old_spread)):
+        known = spread or Spread(variance=sd**2, degrees=len(values) - 1.0)
+        parts.append((known.variance / len(values), known.degrees))
     error, degrees = satterthwaite(parts)
     return LogRatio(mean=mean_new - mean_old, error=error, degrees=degrees, blocks=blocks)
 
@@ -264,58 +271,11 @@ def widened(shift: LogRatio, between: float, count: int) -> LogRatio:
     return replace(shift, error=error, degrees=degrees)
 
 
-# --- what differs --------------------------------------------------------------------------------------------------
-
-
-def machine_key(machine: Machine) -> tuple[object, ...]:
-    """What makes two hosts the same machine for a comparison."""
-    return (machine.hostname_hash, machine.cpu_model, machine.cores, machine.cpu_quota)
-
-
-def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
-    """All that differs between the conditions of two runs, one sentence each; the machine comes first."""
-    a, b = old.machine, new.machine
-    named = [
-        ("machine", a.hostname_hash, b.hostname_hash),
-        ("CPU", a.cpu_model, b.cpu_model),
-        ("cores", a.cores, b.cores),
-        ("CPU quota", a.cpu_quota, b.cpu_quota),
-        ("server CPUs", len(a.server_cpus), len(b.server_cpus)),
-        ("kernel", a.kernel, b.kernel),
-        ("governor", a.governor, b.governor),
-        ("Python", a.python, b.python),
-        ("sgibench", old.version, new.version),
-        ("profile", old.profile, new.profile),
-    ]
-    found = [f"{name}: {before} in the old run, {after} in the new" for name, before, after in named if before != after]
-    for server in sorted(old.environments.keys() & new.environments.keys()):
-        before, after = (_versions(info.environments[server].packages) for info in (old, new))
-        moved = [
-            f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
-            for name in sorted(before.keys() | after.keys())
-            if before.get(name) != after.get(name)
-        ]
-        if moved:
-            found.append(f"{server}: {', '.join(moved)}")
-    return tuple(found)
-
-
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    return {name: version for name, _equals, version in (package.partition("==") for package in packages)}
-
-
 def server_of(cell: str) -> str:
     """Name the server of a cell's id."""
     return cell.split("/", 1)[0]
 
 
-def _unchanged(cell: str, old: Run, new: Run) -> bool:
-    """Whether what was installed for the cell, and from where, is the same in both runs."""
-    server, app = cell.split("/")[:2]
-    before, after = (
-        run.info.environments.get(f"{server} {app}", run.info.environments.get(server)) for run in (old, new)
-    )
-    if before is None or after is None:
-        return False
-    same = before.packages == after.packages and sorted(before.requirements) == sorted(after.requirements)
-    return same and before.python == after.python
+def group_of(cell: str) -> tuple[str, ...]:
+    """Scenario, load and settings of a cell's id."""
+    return tuple(cell.split("/")[2:])

@@ -17,6 +17,7 @@ from sgibench.report.words import Format, trimmed
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
 HEIGHT = 250.0
+BAND_ALPHA = 0.16
 CROWDED = 0.9991
 """Beyond this share, 0 % and 50 % stand too close for both to be written."""
 
@@ -34,6 +35,15 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edges:
+    """The edges of a band at one place."""
+
+    x: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """One server's line."""
 
@@ -41,6 +51,8 @@ class Curve:
     label: str
     look: Look
     points: tuple[Point, ...]
+    band: tuple[Edges, ...] = ()
+    """What lies behind the line: from block to block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +146,13 @@ def draw_curves(
         xs = [LEFT + width * x.share(point.x) for point in curve.points]
         ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
         colour = server_colour(curve.look.colour)
+        sheet.area(
+            [LEFT + width * x.share(edges.x) for edges in curve.band],
+            [TOP + height * (1 - y.share(edges.high)) for edges in curve.band],
+            [TOP + height * (1 - y.share(edges.low)) for edges in curve.band],
+            colour=colour,
+            alpha=BAND_ALPHA,
+        )
         sheet.line(xs, ys, colour=colour, width=2, dash=curve.look.dash % len(DASHES), tip=curve.label, row=curve.row)
         for at_x, at_y, point in zip(xs, ys, curve.points, strict=True):
             if point.low is not None and point.high is not None:

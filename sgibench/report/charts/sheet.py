@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
@@ -63,6 +64,14 @@ class Sheet:
         """Draw a filled rectangle; `tip` is shown on hover, `row` names the table row it belongs to."""
         patch = Rectangle((x, y), width, height, facecolor=colour, linewidth=0, alpha=alpha, gid=self._tag(tip, row))
         self._add(patch)
+
+    def area(
+        self, xs: Sequence[float], upper: Sequence[float], lower: Sequence[float], *, colour: str, alpha: float
+    ) -> None:
+        """Fill what lies between two lines; nothing when there are no points."""
+        if xs:
+            corners = [*zip(xs, upper, strict=True), *reversed(list(zip(xs, lower, strict=True)))]
+            self._add(Polygon(np.array(corners), closed=True, facecolor=colour, linewidth=0, alpha=alpha))
 
     def lines(
         self, pieces: Iterable[Sequence[tuple[float, float]]], *, colour: str, width: float, alpha: float | None = None

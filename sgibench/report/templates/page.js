@@ -55,6 +55,25 @@
     });
   }
 
+  // Places by another figure: each figure's badge says its place; the column in front repeats the chosen one's.
+  const rankBy = (column) => {
+    for (const row of all("table.rank tr.row")) {
+      const cell = row.querySelector('[data-column="place"]');
+      const figure = row.querySelector(`[data-column="${column}"]`);
+      const badge = figure && figure.querySelector(".at");
+      cell.replaceChildren();
+      cell.dataset.value = badge ? figure.dataset.place : "";
+      if (badge) {
+        const place = badge.cloneNode(true);
+        place.classList.replace("at", "place");
+        cell.append(place);
+      }
+    }
+    for (const table of all("table.rank")) { sortBy(table, column, column === "rps" ? -1 : 1); }
+  };
+  const ranker = document.getElementById("ranker");
+  if (ranker) { ranker.addEventListener("change", () => rankBy(ranker.value)); }
+
   // Filtering: rows by interface, concurrency and name; panels by scenario; marks of hidden rows are dimmed.
   const filter = document.getElementById("filter");
   const apply = () => {
@@ -86,7 +105,7 @@
   if (filter) {
     filter.addEventListener("input", apply);
     filter.addEventListener("submit", (event) => event.preventDefault());
-    filter.addEventListener("reset", () => setTimeout(apply));
+    filter.addEventListener("reset", () => setTimeout(() => { apply(); rankBy(ranker.value); }));
     const sorter = document.getElementById("sorter");
     sorter.addEventListener("change", () => {
       const [column, direction] = sorter.value.split(" ");

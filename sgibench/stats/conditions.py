@@ -1,0 +1,54 @@
+"""Under which conditions two runs were measured, and where these differ."""
+
+from __future__ import annotations
+
+from sgibench.model import Machine, Run, RunInfo
+
+
+def machine_key(machine: Machine) -> tuple[object, ...]:
+    """What makes two hosts the same machine for a comparison."""
+    return (machine.hostname_hash, machine.cpu_model, machine.cores, machine.cpu_quota)
+
+
+def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
+    """All that differs between the conditions of two runs, one sentence each; the machine comes first."""
+    a, b = old.machine, new.machine
+    named = [
+        ("machine", a.hostname_hash, b.hostname_hash),
+        ("CPU", a.cpu_model, b.cpu_model),
+        ("cores", a.cores, b.cores),
+        ("CPU quota", a.cpu_quota, b.cpu_quota),
+        ("server CPUs", len(a.server_cpus), len(b.server_cpus)),
+        ("kernel", a.kernel, b.kernel),
+        ("governor", a.governor, b.governor),
+        ("Python", a.python, b.python),
+        ("sgibench", old.version, new.version),
+        ("profile", old.profile, new.profile),
+    ]
+    found = [f"{name}: {before} in the old run, {after} in the new" for name, before, after in named if before != after]
+    for server in sorted(old.environments.keys() & new.environments.keys()):
+        before, after = (_versions(info.environments[server].packages) for info in (old, new))
+        moved = [
+            f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+            for name in sorted(before.keys() | after.keys())
+            if before.get(name) != after.get(name)
+        ]
+        if moved:
+            found.append(f"{server}: {', '.join(moved)}")
+    return tuple(found)
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    return {name: version for name, _equals, version in (package.partition("==") for package in packages)}
+
+
+def unchanged(cell: str, old: Run, new: Run) -> bool:
+    """Whether what was installed for the cell, and from where, is the same in both runs."""
+    server, app = cell.split("/")[:2]
+    before, after = (
+        run.info.environments.get(f"{server} {app}", run.info.environments.get(server)) for run in (old, new)
+    )
+    if before is None or after is None:
+        return False
+    same = before.packages == after.packages and sorted(before.requirements) == sorted(after.requirements)
+    return same and before.python == after.python

@@ -1,0 +1,112 @@
+"""The figures by which cells are judged: one value a cell and block, alike for cost, throughput and latency.
+
+A failed trial, one whose rate was not kept, and a percentile with too few answers behind it have no value: there is
+nothing to rank, which is not the same as being slow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from sgibench.histogram import Histogram
+from sgibench.model import HistogramData, LoadKind, Metric, Run, Trial
+from sgibench.stats.intervals import Values, measured, percentile_allowed
+from sgibench.stats.rates import rate_kept
+
+METRICS: tuple[Metric, ...] = ("cpu_us_per_request", "rps", "p50_us", "p99_us", "p999_us")
+LATENCIES: Mapping[Metric, float] = {"p50_us": 0.5, "p99_us": 0.99, "p999_us": 0.999}
+"""The figures that are percentiles of latency, with their quantiles."""
+HIGHER_IS_BETTER: Mapping[Metric, bool] = {metric: metric == "rps" for metric in METRICS}
+SHORT_NAMES: Mapping[str, Metric] = {
+    "cpu": "cpu_us_per_request",
+    "rps": "rps",
+    "p50": "p50_us",
+    "p99": "p99_us",
+    "p999": "p999_us",
+}
+"""What a person types."""
+
+
+def value_of(trial: Trial, metric: Metric) -> float | None:
+    """Read the figure of a trial; None when it failed or the figure is none."""
+    if trial.status != "ok":
+        return None
+    value = _latency_of(trial, metric) if metric in LATENCIES else _PLAIN[metric](trial)
+    return value if value is not None and measured([value]) else None
+
+
+_PLAIN: Mapping[Metric, Callable[[Trial], float | None]] = {
+    "cpu_us_per_request": lambda trial: trial.cpu_us_per_request,
+    "rps": lambda trial: trial.rps,
+}
+
+
+def _latency_of(trial: Trial, metric: Metric) -> float | None:
+    """Give the percentile as stored, or, where only the histogram was, as it says."""
+    quantile = LATENCIES[metric]
+    if not rate_kept(trial) or not percentile_allowed(quantile, answers_of(trial)):
+        return None
+    stored = trial.latency_us
+    known = {"p50_us": stored.p50, "p99_us": stored.p99, "p999_us": stored.p999}[metric] if stored else None
+    if known is not None:
+        return known
+    histogram = shown_histogram(trial)
+    return histogram.percentile_us(quantile) if histogram else None
+
+
+def lacking(trials: Iterable[Trial], metric: Metric) -> str:
+    """Say why good trials have no value of a figure."""
+    for trial in trials:
+        if trial.status != "ok" or value_of(trial, metric) is not None:
+            continue
+        if metric in LATENCIES and not rate_kept(trial):
+            return "the rate was not kept, so there is no latency"
+        if metric in LATENCIES and not percentile_allowed(LATENCIES[metric], answers_of(trial)):
+            return f"too few answers: {answers_of(trial)}"
+        return "not measured, or no number that can be one"
+    return "not measured"
+
+
+def answers_of(trial: Trial) -> int:
+    """How many answers stand behind a trial's latency."""
+    data = _shown_data(trial)
+    return sum(data.counts) if data is not None else trial.requests or 0
+
+
+def shown_histogram(trial: Trial) -> Histogram | None:
+    """Give the latencies that are shown: at an open load from the time a request was due."""
+    data = _shown_data(trial)
+    return None if data is None else Histogram.from_data(data)
+
+
+def _shown_data(trial: Trial) -> HistogramData | None:
+    due = trial.intended_histogram_us if trial.load.kind == "open" else None
+    return due or trial.histogram_us
+
+
+def judged(metric: Metric, kind: LoadKind, beside: Collection[LoadKind]) -> bool:
+    """Whether a figure is judged at a kind of load, given all kinds that its scenario and settings were measured at.
+
+    Latency at saturation says how many connections waited, and the rate of an open load is given: where both kinds were
+    measured, the rate is read from the closed one and latency from the open ones.
+    """
+    if metric in LATENCIES:
+        return kind == "open" or "open" not in beside
+    return metric != "rps" or kind == "closed" or "closed" not in beside
+
+
+def block_values(trials: Iterable[Trial], metric: Metric) -> dict[int, float]:
+    """Block -> value of one cell's trials."""
+    found = ((trial.block, value_of(trial, metric)) for trial in trials)
+    return {block: value for block, value in found if value is not None}
+
+
+def values_of(run: Run, metric: Metric, *, control: bool = False) -> dict[str, Values]:
+    """Cell -> block -> value, only cells with a value; the control's copies only when `control` is asked for."""
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    for trial in run.trials:
+        value = value_of(trial, metric)
+        if value is not None and trial.control == control:
+            found[trial.cell][trial.block] = value
+    return dict(found)

@@ -1,0 +1,115 @@
+"""What a comparison of two runs can't say: cells that failed, lack a figure, lack blocks, or stand in one run only.
+
+A server that breaks must never pass a check by leaving nothing to compare, so each gap carries its reason, and whether
+one may wave it through.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sgibench.model import Metric, Run, Trial
+from sgibench.stats.figures import block_values, lacking
+
+GapKind = Literal["failed", "thinned", "no-figure", "missing"]
+NAMES: Mapping[bool, str] = {False: "first", True: "second"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """One cell, and why it is not compared, or not as planned."""
+
+    cell: str
+    kind: GapKind
+    """failed: it gave no result in the second run. thinned: in some of its blocks. no-figure: results without this
+    figure. missing: it was not measured in one of the runs, or only failed in the first."""
+    detail: str
+    """In which run, and why."""
+
+    @property
+    def allowable(self) -> bool:
+        """Whether `--allow-missing` may wave it through; what broke in the second run never is."""
+        return self.kind == "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Both:
+    """One cell's trials in both runs."""
+
+    cell: str
+    before: Sequence[Trial]
+    after: Sequence[Trial]
+    old: Run
+    new: Run
+
+
+def gaps_of(old: Run, new: Run, metric: Metric) -> tuple[Gap, ...]:
+    """Find the gaps of one figure, in the order of the second run, then what only the first has."""
+    before, after = _cells(old), _cells(new)
+    found = [
+        _gap(Both(cell=cell, before=before.get(cell, ()), after=after.get(cell, ()), old=old, new=new), metric)
+        for cell in {**after, **before}
+    ]
+    return tuple(gap for gap in found if gap is not None)
+
+
+def _cells(run: Run) -> dict[str, list[Trial]]:
+    cells: dict[str, list[Trial]] = defaultdict(list)
+    for trial in run.trials:
+        if not trial.control:
+            cells[trial.cell].append(trial)
+    return cells
+
+
+def _gap(both: Both, metric: Metric) -> Gap | None:
+    """Say what is wrong with one cell, what broke in the second run first; None when it can be compared."""
+    had, has = block_values(both.before, metric), block_values(both.after, metric)
+    if not both.after or all(trial.status == "skipped" for trial in both.after):
+        return _missing(both, metric, later=True) if had else None
+    if not any(trial.status == "ok" for trial in both.after):
+        return Gap(cell=both.cell, kind="failed", detail=f"second run: {_failed(both.after)}")
+    if had and not has:
+        return Gap(cell=both.cell, kind="no-figure", detail=f"second run: {lacking(both.after, metric)}")
+    if has and not had:
+        return _missing(both, metric, later=False)
+    if has and (thin := _thin(both.after, both.new, len(has), metric)):
+        return Gap(cell=both.cell, kind="thinned", detail=f"second run: {thin}")
+    return None
+
+
+def _missing(both: Both, metric: Metric, *, later: bool) -> Gap:
+    """Say why a cell has nothing in one of the runs."""
+    skipped = (both.new if later else both.old).info.skipped
+    server = both.cell.split("/", 1)[0]
+    if server in skipped:
+        why = f"skipped: {skipped[server]}"
+    elif not later and both.before:
+        good = any(trial.status == "ok" for trial in both.before)
+        why = lacking(both.before, metric) if good else _failed(both.before)
+    else:
+        why = "not measured"
+        if "/open-" in both.cell:
+            why += " at this rate (measure the second run with --rate-of the first)"
+    return Gap(cell=both.cell, kind="missing", detail=f"{NAMES[later]} run: {why}")
+
+
+def _failed(trials: Sequence[Trial]) -> str:
+    """Count what failed, with the first reason."""
+    failed = [trial for trial in trials if trial.status != "ok"]
+    failure = next((trial.failure for trial in failed if trial.failure), None)
+    why = f": {failure.reason}: {failure.detail}".rstrip(": ") if failure else ""
+    return f"failed in {len(failed)} of {len(trials)} blocks{why}"
+
+
+def _thin(trials: Sequence[Trial], run: Run, values: int, metric: Metric) -> str | None:
+    if any(trial.status != "ok" for trial in trials):
+        return _failed(trials)
+    if values < len(trials):
+        return f"{values} of {len(trials)} blocks have the figure: {lacking(trials, metric)}"
+    planned = len(run.info.plan.blocks)
+    if run.info.finished_at is None and len(trials) < planned:
+        return f"{len(trials)} of {planned} planned blocks: the run was broken off"
+    return None

@@ -1,0 +1,171 @@
+"""How much a cell scatters beside the others of its table, known better than its own few blocks could tell.
+
+Three blocks leave two degrees of freedom, on which a correction for many pairs finds next to nothing. The cells of a
+table share a machine and an hour, so each variance borrows from the others: an empirical-Bayes shrinkage after Smyth
+(Linear models and empirical Bayes methods, Statistical Applications in Genetics and Molecular Biology 3, 2004) with a
+fixed prior weight, because one that is estimated from six cells is trusted too much. A variance is only ever raised;
+one above the common one keeps its own, with few degrees of freedom. What the cells share in a block is taken out first,
+with weights, so that one wild cell spoils its own interval and no other (`benchmarks/judgement_simulation.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgibench.stats.intervals import LogRatio, Values, log_ratio, measured
+
+PRIOR_DEGREES = 4.0
+"""Weight of what the table says about one cell's variance, in degrees of freedom."""
+LEAST_CELLS = 4
+"""With fewer, the variances of single cells can't be told from one another: the paired t of two cells is used."""
+OUTLYING = 12.0
+"""A variance above so many medians counts as this many in the common one (robust hyperparameters: Phipson, Lee,
+Majewski, Alexander and Smyth, Annals of Applied Statistics 10, 2016)."""
+HEAVIEST = 0.4
+"""Largest share of one cell in what all have in common; at a half, its own variance could not be told any more."""
+ROUNDS = 2
+"""Equal weights, then weights by the variances found with them; a third round changes nothing that matters."""
+WITHIN = 4.0
+"""A variance is at least this part of what the residuals show by themselves, and at most so many times it."""
+DUST = 1e-12
+"""Standard deviations below this (log space) are rounding, not scatter."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How much one cell's blocks scatter beside the table's others (log space)."""
+
+    variance: float
+    """Of one block's value."""
+    degrees: float
+    """Degrees of freedom behind it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The cells that are compared with one another, the control's copy included, by one figure."""
+
+    cells: Mapping[str, Values]
+    spreads: Mapping[str, Spread]
+    """Of the cells with two blocks or more; empty where each pair has to speak for itself."""
+    most_degrees: float
+    """Of the whole table's residuals: no pair can know more."""
+
+    def ratio(self, a: str, b: str) -> LogRatio | None:
+        """Summarise ln(a / b) over the blocks that both have; None when there is none.
+
+        Of two cells with a spread: error² = (variance a + variance b) / blocks, degrees after Satterthwaite (Biometrics
+        Bulletin 2, 1946). Otherwise the paired t.
+        """
+        own = log_ratio(self.cells[a], self.cells[b])
+        one, other = self.spreads.get(a), self.spreads.get(b)
+        if own is None or own.error is None or one is None or other is None:
+            return own
+        both = one.variance + other.variance
+        if both <= DUST**2:
+            return own
+        weight = one.variance**2 / one.degrees + other.variance**2 / other.degrees
+        degrees = min(both**2 / weight, self.most_degrees)
+        return LogRatio(mean=own.mean, error=math.sqrt(both / own.blocks), degrees=degrees, blocks=own.blocks)
+
+
+def table_of(cells: Mapping[str, Values]) -> Table:
+    """Find the spread of each cell: cell -> block -> value; what is no positive, finite number counts as missing."""
+    known = {
+        cell: {block: value for block, value in values.items() if measured([value])} for cell, values in cells.items()
+    }
+    kept = _connected(known)
+    if len(kept) < LEAST_CELLS:
+        return Table(cells=known, spreads={}, most_degrees=math.inf)
+    names = list(kept)
+    entries = [(row, block) for row, cell in enumerate(names) for block in sorted(kept[cell])]
+    logs = np.array([math.log(kept[names[row]][block]) for row, block in entries])
+    rows = np.array([row for row, _block in entries])
+    places = {block: place for place, block in enumerate(sorted({block for _row, block in entries}))}
+    columns = np.array([places[block] for _row, block in entries])
+    spreads, most = _spreads(logs, rows, columns, len(names))
+    return Table(cells=known, spreads=dict(zip(names, spreads, strict=True)), most_degrees=most)
+
+
+def _connected(cells: Mapping[str, Values]) -> dict[str, Values]:
+    """Keep blocks that two cells share and cells with two such blocks: nothing else says how much a cell scatters."""
+    kept: dict[str, Values] = dict(cells)
+    while True:
+        shared: dict[int, int] = {}
+        for values in kept.values():
+            for block in values:
+                shared[block] = shared.get(block, 0) + 1
+        shorter = {
+            cell: {block: value for block, value in values.items() if shared[block] > 1}
+            for cell, values in kept.items()
+        }
+        left: dict[str, Values] = {cell: values for cell, values in shorter.items() if len(values) > 1}
+        if left == kept:
+            return left
+        kept = left
+
+
+def _spreads(
+    logs: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], count: int
+) -> tuple[list[Spread], float]:
+    """Moderate the variances of `count` cells from their values in a two-way layout that may have holes.
+
+    With residuals r = M x and M the residual maker of (weighted) least squares on cells and blocks, E r² = M² v where
+    M² is element by element; summed over each cell this is a linear system for the variances v (Rao's MINQUE, Journal
+    of the American Statistical Association 65, 1970). With all blocks there and equal weights 1 / S it says
+    v = (q - Σq / (S (S - 1))) / (1 - 2 / S).
+    """
+    cells = np.eye(count)[rows]
+    design = np.hstack([cells, np.eye(int(columns.max()) + 1)[columns]])
+    degrees = cells.sum(axis=0) - 1
+    rank = int(np.linalg.matrix_rank(design))
+    weights = np.full(count, 1.0 / count)
+    spreads: list[Spread] = []
+    for _round in range(ROUNDS):
+        weighted = design.T * weights[rows]
+        maker = np.eye(len(logs)) - design @ np.linalg.pinv(weighted @ design) @ weighted
+        squares = cells.T @ (maker @ logs) ** 2
+        system = cells.T @ maker**2 @ cells
+        own = squares / degrees
+        variances = np.clip(np.linalg.lstsq(system, squares, rcond=None)[0], own / WITHIN, own * WITHIN)
+        spreads = moderate(variances.tolist(), degrees.tolist())
+        weights = _weights([spread.variance for spread in spreads])
+    return spreads, float(max(len(logs) - rank, 1))
+
+
+def moderate(variances: Sequence[float], degrees: Sequence[float]) -> list[Spread]:
+    """Raise each variance towards what all have in common, and say how well it is known then.
+
+    s0² = mean of v, those above OUTLYING medians counting as that many; v' = max(v, (4 s0² + d v) / (4 + d)); degrees
+    d + 4 min(1, s0² / v'): what stands above the common variance owes little to it.
+    """
+    found = np.where(np.asarray(variances) > DUST**2, variances, 0.0)
+    common = float(np.minimum(found, OUTLYING * np.median(found)).mean())
+    spreads = []
+    for variance, own in zip(found.tolist(), degrees, strict=True):
+        raised = max(variance, (PRIOR_DEGREES * common + own * variance) / (PRIOR_DEGREES + own))
+        borrowed = PRIOR_DEGREES * min(1.0, common / raised) if raised > 0 else PRIOR_DEGREES
+        spreads.append(Spread(variance=raised, degrees=own + borrowed))
+    return spreads
+
+
+def _weights(variances: Sequence[float]) -> Floats:
+    """Weigh cells by how little they scatter, none by more than HEAVIEST; equally where nothing scatters."""
+    least = max(variances) * 1e-6
+    if least <= 0:
+        return np.full(len(variances), 1.0 / len(variances))
+    weights: Floats = 1.0 / np.maximum(variances, least)
+    weights /= weights.sum()
+    for _step in range(len(variances)):
+        weights = np.minimum(weights, HEAVIEST)
+        weights /= weights.sum()
+        if weights.max() <= HEAVIEST * 1.001:
+            break
+    return weights
