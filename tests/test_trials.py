@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from sgibench.engine.orders import Measured
-from sgibench.engine.trials import judge, latency_of
+from sgibench.engine.trials import as_kept, judge, latency_of
 from sgibench.histogram import Histogram
+from sgibench.model import Window
 from sgibench.model.kinds import KINDS, ErrorKind, gravest, told
+from tests.results_maker import Making, make_run
 
 
 def histogram_of(latencies_us: list[float]) -> Histogram:
@@ -112,3 +115,15 @@ def test_errors_are_told_by_weight_the_heaviest_first() -> None:
     errors = {"timeout": 2, "body": 1, "reset": 3, "client": 4, "leftover": 0}
     assert told(errors) == "the client's own: 4 × client; wrong answers: 1 × body; lost: 3 × reset, 2 × timeout"
     assert not told({})
+
+
+def test_a_rate_that_was_not_kept_leaves_no_latency_no_cost_and_the_rate_that_was_reached() -> None:
+    whole = next(trial for trial in make_run(Making(rates=(1000.0,))).trials if trial.load.kind == "open")
+    kept = replace(whole, window=Window(visits="unbroken", due=3000, in_time=2996, waiting_start=3, waiting_end=4))
+    assert as_kept(kept) == kept
+    queue = Histogram()
+    queue.record([1_000_000 * step for step in range(1, 1501)])
+    grown = Window(visits="unbroken", due=3000, in_time=1500, waiting_start=20, waiting_end=1520)
+    found = as_kept(replace(whole, window=grown, window_s=3.0, intended_histogram_us=queue.to_data()))
+    assert (found.rps, found.latency_us, found.cpu_us_per_request) == (500.0, None, None)
+    assert found.intended_histogram_us == queue.to_data()

@@ -30,6 +30,7 @@ from sgibench.model import (
 from sgibench.model.kinds import FORGIVEN_SHARE, Weight, of_weight, told
 from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
+from sgibench.stats.rates import rate_kept
 
 OUTRIGHT: tuple[tuple[Weight, str], ...] = (("void", "client"), ("wrong", "wrong-answer"))
 """Weights of which one error is enough, with the reason that the failure gets; the first that is found decides."""
@@ -155,6 +156,18 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         requests_by_pid=measured.requests_by_pid,
         answer_bytes=measured.answer_bytes,
     )
+
+
+def as_kept(trial: Trial) -> Trial:
+    """Take from an open loop that did not keep its rate the figures that it can't have; the histograms stay.
+
+    Its requests came back while the queue was drained: they are no rate, and the CPU time of the window is not theirs.
+    """
+    if rate_kept(trial) or trial.window_s is None:
+        return trial
+    in_time = trial.window.in_time if trial.window else None
+    rps = trial.rps if in_time is None else in_time / trial.window_s
+    return replace(trial, rps=rps, cpu_us_per_request=None, latency_us=None)
 
 
 def latency_of(measured: Measured, *, open_loop: bool) -> Latency | None:

@@ -31,6 +31,10 @@ class Books:
     queue_start: int = 0
     queue_end: int = 0
     queue_max: int = 0
+    waiting_start: int = 0
+    """Requests due and not answered, sent or not, at the first edges of pieces."""
+    waiting_end: int = 0
+    """The same at their second edges."""
     think_ns: int = 0
     sessions: int = 0
     excess_s: float = 0.0
@@ -91,6 +95,8 @@ class Books:
             "queue_start": self.queue_start,
             "queue_end": self.queue_end,
             "queue_max": self.queue_max,
+            "waiting_start": self.waiting_start,
+            "waiting_end": self.waiting_end,
             "think_ns": self.think_ns,
             "sessions": self.sessions,
             "reopened": target.reopened,

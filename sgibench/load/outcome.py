@@ -15,6 +15,9 @@ import numpy as np
 from sgibench.histogram import Histogram
 from sgibench.model import HistogramData
 
+OF_OPEN = ("due", "queue_start", "queue_end", "queue_max", "waiting_start", "waiting_end")
+"""What only open loops have."""
+
 Share = Mapping[str, Any]
 """What one process counted of one target; made by `Visited.share`."""
 
@@ -85,9 +88,7 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
     """What the window owned and how it was made; field by field as `Window` says."""
     first = shares[0]
     bounds = [share["censored_from_ns"] for share in shares if share["censored_from_ns"] is not None]
-    of_open = {
-        name: _sum(shares, name) if is_open else None for name in ("due", "queue_start", "queue_end", "queue_max")
-    }
+    of_open = {name: _sum(shares, name) if is_open else None for name in OF_OPEN}
     tasks = first["tasks"]
     return {
         "visits": first["visits"],

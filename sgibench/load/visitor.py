@@ -238,6 +238,7 @@ class Visited:
         answered = self.answered
         from_ns = target.begin_count()
         pace = target.pace if isinstance(target.pace, OpenPace) else None
+        self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
         self._piece = Piece(
             from_ns=from_ns,
             own_ns=time.process_time_ns(),
@@ -267,6 +268,7 @@ class Visited:
             books.due += pace.schedule.before(edge_ns) - piece.due
             books.queue_start += pace.queue_start
             books.queue_end += pace.owing
+            books.waiting_end += target.in_flight + pace.owing
             books.awake_ns += pace.awake_ns
         target.fold()
         self._take_lags()

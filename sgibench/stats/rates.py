@@ -9,7 +9,7 @@ wait; in a queue that grows, the half that came last waited for at least half of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sgibench.histogram import Histogram
@@ -69,21 +69,22 @@ def shortfall(offered: Offered) -> Literal["unanswered", "growing"] | None:
 
 
 def offered_by(trial: Trial) -> Offered:
-    """Read a stored trial of an open load; files that do not say what was due get rate x window."""
+    """Read a stored trial of an open load; files that do not say what was due get rate x window.
+
+    What came while the median request waited is looked up only where it decides.
+    """
     rate, window_s, window = trial.load.rate_per_s, trial.window_s, trial.window
-    due = rate * window_s if rate and window_s else None
-    p50_us = _median_us(trial)
-    waits = None if p50_us is None or rate is None else p50_us / 1e6 * rate
-    if window is None:
-        return Offered(due=due, answered=trial.requests, came_meanwhile=waits)
-    return Offered(
-        due=due if window.due is None else window.due,
-        answered=trial.requests,
-        waiting_start=_known(window.waiting_start, window.queue_start),
-        waiting_end=_known(window.waiting_end, window.queue_end),
-        pieces=window.pieces,
-        came_meanwhile=waits,
-    )
+    offered = Offered(due=rate * window_s if rate and window_s else None, answered=trial.requests)
+    if window is not None:
+        offered = replace(
+            offered,
+            due=offered.due if window.due is None else window.due,
+            waiting_start=_known(window.waiting_start, window.queue_start),
+            waiting_end=_known(window.waiting_end, window.queue_end),
+            pieces=window.pieces,
+        )
+    p50_us = _median_us(trial) if shortfall(offered) == "growing" else None
+    return offered if p50_us is None or rate is None else replace(offered, came_meanwhile=p50_us / 1e6 * rate)
 
 
 def _median_us(trial: Trial) -> float | None:
