@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.scripted_server import ScriptedServer
 
@@ -19,11 +19,12 @@ SCENARIOS = Path(__file__).parent.parent / "scenarios"
 class LoadProcess:
     """One `python -m sgibench.load`."""
 
-    def __init__(self) -> None:
+    def __init__(self, stderr: IO[bytes] | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sgibench.load"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             bufsize=1,
             env={**os.environ, "LOCUST_SKIP_MONKEY_PATCH": "1"},
@@ -62,9 +63,9 @@ class LoadProcess:
 
 
 @contextmanager
-def load_process() -> Iterator[LoadProcess]:
-    """Run a load process for as long as the block lasts."""
-    process = LoadProcess()
+def load_process(stderr: IO[bytes] | None = None) -> Iterator[LoadProcess]:
+    """Run a load process for as long as the block lasts; `stderr` takes what it says there."""
+    process = LoadProcess(stderr)
     try:
         yield process
     finally:

@@ -17,8 +17,10 @@ DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
 DEFAULT_THREADS = 8
 DEFAULT_SLICE_S = 0.1
+DEFAULT_TURN_S = 0.3
+"""Counted part of a visit at a fixed rate; `--slice 0` asks for unbroken windows there, too."""
 ANSWER_TIMEOUT_S = 10.0
-"""An answer that takes longer is an error."""
+"""The longest time-out; the one that is used fits the window and the slowest answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             window_s=request.window_s or profile.window_s,
             open_window_s=request.window_s or profile.open_window_s,
             slice_s=request.slice_s,
+            turn_s=None if request.slice_s is None else DEFAULT_TURN_S,
             timeout_s=ANSWER_TIMEOUT_S,
         ),
         settings=tuple(

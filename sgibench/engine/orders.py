@@ -36,6 +36,8 @@ from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
 
 START_TIMEOUT_S = 60.0
 WATCH_EVERY_S = 0.25
+SETTLING_S = 30.0
+"""What users who think may need to spread and settle."""
 ASK_AFTER_S = 3.0
 """A load process that has been silent for so long is asked whether it is alive; it answers between two callbacks."""
 STOPPED_S = 5.0
@@ -342,7 +344,7 @@ def _signal(number: int) -> str:
 def _longest_s(targets: int, load: Load, windows: Windows) -> float:
     """Give an order ample time: everything may go wrong once for every target before it is called lost."""
     calm = targets * (windows.warmup_s + windows.window_s) * 2
-    return 60 + calm * 3 + targets * windows.timeout_s * 3 + load.connections / 100
+    return 60 + calm * 3 + targets * (windows.timeout_s * 6 + SETTLING_S) + load.connections / 100
 
 
 def _error_of(line: Mapping[str, Any]) -> SgibenchError:

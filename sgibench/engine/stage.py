@@ -86,6 +86,8 @@ class Workshop:
     """How often a group may be measured again in a block."""
     scratch: Path
     """Where servers keep their logs and data; emptied at each start."""
+    told: set[str] = field(default_factory=set)
+    """Sentences about how windows are made that were said already; each is said once."""
 
 
 @dataclass(kw_only=True)
@@ -261,7 +263,18 @@ def _measured(  # noqa: PLR0917 - what an order consists of
     seen = workshop.load.measure(
         scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch, identify=contract
     )
+    _tell_way(workshop, windows, group, seen)
     return {one.id: one for one in seen}
+
+
+def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:
+    """Say once of each scenario and load when its windows were not made in visits of the usual kind."""
+    asked = windows.turn_s if group.load.kind == "open" else windows.slice_s
+    window = next((one.window for one in seen if one.window is not None), None)
+    name = f"{group.scenario} {group.load.id}"
+    if asked is not None and window is not None and window.visits == "unbroken" and name not in workshop.told:
+        workshop.told.add(name)
+        workshop.listener.say(f"{name}: one unbroken window for each server; {window.why}")
 
 
 def _draft(cell: Cell, contestant: Contestant, cpus: Sequence[int], ours: Place | None) -> Draft:

@@ -11,7 +11,7 @@ SHORT_WARMUP_S = 0.25
 
 
 def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
-    """Fit the windows to a group: open loads are never sliced, and only a stage's first load has to warm up."""
+    """Fit the windows to a group: open loads go in turns, not slices; only a stage's first load has to warm up."""
     warmup_s = windows.warmup_s if first else min(windows.warmup_s, SHORT_WARMUP_S)
     if group.load.kind == "closed":
         return replace(windows, warmup_s=warmup_s)

@@ -41,6 +41,8 @@ class Books:
     """By how much connections were busy for longer than was counted, all connections together."""
     largest_excess_s: float = 0.0
     """The same of the piece in which it was most."""
+    vain_pieces: int = 0
+    """Pieces in which a request waited in vain."""
     established: int | None = None
     lag: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
@@ -77,8 +79,8 @@ class Books:
             "awake_ns": self.awake_ns,
             "sum_ns": tally.sum_ns,
             "max_ns": tally.max_ns,
-            "histogram": pack(tally.histogram),
-            "intended": pack(tally.intended),
+            "histogram": pack(tally.service),
+            "intended": pack(tally.from_due),
             "first_chunk": pack(target.streams.first),
             "gaps": pack(target.streams.gaps),
             "connect": pack(connect),

@@ -47,6 +47,7 @@ def identify(target: Target, counts: Mapping[int, int]) -> dict[str, int] | None
             if conn.stands and not conn.since:
                 target.begin(conn, ask, monotonic_ns())
         target.wait_until(lambda: not target.in_flight, IDENTIFY_S)
+        target.give_up_rest()
     finally:
         target.detach()
         target.pace = pace

@@ -29,6 +29,7 @@ from sgibench.load.ways import (
     excess_share,
     given_up,
     open_way,
+    waited_in_vain,
 )
 
 WARMUP_S = 0.25
@@ -40,7 +41,7 @@ OPEN_SETTLE_S = 0.3
 TURN_SETTLE_S = 0.1
 """The same in a turn, whose connections are warm."""
 PROGRESS_S = 0.5
-UNSOUND = "slices that were given up"
+UNSOUND = "visits that were given up"
 """Why what was counted in them belongs to no window."""
 
 Say = Callable[[dict[str, Any]], None]
@@ -144,6 +145,7 @@ class Measurement:
         with visited.visit():
             self._until_steady(visited)
             time_s = (monotonic_ns() - began) / 1e9
+            visited.look_back(time_s)
         visited.warm(time_s=time_s)
         self._share_pulse(visited)
         if self.order.load.kind == "open" and self._goes_on(visited):
@@ -175,6 +177,7 @@ class Measurement:
             visited.sleep(WARMUP_S)
             visited.new_stretch()
             visited.sleep(2 * WARMUP_S)
+            visited.look_back((monotonic_ns() - began) / 1e9)
         visited.warm(time_s=(monotonic_ns() - began) / 1e9)
         self._share_pulse(visited)
 
@@ -223,14 +226,21 @@ class Measurement:
             number += 1
 
     def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:
-        """Say why slices do not tell the truth, if they do not: closed loops are busy for as long as is counted."""
-        if self.order.load.kind == "open" or not rounds or (rounds < EARLY_ROUNDS and not last):
-            return None
+        """Say why visits do not tell the truth, if they do not.
+
+        Closed loops are busy for as long as is counted; and where answers fail to come at all, each visit would wait.
+        """
+        is_closed = self.order.load.kind == "closed"
         for visited in self.visited:
             said = counted[visited.id]
+            if visited.gave_up is not None or not rounds:
+                continue
+            if said.most("vain_pieces") > 1 and not last:
+                return waited_in_vain(visited.id)
             time_s = said.most("counted_s") * self.order.load.connections
             share = excess_share(said.sum("excess_s"), said.sum("largest_excess_s"), time_s)
-            if visited.gave_up is None and share > (LATE_EXCESS if last else EARLY_EXCESS):
+            limit = LATE_EXCESS if last else EARLY_EXCESS if rounds >= EARLY_ROUNDS else math.inf
+            if is_closed and share > limit:
                 return given_up(share, visited.id)
         return None
 

@@ -36,10 +36,24 @@ class Tally:
     """Errors of requests that were sent; the others are of connections, and of what was never sent."""
     failed_ns: int = 0
     """For how long those were in flight."""
+    vain: Histogram = field(default_factory=Histogram)
+    """How long requests waited that were given up: lower bounds of their service times."""
+    vain_intended: Histogram = field(default_factory=Histogram)
+    """The same from the due time."""
     censored: int = 0
-    """Values in the distributions that are lower bounds."""
+    """How many of those there are."""
     censored_from_ns: int | None = None
     """The smallest of them, from the due time where there is one."""
+
+    @property
+    def service(self) -> Histogram:
+        """All service times, those of which only a lower bound is known included."""
+        return Histogram.merged([self.histogram, self.vain])
+
+    @property
+    def from_due(self) -> Histogram:
+        """All latencies from the due time, those of which only a lower bound is known included."""
+        return Histogram.merged([self.intended, self.vain_intended])
 
     @property
     def sent(self) -> int:
@@ -75,15 +89,15 @@ class Tally:
 
     def waited_in_vain(self, waited_ns: int, from_due_ns: int | None) -> None:
         """Keep in the distributions what waited for an answer that did not come."""
-        self.histogram.record([waited_ns])
+        self.vain.record([waited_ns])
         if from_due_ns is not None:
-            self.intended.record([from_due_ns])
+            self.vain_intended.record([from_due_ns])
         self._censor(waited_ns if from_due_ns is None else from_due_ns)
 
     def never_sent(self, from_due_ns: int) -> None:
         """Count a request that was due and never sent, for want of a connection."""
         self.fail("unsent", "due, but no connection was free until the drain was over")
-        self.intended.record([from_due_ns])
+        self.vain_intended.record([from_due_ns])
         self._censor(from_due_ns)
 
     def _censor(self, bound_ns: int) -> None:
@@ -94,6 +108,8 @@ class Tally:
         """Add another's sums."""
         self.failures += other.failures
         self.failed_ns += other.failed_ns
+        self.vain.merge(other.vain)
+        self.vain_intended.merge(other.vain_intended)
         self.censored += other.censored
         self.censored_from_ns = least_known(self.censored_from_ns, other.censored_from_ns)
         self.requests += other.requests

@@ -50,13 +50,13 @@ class Piece:
     requests: int
     """Right answers counted before it."""
     busy_ns: int
+    censored: int
     answered: int
     """Right answers before it, counted or not."""
     due: int
     """Moments of the schedule before it."""
     window_s: float = 0.0
     cpu_ns: int | None = None
-    ended: bool = False
 
 
 class Visited:
@@ -244,6 +244,7 @@ class Visited:
             own_ns=time.process_time_ns(),
             requests=tally.requests,
             busy_ns=tally.busy_ns,
+            censored=tally.censored,
             answered=answered,
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
@@ -288,6 +289,7 @@ class Visited:
         if isinstance(target.pace, OpenPace):
             books.lateness.merge(target.pace.lateness)
             books.queue_max = max(books.queue_max, target.pace.queue_max)
+        books.vain_pieces += tally.censored > piece.censored
         excess_s = (tally.busy_ns - piece.busy_ns) / 1e9 - self.connections * piece.window_s
         books.add_piece(len(books.pieces), piece.window_s, tally.requests - piece.requests, piece.cpu_ns, excess_s)
 
@@ -304,6 +306,7 @@ class Visited:
             "counted_s": books.window_s,
             "excess_s": books.excess_s,
             "largest_excess_s": books.largest_excess_s,
+            "vain_pieces": books.vain_pieces,
         }
 
     def forget(self, reason: str) -> None:
@@ -319,18 +322,16 @@ class Visited:
         self._warm.append(self.target.outside)
         self.target.outside = Tally()
 
-    def warm(self, *, time_s: float) -> None:
-        """The warm-up is over and drained: learn how slow answers are, or give up when there was none.
+    def look_back(self, time_s: float) -> None:
+        """Learn from the warm-up so far, which took that long, how slow answers are; and fit the time-out to them.
 
         Its first stretch has what is only slow once.
         """
-        self.warmup_s = (self.warmup_s or 0.0) + time_s
         self.target.fold()
         stretches = [*self._warm, self.target.outside]
         late = merged_tallies(stretches[1:])
         if not late.requests:
             late = merged_tallies(stretches)
-        self.target.outside, self._warm = merged_tallies(stretches), []
         thoughts = self.target.thoughts
         self.pulse = Pulse(
             **pulse_of(late.histogram),
@@ -338,12 +339,24 @@ class Visited:
             think_mean_s=thoughts.mean_s,
             think_share=self.target.think_ns / 1e9 / (max(1, self.connections) * time_s) if time_s else 0.0,
         )
+        if late.requests:
+            self._fit_timeout()
+
+    def warm(self, *, time_s: float) -> None:
+        """The warm-up is over and drained: learn how slow answers are, or give up when there was none."""
+        self.warmup_s = (self.warmup_s or 0.0) + time_s
+        self.look_back(time_s)
+        self.target.outside, self._warm = merged_tallies([*self._warm, self.target.outside]), []
         if not self.target.outside.requests:
             self._give_up_fruitless("the whole warm-up")
 
     def agreed(self, pulse: Pulse) -> None:
-        """All processes know this pulse: fit the time-out to it."""
+        """All processes know this pulse."""
         self.pulse = pulse
+        self._fit_timeout()
+
+    def _fit_timeout(self) -> None:
+        pulse = self.pulse
         self.timeout_s = fitting_timeout(
             self.order.timeout_s,
             fields.declared_timeout_s(self.cls),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sgibench.histogram import Histogram
 from sgibench.model import Visits
+from sgibench.units import percent, seconds
 
 TIMES_P99 = 10.0
 """A visit lasts at least so many times the p99 of the warm-up."""
@@ -27,7 +28,7 @@ THINK_SHARE = 0.05
 """Users busy with something else than waiting for an answer for more of their time than this think."""
 EARLY_ROUNDS, EARLY_EXCESS, LATE_EXCESS = 5, 0.10, 0.03
 """Slices are given up when connections were busy for so much longer than was counted: after some rounds, at the end."""
-SHORTEST_TIMEOUT_S = 2.0
+SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
 
@@ -101,20 +102,16 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
         return Way(visits="unbroken", length_s=window_s, why="users think between requests, and a visit would cut that")
     slowest, pulse = max(pulses.items(), key=lambda item: item[1].needed_s, default=("", Pulse()))
     needed_s = max(least_s, pulse.needed_s)
-    told = (
-        f"{_ms(needed_s)}, for answers with a p99 of {_ms(pulse.p99_s)} and rest of {_ms(pulse.residual_s)} ({slowest})"
+    if needed_s <= least_s:
+        told = f"{seconds(least_s)} are at least ten times the slowest p99, {seconds(pulse.p99_s)} ({slowest})"
+        return Way(visits=visits, length_s=least_s, why=told)
+    beside = (
+        f"{seconds(needed_s)}, beside the answers of {slowest}: p99 {seconds(pulse.p99_s)}, and at a random moment "
+        f"{seconds(pulse.residual_s)} still to go"
     )
     if needed_s > MOST_OF_WINDOW * window_s:
-        return Way(visits="unbroken", length_s=window_s, why=f"a visit would have to last {told}")
-    if needed_s > least_s:
-        return Way(visits=visits, length_s=needed_s, why=f"longer than the {_ms(asked_s)} asked for: {told}")
-    return Way(
-        visits=visits, length_s=least_s, why=f"at least ten times the slowest p99, {_ms(pulse.p99_s)} ({slowest})"
-    )
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms"
+        return Way(visits="unbroken", length_s=window_s, why=f"a visit would have to last {beside}")
+    return Way(visits=visits, length_s=needed_s, why=f"longer than the {seconds(asked_s)} asked for: {beside}")
 
 
 def excess_share(excess_s: float, largest_s: float, counted_s: float) -> float:
@@ -128,9 +125,14 @@ def excess_share(excess_s: float, largest_s: float, counted_s: float) -> float:
 def given_up(share: float, name: str) -> str:
     """Say why slices were given up."""
     return (
-        f"slices were given up: the requests of {name} took {share * 100:.0f} % longer than was counted, so slices "
+        f"slices were given up: the requests of {name} took {percent(share)} longer than was counted, so slices "
         "cut slow answers off"
     )
+
+
+def waited_in_vain(name: str) -> str:
+    """Say why visits were given up where answers fail to come."""
+    return f"visits were given up: again and again {name} left a request without an answer until its time was out"
 
 
 def fitting_timeout(longest_s: float, declared_s: float | None, window_s: float, floor_s: float, p99_s: float) -> float:
