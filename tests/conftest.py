@@ -8,7 +8,7 @@ import pytest
 
 APART = frozenset({
     "test_choosing", "test_cli", "test_docs", "test_judging_commands", "test_pipeline", "test_report_browser",
-    "test_resume", "test_ui", "test_ui_browser", "test_wheel",
+    "test_kills", "test_resume", "test_ui", "test_ui_browser", "test_wheel",
 })  # fmt: skip
 """Files that start whole runs or look for processes that these left behind: never two of them at a time."""
 

@@ -58,7 +58,7 @@ def test_killed_at_a_random_moment_no_trial_is_lost_and_none_is_there_twice(tmp_
     running.communicate()
     kept = (folder / store.TRIALS_FILE).read_bytes()
     resumed = subprocess.run(
-        command(tmp_path, "--quiet", "--json", "--resume", folder.name),
+        command(tmp_path, "--quiet", "--json", "--resume", folder.name, "--catalogue", str(FAULTY)),
         capture_output=True,
         check=False,
         text=True,
@@ -92,6 +92,57 @@ def test_a_run_that_came_to_its_end_has_nothing_to_resume(finished: Path) -> Non
     assert "nothing to resume" in done.stderr
 
 
+def resumed(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(tmp_path, *arguments), capture_output=True, check=False, text=True, timeout=60)
+
+
+def broken_off_copy(finished: Path, tmp_path: Path, **changes: object) -> Path:
+    """A copy of a finished run that looks broken off, with other words in its run.json."""
+    original = store.list_runs(finished / "results")[0]
+    folder = tmp_path / "results" / original.name
+    shutil.copytree(original, folder)
+    info = json.loads((folder / store.INFO_FILE).read_text())
+    (folder / store.INFO_FILE).write_text(json.dumps({**info, "finished_at": None, **changes}))
+    return folder
+
+
+def test_a_results_folder_never_says_which_code_is_run(finished: Path, tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile" / "servers"
+    hostile.mkdir(parents=True)
+    (hostile / "evil.py").write_text(f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n")
+    folder = broken_off_copy(finished, tmp_path, catalogues=[str(hostile.parent)])
+    done = resumed(tmp_path, "--resume", folder.name)
+    assert done.returncode == 2
+    assert f"--catalogue {hostile.parent}" in done.stderr
+    assert not (tmp_path / "was-here").exists()
+
+
+def test_a_plan_that_names_what_does_not_exist_is_refused_in_one_line(finished: Path, tmp_path: Path) -> None:
+    folder = broken_off_copy(finished, tmp_path)
+    path = folder / store.INFO_FILE
+    path.write_text(path.read_text().replace('"server": "faulty-none"', '"server": "faulty-n*"'))
+    done = resumed(tmp_path, "--resume", folder.name, "--catalogue", str(FAULTY))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "no server is called 'faulty-n*'" in done.stderr
+
+
+def test_a_run_is_never_written_by_two(finished: Path, tmp_path: Path) -> None:
+    folder = broken_off_copy(finished, tmp_path)
+    with store.RunWriter.reopen(folder):
+        done = resumed(tmp_path, "--resume", "latest", "--catalogue", str(FAULTY))
+    assert done.returncode == 2
+    assert "is being measured by another process" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "ignored", ["--blocks 3", "--server waitress", "--connections 64", "--no-control", "--seed 1", "--load-workers 1"]
+)
+def test_options_that_a_resumed_run_would_ignore_are_refused(tmp_path: Path, ignored: str) -> None:
+    done = resumed(tmp_path, "--resume", "latest", *ignored.split())
+    assert done.returncode == 2
+    assert ignored.split(maxsplit=1)[0] in done.stderr
+
+
 def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(finished: Path, tmp_path: Path) -> None:
     original = store.list_runs(finished / "results")[0]
     for change, words in (("machine", "begun on another machine"), ("environments", "has other packages now")):
@@ -105,7 +156,7 @@ def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(f
             info["environments"]["faulty-none"]["packages"] = ["waitress==1.0"]
         (folder / store.INFO_FILE).write_text(json.dumps(info))
         done = subprocess.run(
-            command(tmp_path, "--quiet", "--resume", str(folder)),
+            command(tmp_path, "--quiet", "--resume", str(folder), "--catalogue", str(FAULTY)),
             capture_output=True,
             check=False,
             text=True,

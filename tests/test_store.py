@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sgibench.errors import ResultsError
-from sgibench.model import Run, RunInfo, Trial
+from sgibench.errors import ResultsError, UsageError
+from sgibench.model import Failure, Run, RunInfo, Stopped, Trial, with_stops
 from sgibench.results import store
 from tests.results_maker import make_run
 
@@ -136,3 +136,41 @@ def test_the_fields_of_the_schema_are_all_stored(stored: Path) -> None:
     assert set(line) == set(Trial.__dataclass_fields__) | {"connections"}
     info = json.loads((stored / store.INFO_FILE).read_text())
     assert set(info) == set(RunInfo.__dataclass_fields__)
+
+
+def test_how_a_server_stopped_is_added_to_what_was_measured_on_it(tmp_path: Path, made: Run) -> None:
+    first, second, third = made.trials[:3]
+    failure = Failure(reason="ignored-sigterm", detail="still ran 10 s after SIGTERM and was killed")
+    with store.RunWriter(tmp_path / "run", made.info) as writer:
+        writer.write_info(made.info)
+        for trial in (first, second, third):
+            writer.append(trial)
+        writer.append(Stopped(stopped=(first.cell,), block=first.block, retries=0, stop_s=0.25))
+        writer.append(Stopped(stopped=(second.cell,), block=second.block, retries=0, failure=failure))
+        writer.append(Stopped(stopped=(third.cell,), block=third.block + 1, retries=0, failure=failure))
+    stopped, killed, other = store.read_run(tmp_path / "run").trials
+    assert (stopped.status, stopped.stop_s, stopped.rps) == ("ok", 0.25, first.rps)
+    assert (killed.status, killed.failure) == ("failed", failure)
+    assert other == third
+
+
+def test_a_trial_that_turns_out_failed_has_no_number_left(made: Run) -> None:
+    stop = Stopped(stopped=(made.trials[0].cell,), block=0, retries=0, failure=Failure(reason="killed", detail="later"))
+    failed = with_stops(made.trials[:1], [stop])[0]
+    numbers = ("window_s", "requests", "rps", "cpu_s", "cpu_us_per_request", "latency_us", "histogram_us", "generator")
+    assert [getattr(made.trials[0], name) is None for name in numbers] == [False] * len(numbers)
+    assert [getattr(failed, name) for name in numbers] == [None] * len(numbers)
+    assert (failed.slices, failed.series) == ((), ())
+    assert failed.cell == made.trials[0].cell
+
+
+def test_a_run_has_one_writer_and_its_lock_dies_with_it(tmp_path: Path, made: Run) -> None:
+    with store.RunWriter(tmp_path / "run", made.info) as writer:
+        writer.write_info(made.info)
+        for opening in (store.RunWriter(tmp_path / "run", made.info), store.RunWriter.reopen(tmp_path / "run")):
+            with pytest.raises(UsageError, match="run is being measured by another process"), opening:
+                pass
+    with store.RunWriter.reopen(tmp_path / "run") as (again, run):
+        again.append(made.trials[0])
+        assert run.info == made.info
+    assert len(store.read_run(tmp_path / "run").trials) == 1

@@ -14,7 +14,8 @@ from sgibench.bench.request import (
     choose,
     select_scenarios,
 )
-from sgibench.bench.run import Outcome, resume, run
+from sgibench.bench.resuming import resume
+from sgibench.bench.run import Outcome, run
 
 __all__ = [
     "DEFAULT_APPS",

@@ -16,11 +16,12 @@ from pathlib import Path
 from sgibench import units
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
-from sgibench.bench.run import Outcome, opened, reopened
+from sgibench.bench.resuming import reopened
+from sgibench.bench.run import Outcome, opened
 from sgibench.engine.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
 from sgibench.engine.trials import Draft, to_trial
 from sgibench.engine.windows import SHORT_WARMUP_S
-from sgibench.errors import UsageError
+from sgibench.errors import LoadError, UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Slo, Stage, Trial, Windows
 from sgibench.results import store
@@ -114,14 +115,14 @@ def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: 
         return _search(road.workshop, road.writer, slo, ())
 
 
-def resume_capacity(folder: Path, listener: Listener) -> Outcome:
+def resume_capacity(folder: Path, catalogues: Sequence[Path], listener: Listener) -> Outcome:
     """Go on with a search that was broken off: what was found stays, and the steps on disk count as heard."""
-    broken_off = store.read_run(folder)
-    slo = broken_off.info.slo
-    if slo is None:
-        raise UsageError(f"{folder.name} is no search for capacity: sgibench run --resume {folder.name}")
-    with reopened(broken_off, listener) as (workshop, writer):
-        return _search(workshop, writer, slo, broken_off.steps)
+    with store.RunWriter.reopen(folder) as (writer, broken_off):
+        slo = broken_off.info.slo
+        if slo is None:
+            raise UsageError(f"{folder.name} is no search for capacity: sgibench run --resume {folder.name}")
+        with reopened(writer, broken_off, catalogues, listener) as workshop:
+            return _search(workshop, writer, slo, broken_off.steps)
 
 
 def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
@@ -133,6 +134,8 @@ def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Seque
         finished = True
     except KeyboardInterrupt:
         workshop.listener.say(f"stopped; what was found is kept: sgibench capacity --resume {writer.info.run}")
+    except LoadError as error:
+        raise LoadError(f"{error}. What was found is kept: sgibench capacity --resume {writer.info.run}") from None
     ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
     writer.write_info(replace(writer.info, finished_at=ended))
     return Outcome(folder=writer.folder, finished=finished)

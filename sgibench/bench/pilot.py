@@ -8,6 +8,7 @@ from dataclasses import replace
 from sgibench import units
 from sgibench.bench.plan import common_rates, curve_cells, make_plan, with_most_connections
 from sgibench.bench.request import Request
+from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Workshop
@@ -42,10 +43,10 @@ def find_rates(
 def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[Trial]:
     windows = pilot_windows(workshop.windows)
     pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False)
-    seen: list[Trial] = []
+    seen = Ledger()
     workshop.listener.say("pilot block: how much can the slowest server do?")
-    run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen.append)
-    return seen
+    run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen)
+    return seen.trials
 
 
 def pilot_windows(windows: Windows) -> Windows:

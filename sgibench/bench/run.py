@@ -1,7 +1,7 @@
 """One run from the request to the last trial on disk: the road that `sgibench run` takes.
 
 Everything that can be refused is refused before the first server starts. From then on nothing measured is lost,
-whatever ends the run, and `resume` goes on with the rest of the same plan.
+whatever ends the run; `resuming` goes on with the rest of the same plan.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
-from sgibench.bench.choosing import choose_servers
 from sgibench.bench.own import look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded
+from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
-from sgibench.errors import EnvsError, ResultsError, UsageError
-from sgibench.model import SCHEMA, Cell, EnvironmentInfo, Machine, Plan, Run, RunInfo, Trial
+from sgibench.errors import LoadError
+from sgibench.model import SCHEMA, Cell, Plan, RunInfo, Trial
 from sgibench.results import store
 from sgibench.serve.scratch import scratch_folder
 from sgibench.stats.settling import is_settled, make_rule
@@ -49,7 +49,7 @@ def run(request: Request, listener: Listener) -> Outcome:
         road.writer.write_info(
             replace(road.writer.info, pilot=tuple(rates), plan=plan, retries=road.workshop.retries, until=rule)
         )
-        return _measure(road.workshop, road.writer, ())
+        return measure(road.workshop, road.writer, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,82 +119,28 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             )
 
 
-def resume(folder: Path, listener: Listener) -> Outcome:
-    """Go on with a run that was broken off: the same plan, and only what is not on disk yet."""
-    broken_off = store.read_run(folder)
-    if broken_off.info.slo is not None:
-        raise UsageError(f"{folder.name} is a search for capacity: sgibench capacity --resume {folder.name}")
-    with reopened(broken_off, listener) as (workshop, writer):
-        return _measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
-
-
-@contextlib.contextmanager
-def reopened(broken_off: Run, listener: Listener) -> Iterator[tuple[Workshop, store.RunWriter]]:
-    """Open the workshop and the results of a run that was broken off, under the conditions it was begun in."""
-    folder, info = broken_off.path, broken_off.info
-    if info.finished_at is not None:
-        raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
-    found = catalogue.load([Path(root) for root in info.catalogues])
-    cells = cells_of(info.plan)
-    servers, missing = choose_servers(found, sorted({cell.server for cell in cells}))
-    if missing:
-        raise EnvsError("; ".join(missing.values()))
-    found = replace(found, servers=tuple(servers))
-    apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
-    wanted = {cell.scenario for cell in cells}
-    paths = [path for path in found.scenario_paths if path.stem in wanted]
-    cpus = machine.plan_of(info.machine)
-    with load_process(cpus, info.load_workers) as (process, scratch):
-        scenarios = process.describe(paths)
-        ready = prepare(cells, servers, apps, listener)
-        _refuse_other_conditions(broken_off, machine.describe(cpus), recorded(ready.environments, apps))
-        workshop = equip(info, found, ready.environments, scenarios, process, scratch, listener)
-        with store.RunWriter(folder, info) as writer:
-            yield workshop, writer
-
-
-def _refuse_other_conditions(broken_off: Run, host: Machine, environments: dict[str, EnvironmentInfo]) -> None:
-    """Refuse to mix trials of another machine or of other versions into a run."""
-    before = broken_off.info.machine
-    if (host.hostname_hash, host.cpu_model, host.cores) != (before.hostname_hash, before.cpu_model, before.cores):
-        raise ResultsError(f"{broken_off.path.name} was begun on another machine ({before.cpu_model}): resume it there")
-    for name, environment in broken_off.info.environments.items():
-        if name in environments and environments[name].packages != environment.packages:
-            changed = set(environments[name].packages) ^ set(environment.packages)
-            raise ResultsError(f"{name} has other packages now ({', '.join(sorted(changed))}): start a new run")
-
-
-def cells_of(plan: Plan) -> list[Cell]:
-    """All cells of a plan, each once."""
-    every = [cell for block in plan.blocks for stage in block.stages for group in stage.groups for cell in group.cells]
-    return list(dict.fromkeys(every))
-
-
-def _measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]) -> Outcome:
+def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]) -> Outcome:
     """Run what is left of the plan and close the books: the end, and how much of the time was measuring."""
     info, listener = writer.info, workshop.listener
-    trials = list(before)
+    ledger = Ledger(writer.append, before)
     began_s = time.monotonic()
 
-    def append(trial: Trial) -> None:
-        writer.append(trial)
-        trials.append(trial)
-
     def enough(blocks: int) -> bool:
-        return (
-            info.until is not None
-            and blocks < len(info.plan.blocks)
-            and is_settled(trials, info.until, blocks, info.delta)
-        )
+        if info.until is None or blocks >= len(info.plan.blocks):
+            return False
+        return is_settled(ledger.trials, info.until, blocks, info.delta)
 
     done = frozenset((trial.block, trial.cell) for trial in before)
     listener.planned(info.plan, len(done))
     finished = False
     try:
-        run_plan(info.plan, workshop, append, done, enough)
+        run_plan(info.plan, workshop, ledger, done, enough)
         finished = True
     except KeyboardInterrupt:
         listener.say(f"stopped; what was measured is kept: sgibench run --resume {info.run}")
+    except LoadError as error:
+        raise LoadError(f"{error}. What was measured is kept: sgibench run --resume {info.run}") from None
+    trials = ledger.trials
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)
     measured_s = sum(trial.window_s or 0.0 for trial in trials[len(before) :])

@@ -14,6 +14,7 @@ from types import FrameType
 import click
 
 from sgibench import __version__
+from sgibench.cli.empty import refuse_empty
 from sgibench.errors import SgibenchError
 from sgibench.limits import raise_open_files
 from sgibench.secrets import hidden
@@ -45,6 +46,15 @@ class Commands(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"sgibench.cli.{module}.{function} is no command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for, and refuse empty values before it reads them."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_empty(ctx, command, rest)
+        return name, command, rest
 
 
 @click.group(

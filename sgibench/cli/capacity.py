@@ -12,6 +12,7 @@ from rich.console import Console
 from sgibench import bench, report
 from sgibench.bench.plan import PROFILES
 from sgibench.cli.options import Share
+from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Chosen, Output, Size, again, option, takes
 from sgibench.engine.progress import listener_for
@@ -54,6 +55,9 @@ def capacity(search: Search, what: Chosen, size: Size, output: Output) -> None:
     """
     if search.resume is None and search.slo is None:
         raise UsageError("expected a limit, got none: sgibench capacity --slo 'p99<50ms'")
+    if search.resume is not None:
+        refuse_beside_resume()
+    refuse_unwritable(output)
     request = bench.Request(
         results=output.results,
         argv=("sgibench", *sys.argv[1:]),
@@ -69,7 +73,7 @@ def capacity(search: Search, what: Chosen, size: Size, output: Output) -> None:
     )
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
         outcome = (
-            bench.resume_capacity(store.find_run(output.results, search.resume), listener)
+            bench.resume_capacity(store.find_run(output.results, search.resume), what.catalogues, listener)
             if search.resume is not None
             else bench.search_capacity(request, bench.parse_slo(search.slo or ""), listener, 1 + search.precision)
         )

@@ -13,6 +13,7 @@ from sgibench import bench, machine, report, secrets, units
 from sgibench.bench.plan import PROFILES
 from sgibench.catalogue.reading import nearest
 from sgibench.cli.own import Own, own_request
+from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Cpus, Load, Output, What, takes
 from sgibench.engine.progress import listener_for
@@ -36,10 +37,13 @@ def run(  # noqa: PLR0917 - one argument a subject
     Every trial starts its server afresh, checks its answers, and is stored as it ends. Ctrl-C stops early and keeps
     what was measured.
     """
+    if care.resume is not None:
+        refuse_beside_resume()
     request = _request(what, own, load, care, cpus, output.results)
+    refuse_unwritable(output)
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
-        if care.resume:
-            outcome = bench.resume(store.find_run(output.results, care.resume), listener)
+        if care.resume is not None:
+            outcome = bench.resume(store.find_run(output.results, care.resume), what.catalogues, listener)
         else:
             outcome = bench.run(request, listener)
     measured = store.read_run(outcome.folder)

@@ -23,6 +23,7 @@ from sgibench.bench.choice import (
 from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
+from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
 from sgibench.errors import UsageError
 from sgibench.machine import plan_cpus
@@ -68,6 +69,7 @@ def ui(form: Form, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -
 
     The options are what its form holds at first. No server runs before Start is pressed; Ctrl-C ends everything.
     """
+    refuse_unwritable(folders)
     found = catalogue.load(catalogues)
     app_for(server_named(found, form.server), found, form.app)
     preset = Preset(

@@ -1,7 +1,7 @@
 """The one loop that acts: for each block and stage serve, load, stop, and append each trial.
 
-It decides nothing about statistics and formats nothing; what happens is told to a listener. Trials are appended when
-their stage has ended, because how a server stops is part of it.
+It decides nothing about statistics and formats nothing; what happens is told to a listener. A trial is in the ledger as
+soon as its group was measured; how its server stopped is added when the stage has ended.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sgibench.engine.ledger import Ledger
 from sgibench.engine.stage import Workshop, load_group, serving
 from sgibench.engine.trials import to_trial
 from sgibench.engine.windows import windows_for
@@ -21,7 +22,7 @@ STAGES = 1000
 def run_plan(
     plan: Plan,
     workshop: Workshop,
-    append: Callable[[Trial], None],
+    ledger: Ledger,
     done: frozenset[tuple[int, str]] = frozenset(),
     enough: Callable[[int], bool] = lambda _blocks: False,
 ) -> None:
@@ -37,29 +38,39 @@ def run_plan(
         for number, stage in enumerate(block.stages):
             left = without(stage, block.index, done)
             if left.groups:
-                trials = _run_stage(workshop, block, number, left, append)
+                trials = _run_stage(workshop, block, number, left, ledger)
                 again += [(number, doubted)] if (doubted := _doubted(workshop, left, trials)).groups else []
         for retry in range(1, workshop.retries + 1):
             still = []
             for number, stage in again:
                 workshop.listener.repeating(stage)
-                trials = _run_stage(workshop, block, number + STAGES * retry, stage, append)
+                trials = _run_stage(workshop, block, number + STAGES * retry, stage, ledger)
                 still += [(number, doubted)] if (doubted := _doubted(workshop, stage, trials)).groups else []
             again = still
         if enough(block.index + 1):
             return
 
 
-def _run_stage(
-    workshop: Workshop, block: Block, number: int, stage: Stage, append: Callable[[Trial], None]
-) -> list[Trial]:
-    """Measure a stage and store its trials; `number` tells its execution apart inside the block."""
+def _run_stage(workshop: Workshop, block: Block, number: int, stage: Stage, ledger: Ledger) -> list[Trial]:
+    """Serve the stage's servers and put each of its loads on them; `number` tells its execution apart in the block.
+
+    Gives one trial a cell, with how its server stopped.
+    """
     workshop.listener.stage_started(block, stage)
-    trials = measure_stage(workshop, block, number, stage)
-    for trial in trials:
-        append(trial)
-        workshop.listener.trial_ended(trial)
-    return trials
+    retries = number // STAGES
+    first = len(ledger.trials)
+    with serving(workshop, stage) as contestants:
+        for place, group in enumerate(stage.groups):
+            windows = windows_for(workshop.windows, group, first=place == 0)
+            seed = block.seed + STAGES * number + place
+            for draft in load_group(workshop, windows, group, seed, contestants):
+                trial = to_trial(draft, block.index, retries=retries)
+                ledger.add(trial)
+                workshop.listener.trial_ended(trial)
+    for contestant in contestants.values():
+        if contestant.measured:
+            ledger.add(contestant.stopped(block.index, retries))
+    return ledger.trials[first:]
 
 
 def _doubted(workshop: Workshop, stage: Stage, trials: Sequence[Trial]) -> Stage:
@@ -75,16 +86,3 @@ def without(stage: Stage, block: int, done: frozenset[tuple[int, str]]) -> Stage
         for group in stage.groups
     ]
     return Stage(groups=tuple(group for group in groups if group.cells))
-
-
-def measure_stage(workshop: Workshop, block: Block, number: int, stage: Stage) -> list[Trial]:
-    """Serve the stage's servers, put each of its loads on them; one trial a cell."""
-    with serving(workshop, stage) as contestants:
-        for place, group in enumerate(stage.groups):
-            windows = windows_for(workshop.windows, group, first=place == 0)
-            load_group(workshop, windows, group, block.seed + STAGES * number + place, contestants)
-    drafts = [draft for contestant in contestants.values() for draft in contestant.drafts]
-    return [
-        to_trial(draft, block.index, retries=number // STAGES)
-        for draft in sorted(drafts, key=lambda draft: (draft.cell.load.id, draft.order))
-    ]

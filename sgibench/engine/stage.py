@@ -35,6 +35,7 @@ from sgibench.model import (
     Scenario,
     ServerEntry,
     Stage,
+    Stopped,
     Trial,
     Visits,
     Windows,
@@ -99,12 +100,25 @@ class Contestant:
     failure: Failure | None = None
     """From here on it takes no part."""
     idle_cpu: float | None = None
-    drafts: list[Draft] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
+    """Cells that were measured on it."""
+    stop_failure: Failure | None = None
+    """Why all of them count for nothing."""
 
     def fail(self, error: ServerError) -> None:
         """Keep the first thing that went wrong."""
         if self.failure is None:
             self.failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
+
+    def stopped(self, block: int, retries: int) -> Stopped:
+        """Say how it stopped, to those who read about what was measured on it."""
+        return Stopped(
+            stopped=tuple(self.measured),
+            block=block,
+            retries=retries,
+            stop_s=self.process.stop_s,
+            failure=self.stop_failure,
+        )
 
 
 def environment_key(cell: Cell) -> str:
@@ -130,18 +144,25 @@ def key_of(cell: Cell) -> Key:
 def serving(workshop: Workshop, stage: Stage) -> Iterator[dict[Key, Contestant]]:
     """Serve all servers of a stage: ready, verified and known to be idle; afterwards they have been stopped.
 
-    How a server stops belongs to what was measured on it, so drafts are final only after the context.
+    How a server stops belongs to what was measured on it; that is known after the context.
     """
+    contestants: dict[Key, Contestant] = {}
     with contextlib.ExitStack() as alive:
-        contestants = {key: _start(workshop, cell, alive) for key, cell in _first_cells(stage).items()}
-        _verify(workshop, stage, contestants)
-        _check_idle(contestants.values())
-        yield contestants
+        try:
+            for key, cell in _first_cells(stage).items():
+                contestants[key] = _start(workshop, cell, alive)
+            _verify(workshop, stage, contestants)
+            _check_idle(contestants.values())
+            yield contestants
+        except BaseException:
+            for contestant in contestants.values():
+                contestant.process.let_go()  # all at once; leaving the context waits for each
+            raise
         for contestant in contestants.values():
             contestant.process.ask_to_stop()
         for key, cell in _first_cells(stage).items():
             workshop.listener.step(cell, "stopping", 0)
-            _stop(contestants[key])
+            _stop(workshop, contestants[key])
 
 
 def _first_cells(stage: Stage) -> dict[Key, Cell]:
@@ -234,7 +255,7 @@ def load_group(
         for order, cell in enumerate(group.cells)
     ]
     for draft in drafts:
-        runners[draft.cell.id].drafts.append(draft)
+        runners[draft.cell.id].measured.append(draft.cell.id)
     return drafts
 
 
@@ -363,11 +384,14 @@ def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
     contestant.failure = judge(measured, process.log_tail())
 
 
-def _stop(contestant: Contestant) -> None:
+def _stop(workshop: Workshop, contestant: Contestant) -> None:
     """End a server; one that has to be killed fails all that was measured on it."""
     try:
         contestant.process.stop()
     except ServerError as error:
+        failed_before = contestant.failure is not None
         contestant.fail(error)
-        contestant.drafts = [replace(draft, failure=draft.failure or contestant.failure) for draft in contestant.drafts]
+        contestant.stop_failure = contestant.failure
+        if not failed_before:
+            workshop.listener.say(f"{contestant.entry.id}: {error}; what was measured on it counts for nothing")
     shutil.rmtree(contestant.process.spec.scratch / "data", ignore_errors=True)

@@ -49,6 +49,7 @@ from sgibench.model.run import (
     Slo,
     StopRule,
 )
+from sgibench.model.stopped import Stopped, with_stops
 from sgibench.model.terms import (
     SCHEMA,
     Arrivals,
@@ -135,6 +136,7 @@ __all__ = [
     "Stage",
     "Status",
     "StopRule",
+    "Stopped",
     "Trial",
     "Variant",
     "Verdict",
@@ -142,4 +144,5 @@ __all__ = [
     "Window",
     "Windows",
     "as_failed",
+    "with_stops",
 ]

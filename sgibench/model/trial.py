@@ -264,6 +264,8 @@ class Trial:
     """How often the trial was measured again because of a machine or generator doubt."""
     step: int | None = None
     """Its place in a search for capacity; None for an ordinary trial."""
+    stop_s: float | None = None
+    """How long its server took to end after SIGTERM; None when it had to be killed, or nobody was there to see it."""
 
     @property
     def connections(self) -> int:

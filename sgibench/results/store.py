@@ -1,23 +1,26 @@
 """results/: append what was measured, read it back; nothing else touches these files.
 
-A run is a folder with `run.json` (what was planned, on what) and `trials.jsonl` (one finished trial a line, flushed to
-disk as it ends), so a run killed at any moment keeps every finished trial. `run.json` is replaced atomically.
+A run is a folder with `run.json` (what was planned, on what) and `trials.jsonl` (a line for each trial, on disk as soon
+as it was measured; later one that says how its server stopped), so a run killed at any moment keeps every finished
+trial. `run.json` is replaced atomically. A run has one writer: it holds a lock that dies with its process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Self
 
-from sgibench.errors import ResultsError
-from sgibench.model import SCHEMA, Failure, Run, RunInfo, Trial, as_failed
+from sgibench.errors import ResultsError, UsageError
+from sgibench.model import SCHEMA, Failure, Run, RunInfo, Stopped, Trial, as_failed, with_stops
 from sgibench.model.failed import WHICH
 from sgibench.results import strict
 from sgibench.results.codec import decode, encode
@@ -28,7 +31,7 @@ TRIALS_FILE = "trials.jsonl"
 
 
 class RunWriter:
-    """The open files of a run that is being measured; a context manager.
+    """The open files of a run that is being measured; a context manager, and the only one of its folder.
 
     `run.json` comes with the first `write_info`, when the plan is final; a folder that never got one is taken away.
     """
@@ -42,9 +45,25 @@ class RunWriter:
     def __enter__(self) -> Self:
         with _one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._trials = _locked(self.folder)
             mend_last_line(self.folder / TRIALS_FILE)
-            self._trials = (self.folder / TRIALS_FILE).open("ab")
         return self
+
+    @classmethod
+    @contextlib.contextmanager
+    def reopen(cls, folder: Path) -> Iterator[tuple[Self, Run]]:
+        """Go on with a run: lock it, then read it, so that nobody adds to it between. UsageError, ResultsError."""
+        if not (folder / INFO_FILE).is_file():
+            raise ResultsError(f"{folder} is not a run: expected {INFO_FILE} in it")
+        with _one_line(folder):
+            trials = _locked(folder)
+        with trials:
+            run = read_run(folder)
+            with _one_line(folder):
+                mend_last_line(folder / TRIALS_FILE)
+            writer = cls(folder, run.info)
+            writer._trials = trials
+            yield writer, run
 
     def __exit__(self, *_: object) -> None:
         if self._trials is not None:
@@ -54,9 +73,9 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 
-    def append(self, trial: Trial) -> None:
-        """Write one finished trial and wait until the disk has it."""
-        line = line_of(trial)
+    def append(self, measured: Trial | Stopped) -> None:
+        """Write what was measured, or what became of its server, and wait until the disk has it."""
+        line = line_of(measured) if isinstance(measured, Trial) else _readable_line(measured)
         if self._trials is None:
             raise AssertionError("append() outside the context")
         with _one_line(self.folder):
@@ -91,13 +110,47 @@ def line_of(trial: Trial) -> bytes:
         return _readable_line(as_failed(trial, failure, WHICH))
 
 
-def _readable_line(trial: Trial) -> bytes:
-    stored = hidden_in(encode(trial) | {"connections": trial.connections})
+def _readable_line(measured: Trial | Stopped) -> bytes:
+    extra = {"connections": measured.connections} if isinstance(measured, Trial) else {}
+    stored = hidden_in(encode(measured) | extra)
     line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode()
     if len(line) >= strict.LONGEST_LINE_BYTES:
         raise ValueError(f"it takes more than {strict.LONGEST_LINE_BYTES // 2**20} MiB")
-    decode(Trial, strict.parse(line))
+    decode(type(measured), strict.parse(line))
     return line + b"\n"
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Open the trials to append to them, alone; raises UsageError when somebody else does."""
+    path = folder / TRIALS_FILE
+    if path.exists() and not path.is_file():
+        raise ResultsError(f"{path}: expected a file")
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UsageError(
+            f"{folder.name} is being measured by another process: wait until that has ended, or end it"
+        ) from None
+    except OSError:
+        return file  # a file system without locks
+    return file
+
+
+def refuse_unwritable(folder: Path, option: str) -> None:
+    """Raise UsageError when nothing can be written to a folder; better now than after an hour of measuring.
+
+    Nothing is left behind: a folder that is not there yet is fine when it can be made.
+    """
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".sgibench-"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"can't write to {folder} ({error.strerror}): check its permissions, or pass {option} DIR"
+        ) from None
 
 
 class _one_line:  # noqa: N801 - reads as a statement: `with _one_line(folder):`
@@ -173,6 +226,7 @@ def _last_executions(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[
 def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:
     """Read them line by line; a broken line is forgiven only at the end, where a run may have been killed."""
     trials: list[Trial] = []
+    stops: list[Stopped] = []
     broken: str | None = None
     number, line = 0, b"\n"
     try:
@@ -181,11 +235,16 @@ def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:
                 raise ResultsError(broken)
             if line.strip() and line.endswith(b"\n"):
                 try:
-                    trials.append(_whole(decode(Trial, strict.parse(line))))
+                    read = strict.parse(line)
+                    if isinstance(read, dict) and "stopped" in read:
+                        stops.append(decode(Stopped, read))
+                    else:
+                        trials.append(_whole(decode(Trial, read)))
                 except ValueError as error:
                     broken = f"{path} line {number}: {error}"
     except FileNotFoundError:
         return [], [f"{path.name} is not there yet: no trial has finished"]
+    trials = with_stops(trials, stops)
     if not line.endswith(b"\n"):
         return trials, [f"the last line of {path.name} is half-written and was left out"]
     return trials, [f"the last line of {path.name} can't be read and was left out"] if broken is not None else []

@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -61,6 +62,17 @@ def cache_folder() -> Path:
     if named := os.environ.get("SGIBENCH_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgibench"
+
+
+def refuse_unwritable_cache() -> None:
+    """Raise EnvsError when no environment could be made, for want of a place."""
+    folder = cache_folder() / "envs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".sgibench-"):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 def ensure_all(

@@ -41,7 +41,8 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     if engine_is_gone():
         return
-    leader = start(order)
+    command = start(order)  # kept: a Popen that is thrown away buries its process, and its status is lost
+    leader = command.pid
     try:
         say({"pid": leader})
         attend(leader, woken)
@@ -63,8 +64,8 @@ def wake_on_child() -> int:
     return reader
 
 
-def start(order: dict[str, Any]) -> int:
-    """Start the command: its own session, its CPUs, its streams. Returns its pid; the streams are its alone."""
+def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the command: its own session, its CPUs, its streams, which are its alone from here on."""
     log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     streams = [log if fd is None else fd for fd in (order["stdout"], order["stderr"])]
     guard = os.getpid()
@@ -76,7 +77,7 @@ def start(order: dict[str, Any]) -> int:
             stderr=streams[1],
             start_new_session=True,
             preexec_fn=lambda: prepare(guard, order["cpus"], order["files"]),  # noqa: PLW1509 - one thread only
-        ).pid
+        )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         say({"error": f"{order['argv'][0]}: {why}"})
@@ -131,7 +132,7 @@ def reap(leader: int) -> bool:
             return alive
         if pid == leader:
             alive = False
-            say({"exit": os.waitstatus_to_exitcode(status)})
+            say({"exit": os.waitstatus_to_exitcode(status), "at_s": time.monotonic()})
 
 
 def kill_all(leader: int) -> None:

@@ -60,6 +60,8 @@ class Guarded:
         self.command = command
         self.pid = 0
         self.exit_status: int | None = None
+        self.exited_s: float | None = None
+        """When its first process ended, by the host's monotonic clock."""
         self.pipes: dict[str, int] = {}
         """This process's ends of the streams that are pipes."""
         self._guard: subprocess.Popen[bytes] | None = None
@@ -140,6 +142,7 @@ class Guarded:
                 told |= json.loads(line)
         if "exit" in told:
             self.exit_status = int(told["exit"])
+            self.exited_s = float(told["at_s"])
         return told
 
     def alive(self) -> bool:

@@ -89,6 +89,8 @@ class ServerProcess:
         self._started_s = 0.0
         self._asked_s: float | None = None
         """When it was asked to stop."""
+        self.stop_s: float | None = None
+        """How long it took to end after that; None as long as it has not, and when it had to be killed."""
 
     def __enter__(self) -> Self:
         self._start()
@@ -232,6 +234,8 @@ class ServerProcess:
         asked_s, self._asked_s = self._asked_s, None
         if asked_s is not None and self._running is not None:
             self._running.wait(asked_s + STOP_TIMEOUT_S - time.monotonic())
+            exited_s = self._running.exited_s
+            self.stop_s = None if exited_s is None else max(0.0, exited_s - asked_s)
         ignored = asked_s is not None and self.alive()
         tail = self.log_tail()
         self.kill()

@@ -1,0 +1,112 @@
+"""A run that was broken off goes on: the same plan, the same conditions, and only what is not on disk yet.
+
+What a results folder says is data. Which code is run, the installed catalogue and the command line decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sgibench import catalogue, machine
+from sgibench.bench.choosing import choose_servers
+from sgibench.bench.run import Outcome, measure
+from sgibench.bench.workshop import equip, load_process, prepare, recorded
+from sgibench.engine.stage import Listener, Workshop
+from sgibench.errors import EnvsError, ResultsError, UsageError
+from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
+from sgibench.results import store
+
+
+def resume(folder: Path, catalogues: Sequence[Path], listener: Listener) -> Outcome:
+    """Go on with a run that was broken off: the same plan, and only what is not on disk yet.
+
+    Declarations come from the installed catalogue and from `catalogues`, never from where the folder says.
+    """
+    with store.RunWriter.reopen(folder) as (writer, broken_off):
+        if broken_off.info.slo is not None:
+            raise UsageError(f"{folder.name} is a search for capacity: sgibench capacity --resume {folder.name}")
+        with reopened(writer, broken_off, catalogues, listener) as workshop:
+            return measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
+
+
+@contextlib.contextmanager
+def reopened(
+    writer: store.RunWriter, broken_off: Run, catalogues: Sequence[Path], listener: Listener
+) -> Iterator[Workshop]:
+    """Open the workshop of a run that was broken off, under the conditions it was begun in."""
+    folder, info = broken_off.path, broken_off.info
+    if info.finished_at is not None:
+        raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
+    _refuse_unnamed_catalogues(broken_off, catalogues)
+    cells = cells_of(info.plan)
+    found, servers, apps = _declared(broken_off, catalogue.load(catalogues), cells)
+    wanted = {cell.scenario for cell in cells}
+    paths = [path for path in found.scenario_paths if path.stem in wanted]
+    cpus = machine.plan_of(info.machine)
+    _refuse_another_machine(broken_off, machine.describe(cpus))
+    with load_process(cpus, info.load_workers) as (process, scratch):
+        scenarios = process.describe(paths)
+        ready = prepare(cells, servers, apps, listener)
+        _refuse_other_packages(broken_off, recorded(ready.environments, apps))
+        yield equip(writer.info, found, ready.environments, scenarios, process, scratch, listener)
+
+
+def _refuse_unnamed_catalogues(broken_off: Run, catalogues: Sequence[Path]) -> None:
+    """A results folder never says which code is run: whoever resumes names the folders of declarations again."""
+    used = broken_off.info.catalogues
+    if len(catalogues) < len(used):
+        named = " ".join(f"--catalogue {shlex.quote(name)}" for name in used)
+        raise UsageError(
+            f"{broken_off.path.name} used declarations of your own, and code is only run from folders that you name: "
+            f"add {named}"
+        )
+
+
+def _declared(
+    broken_off: Run, found: catalogue.Catalogue, cells: Sequence[Cell]
+) -> tuple[catalogue.Catalogue, list[ServerEntry], list[App]]:
+    """Look up what a stored plan names, by whole names; raises ResultsError for what is not there."""
+    servers, missing = choose_servers(found, sorted({cell.server for cell in cells}))
+    if missing:
+        raise EnvsError("; ".join(missing.values()))
+    found = replace(found, servers=tuple(servers))
+    apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
+    for what, wanted, known in (
+        ("server", {cell.server for cell in cells}, {server.id for server in servers}),
+        ("app", {cell.app for cell in cells}, {app.id for app in apps}),
+        ("scenario", {cell.scenario for cell in cells}, {path.stem for path in found.scenario_paths}),
+    ):
+        if wanted - known:
+            raise ResultsError(f"{broken_off.path.name}: no {what} is called {min(wanted - known)!r}")
+    return found, servers, apps
+
+
+def _refuse_another_machine(broken_off: Run, host: Machine) -> None:
+    """Refuse to mix trials of another machine into a run."""
+    before = broken_off.info.machine
+    if (host.hostname_hash, host.cpu_model, host.cores) != (before.hostname_hash, before.cpu_model, before.cores):
+        raise ResultsError(f"{broken_off.path.name} was begun on another machine ({before.cpu_model}): resume it there")
+    gone = {*before.server_cpus, *before.load_cpus} - set(machine.usable_cpus())
+    if gone:
+        raise ResultsError(
+            f"{broken_off.path.name} was begun on CPUs that this process may not use now "
+            f"({', '.join(map(str, sorted(gone)))}): start a new run"
+        )
+
+
+def _refuse_other_packages(broken_off: Run, environments: dict[str, EnvironmentInfo]) -> None:
+    """Refuse to mix trials of other versions into a run."""
+    for name, environment in broken_off.info.environments.items():
+        if name in environments and environments[name].packages != environment.packages:
+            changed = set(environments[name].packages) ^ set(environment.packages)
+            raise ResultsError(f"{name} has other packages now ({', '.join(sorted(changed))}): start a new run")
+
+
+def cells_of(plan: Plan) -> list[Cell]:
+    """All cells of a plan, each once."""
+    every = [cell for block in plan.blocks for stage in block.stages for group in stage.groups for cell in group.cells]
+    return list(dict.fromkeys(every))
