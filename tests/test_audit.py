@@ -587,11 +587,7 @@ def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> N
     assert not audit.worth_repeating(trial(), around)
 
 
-<<<<<<< HEAD
 def histogram_of(latencies_us: Sequence[float] | NDArray[np.float64]) -> HistogramData:
-=======
-def histogram_of(latencies_us: Any) -> HistogramData:
->>>>>>> c61915b (A test's type)
     made = Histogram()
     made.record((np.asarray(latencies_us) * 1000).astype(np.int64))
     return made.to_data()
