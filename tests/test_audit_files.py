@@ -595,3 +595,50 @@ def test_any_text_and_any_json_is_read_or_refused_in_one_line(text: str) -> None
         audit.audit_rows(read(text))
     except UsageError as error:
         assert "\n" not in str(error)  # noqa: PT017 - both ends are right
+
+
+H2LOAD = """starting benchmark...
+spawning thread #0: 2 total client(s). Timing-based test with 0s of warm-up time and 2s of main duration
+spawning thread #1: 2 total client(s). Timing-based test with 0s of warm-up time and 2s of main duration
+Application protocol: h2c
+
+finished in 2.00s, 308330.00 req/s, 36.18MB/s
+requests: 616660 total, 616664 started, 616660 done, 616660 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 616660 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 72.36MB (75876095) total, 2.94MB (3083764) headers (space savings 95.57%), 53.52MB (56116060) data
+                 min         max         median      p95         p99         mean        sd         +/- sd
+request     :        7us       461us        10us        15us        20us        {mean}         3us    93.62%
+connect     :       78us        97us        88us        97us        97us        88us         7us    50.00%
+req/s       :   63730.60    86812.79    78887.39    86812.79    86812.79    77079.54    11473.74    75.00%
+"""
+
+
+def test_h2loads_new_table_is_read_and_microseconds_are_not_held_against_it() -> None:
+    (row,) = read(H2LOAD.format(mean="11us"))
+    assert (row.connections, row.p50_ms, row.p99_ms, row.mean_ms) == pytest.approx((4, 0.010, 0.020, 0.011))
+    assert kinds(row) == set()
+    assert kinds(read(H2LOAD.format(mean="5us"))[0]) == {"LittleMismatch"}
+
+
+def test_the_command_above_a_run_of_wrk_tells_that_each_request_opened_a_connection() -> None:
+    quick = WRK.format(threads=1, connections=100, mean="60.00ms", max="150.00ms", errors="", distribution="")
+    closes = "\n$ wrk -t1 -c100 -d30s -H 'Connection: close' http://127.0.0.1:8000/\n"
+    first, second = read(quick + closes + quick)
+    assert (kinds(first), kinds(second)) == ({"LittleMismatch"}, set())
+    assert (first.new_connections, second.new_connections) == (False, True)
+
+
+def test_httparenas_reconnects_explain_time_outside_of_the_latency() -> None:
+    row = {
+        "framework": "x",
+        "rps": 100_000,
+        "avg_latency": "1.40ms",
+        "connections": 4096,
+        "duration": "5s",
+        "status_2xx": 500_000,
+    }
+    (kept,) = read(json.dumps([row | {"reconnects": 0}]), "limited-conn-4096.json")
+    (anew,) = read(json.dumps([row | {"reconnects": 50_000}]), "limited-conn-4096.json")
+    assert (kinds(kept), kinds(anew)) == ({"LittleMismatch"}, set())
+    (failed,) = read(json.dumps([row | {"status_2xx": 400_000, "status_5xx": 100_000, "reconnects": 50_000}]), "x.json")
+    assert kinds(failed) == {"ErrorsSeen", "WrongCount"}

@@ -24,8 +24,15 @@ START = re.compile(r"^.{0,40}?starting benchmark\.\.\.", re.MULTILINE)
 _STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
 _CLIENTS = re.compile(r"spawning thread #\d+: (\d+) total client")
 _LATENCY = re.compile(rf"time for request:\s+{TIME}\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s")
+_LATENCY_NOW = re.compile(
+    rf"request[ \t]+:[ \t]+{TIME}[ \t]+(?P<max>{TIME})[ \t]+(?P<p50>{TIME})[ \t]+(?P<p95>{TIME})[ \t]+"
+    rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s"
+)
+"""What versions after 1.68 print: median and percentiles as well."""
 _CLIENT_RATES = re.compile(r"req/s\s*:\s+(?P<min>\d+(?:\.\d+)?)\s+(?P<max>\d+(?:\.\d+)?)\s+\d")
 _BY_TIME = "Timing-based test"
+_RESOLUTION_MS = 0.001
+"""It cuts latencies to whole microseconds."""
 _PACED = 1.01
 """The quickest client over the slowest; `--rps` keeps them within a request of one another."""
 
@@ -37,7 +44,11 @@ def read(material: Material) -> list[Figures]:
 
 
 def _row(run: str, name: str) -> Figures:
-    finished, requests, latency = FINISHED.search(run), REQUESTS.search(run), _LATENCY.search(run)
+    finished, requests, latency = (
+        FINISHED.search(run),
+        REQUESTS.search(run),
+        _LATENCY_NOW.search(run) or _LATENCY.search(run),
+    )
     if finished is None or requests is None:
         missing = "`finished in … req/s`" if finished is None else "`requests: … total, … started, … done, …`"
         raise ValueError(f"{name} has no line {missing}")
@@ -47,6 +58,8 @@ def _row(run: str, name: str) -> Figures:
         {f"{kind} answers": float(statuses[place]) for kind, place in (("4xx", 3), ("5xx", 4))} if statuses else {}
     )
     duration_ms = time_ms(finished["time"])
+    named = {key: measured_ms(value) for key, value in latency.groupdict().items()} if latency else {}
+    at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
         id=name,
         connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
@@ -58,7 +71,12 @@ def _row(run: str, name: str) -> Figures:
         error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
         rps=float(finished["rate"]),
         mean_ms=measured_ms(latency["mean"]) if latency else None,
+        p50_ms=at.get(0.5),
+        p95_ms=at.get(0.95),
+        p99_ms=at.get(0.99),
         max_ms=measured_ms(latency["max"]) if latency else None,
+        quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        resolution_ms=_RESOLUTION_MS,
     )
 
 

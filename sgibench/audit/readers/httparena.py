@@ -17,6 +17,9 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import measured_ms, number, time_ms
 from sgibench.audit.readers.material import Material
 
+_OPENING_S = 3.0
+"""The longest that one reconnect is believed to take: thousands of connections are opened at once, and a first packet
+that is lost comes again after 1 s and then after 2 s more."""
 _STREAMS = re.compile(r"(^|-)stream(-|$)")
 _MULTIPLEXED = re.compile(r"(^|-)(h2c?|h3|grpc|ws|gateway|production)(-|$)")
 
@@ -68,7 +71,7 @@ def _row(profile: str, row: Mapping[str, Any], busiest: float) -> Figures:
         connections=(connections or 0.0) * (get("pipeline") or 1.0) if one_each else None,
         duration_s=None if duration_ms is None else duration_ms / 1e3,
         mean_raised=mean_ms is not None and mean_ms == p99_ms,
-        reconnects=get("reconnects"),
+        unseen_s=(get("reconnects") or 0.0) * _OPENING_S,
         requests_ok=None if right == [None, None] or calls else sum(value or 0.0 for value in right),
         errors=None if wrong == [None, None] else sum(value or 0.0 for value in wrong),
         error_text="answers of 4xx and 5xx",

@@ -3,7 +3,9 @@
 wrk counts answers with a status of 400 and more as requests; connect, read and write errors are not among its requests.
 It opens floor(connections / threads) for each thread but prints what was asked for. Answers later than its time-out are
 requests, are left out of the latency, and are what `timeout N` counts. wrk 4 adds the answers that it thinks a stall
-swallowed to its latencies, so its mean is raised, never lowered. wrk2 holds a rate (open loop): it calibrates first.
+swallowed to its latencies, so its mean is raised, never lowered. Opening a connection is in no latency; only the
+command above a run tells that each request did (`Connection: close`). wrk2 holds a rate (open loop): it calibrates
+first.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ _OPEN = re.compile(r"Thread calibration:|HdrHistogram")
 def read(material: Material) -> list[Figures]:
     """Read every run of the text."""
     runs = sections(material.plain, RUN)
-    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+    # The command of a run stands above it, so behind the figures of the one before.
+    above = [runs[0].partition("Running")[0], *(run.rpartition("Requests/sec:")[2] for run in runs[:-1])]
+    named = zip(runs, labels(material.name, runs), above, strict=True)
+    return [_row(run, name, closes=_CLOSES.search(before) is not None) for run, name, before in named]
 
 
-def _row(run: str, name: str) -> Figures:
+def _row(run: str, name: str, *, closes: bool) -> Figures:
     total, rate, latency = TOTAL.search(run), RATE.search(run), _LATENCY.search(run)
     if total is None or rate is None:
         missing = "line such as `1000 requests in 10.00s`" if total is None else "`Requests/sec:`"
@@ -52,10 +57,11 @@ def _row(run: str, name: str) -> Figures:
         id=name,
         label=url["url"] if url else "",
         load="open" if _OPEN.search(run) else "closed",
-        connections=None if found is None or _CLOSES.search(run) else _opened(found),
+        connections=None if found is None else _opened(found),
+        new_connections=closes,
         mean_raised=True,
         unseen_s=late * duration_s,
-        reconnects=read_ + write,
+        reconnects=requests if closes else read_ + write,
         duration_s=duration_s,
         requests_ok=max(requests - wrong, 0.0),
         errors=wrong + broken + late,
