@@ -74,6 +74,9 @@ def test_list_reads_like_a_menu() -> None:
         (["--catalogue", "/nowhere/at/all"], "expected a folder with apps/"),
         (["--server-cpus", "one"], "expected CPUs such as 0,2-3"),
         (["--server-cpus", "4095"], "this process may use"),
+        (["--window", "1ns"], "expected at least 10.0 ms, got 0.00100 µs"),
+        (["--rate", "0.001"], "not one request is due in a window of 5.00 s: raise it to at least 0.2"),
+        (["--rate", "2", "--window", "100ms"], "raise it to at least 10, or --window to 500 ms"),
     ],
 )
 def test_an_unknown_name_gets_one_line_with_the_nearest_ones(tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sgibench import catalogue
-from sgibench.bench.plan import make_cells, make_plan
-from sgibench.engine.windows import trials_in
+from sgibench.bench.pilot import told
+from sgibench.bench.plan import PROFILES, common_rates, make_cells, make_plan, measuring_s, with_rates
+from sgibench.engine.windows import open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
-from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Windows
+from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows
 
 WINDOWS = Windows(window_s=1.0, slice_s=0.1)
 SETTINGS = Settings(workers=1, threads=8)
@@ -101,3 +104,86 @@ def test_a_scenario_for_one_interface_leaves_the_other_servers_out() -> None:
 def test_a_selection_in_which_nothing_fits_together_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to measure"):
         cells_of(["waitress"], [scenario("websocket", "asgi")])
+
+
+# --- rates of open loads, and how long they are watched ------------------------------------------------------------
+
+
+def piloted(**rates: float | None) -> list[Trial]:
+    """Trials of a pilot block on `wait`: server (underscores for hyphens) -> its saturation."""
+    return [
+        Trial(
+            cell=f"{name}/app/wait/closed-64/w1t8",
+            server=name.replace("_", "-"),
+            app="app",
+            scenario="wait",
+            load=CLOSED,
+            workers=1,
+            threads=8,
+            block=0,
+            order=0,
+            started_at="2026-01-01T00:00:00Z",
+            status="ok" if rps else "failed",
+            rps=rps,
+        )
+        for name, rps in rates.items()
+    ]
+
+
+def test_the_common_rate_is_half_of_what_the_slowest_server_can_do() -> None:
+    (rate,) = common_rates(piloted(waitress=158.0, uvicorn_h11=1275.0, broken=None))
+    assert (rate.rate_per_s, rate.slowest, rate.servers) == (79.0, "waitress", ())
+    assert common_rates(piloted(broken=None, idle=0.0)) == []
+
+
+def test_servers_that_are_many_times_as_fast_get_a_rate_of_their_own_besides() -> None:
+    trials = piloted(waitress=158.0, gunicorn_gthread=160.0, uvicorn_h11=1275.0, hypercorn_uvloop=1280.0)
+    everybody, loops = common_rates(trials, classes=True)
+    assert everybody.servers == ()
+    assert (loops.rate_per_s, loops.slowest, loops.servers) == (
+        640.0,
+        "uvicorn-h11",
+        ("uvicorn-h11", "hypercorn-uvloop"),
+    )
+    assert len(common_rates(piloted(a=100.0, b=250.0, c=700.0), classes=True)) == 1, "no gap between neighbours"
+    cells = [
+        cell
+        for cell in cells_of(["waitress", "uvicorn-h11"], [scenario("wait")])
+        if cell.app in {"wsgi_plain", "asgi_plain"}
+    ]
+    opens = [
+        (cell.server, cell.load.rate_per_s) for cell in with_rates(cells, [everybody, loops]) if cell.load.rate_per_s
+    ]
+    assert sorted(opens) == [("uvicorn-h11", 79.0), ("uvicorn-h11", 640.0), ("waitress", 79.0)]
+
+
+LONG = Windows(window_s=3.0, slice_s=0.1, open_window_s=1.2, least_answers=1000, longest_open_s=15.0)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "window_s"), [(80.0, 12.625), (640.0, 1.578), (5000.0, 1.2), (10.0, 15.0), (None, 1.2)]
+)
+def test_an_open_window_lasts_as_long_as_the_answers_for_its_p99_take(
+    rate_per_s: float | None, window_s: float
+) -> None:
+    assert open_window_s(LONG, rate_per_s) == pytest.approx(window_s, abs=1e-3)
+
+
+def test_the_plan_and_the_runner_know_the_same_windows() -> None:
+    rates = common_rates(piloted(waitress=160.0))
+    cells = with_rates(cells_of(["waitress"], [scenario("wait")]), rates)
+    plan = make_plan(cells, blocks=1, windows=LONG, seed=1, control=False)
+    (stage,) = plan.blocks[0].stages
+    windows = [windows_for(LONG, group, first=place == 0) for place, group in enumerate(stage.groups)]
+    assert [round(one.window_s, 2) for one in windows] == [3.0, 12.62]
+    assert measuring_s(plan) == pytest.approx(3.0 + 12.625)
+
+
+def test_a_window_that_is_too_short_for_a_p99_is_said() -> None:
+    (rate,) = common_rates(piloted(waitress=160.0))
+    assert told(rate, LONG).endswith("the common rate is 80.0/s")
+    quick = PROFILES["quick"]
+    together = replace(LONG, least_answers=quick.answers(3), longest_open_s=quick.longest_open_s)
+    assert "p99 only with all blocks together" in told(rate, together)
+    assert "337 answers in a window of 4.22 s" in told(rate, together)
+    assert told(rate, replace(LONG, least_answers=0)).endswith("96 answers in a window of 1.20 s are too few for a p99")

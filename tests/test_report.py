@@ -677,3 +677,17 @@ def test_doubts_stand_beside_the_rows_they_concern_with_what_to_do() -> None:
     assert "Stolen" not in doubtful["quick-one"]
     assert "Stolen at slow-one" in page.text
     assert "Highest CPU steal 30.0 %" in page.text
+
+
+def test_a_p99_that_only_all_blocks_together_have_is_shown_and_judged_by_nothing() -> None:
+    run = make_run(Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=3, samples=400))
+    panel = view_of(run).panels[0]
+    row = panel.rows[0]
+    assert row.fixed is not None
+    found = row.fixed.figures["p99_us"]
+    assert row.fixed.histogram is not None
+    assert (found.value, found.low, found.blocks) == (row.fixed.histogram.percentile_us(0.99), None, 1)
+    assert "p99_us" not in row.places
+    few = view_of(make_run(Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=2, samples=400)))
+    assert few.panels[0].rows[0].fixed is not None
+    assert "p99_us" not in few.panels[0].rows[0].fixed.figures

@@ -8,10 +8,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from sgibench import catalogue
 from sgibench.engine.orders import Measured
-from sgibench.engine.trials import as_kept, judge, latency_of
+from sgibench.engine.trials import TOO_LITTLE, Draft, as_kept, judge, latency_of, to_trial
 from sgibench.histogram import Histogram
-from sgibench.model import Window
+from sgibench.model import Failure, Window
 from sgibench.model.kinds import KINDS, ErrorKind, gravest, told
 from tests.results_maker import Making, make_run
 
@@ -127,3 +128,35 @@ def test_a_rate_that_was_not_kept_leaves_no_latency_no_cost_and_the_rate_that_wa
     found = as_kept(replace(whole, window=grown, window_s=3.0, intended_histogram_us=queue.to_data()))
     assert (found.rps, found.latency_us, found.cpu_us_per_request) == (500.0, None, None)
     assert found.intended_histogram_us == queue.to_data()
+
+
+def test_a_window_that_owned_no_request_is_skipped_and_no_failure() -> None:
+    nothing = Measured(id="x", window_s=0.01, window=Window(visits="unbroken", due=0, sent=0))
+    found = judge(nothing, "")
+    assert found is not None
+    assert found.reason == TOO_LITTLE
+    asked = judge(replace(nothing, window=Window(visits="unbroken", due=3, sent=0)), "")
+    assert asked is not None
+    assert asked.reason == "no-right-answer"
+
+
+def test_what_is_stored_of_a_draft_knows_whether_there_was_too_little_and_whether_the_rate_was_kept() -> None:
+    run = make_run(Making(rates=(1000.0,)))
+    cell = next(
+        cell
+        for stage in run.info.plan.blocks[0].stages
+        for group in stage.groups
+        for cell in group.cells
+        if cell.load.kind == "open"
+    )
+    entry = catalogue.load().server("uvicorn-httptools")
+    draft = Draft(cell=cell, entry=entry, order=0, started_at="t", floor_s=0.0)
+    grown = Window(visits="unbroken", due=1000, in_time=400, waiting_start=0, waiting_end=600)
+    late = [1e3 * step for step in range(1, 1001)]
+    kept = to_trial(replace(draft, measured=seen(late, late)), 0)
+    assert (kept.status, kept.latency_us is not None) == ("ok", True)
+    grew = to_trial(replace(draft, measured=seen(late, late, window=grown)), 0)
+    assert (grew.status, grew.latency_us, grew.rps) == ("ok", None, 400.0)
+    little = replace(draft, measured=seen([]), failure=Failure(reason=TOO_LITTLE, detail=""))
+    assert to_trial(little, 0).status == "skipped"
+    assert to_trial(replace(little, failure=Failure(reason="hung", detail="")), 0).status == "failed"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from sgibench import units
-from sgibench.bench.plan import common_rates, curve_cells, make_plan, with_most_connections
+from sgibench.bench.plan import P99_ANSWERS, PROFILES, common_rates, curve_cells, make_plan, with_most_connections
 from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Workshop
+from sgibench.engine.windows import open_window_s
 from sgibench.model import Cell, PilotRate, Trial, Windows
 
 PILOT_WINDOW_S = 0.5
@@ -29,15 +31,30 @@ def find_rates(
         return [], []
     cells = with_most_connections(cells)
     seen = _pilot_block(cells, seed, workshop)
-    rates = [] if request.rate_per_s == 0 else common_rates(seen)
+    classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
+    rates = [] if request.rate_per_s == 0 else common_rates(seen, classes=classes)
     if request.rate_per_s is not None:
         rates = [replace(rate, rate_per_s=request.rate_per_s) for rate in rates]
     for rate in rates:
-        workshop.listener.say(
-            f"{rate.scenario} ({rate.connection}): {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
-            f"the common rate is {units.rate(rate.rate_per_s)}"
-        )
+        workshop.listener.say(told(rate, workshop.windows))
     return rates, curve_cells(cells, seen) if request.curve else []
+
+
+def told(rate: PilotRate, windows: Windows) -> str:
+    """Say how a rate was found, and what its windows are too short for."""
+    whose = (
+        f"{units.many(len(rate.servers), 'faster server')} are measured at" if rate.servers else "the common rate is"
+    )
+    window_s = open_window_s(windows, rate.rate_per_s)
+    due = math.floor(window_s * rate.rate_per_s)
+    lacking = "" if due >= P99_ANSWERS else f"; {units.count(due)} answers in a window of {units.seconds(window_s)}"
+    if lacking:
+        together = windows.least_answers and due >= windows.least_answers
+        lacking += " have a p99 only with all blocks together" if together else " are too few for a p99"
+    return (
+        f"{rate.scenario} ({rate.connection}): {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
+        f"{whose} {units.rate(rate.rate_per_s)}{lacking}"
+    )
 
 
 def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[Trial]:

@@ -6,10 +6,13 @@ resumed. Servers that close every connection are never put into a group with tho
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
 
 from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
@@ -30,6 +33,12 @@ from sgibench.model import (
     Windows,
 )
 
+P99_ANSWERS = 1000
+"""No p99 with fewer (`stats.percentile_allowed`)."""
+CLASS_GAP = 4.0
+"""Servers whose saturation lies so many times above the next slower one's are another class: threads that wait and
+event loops, for example. Half of a rate is within one; noise and ordinary differences are far from it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -45,6 +54,16 @@ class Profile:
     scenarios: tuple[str, ...]
     promise: str
     """What its result may be used for."""
+    p99_from: Literal["blocks together", "each block"] = "each block"
+    """Where the 1,000 answers behind a p99 have to come from, as far as `longest_open_s` allows."""
+    longest_open_s: float = 15.0
+    """The longest window of an open load."""
+    class_rates: bool = True
+    """Whether servers that are many times as fast as the slowest are measured at a rate of their own, too."""
+
+    def answers(self, blocks: int) -> int:
+        """How many requests should be due in a window of an open load."""
+        return P99_ANSWERS if self.p99_from == "each block" else math.ceil(P99_ANSWERS / blocks)
 
 
 PROFILES = {
@@ -66,6 +85,9 @@ PROFILES = {
             ),
             scenarios=("json", "wait"),
             promise="a first look in a few minutes; it can only tell what is clearly different",
+            p99_from="blocks together",
+            longest_open_s=5.0,
+            class_rates=False,
         ),
         Profile(
             name="standard",
@@ -134,42 +156,63 @@ def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
-    """Add to each closed cell the open one at its group's common rate, where there is one."""
-    by_group = {(rate.scenario, rate.connection, rate.workers, rate.threads): rate.rate_per_s for rate in rates}
-    extra = []
-    for cell in with_most_connections(cells):
-        key = (cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads)
-        if key in by_group and cell.load.kind == "closed":
-            load = replace(cell.load, kind="open", rate_per_s=by_group[key])
-            extra.append(replace(cell, load=load))
+    """Add to each closed cell the open ones at its group's common rate and at its class's own, where there are such."""
+    by_group: dict[tuple[str, Connection, int, int], list[PilotRate]] = defaultdict(list)
+    for rate in rates:
+        by_group[rate.scenario, rate.connection, rate.workers, rate.threads].append(rate)
+    extra = [
+        replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate.rate_per_s))
+        for cell in with_most_connections(cells)
+        if cell.load.kind == "closed"
+        for rate in by_group[cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads]
+        if not rate.servers or cell.server in rate.servers
+    ]
     return [*cells, *extra]
 
 
-def common_rates(pilot: Sequence[Trial], share: float = 0.5) -> list[PilotRate]:
+def common_rates(pilot: Sequence[Trial], share: float = 0.5, *, classes: bool = False) -> list[PilotRate]:
     """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
 
-    A group in which no server gave a result gets no rate.
+    With `classes`, those that are many times as fast get a rate of their own besides, by the slowest of their class. A
+    group in which no server gave a result gets no rate.
     """
     groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
     for trial in pilot:
-        if trial.rps is not None:
+        if trial.rps:
             groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
     rates = []
-    for (scenario, connection, workers, threads), trials in groups.items():
-        slowest = min(trials, key=lambda trial: trial.rps or 0.0)
-        rps = slowest.rps or 0.0
-        rates.append(
-            PilotRate(
-                scenario=scenario,
-                connection=connection,
-                workers=workers,
-                threads=threads,
-                slowest=slowest.server,
-                slowest_rps=rps,
-                rate_per_s=float(f"{rps * share:.2g}"),
-            )
-        )
+    for trials in groups.values():
+        everybody, *faster = classes_of(trials)
+        slowest = everybody[0]
+        rates.append(_rate_by(slowest, share, ()))
+        if classes:
+            rates += [_rate_by(some[0], share, [trial.server for trial in some]) for some in faster]
     return rates
+
+
+def classes_of(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Sort servers by saturation into classes, the slowest first; there is a gap between one class and the next."""
+    ordered = sorted(trials, key=lambda trial: trial.rps or 0.0)
+    found = [ordered[:1]]
+    for before, trial in pairwise(ordered):
+        if (trial.rps or 0.0) >= CLASS_GAP * (before.rps or 0.0):
+            found.append([])
+        found[-1].append(trial)
+    return found
+
+
+def _rate_by(slowest: Trial, share: float, servers: Iterable[str]) -> PilotRate:
+    rps = slowest.rps or 0.0
+    return PilotRate(
+        scenario=slowest.scenario,
+        connection=slowest.load.connection,
+        workers=slowest.workers,
+        threads=slowest.threads,
+        slowest=slowest.server,
+        slowest_rps=rps,
+        rate_per_s=float(f"{rps * share:.2g}"),
+        servers=tuple(dict.fromkeys(servers)),
+    )
 
 
 CURVE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)

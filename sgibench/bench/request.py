@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sgibench import catalogue, machine
+from sgibench import catalogue, machine, units
 from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.plan import PROFILES
@@ -19,6 +19,7 @@ DEFAULT_THREADS = 8
 DEFAULT_SLICE_S = 0.1
 DEFAULT_TURN_S = 0.3
 """Counted part of a visit at a fixed rate; `--slice 0` asks for unbroken windows there, too."""
+LEAST_WINDOW_S = 0.01
 ANSWER_TIMEOUT_S = 10.0
 """The longest time-out; the one that is used fits the window and the slowest answers."""
 
@@ -97,6 +98,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     `looked` has the user's own apps, when the request names some.
     """
     profile = PROFILES[request.profile]
+    refuse_too_little(request)
     found = catalogue.load(request.catalogues)
     servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
     if looked is not None:
@@ -125,6 +127,9 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             slice_s=request.slice_s,
             turn_s=None if request.slice_s is None else DEFAULT_TURN_S,
             timeout_s=ANSWER_TIMEOUT_S,
+            # A window that was asked for is taken as it is.
+            least_answers=0 if request.window_s else profile.answers(request.blocks or profile.blocks),
+            longest_open_s=profile.longest_open_s,
         ),
         settings=tuple(
             Settings(workers=workers, threads=threads, configuration=configuration)
@@ -137,6 +142,22 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
         retries=profile.retries if request.retries is None else request.retries,
         looked=looked,
     )
+
+
+def refuse_too_little(request: Request) -> None:
+    """Refuse a window in which nothing can happen, and a rate of which nothing is due in it; raises UsageError."""
+    profile = PROFILES[request.profile]
+    if request.window_s is not None and request.window_s < LEAST_WINDOW_S:
+        raise UsageError(
+            f"--window: expected at least {units.seconds(LEAST_WINDOW_S)}, got {units.seconds(request.window_s)}: "
+            "in less there is hardly an answer"
+        )
+    window_s = request.window_s or profile.longest_open_s
+    if request.rate_per_s and request.rate_per_s * window_s < 1:
+        raise UsageError(
+            f"--rate {request.rate_per_s:g}: not one request is due in a window of {units.seconds(window_s)}: "
+            f"raise it to at least {1 / window_s:g}, or --window to {units.seconds(1 / request.rate_per_s)}"
+        )
 
 
 def _fitting(servers: list[ServerEntry], looked: Looked) -> list[ServerEntry]:

@@ -20,7 +20,7 @@ from sgibench import machine, units, verify
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import LoadProcess, Measured, Step, Target
-from sgibench.engine.trials import Draft, judge
+from sgibench.engine.trials import TOO_LITTLE, Draft, judge
 from sgibench.errors import ServerError
 from sgibench.model import (
     App,
@@ -256,6 +256,8 @@ def load_group(
     ]
     for draft in drafts:
         runners[draft.cell.id].measured.append(draft.cell.id)
+        if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
+            runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
     return drafts
 
 

@@ -31,9 +31,13 @@ from sgibench.model.kinds import FORGIVEN_SHARE, Weight, of_weight, told
 from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
 from sgibench.stats.rates import rate_kept
+from sgibench.units import seconds
 
 OUTRIGHT: tuple[tuple[Weight, str], ...] = (("void", "client"), ("wrong", "wrong-answer"))
 """Weights of which one error is enough, with the reason that the failure gets; the first that is found decides."""
+
+TOO_LITTLE = "too-little-asked"
+"""The reason of a trial that is skipped and no failure: its window owned no request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,9 @@ def judge(measured: Measured, log_tail: str) -> Failure | None:
             return Failure(reason=reason, detail=_tell(found, measured), log_tail=log_tail)
     if measured.gave_up_reason is not None:
         return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
+    if measured.requests == 0 and not everywhere and _nothing_asked(measured):
+        detail = f"no request was due in {seconds(measured.window_s)}: ask for more, or for longer"
+        return Failure(reason=TOO_LITTLE, detail=detail)
     if measured.requests == 0:
         detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"
         return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
@@ -73,6 +80,12 @@ def judge(measured: Measured, log_tail: str) -> Failure | None:
     if lost > FORGIVEN_SHARE * (measured.requests + lost):
         return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
     return None
+
+
+def _nothing_asked(measured: Measured) -> bool:
+    """Whether the window owned no request: that is no failure of the server's."""
+    window = measured.window
+    return window is not None and not (window.sent or window.due)
 
 
 def _tell(errors: Mapping[str, int], measured: Measured) -> str:
@@ -96,7 +109,7 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         block=block,
         order=draft.order,
         started_at=draft.started_at,
-        status="failed" if failed else "ok",
+        status="skipped" if draft.failure and draft.failure.reason == TOO_LITTLE else "failed" if failed else "ok",
         control=cell.control,
         interface=draft.entry.variant.interface,
         concurrency=draft.entry.variant.concurrency,
@@ -117,7 +130,7 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
     )
     if measured is None or failed:
         return as_failed(trial, draft.failure)
-    return _with_numbers(trial, measured, draft.disturbance)
+    return as_kept(_with_numbers(trial, measured, draft.disturbance))
 
 
 def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | None) -> Trial:

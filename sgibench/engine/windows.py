@@ -15,7 +15,20 @@ def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
     warmup_s = windows.warmup_s if first else min(windows.warmup_s, SHORT_WARMUP_S)
     if group.load.kind == "closed":
         return replace(windows, warmup_s=warmup_s)
-    return replace(windows, slice_s=None, window_s=windows.open_window_s or windows.window_s, warmup_s=warmup_s)
+    return replace(windows, slice_s=None, window_s=open_window_s(windows, group.load.rate_per_s), warmup_s=warmup_s)
+
+
+SPARE = 1.01
+"""Windows are planned for so many times the answers that they need: a schedule may begin a little late."""
+
+
+def open_window_s(windows: Windows, rate_per_s: float | None) -> float:
+    """Counted time of an open load: as asked, and at low rates as long as the answers for a percentile take."""
+    asked_s = windows.open_window_s or windows.window_s
+    if not windows.least_answers or not rate_per_s:
+        return asked_s
+    needed_s = windows.least_answers * SPARE / rate_per_s
+    return max(asked_s, min(needed_s, needed_s if windows.longest_open_s is None else windows.longest_open_s))
 
 
 def trials_in(plan: Plan) -> int:

@@ -103,6 +103,10 @@ class Windows:
     """Not counted at the start of each visit."""
     open_window_s: float | None = None
     """Counted time of open loads; None for the same as `window_s`."""
+    least_answers: int = 0
+    """So many requests should be due in an open load's window: at low rates it is longer for it ..."""
+    longest_open_s: float | None = None
+    """... up to this; None for no limit."""
     turn_s: float | None = None
     """Length of a visit's counted part in open loads; None for one unbroken window per server."""
     warmup_s: float = 3.0

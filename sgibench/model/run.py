@@ -147,6 +147,8 @@ class PilotRate:
     """The server with the lowest saturation in the pilot block."""
     slowest_rps: float
     rate_per_s: float
+    servers: tuple[str, ...] = ()
+    """A class of faster servers that is measured at a rate of its own as well; empty for all of the group."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -185,6 +185,7 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
     for trial in trials:
         errors.update(trial.errors)
     figures = {metric: stats.estimate(list(stats.block_values(good, metric).values())) for metric in stats.METRICS}
+    merged = _histogram(good)
     return Entry(
         cell=cell,
         server=first.server,
@@ -196,14 +197,28 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
         failure=failures[0] if failures else None,
         failed_blocks=len(trials) - len(good),
         trials=tuple(trials),
-        figures={metric: found for metric, found in figures.items() if found is not None},
+        figures={metric: found for metric, found in figures.items() if found is not None} | _together(figures, merged),
         pss_bytes=_over_blocks(good, lambda trial: trial.memory.pss_bytes if trial.memory else None),
         uss_bytes=_over_blocks(good, lambda trial: trial.memory.uss_bytes if trial.memory else None),
         startup_s=_over_blocks(trials, lambda trial: trial.startup_s),
         processes=max((trial.memory.processes for trial in good if trial.memory), default=None),
-        histogram=_histogram(good),
+        histogram=merged,
         errors=dict(errors),
     )
+
+
+def _together(figures: Mapping[Metric, Estimate | None], merged: Histogram | None) -> dict[Metric, Estimate]:
+    """Percentiles that no block has answers enough for, and all blocks together have: one value, without an interval.
+
+    Nothing is judged by it.
+    """
+    found = {}
+    for metric, quantile in stats.LATENCIES.items():
+        if figures[metric] is None and merged and stats.percentile_allowed(quantile, merged.count):
+            value_us = merged.percentile_us(quantile)
+            if value_us:
+                found[metric] = Estimate(value=value_us, low=None, high=None, blocks=1)
+    return found
 
 
 def _over_blocks(trials: Iterable[Trial], figure: Callable[[Trial], float | None]) -> Estimate | None:
