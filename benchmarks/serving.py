@@ -63,9 +63,10 @@ class Bench:
         connections: int,
         seed: int,
         load: Load | None = None,
+        turn_s: float | None = None,
     ) -> list[Measured]:
         """Measure the servers as a run would."""
-        windows = Windows(window_s=window_s, slice_s=slice_s)
+        windows = Windows(window_s=window_s, slice_s=slice_s, turn_s=turn_s)
         targets = [
             Target(id=f"{index}", host=HOST, port=server.port, pids=server.pids())
             for index, server in enumerate(servers)
