@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgibench.bench.capacity import parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
-from sgibench.bench.own import OwnRequest
+from sgibench.bench.own import Looked, OwnRequest, own_apps, scenario_of
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -15,22 +15,28 @@ from sgibench.bench.request import (
     select_scenarios,
 )
 from sgibench.bench.resuming import resume
-from sgibench.bench.run import Outcome, run
+from sgibench.bench.run import Outcome, look, run
+from sgibench.bench.workshop import environment_of
 
 __all__ = [
     "DEFAULT_APPS",
     "DEFAULT_CONNECTIONS",
     "DEFAULT_SLICE_S",
     "DEFAULT_THREADS",
+    "Looked",
     "Outcome",
     "OwnRequest",
     "Request",
     "choose",
+    "environment_of",
     "find_ceilings",
+    "look",
+    "own_apps",
     "parse_slo",
     "resume",
     "resume_capacity",
     "run",
+    "scenario_of",
     "search_capacity",
     "select_scenarios",
 ]

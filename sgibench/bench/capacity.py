@@ -115,13 +115,13 @@ def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: 
         return _search(road.workshop, road.writer, slo, ())
 
 
-def resume_capacity(folder: Path, catalogues: Sequence[Path], listener: Listener) -> Outcome:
+def resume_capacity(folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None) -> Outcome:
     """Go on with a search that was broken off: what was found stays, and the steps on disk count as heard."""
     with store.RunWriter.reopen(folder) as (writer, broken_off):
         slo = broken_off.info.slo
         if slo is None:
             raise UsageError(f"{folder.name} is no search for capacity: sgibench run --resume {folder.name}")
-        with reopened(writer, broken_off, catalogues, listener) as workshop:
+        with reopened(writer, broken_off, catalogues, listener, request) as workshop:
             return _search(workshop, writer, slo, broken_off.steps)
 
 

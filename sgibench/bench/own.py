@@ -14,7 +14,18 @@ from sgibench.bench.asking import HOME
 from sgibench.engine.stage import Listener
 from sgibench.errors import ServerError, UsageError
 from sgibench.expecting import media_type
-from sgibench.model import App, AppCost, Asked, AskedScenario, Expectation, Interface, OwnInfo, ServerEntry
+from sgibench.model import (
+    App,
+    AppCost,
+    Asked,
+    AskedScenario,
+    Exchange,
+    Expectation,
+    Interface,
+    OwnInfo,
+    Scenario,
+    ServerEntry,
+)
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.driving import Driven, drive
 from sgibench.serve.own.overlay import Wanted, yours
@@ -24,7 +35,7 @@ from sgibench.serve.process import LOG_CAP_BYTES
 
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
-BAD = 400
+OK, BAD = 200, 400
 SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
 FASTEST_CPU_US = 50.0
@@ -102,6 +113,30 @@ def look_at(
         requests=tuple(expecting(one, came) for one, came in zip(asked, first, strict=True)),
     )
     return Looked(apps=tuple(found), scenario=scenario, driven=driven)
+
+
+def scenario_of(asked: AskedScenario, path: Path = Path()) -> Scenario:
+    """Give the user's requests as a scenario like any other."""
+    return Scenario(
+        id=asked.id,
+        summary=asked.summary,
+        path=path,
+        exchanges=tuple(
+            Exchange(
+                name=one.name,
+                method=one.method,
+                path=one.path,
+                headers=one.headers,
+                body=one.body,
+                status=one.expectation.status if one.expectation else one.status or OK,
+                expected_body=None,
+                expectation=one.expectation,
+            )
+            for one in asked.requests
+        ),
+        floor_s=0.0,
+        interfaces=asked.interfaces,
+    )
 
 
 def _lifespan(app: App) -> str:

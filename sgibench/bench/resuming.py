@@ -13,29 +13,39 @@ from pathlib import Path
 
 from sgibench import catalogue, machine
 from sgibench.bench.choosing import choose_servers
-from sgibench.bench.run import Outcome, measure
-from sgibench.bench.workshop import equip, load_process, prepare, recorded
+from sgibench.bench.costs import AppCosts
+from sgibench.bench.own import Looked
+from sgibench.bench.request import Request
+from sgibench.bench.run import Outcome, look, measure
+from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
 from sgibench.results import store
 
 
-def resume(folder: Path, catalogues: Sequence[Path], listener: Listener) -> Outcome:
+def resume(
+    folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None
+) -> Outcome:
     """Go on with a run that was broken off: the same plan, and only what is not on disk yet.
 
-    Declarations come from the installed catalogue and from `catalogues`, never from where the folder says.
+    Declarations come from the installed catalogue and from `catalogues`, never from where the folder says; an app of
+    the user's is named again by `request`.
     """
     with store.RunWriter.reopen(folder) as (writer, broken_off):
         if broken_off.info.slo is not None:
             raise UsageError(f"{folder.name} is a search for capacity: sgibench capacity --resume {folder.name}")
-        with reopened(writer, broken_off, catalogues, listener) as workshop:
+        with reopened(writer, broken_off, catalogues, listener, request) as workshop:
             return measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
 
 
 @contextlib.contextmanager
 def reopened(
-    writer: store.RunWriter, broken_off: Run, catalogues: Sequence[Path], listener: Listener
+    writer: store.RunWriter,
+    broken_off: Run,
+    catalogues: Sequence[Path],
+    listener: Listener,
+    request: Request | None = None,
 ) -> Iterator[Workshop]:
     """Open the workshop of a run that was broken off, under the conditions it was begun in."""
     folder, info = broken_off.path, broken_off.info
@@ -43,16 +53,37 @@ def reopened(
         raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
     _refuse_unnamed_catalogues(broken_off, catalogues)
     cells = cells_of(info.plan)
-    found, servers, apps = _declared(broken_off, catalogue.load(catalogues), cells)
+    looked = look_again(broken_off, request, listener)
+    found, servers, apps = _declared(broken_off, _with_own(catalogue.load(catalogues), looked), cells, looked)
     wanted = {cell.scenario for cell in cells}
     paths = [path for path in found.scenario_paths if path.stem in wanted]
     cpus = machine.plan_of(info.machine)
     _refuse_another_machine(broken_off, machine.describe(cpus))
     with load_process(cpus, info.load_workers) as (process, scratch):
-        scenarios = process.describe(paths)
+        scenarios = described(process, paths, looked, scratch)
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_packages(broken_off, recorded(ready.environments, apps))
-        yield equip(writer.info, found, ready.environments, scenarios, process, scratch, listener)
+        workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener)
+        yield workshop if looked is None else replace(workshop, after_block=AppCosts(looked, writer, workshop))
+
+
+def look_again(broken_off: Run, request: Request | None, listener: Listener) -> Looked | None:
+    """Look at the user's apps of a run that goes on; raises UsageError unless they are named as they were."""
+    own = broken_off.info.own
+    if own is None:
+        return None
+    named = " ".join(f"--app {shlex.quote(spec)}" for spec in own.apps.values())
+    if request is None or tuple(request.apps) != tuple(own.apps.values()):
+        raise UsageError(f"{broken_off.path.name} measures an app of your own: name it again, with {named}")
+    looked = look(request, listener)
+    told = tuple(f"{one.weight} {one.name}" for one in looked.scenario.requests) if looked else ()
+    if told != own.requests:
+        raise UsageError(f"{broken_off.path.name} asked {', '.join(own.requests)}: name the same requests again")
+    return looked
+
+
+def _with_own(found: catalogue.Catalogue, looked: Looked | None) -> catalogue.Catalogue:
+    return found if looked is None else replace(found, apps=(*found.apps, *looked.apps))
 
 
 def _refuse_unnamed_catalogues(broken_off: Run, catalogues: Sequence[Path]) -> None:
@@ -67,7 +98,7 @@ def _refuse_unnamed_catalogues(broken_off: Run, catalogues: Sequence[Path]) -> N
 
 
 def _declared(
-    broken_off: Run, found: catalogue.Catalogue, cells: Sequence[Cell]
+    broken_off: Run, found: catalogue.Catalogue, cells: Sequence[Cell], looked: Looked | None
 ) -> tuple[catalogue.Catalogue, list[ServerEntry], list[App]]:
     """Look up what a stored plan names, by whole names; raises ResultsError for what is not there."""
     servers, missing = choose_servers(found, sorted({cell.server for cell in cells}))
@@ -75,10 +106,11 @@ def _declared(
         raise EnvsError("; ".join(missing.values()))
     found = replace(found, servers=tuple(servers))
     apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
+    scenarios = {path.stem for path in found.scenario_paths} | ({looked.scenario.id} if looked else set())
     for what, wanted, known in (
         ("server", {cell.server for cell in cells}, {server.id for server in servers}),
         ("app", {cell.app for cell in cells}, {app.id for app in apps}),
-        ("scenario", {cell.scenario for cell in cells}, {path.stem for path in found.scenario_paths}),
+        ("scenario", {cell.scenario for cell in cells}, scenarios),
     ):
         if wanted - known:
             raise ResultsError(f"{broken_off.path.name}: no {what} is called {min(wanted - known)!r}")

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
-from sgibench.bench.own import look_at, own_info
+from sgibench.bench.costs import AppCosts
+from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
@@ -27,6 +28,7 @@ from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError
 from sgibench.model import SCHEMA, Cell, Plan, RunInfo, Trial
 from sgibench.results import store
+from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
 from sgibench.stats.settling import is_settled, make_rule
 
@@ -72,16 +74,14 @@ class Road:
 @contextlib.contextmanager
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
-    with scratch_folder() as looking:
-        mine = mine_of(request)
-        looked = look_at(mine, request.own, looking, listener, next(iter(request.pythons), None)) if mine else None
-        chosen = choose(request, looked)
+    looked = look(request, listener)
+    chosen = choose(request, looked)
     started = datetime.now(UTC)
     folder = request.results / store.new_run_id(started)
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
     baseline_of(request, chosen.servers)
     with load_process(chosen.cpus, request.load_workers) as (process, scratch):
-        scenarios = described(process, chosen, scratch)
+        scenarios = described(process, chosen.scenario_paths, looked, scratch)
         for server, reason in chosen.skipped.items():
             listener.say(f"skipped {server}: {reason}")
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
@@ -109,14 +109,31 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)
+            costs = None if looked is None else AppCosts(looked, writer, workshop)
             yield Road(
                 chosen=chosen,
                 cells=ready.cells,
                 seed=seed,
                 control=request.control,
-                workshop=replace(workshop, windows=chosen.windows, retries=chosen.retries),
+                workshop=replace(
+                    workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs
+                ),
                 writer=writer,
             )
+
+
+def look(request: Request, listener: Listener) -> Looked | None:
+    """Look at the user's own apps, if the request names any."""
+    mine = mine_of(request)
+    if not mine:
+        return None
+    with scratch_folder() as scratch:
+        return look_at(mine, request.own, scratch, listener, python_of(request))
+
+
+def python_of(request: Request) -> str | None:
+    """Find the interpreter for an environment that is made for the user's app."""
+    return next((envs.find_python(python) for python in request.pythons), None)
 
 
 def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]) -> Outcome:
@@ -126,6 +143,8 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     began_s = time.monotonic()
 
     def enough(blocks: int) -> bool:
+        if workshop.after_block is not None:
+            workshop.after_block(blocks - 1)
         if info.until is None or blocks >= len(info.plan.blocks):
             return False
         return is_settled(ledger.trials, info.until, blocks, info.delta)
@@ -146,7 +165,7 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     measured_s = sum(trial.window_s or 0.0 for trial in trials[len(before) :])
     writer.write_info(
         replace(
-            info,
+            writer.info,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds") if finished else None,
             stopped=f"settled after {blocks} of {len(info.plan.blocks)} blocks" if early else None,
             measuring_share=measured_s / (time.monotonic() - began_s),

@@ -24,6 +24,7 @@ from sgibench.bench.workshop import prepare
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
+from sgibench.engine.stage import path_of
 from sgibench.engine.trials import Draft, judge, to_trial
 from sgibench.errors import LoadError, MisdeclaredError, ServerError, SgibenchError
 from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry, Trial
@@ -172,6 +173,7 @@ class Serving:
                 settings=settings,
                 bin=environment.bin,
                 versions=environment.versions,
+                python=environment.info.python,
                 cpus=cpus.servers,
                 scratch=self._scratch / "server",
             )
@@ -243,7 +245,7 @@ class Serving:
             cell=cell,
             entry=entry,
             expected=expected,
-            effective=effective.read(HOST, process.port, process.pids())
+            effective=effective.read(HOST, process.port, process.pids(), path_of(process.spec.app))
             if is_last and process is not None and failure is None
             else None,
             order=0,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sgibench import audit, catalogue, machine
 from sgibench.bench.choosing import refusals
-from sgibench.bench.own import wanted_of
-from sgibench.bench.request import Selection
+from sgibench.bench.own import Looked, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.results.asked import write_asked
 from sgibench.serve import envs
-from sgibench.serve.own.overlay import ensure_overlays, yours
+from sgibench.serve.own.overlay import ensure_overlay, ensure_overlays, yours
 from sgibench.serve.scratch import scratch_folder
 
 CALIBRATION_S = 1.0
@@ -33,18 +32,13 @@ def load_process(cpus: machine.CpuPlan, workers: int = 1) -> Iterator[tuple[Load
         yield process, scratch
 
 
-def described(process: LoadProcess, chosen: Selection, scratch: Path) -> list[Scenario]:
-    """Describe the scenarios, those of the user's own requests first."""
-    scenarios = process.describe(chosen.scenario_paths)
-    if chosen.looked is None:
-        return scenarios
-    asked = chosen.looked.scenario
-    (mine,) = process.describe([write_asked(scratch, asked)])
-    exchanges = tuple(
-        replace(exchange, expectation=one.expectation)
-        for exchange, one in zip(mine.exchanges, asked.requests, strict=True)
-    )
-    return [*([] if scenarios else [replace(mine, exchanges=exchanges)]), *scenarios]
+def described(process: LoadProcess, paths: Sequence[Path], looked: Looked | None, scratch: Path) -> list[Scenario]:
+    """Describe the scenarios: those of the files, and when there are none, the user's own requests."""
+    if paths or looked is None:
+        return process.describe(paths)
+    path = write_asked(scratch, looked.scenario)
+    process.describe([path])  # a request that can't be sent is refused there
+    return [scenario_of(looked.scenario, path)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +90,13 @@ def environments(
         if version := yours(base, wanted_of(entries[server])):
             listener.say(f"{server}: {wanted_of(entries[server]).names[0]} {version} (yours)")
     return ensure_overlays(base, wanted)
+
+
+def environment_of(server: ServerEntry, app: App) -> envs.Environment:
+    """Make the environment of one server with one app; raises EnvsError."""
+    if app.own is None:
+        return envs.ensure((*server.variant.packages, *app.packages), server.python)
+    return ensure_overlay(app.own.base, wanted_of(server))
 
 
 def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import click
 from rich.console import Console
 
-from sgibench import bench, report
+from sgibench import bench, report, secrets
 from sgibench.bench.plan import PROFILES
 from sgibench.cli.options import Share
 from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
+from sgibench.cli.own import Own, own_request
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Chosen, Output, Size, again, option, takes
 from sgibench.engine.progress import listener_for
@@ -46,8 +47,8 @@ class Search:
 
 
 @click.command(epilog="Example: sgibench capacity --slo 'p99<50ms' --server 'uvicorn-*' --scenario json")
-@takes(search=Search, what=Chosen, size=Size, output=Output)
-def capacity(search: Search, what: Chosen, size: Size, output: Output) -> None:
+@takes(search=Search, what=Chosen, own=Own, size=Size, output=Output)
+def capacity(search: Search, what: Chosen, own: Own, size: Size, output: Output) -> None:
     """Find the highest rate at which each server holds a limit on latency, without an error.
 
     Rates are found by geometric bisection; at each, two of three trials must agree, and the last one is confirmed.
@@ -60,20 +61,21 @@ def capacity(search: Search, what: Chosen, size: Size, output: Output) -> None:
     refuse_unwritable(output)
     request = bench.Request(
         results=output.results,
-        argv=("sgibench", *sys.argv[1:]),
+        argv=secrets.hidden_words(("sgibench", *sys.argv[1:])),
         servers=what.servers,
         apps=what.apps,
-        scenarios=what.scenarios or PROFILES["quick"].scenarios[:1],
+        scenarios=what.scenarios or (() if bench.own_apps(what.apps) else PROFILES["quick"].scenarios[:1]),
         blocks=search.blocks,
         connections=(size.connections,),
         workers=(size.workers,),
         threads=(size.threads,),
         seed=search.seed,
         catalogues=what.catalogues,
+        own=own_request(own),
     )
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
         outcome = (
-            bench.resume_capacity(store.find_run(output.results, search.resume), what.catalogues, listener)
+            bench.resume_capacity(store.find_run(output.results, search.resume), what.catalogues, listener, request)
             if search.resume is not None
             else bench.search_capacity(request, bench.parse_slo(search.slo or ""), listener, 1 + search.precision)
         )

@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
+from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, json_option, takes
+from sgibench.engine.progress import listener_for
+from sgibench.engine.stage import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
-from sgibench.serve import envs, needs
+from sgibench.serve import needs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from sgibench.serve.scratch import scratch_folder
 
@@ -36,23 +39,30 @@ class Checked:
 @click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
-@takes(what=Apps)
+@takes(what=Apps, own=Own)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 @json_option
-def check(servers: tuple[str, ...], what: Apps, workers: int, *, every: bool, as_json: bool) -> None:
-    """Start SERVERS (names or globs) and ask each for the whole contract. Exit 1 when one doesn't hold it."""
-    if not servers and not every:
+def check(servers: tuple[str, ...], what: Apps, own: Own, workers: int, *, every: bool, as_json: bool) -> None:
+    """Start SERVERS (names or globs) and ask each for the whole contract, or your app for your requests.
+
+    Exit 1 when one doesn't hold it.
+    """
+    console = Console(stderr=as_json)
+    mine = bench.own_apps(what.apps)
+    if not servers and not every and not mine:
         raise UsageError("name the servers to check, or pass --all; sgibench list shows what there is")
     found = catalogue.load(what.catalogues)
-    chosen = catalogue.select("server", found.servers, ("*",) if every else servers)
-    chosen_apps = catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
+    chosen = catalogue.select("server", found.servers, servers if servers and not every else ("*",))
+    request = bench.Request(results=Path(), argv=(), apps=what.apps, own=own_request(own))
+    with listener_for(Console(stderr=True), quiet=as_json) as listener:
+        looked = bench.look(request, listener)
+    apps = looked.apps if looked else catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
     settings = Settings(workers=workers, threads=bench.DEFAULT_THREADS)
-    pairs = [(server, app) for server in chosen for app in _apps_for(server, chosen_apps, found, named=bool(what.apps))]
-    console = Console(stderr=as_json)
+    pairs = [(server, app) for server in chosen for app in _apps_for(server, apps, found, named=bool(what.apps))]
     results = []
     with scratch_folder() as scratch:
         for server, app in pairs:
-            results.append(_check(found, server, app, settings, scratch))
+            results.append(_check(found, server, app, settings, scratch, looked))
             _show(results[-1], console)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results]))
@@ -67,11 +77,18 @@ def _apps_for(server: ServerEntry, chosen: Sequence[App], found: catalogue.Catal
     return fitting or ([] if named else [app for app in found.apps if server.runs(app)][:1])
 
 
-def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: Settings, scratch: Path) -> Checked:
+def _check(  # noqa: PLR0917 - what a check consists of
+    found: catalogue.Catalogue,
+    server: ServerEntry,
+    app: App,
+    settings: Settings,
+    scratch: Path,
+    looked: bench.Looked | None,
+) -> Checked:
     if lacking := needs.missing(server.variant.needs):
         return Checked(server=server.id, app=app.id, status="skipped", problems=(lacking,))
     try:
-        environment = envs.ensure((*server.variant.packages, *app.packages))
+        environment = bench.environment_of(server, app)
     except EnvsError as error:
         return Checked(server=server.id, app=app.id, status="skipped", problems=(str(error),))
     spec = ServerSpec(
@@ -79,22 +96,34 @@ def _check(found: catalogue.Catalogue, server: ServerEntry, app: App, settings: 
         app=app,
         settings=settings,
         bin=environment.bin,
+        versions=environment.versions,
+        python=environment.info.python,
         cpus=machine.plan_cpus(settings.workers).servers,
-        scratch=scratch / f"{server.id}-{app.id}",
+        scratch=scratch / folder_name(f"{server.id}-{app.id}"),
     )
     try:
         with ServerProcess(spec) as process:
             process.wait_ready()
-            found_wrong = verify.verify_contract(
-                HOST, process.port, app.interface, found.contract, keep_alive=server.variant.keep_alive
-            )
-            problems = verify.excuse(found_wrong, server.variant.lacks)
+            problems = _problems(found, process, server, looked)
             process.stop()
     except ServerError as error:
         return Checked(server=server.id, app=app.id, status="failed", problems=(str(error),))
     wrong = any(problem.severity == "wrong" for problem in problems)
     told = tuple(str(problem) for problem in problems)
     return Checked(server=server.id, app=app.id, status="failed" if wrong else "ok", problems=told)
+
+
+def _problems(
+    found: catalogue.Catalogue, process: ServerProcess, server: ServerEntry, looked: bench.Looked | None
+) -> list[verify.Problem]:
+    """Ask for the whole contract, or for the answers that the user's app gave without a server."""
+    keep_alive = server.variant.keep_alive
+    if looked is not None:
+        verify.verify_scenario(HOST, process.port, bench.scenario_of(looked.scenario), keep_alive=keep_alive)
+        return []
+    interface = process.spec.app.interface
+    problems = verify.verify_contract(HOST, process.port, interface, found.contract, keep_alive=keep_alive)
+    return verify.excuse(problems, server.variant.lacks)
 
 
 def _show(result: Checked, console: Console) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import click
 from click.core import ParameterSource
 
+from sgibench import bench
+from sgibench.cli.own import Own
 from sgibench.cli.subjects import Folders
 from sgibench.errors import UsageError
 from sgibench.results import store
@@ -12,16 +16,19 @@ from sgibench.serve import envs
 
 BESIDE_RESUME = frozenset({"resume", "catalogues", "results", "reports", "as_json", "quiet"})
 """Options that mean something for a run whose plan is fixed."""
+OWN = frozenset({"apps", *(each.name for each in fields(Own))})
+"""Options that say what an app of the user's own is: it is named again, as a results folder never says what is run."""
 
 
 def refuse_beside_resume() -> None:
     """Refuse options that a resumed run would ignore: its plan was fixed when it began."""
     context = click.get_current_context()
+    mine = bench.own_apps(context.params.get("apps") or ())
     ignored = [
         "/".join((*parameter.opts, *parameter.secondary_opts))
         for parameter in context.command.params
         if parameter.name
-        and parameter.name not in BESIDE_RESUME
+        and parameter.name not in (BESIDE_RESUME | (OWN if mine else frozenset()))
         and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     ]
     if ignored:

@@ -43,7 +43,7 @@ def run(  # noqa: PLR0917 - one argument a subject
     refuse_unwritable(output)
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
         if care.resume is not None:
-            outcome = bench.resume(store.find_run(output.results, care.resume), what.catalogues, listener)
+            outcome = bench.resume(store.find_run(output.results, care.resume), what.catalogues, listener, request)
         else:
             outcome = bench.run(request, listener)
     measured = store.read_run(outcome.folder)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
 import click
+from rich.console import Console
 
-from sgibench import bench, catalogue
+from sgibench import bench, catalogue, secrets
 from sgibench.bench import serving
 from sgibench.bench.choice import (
     MOST_RATE,
@@ -24,20 +25,30 @@ from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
 from sgibench.cli.refusing import refuse_unwritable
+from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
+from sgibench.engine.orders import LoadProcess
+from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError
 from sgibench.machine import plan_cpus
 from sgibench.model import Configuration
+from sgibench.results.asked import write_asked
 from sgibench.serve.process import HOST
+from sgibench.serve.scratch import scratch_folder
+
+FIRST = ("uvicorn-httptools", "gunicorn-gthread")
+"""What the form begins with: the first that runs the app."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """What the form holds at first, and where it is."""
 
-    server: str = option("--server", default="uvicorn-httptools", show_default=True, metavar="NAME")
-    app: str = option("--app", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework.")
-    scenario: str = option("--scenario", default="json", show_default=True, metavar="NAME")
+    server: str | None = option("--server", metavar="NAME", help="[default: uvicorn-httptools]")
+    app: str = option(
+        "--app", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework; or your own."
+    )
+    scenario: str | None = option("--scenario", metavar="NAME", help="[default: json, or your requests]")
     load: str = option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
     rate: float = option(
         "--rate",
@@ -62,20 +73,48 @@ class Form:
 
 
 @click.command(epilog="Example: sgibench ui --server granian-asgi --scenario wait")
-@takes(form=Form, size=Size, folders=Folders)
+@takes(form=Form, own=Own, size=Size, folders=Folders)
 @catalogue_option
-def ui(form: Form, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -> None:
+def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -> None:
     """Open the Locust web UI on 127.0.0.1: choose a server there, start it, load it, stop it, choose another.
 
     The options are what its form holds at first. No server runs before Start is pressed; Ctrl-C ends everything.
     """
     refuse_unwritable(folders)
     found = catalogue.load(catalogues)
-    app_for(server_named(found, form.server), found, form.app)
+    own_target = None if form.target is None else address_of(form.target)
+    argv = secrets.hidden_words(("sgibench", *sys.argv[1:]))
+    session = UiRun(folders.results, folders.reports, argv, catalogues)
+    looked = _look(form, own)
+    with scratch_folder() as mine, load_process(plan_cpus(1)) as (process, scratch):
+        if looked is not None:
+            path = write_asked(mine, looked.scenario)
+            found = replace(found, apps=looked.apps, scenario_paths=(path, *found.scenario_paths))
+        preset = _preset(found, form, size, looked)
+        engine = serving.Serving(found, process, scratch, session, own_target)
+        with engine:
+            _attend(process, engine, _order(found, preset, form, own_target), form, session)
+
+
+def _look(form: Form, own: Own) -> bench.Looked | None:
+    """Look at the user's own app, if the form begins with one."""
+    request = bench.Request(results=Path(), argv=(), apps=(form.app,), own=own_request(own))
+    with listener_for(Console(stderr=True), quiet=False) as listener:
+        return bench.look(request, listener)
+
+
+def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Looked | None) -> Preset:
+    """Say what the form holds at first; raises UsageError for what there is not, or does not fit."""
+    app = form.app if looked is None else looked.apps[0].id
+    server, scenario = form.server, form.scenario
+    if looked is not None:
+        fitting = [entry.id for entry in found.servers if entry.runs(looked.apps[0])]
+        server = server or next((name for name in (*FIRST, *fitting) if name in fitting), "")
+        scenario = scenario or looked.scenario.id
     preset = Preset(
-        server=form.server,
-        app=form.app,
-        scenario=bench.select_scenarios(found, [form.scenario])[0].stem,
+        server=server or FIRST[0],
+        app=app,
+        scenario=bench.select_scenarios(found, [scenario or "json"])[0].stem,
         load=form.load,
         rate_per_s=form.rate,
         users=size.connections,
@@ -83,27 +122,33 @@ def ui(form: Form, size: Size, folders: Folders, catalogues: tuple[Path, ...]) -
         threads=size.threads,
         configuration=form.configuration,
     )
-    own_target = None if form.target is None else address_of(form.target)
-    session = UiRun(folders.results, folders.reports, ("sgibench", *sys.argv[1:]), catalogues)
-    with (
-        load_process(plan_cpus(1)) as (process, scratch),
-        serving.Serving(found, process, scratch, session, own_target) as engine,
-    ):
-        order = {
-            "options": options_of(found, preset, own_target=own_target is not None),
-            "users": size.connections,
-            "target": None if own_target is None else own_target.url,
-            "web_host": HOST,
-            "web_port": form.port,
-        }
-        try:
-            url, opened = process.ui(order)
-            taken = f" (port {form.port} is taken)" if opened != form.port else ""
-            click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
-            process.attend(engine.answer, engine.watch)
-        except KeyboardInterrupt:
-            unsaved = sum(1 for test in session.tests if test.cell is not None and not test.saved)
-            click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
+    app_for(server_named(found, preset.server), found, app)
+    return preset
+
+
+def _order(found: catalogue.Catalogue, preset: Preset, form: Form, own_target: Address | None) -> dict[str, object]:
+    """Say what the web UI is to show, and where."""
+    return {
+        "options": options_of(found, preset, own_target=own_target is not None),
+        "users": preset.users,
+        "target": None if own_target is None else own_target.url,
+        "web_host": HOST,
+        "web_port": form.port,
+    }
+
+
+def _attend(
+    process: LoadProcess, engine: serving.Serving, order: dict[str, object], form: Form, session: UiRun
+) -> None:
+    """Answer the web UI until Ctrl-C."""
+    try:
+        url, opened = process.ui(order)
+        taken = f" (port {form.port} is taken)" if opened != form.port else ""
+        click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
+        process.attend(engine.answer, engine.watch)
+    except KeyboardInterrupt:
+        unsaved = sum(1 for test in session.tests if test.cell is not None and not test.saved)
+        click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
 
 
 def address_of(url: str) -> Address:

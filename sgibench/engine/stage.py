@@ -87,6 +87,8 @@ class Workshop:
     """How often a group may be measured again in a block."""
     scratch: Path
     """Where servers keep their logs and data; emptied at each start."""
+    after_block: Callable[[int], None] | None = None
+    """Called with the index of each block that is complete, while no server runs."""
     told: set[str] = field(default_factory=set)
     """Sentences about how windows are made that were said already; each is said once."""
 

@@ -40,7 +40,6 @@ def load_asked(path: Path) -> type[BenchUser]:
             (BenchUser,),
             {
                 "__doc__": scenario.summary,
-                "id": scenario.id,
                 "requests": requests,
                 "interfaces": scenario.interfaces,
             },

@@ -81,7 +81,7 @@ def describe(path: Path) -> dict[str, Any]:
     doc = inspect.getdoc(cls) if "__doc__" in vars(cls) and cls.__doc__ else None
     text = doc or inspect.getdoc(sys.modules[cls.__module__]) or ""
     return {
-        "id": cls.__dict__.get("id", path.stem),
+        "id": path.stem,
         "summary": text.strip().split("\n", 1)[0],
         "path": str(path),
         "exchanges": [

@@ -1,6 +1,6 @@
 """The user's requests as a file: what the engine writes and the load process reads, like a scenario of the catalogue.
 
-The file's name follows from its contents, so that one path never means two scenarios.
+Its folder's name follows from its contents, so that one path never means two scenarios; its own is the scenario's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from sgibench.errors import ResultsError
 from sgibench.model import Asked, AskedScenario, Expectation
 
-SUFFIX = ".requests.json"
+SUFFIX = ".asked"
 
 
 def write_asked(folder: Path, scenario: AskedScenario) -> Path:
@@ -27,7 +27,8 @@ def write_asked(folder: Path, scenario: AskedScenario) -> Path:
         "requests": [_encode(asked) for asked in scenario.requests],
     }
     text = json.dumps(data, indent=1)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}{SUFFIX}"
+    path = folder / hashlib.sha256(text.encode()).hexdigest()[:12] / f"{scenario.id}{SUFFIX}"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
