@@ -115,7 +115,9 @@ def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: 
         return _search(road.workshop, road.writer, slo, ())
 
 
-def resume_capacity(folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None) -> Outcome:
+def resume_capacity(
+    folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None
+) -> Outcome:
     """Go on with a search that was broken off: what was found stays, and the steps on disk count as heard."""
     with store.RunWriter.reopen(folder) as (writer, broken_off):
         slo = broken_off.info.slo

@@ -24,9 +24,7 @@ from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, Serve
 from sgibench.results import store
 
 
-def resume(
-    folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None
-) -> Outcome:
+def resume(folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None) -> Outcome:
     """Go on with a run that was broken off: the same plan, and only what is not on disk yet.
 
     Declarations come from the installed catalogue and from `catalogues`, never from where the folder says; an app of

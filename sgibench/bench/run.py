@@ -115,9 +115,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
                 cells=ready.cells,
                 seed=seed,
                 control=request.control,
-                workshop=replace(
-                    workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs
-                ),
+                workshop=replace(workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs),
                 writer=writer,
             )
 

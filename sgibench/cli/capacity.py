@@ -12,8 +12,8 @@ from rich.console import Console
 from sgibench import bench, report, secrets
 from sgibench.bench.plan import PROFILES
 from sgibench.cli.options import Share
-from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.own import Own, own_request
+from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Chosen, Output, Size, again, option, takes
 from sgibench.engine.progress import listener_for

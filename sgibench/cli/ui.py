@@ -24,8 +24,8 @@ from sgibench.bench.choice import (
 from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
-from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.own import Own, own_request
+from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.progress import listener_for
