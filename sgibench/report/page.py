@@ -16,6 +16,7 @@ from sgibench.report.charts.chart import Chart
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
 from sgibench.report.naming import computing, page_name
+from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.plots import charts_of
 from sgibench.report.rendering import fill, save
@@ -72,6 +73,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         charts=charts,
         answers={panel.key: answer_of(panel) for panel in view.panels},
         evidence=evidence_of(view),
+        own=own_shares(view),
         settled=settled_of(run),
         rank_by=rank_by,
         overview=_overview(view) if len(view.panels) > 1 else None,

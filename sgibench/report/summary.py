@@ -7,6 +7,7 @@ from typing import Any
 from sgibench import stats
 from sgibench.model import Doubt, Estimate, Run
 from sgibench.report.capacities import CapacityTable, capacities_of
+from sgibench.report.own import own_shares
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
 from sgibench.results.codec import encode
@@ -41,6 +42,7 @@ def summary_of(view: View) -> dict[str, Any]:
         "notices": list(view.run.notices),
         "doubts": [_doubt(doubt) for doubt in view.doubts],
         "doubted_trials": dict(view.doubted_trials),
+        "own": [encode(share) for share in own_shares(view)],
         "capacity": [_capacity(table) for table in capacities_of(view.run)],
         "groups": [
             {

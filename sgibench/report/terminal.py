@@ -20,6 +20,7 @@ from sgibench.model import Estimate, Metric, Run
 from sgibench.report import words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
+from sgibench.report.own import OwnShare, own_shares
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
 from sgibench.report.standings import Entry
@@ -46,6 +47,8 @@ def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") 
     sheet = _Sheet(console)
     if not view.panels:
         sheet.line("No trial has finished: there is nothing to rank.")
+    for share in own_shares(view):
+        sheet.own(share)
     for panel in view.panels:
         sheet.panel(panel)
     for doubt in view.doubts:
@@ -121,6 +124,19 @@ class _Sheet:
                 table.add_section()
             previous = at
             table.add_row(*self.cells(panel, row, metrics), style="" if row.entry.status == "ok" else "red")
+        self.console.print(table, highlight=False)
+
+    def own(self, share: OwnShare) -> None:
+        """Print where the time of the user's requests goes: what everything after it has to be read by."""
+        self.line(f"\n{share.app}: where does the time go?", "bold")
+        for sentence in (share.text, share.beside):
+            if sentence:
+                self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
+        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("request, without a server", overflow="fold")
+        table.add_column("CPU", justify="right")
+        for one in share.requests:
+            table.add_row(self.text(one.request), self.text(units.microseconds(one.cpu_us.value)))
         self.console.print(table, highlight=False)
 
     def settled(self, found: Settled) -> None:
