@@ -245,7 +245,7 @@ def measured(call: Callable[[], dict[str, Any]], seconds: float) -> dict[str, An
             where = where.tb_next
         at = "" if where is None else f" ({where.tb_frame.f_code.co_filename} line {where.tb_lineno})"
         return {"error": f"{type(error).__name__}: {error}{at}", "answers": answers}
-    calls = cost["calls"] + LEAST_CALLS
+    calls = cost["warm_calls"] + cost["calls"] + LEAST_CALLS
     return {"answers": answers, "printed_bytes": (printed() - began) / calls, **cost}
 
 
@@ -275,8 +275,10 @@ def printed() -> int:
 def cost_of(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     """Call until the time is over, a third of it to warm up; CPU of the whole process, per call."""
     until = time.perf_counter() + seconds / 3
+    warm = 0
     while time.perf_counter() < until:
         call()
+        warm += 1
     calls = 0
     cpu_s, began_s = time.process_time(), time.perf_counter()
     until = began_s + seconds
@@ -284,7 +286,8 @@ def cost_of(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
         call()
         calls += 1
     took_s = time.perf_counter() - began_s
-    return {"calls": calls, "cpu_us": (time.process_time() - cpu_s) / calls * 1e6, "wall_us": took_s / calls * 1e6}
+    cpu_us = (time.process_time() - cpu_s) / calls * 1e6
+    return {"calls": calls, "warm_calls": warm, "cpu_us": cpu_us, "wall_us": took_s / calls * 1e6}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,398 @@
+"""An app of the user's own: how it is named, found, told apart, refused, and served."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sgibench import secrets
+from sgibench.bench.asking import read_request, read_requests
+from sgibench.bench.own import OwnRequest, look_at
+from sgibench.engine.progress import Silent
+from sgibench.errors import EnvsError, UsageError
+from sgibench.model import App, Asked, BaseEnvironment
+from sgibench.serve.own.base import Sources, find_base, look
+from sgibench.serve.own.overlay import Wanted, ensure_overlay, yours
+from sgibench.serve.own.probing import Telling, probe_app
+from sgibench.serve.own.spec import read_spec
+
+SHOP = """
+import functools
+import os
+
+def app(environ, start_response):
+    body = os.environ.get("GREETING", "hello").encode() + environ["PATH_INFO"].encode()
+    start_response("404 Not Found" if "none" in environ["PATH_INFO"] else "200 OK",
+                   [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"hi"})
+
+async def living(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    else:
+        await asgi(scope, receive, send)
+
+async def failing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+def create_app(a=1, *, names=()):
+    assert a == 1, "bad a"
+    return app
+
+class Two:
+    def __init__(self, scope):
+        self.scope = scope
+    async def __call__(self, receive, send):
+        await asgi(self.scope, receive, send)
+
+class Three:
+    async def __call__(self, scope, receive, send):
+        await asgi(scope, receive, send)
+
+class Old:
+    def __init__(self, environ, start_response):
+        self.answer = app(environ, start_response)
+    def __iter__(self):
+        return iter(self.answer)
+
+def wrapped(function):
+    @functools.wraps(function)
+    def inner(*args, **kwargs):
+        return function(*args, **kwargs)
+    return inner
+
+def spread(*args):
+    return app(*args)
+
+async def coming():
+    return app
+
+three = Three()
+part = functools.partial(lambda first, environ, start_response: app(environ, start_response), 1)
+part_asgi = functools.partial(asgi)
+deep = type("Box", (), {"app": staticmethod(app)})
+wsgi_wrapped = wrapped(app)
+asgi_wrapped = wrapped(asgi)
+number = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "shop.py").write_text(SHOP, encoding="utf-8")
+    (folder / "my-app.py").write_text("from shop import app as application\n", encoding="utf-8")
+    (folder / "pkg" / "web").mkdir(parents=True)
+    for name in ("pkg", "pkg/web"):
+        (folder / name / "__init__.py").touch()
+    (folder / "pkg" / "web" / "main.py").write_text("from ..web import __name__ as app_name\nfrom shop import app\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare(project: Path) -> BaseEnvironment:
+    return find_base(Sources(project=project / "pkg"))
+
+
+def probed(
+    text: str, project: Path, base: BaseEnvironment, scratch: Path, variables: Mapping[str, str] | None = None
+) -> App:
+    return probe_app(Telling(text=text, project=project, variables=variables or {}), base, scratch)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_factory_is_called_with_literals_and_lists_among_them(project: Path) -> None:
+    spec = read_spec('shop:create_app(1, names=["a", {"b": None}], debug=False)', project)
+    assert spec.id == "shop:create_app"
+    assert "app = _module.create_app(1, names=['a', {'b': None}], debug=False)" in spec.source()
+
+
+def test_a_file_is_imported_as_the_module_that_it_is(project: Path) -> None:
+    inside = read_spec("pkg/web/main.py:app", project)
+    assert (inside.module, inside.paths[0], inside.file) == ("pkg.web.main", project, None)
+    odd = read_spec("my-app.py:application", project)
+    assert odd.file == project / "my-app.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("shop:", "expected module:attribute"),
+        ("shop:create_app(os.environ)", "expected literals in the call, got 'os.environ'"),
+        ("shop:create_app(**{})", r"got \*\* in the call"),
+        ("shop:1 + 1", "expected names and calls"),
+        ("shop:app; import os", "expected a name or a call"),
+        ("shop:__import__('os').system(lambda: 1)", "expected literals in the call"),
+        ("no/such.py:app", "there is none at"),
+        ("9shop:app", "expected a module such as"),
+        ("shop:" + "(" * 5000, "expected a name or a call"),
+    ],
+)
+def test_what_names_no_app_is_refused_before_anything_runs(text: str, told: str, project: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_spec(text, project)
+
+
+# --- what it is -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "interface", "lifespan"),
+    [
+        ("shop:app", "wsgi", None),
+        ("shop:deep.app", "wsgi", None),
+        ("shop:Old", "wsgi", None),
+        ("shop:part", "wsgi", None),
+        ("shop:wsgi_wrapped", "wsgi", None),
+        ("my-app.py:application", "wsgi", None),
+        ("pkg/web/main.py:app", "wsgi", None),
+        ("shop:asgi", "asgi", "refused"),
+        ("shop:living", "asgi", "supported"),
+        ("shop:Two", "asgi", "refused"),
+        ("shop:three", "asgi", "refused"),
+        ("shop:Three()", "asgi", "refused"),
+        ("shop:part_asgi", "asgi", "refused"),
+        ("shop:asgi_wrapped", "asgi", "refused"),
+    ],
+)
+def test_the_interface_is_found_by_looking(  # noqa: PLR0917 - a table
+    text: str, interface: str, lifespan: str | None, project: Path, bare: BaseEnvironment, tmp_path: Path
+) -> None:
+    app = probed(text, project, bare, tmp_path)
+    assert app.own is not None
+    assert (app.interface, app.own.lifespan) == (interface, lifespan)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("shop:create_app", r"If it makes the app, call it: --app 'shop:create_app\(\)'"),
+        ("shop:create_app(2)", r"create_app raised AssertionError: bad a \(.*shop.py line \d+: assert a == 1"),
+        ("shop:number", "it is an int and can't be called"),
+        ("shop:coming()", "servers don't await it"),
+        ("shop:failing", "its start-up .lifespan. fails: no database"),
+        ("shop:spread", "say which with --interface wsgi or asgi"),
+        ("shop:nothing", "no attribute 'nothing'; in shop there is app"),
+        ("nowhere:app", "No module named 'nowhere'.*--project DIR"),
+    ],
+)
+def test_what_is_no_app_is_told_in_one_line(
+    text: str, told: str, project: Path, bare: BaseEnvironment, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=told) as refused:
+        probed(text, project, bare, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import flask_that_is_not", r"has no flask_that_is_not: name the app's environment with --venv DIR"),
+        ("raise SystemExit(3)", "can't be imported: SystemExit: 3"),
+        ("import os; os._exit(7)", "ended the process with status 7"),
+        ("def broken(:", "SyntaxError"),
+        ("print('x' * 2_000_000)\napp = lambda environ, start_response: []", "it prints 1.9"),
+        (
+            "import socket\nkept = socket.create_server(('127.0.0.1', PORT))\napp = lambda environ, start_response: []",
+            "it insists on a port of its own",
+        ),
+        (
+            "import pathlib\npathlib.Path('lock').open('x')\napp = lambda environ, start_response: []",
+            "starts alone, but not beside a copy of itself",
+        ),
+    ],
+)
+def test_an_app_that_can_not_be_served_is_refused_once(
+    code: str, told: str, bare: BaseEnvironment, tmp_path: Path, free_port: int
+) -> None:
+    (tmp_path / "odd.py").write_text(code.replace("PORT", str(free_port)), encoding="utf-8")
+    with pytest.raises(UsageError, match=told) as refused:
+        probed("odd:app", tmp_path, bare, tmp_path / "scratch")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.fixture
+def free_port() -> int:
+    from sgibench.serve.process import free_port as ask  # noqa: PLC0415 - one name for both
+
+    return ask()
+
+
+# --- its environment ------------------------------------------------------------------------------------------------
+
+
+def installed(folder: Path, name: str, version: str, text: str) -> None:
+    """Put a package into an environment as an installer would."""
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / f"{name}.py").write_text(text, encoding="utf-8")
+    info = site / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (info / "RECORD").write_text(f"{name}.py,,\n", encoding="utf-8")
+    (info / "INSTALLER").write_text("test", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("theirs") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    installed(folder, "shoplib", "1.5", "who = 'yours'\n")
+    installed(folder, "waitress", "2.1.2", "who = 'an old one of yours'\n")
+    return folder
+
+
+def everything_in(folder: Path) -> dict[str, float]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_an_existing_environment_is_found_read_and_never_changed(venv: Path) -> None:
+    before = everything_in(venv)
+    base = find_base(Sources(project=venv.parent))
+    assert base.packages == {"shoplib": "1.5", "waitress": "2.1.2"}
+    overlay = ensure_overlay(base, Wanted(requirements=("h11==0.16.0",)))
+    code = "import h11, shoplib; print(h11.__version__, shoplib.who)"
+    told = subprocess.run([str(overlay.bin / "python"), "-c", code], capture_output=True, check=True, text=True)
+    assert told.stdout == "0.16.0 yours\n"
+    assert {"h11==0.16.0", "shoplib==1.5"} <= set(overlay.info.packages)
+    assert everything_in(venv) == before
+
+
+def test_the_projects_own_server_is_served_unless_another_version_is_named(venv: Path) -> None:
+    base = find_base(Sources(project=venv.parent))
+    theirs, named = Wanted(requirements=("waitress==3.0.2",)), Wanted(requirements=("waitress==3.0.1",), named=True)
+    assert (yours(base, theirs), yours(base, named)) == ("2.1.2", None)
+    assert ensure_overlay(base, theirs).versions["waitress"] == "2.1.2"
+    assert ensure_overlay(base, named).versions["waitress"] == "3.0.1"
+
+
+def test_packages_that_can_not_agree_are_told_with_uvs_reason(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / ".venv")], check=True)
+    installed(tmp_path / ".venv", "click", "6.7", "")
+    base = find_base(Sources(project=tmp_path))
+    with pytest.raises(EnvsError, match=r"can't agree with the app's \(./.venv\).*click"):
+        ensure_overlay(base, Wanted(requirements=("uvicorn==0.34.0",)))
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("", "expected a virtual environment, but there is no bin/python"),
+        ("#!/bin/sh\nexit 1\n", "is not a working Python"),
+        ('#!/bin/sh\necho \'{"version": "3.8.1"}\'\n', "expected an environment of Python 3.9 or newer"),
+    ],
+)
+def test_what_is_no_environment_is_told(script: str, told: str, tmp_path: Path) -> None:
+    if script:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "python").write_text(script, encoding="utf-8")
+        (tmp_path / "bin" / "python").chmod(0o755)
+    with pytest.raises(UsageError, match=told):
+        look(tmp_path, "it", "--venv")
+
+
+# --- its requests ---------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_read_with_weight_method_path_and_status() -> None:
+    assert read_request("3 GET /a?b=c") == Asked(method="GET", path="/a?b=c", weight=3)
+    assert read_request("/größe") == Asked(method="GET", path="/gr%C3%B6%C3%9Fe")
+    assert read_request("post /x 302") == Asked(method="POST", path="/x", status=302)
+    for bad in ("", "GET", "0 GET /", "GET x", "GET / 99", "GET / 1000", "GET /a b c"):
+        with pytest.raises(UsageError, match="expected a request"):
+            read_request(bad)
+
+
+def test_bodies_go_with_the_requests_that_send_one_and_headers_with_all() -> None:
+    one, two, three = read_requests(("GET /", "POST /a", "PUT /b"), (b"{}", b"x=1"), ("X-Key: 1",))
+    assert (one.body, one.headers) == (b"", (("X-Key", "1"),))
+    assert (two.body, two.headers[-1]) == (b"{}", ("Content-Type", "application/json"))
+    assert (three.body, three.headers[-1][1]) == (b"x=1", "application/x-www-form-urlencoded")
+    with pytest.raises(UsageError, match="at most one for each POST"):
+        read_requests(("GET /",), (b"{}",), ())
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Asked(method="GET", path="/none"), "the app answers 404: ask for what it has.*'GET /none 404'"),
+        (Asked(method="GET", path="/", status=201), "expected status 201, but the app answers 200"),
+    ],
+)
+def test_an_answer_that_nobody_asked_for_ends_it_before_any_load(
+    asked: Asked, told: str, project: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        look_at(("shop:app",), OwnRequest(project=project, asked=(asked,)), tmp_path, Silent())
+
+
+def test_an_answer_that_was_asked_for_becomes_the_expectation(project: Path, tmp_path: Path) -> None:
+    asked = (Asked(method="GET", path="/none", status=404), Asked(method="GET", path="/"))
+    looked = look_at(("shop:app",), OwnRequest(project=project, asked=asked), tmp_path, Silent())
+    assert [one.expectation.status for one in looked.scenario.requests if one.expectation] == [404, 200]
+    assert all(one.cpu_us > 0 for one in looked.driven["shop:app"])
+
+
+def test_an_app_that_raises_or_prints_too_much_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(
+        textwrap.dedent("""
+            def app(environ, start_response):
+                if environ["PATH_INFO"] == "/bad":
+                    raise ValueError("oh no")
+                print("x" * 500)
+                start_response("200 OK", [("Content-Length", "0")])
+                return [b""]
+        """),
+        encoding="utf-8",
+    )
+    for path, told in (("/bad", "the app raised ValueError: oh no .*loud.py line 4"), ("/", "prints 50[01] bytes")):
+        own = OwnRequest(project=tmp_path, asked=(Asked(method="GET", path=path),))
+        with pytest.raises(UsageError, match=told):
+            look_at(("loud:app",), own, tmp_path, Silent())
+
+
+# --- what must not be said ------------------------------------------------------------------------------------------
+
+
+def test_values_of_variables_are_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_kept", {})
+    secrets.keep({"TOKEN": 's3cr"et', "URL": "postgres://me:p%40ss@host/db", "DEBUG": "true", "PORT": "8000"})
+    assert secrets.hidden('it is s3cr"et, p@ss and p%40ss; true 8000') == "it is [TOKEN], [URL] and [URL]; true 8000"
+    told = ("sgibench", "run", "--env", "A=b", "--env=C=d", "--header", "Cookie: x", "--body", "{}", "--app", "a:b")
+    assert secrets.hidden_words(told) == (
+        "sgibench", "run", "--env", "A=…", "--env=C=…", "--header", "Cookie:…", "--body", "…", "--app", "a:b",
+    )  # fmt: skip
+
+
+def test_a_server_serves_the_users_app_with_its_variables(project: Path, tmp_path: Path) -> None:
+    words = [
+        *("run", "--app", "shop:app", "--project", str(project), "--request", "GET /x", "--server", "waitress"),
+        *("--env", "GREETING=s3cr3t-word", "--prepare", "touch prepared", "--blocks", "1", "--window", "0.2s"),
+        *("--connections", "2", "--rate", "none"),
+        *("--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "sgibench.cli", *words], capture_output=True, check=False, text=True, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The server is" in done.stdout
+    assert (project / "prepared").exists()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert all("s3cr3t-word" not in path.read_text(encoding="utf-8", errors="replace") for path in files)
+    assert "s3cr3t-word" not in done.stdout + done.stderr
