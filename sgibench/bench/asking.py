@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -30,12 +31,36 @@ def read_requests(texts: Sequence[str], bodies: Sequence[bytes], headers: Sequen
     left = [*bodies]
     asked = []
     for text in texts:
+        if text.lstrip().startswith("{"):
+            asked.append(read_table(text, sent))
+            continue
         one = read_request(text)
         body = left.pop(0) if left and one.method in BODY_METHODS else b""
         asked.append(with_parts(one, body, sent))
     if left:
         raise UsageError(f"--body: expected at most one for each POST, PUT and PATCH, got {len(left)} more")
     return tuple(asked)
+
+
+def read_table(text: str, headers: tuple[tuple[str, str], ...]) -> Asked:
+    """Read one with a body and headers of its own, as JSON: `request`, `body`, `header`; raises UsageError."""
+    try:
+        table = json.loads(text)
+    except ValueError:
+        table = {}
+    named, body, own = table.get("request"), table.get("body", ""), table.get("header", [])
+    own = [own] if isinstance(own, str) else own
+    if (
+        not isinstance(named, str)
+        or not isinstance(body, str)
+        or not isinstance(own, list)
+        or not all(isinstance(each, str) for each in own)
+        or table.keys() - {"request", "body", "header"}
+    ):
+        raise UsageError(
+            f"--request: expected {{request = '3 POST /path', body = '…', header = ['Name: value']}}, got {text}"
+        )
+    return with_parts(read_request(named), body.encode(), (*headers, *map(read_header, own)))
 
 
 def read_request(text: str) -> Asked:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sgibench import units
 from sgibench.bench.asking import HOME
+from sgibench.engine.progress import Silent
 from sgibench.engine.stage import Listener
 from sgibench.errors import ServerError, UsageError
 from sgibench.expecting import media_type
@@ -19,6 +20,7 @@ from sgibench.model import (
     AppCost,
     Asked,
     AskedScenario,
+    BaseEnvironment,
     Exchange,
     Expectation,
     Interface,
@@ -82,25 +84,12 @@ def look_at(
     apps: Sequence[str], own: OwnRequest, scratch: Path, listener: Listener, python: str | None = None
 ) -> Looked:
     """Look at the apps and ask each of them every request; raises UsageError."""
-    project = own.project.resolve()
-    if not project.is_dir():
-        raise UsageError(f"--project {own.project}: expected a folder")
-    listener.say("looking for the app's environment")
-    base = find_base(Sources(project=project, venv=own.venv, requirements=own.requirements, python=python))
+    base = _base(own, listener, python)
     asked = own.asked or (HOME,)
     found: list[App] = []
     for number, text in enumerate(apps):
-        telling = Telling(
-            text=text,
-            project=project,
-            variables=own.variables or {},
-            prepare=own.prepare,
-            ready=own.ready,
-            first=next((one.path for one in asked if one.method == "GET"), "/"),
-            interface=own.interface,
-        )
         listener.say(f"importing {text} in {base.said} (Python {base.version}, {len(base.packages)} packages)")
-        app = probe_app(telling, base, scratch / f"look-{number}")
+        app = probe_app(_telling(text, own), base, scratch / f"look-{number}")
         twins = len([one for one in found if one.id.partition("#")[0] == app.id])
         found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
         listener.say(f"{app.id} is {app.summary}{_lifespan(app)}")
@@ -113,6 +102,31 @@ def look_at(
         requests=tuple(expecting(one, came) for one, came in zip(asked, first, strict=True)),
     )
     return Looked(apps=tuple(found), scenario=scenario, driven=driven)
+
+
+def find_app(text: str, own: OwnRequest, scratch: Path) -> App:
+    """Look at one app; raises UsageError."""
+    return probe_app(_telling(text, own), _base(own, Silent(), None), scratch)
+
+
+def _base(own: OwnRequest, listener: Listener, python: str | None) -> BaseEnvironment:
+    project = own.project.resolve()
+    if not project.is_dir():
+        raise UsageError(f"--project {own.project}: expected a folder")
+    listener.say("looking for the app's environment")
+    return find_base(Sources(project=project, venv=own.venv, requirements=own.requirements, python=python))
+
+
+def _telling(text: str, own: OwnRequest) -> Telling:
+    return Telling(
+        text=text,
+        project=own.project.resolve(),
+        variables=own.variables or {},
+        prepare=own.prepare,
+        ready=own.ready,
+        first=next((one.path for one in own.asked or (HOME,) if one.method == "GET"), "/"),
+        interface=own.interface,
+    )
 
 
 def scenario_of(asked: AskedScenario, path: Path = Path()) -> Scenario:

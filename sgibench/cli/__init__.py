@@ -14,6 +14,7 @@ from types import FrameType
 import click
 
 from sgibench import __version__
+from sgibench.cli import config
 from sgibench.cli.empty import refuse_empty
 from sgibench.errors import SgibenchError
 from sgibench.limits import raise_open_files
@@ -24,7 +25,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "list": ("listing", "list_command"),
-    **{name: (name, name) for name in ("doctor", "check", "calibrate", "run", "capacity")},
+    **{name: (name, name) for name in ("init", "doctor", "check", "calibrate", "run", "capacity")},
     **{name: (name, name) for name in ("report", "compare", "audit", "ui")},
 }
 """Name -> module of this package and the command in it, in the order of the help page."""
@@ -50,10 +51,13 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is asked for, and refuse empty values before it reads them."""
+        """Find the command that is asked for, refuse empty values before it reads them, and take the project's own."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
             refuse_empty(ctx, command, rest)
+        if command is not None and name in config.COMMANDS and config.read(config.project_of(rest)) is not None:
+            commands = {each: found for each in config.COMMANDS if (found := self.get_command(ctx, each)) is not None}
+            ctx.default_map = {name: config.defaults_for(name, rest, commands)}
         return name, command, rest
 
 

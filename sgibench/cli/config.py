@@ -1,0 +1,122 @@
+"""`[tool.sgibench]` of a project's pyproject.toml, or its sgibench.toml: options that need not be typed again.
+
+A key is an option's name without its dashes; what the command line says wins. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sgibench.catalogue.reading import nearest
+from sgibench.errors import UsageError
+
+COMMANDS = ("run", "capacity", "check", "ui")
+"""They measure, or begin to."""
+OWN_FILE = "sgibench.toml"
+PATHS = frozenset({"venv", "requirements", "env-file", "catalogue"})
+NOT_HELD = frozenset({"project", "resume", "json", "help", "quiet"})
+"""Options that say nothing about a project."""
+
+
+def defaults_for(name: str, words: Sequence[str], commands: Mapping[str, click.Command]) -> dict[str, Any] | None:
+    """Give the defaults of a command from the project's file; None when there is none. Raises UsageError."""
+    if name not in COMMANDS:
+        return None
+    project = project_of(words)
+    held = read(project)
+    if held is None:
+        return None
+    file, values = held
+    known = {key for command in commands.values() for key in _options(command)}
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{file}: unknown key {key!r}: {nearest(key, known)}")
+    mine = _options(commands[name])
+    found = {mine[key].name: _value(file, mine[key], key, value) for key, value in values.items() if key in mine}
+    return {str(parameter): value for parameter, value in found.items()}
+
+
+def read(project: Path) -> tuple[Path, Mapping[str, Any]] | None:
+    """Read what a project says, and in which file; None when it says nothing. Raises UsageError."""
+    own, shared = project / OWN_FILE, project / "pyproject.toml"
+    if own.is_file():
+        return own, _toml(own)
+    if shared.is_file():
+        tool = _toml(shared).get("tool")
+        held = tool.get("sgibench") if isinstance(tool, dict) else None
+        if held is not None and not isinstance(held, dict):
+            raise UsageError(f"{shared}: expected a table [tool.sgibench]")
+        return None if held is None else (shared, held)
+    return None
+
+
+def without_table(text: str) -> str:
+    """Give the text of a pyproject.toml without its table of sgibench."""
+    kept, inside = [], False
+    for line in text.splitlines():
+        if line.lstrip().startswith("["):
+            inside = line.strip().split("]")[0].lstrip("[").strip().startswith("tool.sgibench")
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: expected TOML, but {error}") from None
+
+
+def project_of(words: Sequence[str]) -> Path:
+    """Find `--project` among words that nobody has read yet."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--project" and following:
+            return Path(following)
+        if word.startswith("--project="):
+            return Path(word.partition("=")[2])
+    return Path()
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """Give a command's options by the names that a file has for them."""
+    named = {
+        flag.removeprefix("--"): parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for flag in parameter.opts
+        if flag.startswith("--")
+    }
+    return {name: parameter for name, parameter in named.items() if name not in NOT_HELD}
+
+
+def _value(file: Path, option: click.Option, key: str, value: Any) -> Any:
+    """Turn a value of TOML into what the command line would have given."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{file}: {key}: expected true or false, got {value!r}")
+        return value
+    if isinstance(value, dict) and key == "env":
+        value = [f"{name}={one}" for name, one in value.items()]
+    items = value if isinstance(value, list) else [value]
+    told = [_text(file, key, item) for item in items]
+    if option.multiple:
+        return tuple(told)
+    if len(told) != 1 and not all(isinstance(item, int) for item in items):
+        raise UsageError(f"{file}: {key}: expected one value, got {value!r}")
+    return ",".join(told)
+
+
+def _text(file: Path, key: str, value: Any) -> str:
+    """Write one value as a word of the command line."""
+    if isinstance(value, dict) and key == "request":
+        return json.dumps(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UsageError(f"{file}: {key}: expected a text or a number, got {value!r}")
+    return str(file.parent / value) if key in PATHS and isinstance(value, str) else str(value)

@@ -1,0 +1,142 @@
+"""`sgibench init`: looks around in a project, says what it found, and writes it down for `sgibench run`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from sgibench import bench
+from sgibench.bench.asking import HOME
+from sgibench.cli import config
+from sgibench.cli.own import Own, own_request
+from sgibench.cli.subjects import Apps, one, takes
+from sgibench.errors import UsageError
+from sgibench.model import App, Asked
+from sgibench.secrets import hidden
+from sgibench.serve.own.base import shown
+from sgibench.serve.own.driving import drive
+from sgibench.serve.own.searching import candidates
+from sgibench.serve.scratch import scratch_folder
+
+MOST_TRIED = 6
+LIKELY = (
+    "/",
+    "/health",
+    "/healthz",
+    "/docs",
+    "/api",
+    "/api/",
+    "/admin/login/",
+    "/login",
+    "/index.html",
+    "/openapi.json",
+)
+"""Asked of an app whose requests nobody named."""
+MOST_ASKED = 3
+BAD = 400
+
+
+@click.command(epilog="Example: cd my-project && sgibench init && sgibench run")
+@one(Apps, "apps")
+@takes(own=Own)
+@click.option("--force", is_flag=True, help="Write over what is there.")
+def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
+    """Look around for your app, its environment and what it answers, and write that into the project.
+
+    It goes into pyproject.toml as [tool.sgibench] where there is one, else into sgibench.toml. Then `sgibench run`
+    alone measures your app.
+    """
+    project = own.project.resolve()
+    request = own_request(own)
+    if not project.is_dir():
+        raise UsageError(f"--project {own.project}: expected a folder")
+    held = config.read(project)
+    if held is not None and not force:
+        raise UsageError(f"{held[0]} says it already: change it there, or pass --force")
+    app, told = _found(project, apps, request)
+    asked = request.asked or _answering(app)
+    for line in (*told, *_environment(app)):
+        click.echo(line)
+    click.echo("requests: " + (", ".join(each.name for each in asked) or "none was answered: name some with --request"))
+    values = _values(app, own, asked or (HOME,))
+    file = _write(project, values)
+    click.echo(f"wrote {shown(file, project)}; next: sgibench run" + ("" if asked else " (after naming requests)"))
+
+
+def _found(project: Path, apps: tuple[str, ...], request: bench.OwnRequest) -> tuple[App, list[str]]:
+    """Find an app that can be served; says what was tried. Raises UsageError when there is none."""
+    tried = [*apps] or candidates(project)
+    if not tried:
+        raise UsageError(
+            f"{project}: found nothing that looks like an app; name it: sgibench init --app module:attribute"
+        )
+    refused = []
+    for text in tried[:MOST_TRIED]:
+        try:
+            with scratch_folder() as scratch:
+                app = bench.find_app(text, request, scratch)
+        except UsageError as error:
+            refused.append(hidden(str(error)))
+            continue
+        others = [other for other in tried if other != text]
+        told = [f"app: {text}, {app.summary}"]
+        return app, [*told, *([f"also there: {', '.join(others[:MOST_TRIED])}"] if others else [])]
+    raise UsageError(refused[0] + (f" (and {len(refused) - 1} more were tried)" if len(refused) > 1 else ""))
+
+
+def _environment(app: App) -> list[str]:
+    if app.own is None:
+        return []
+    base = app.own.base
+    lifespan = [] if app.own.lifespan is None else [f"lifespan: {app.own.lifespan}"]
+    return [f"environment: {base.said} (Python {base.version}, {len(base.packages)} packages)", *lifespan]
+
+
+def _answering(app: App) -> tuple[Asked, ...]:
+    """Ask for what many apps have, and keep what is answered."""
+    asked = [replace(HOME, path=path) for path in LIKELY]
+    with scratch_folder() as scratch:
+        driven = drive(app, asked, scratch, seconds=0.02)
+    good = [
+        each
+        for each, came in zip(asked, driven, strict=True)
+        if came.error is None and all(seen.status < BAD for seen in came.answers)
+    ]
+    return tuple(good[:MOST_ASKED])
+
+
+def _values(app: App, own: Own, asked: tuple[Asked, ...]) -> dict[str, object]:
+    """Say what goes into the file: what was found, and what the command line said."""
+    if app.own is None:
+        raise AssertionError("an app of the catalogue was found")
+    named: dict[str, object] = {
+        "interface": own.interface,
+        "venv": None if own.venv is None else str(own.venv),
+        "requirements": [str(file) for file in own.requirements] or None,
+        "env-file": [str(file) for file in own.env_file] or None,
+        "prepare": [*own.prepare] or None,
+        "ready": own.ready,
+        "memory": own.memory,
+    }
+    requests = [*own.requests] or [f"{each.weight} {each.name}" for each in asked]
+    held = {"app": app.own.spec, **named, "request": requests}
+    return {key: value for key, value in held.items() if value is not None}
+
+
+def _write(project: Path, values: dict[str, object]) -> Path:
+    """Write the table; into pyproject.toml where there is one."""
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    shared = project / "pyproject.toml"
+    try:
+        if shared.is_file() and not (project / config.OWN_FILE).is_file():
+            text = config.without_table(shared.read_text(encoding="utf-8"))
+            shared.write_text(text.rstrip("\n") + "\n\n[tool.sgibench]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+            return shared
+        own = project / config.OWN_FILE
+        own.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be written: {error.strerror}") from None
+    return own
