@@ -1,12 +1,15 @@
-"""Is what the load process says true? Beside wrk on a real server, against the schedule, and over ten million requests.
+"""Is what the load process says true? Beside other clients, against the schedule, and over ten million requests.
 
-    python benchmarks/exactness.py                 # wrk, open loop, memory
-    python benchmarks/exactness.py --only wrk      # one of them: wrk, open, memory
+    python benchmarks/exactness.py                 # wrk, reference, open loop, memory
+    python benchmarks/exactness.py --only wrk      # one of them: wrk, reference, open, memory
     python benchmarks/exactness.py --json
 
 wrk: uvicorn-httptools, 32 connections, closed loop, interleaved pairs: requests/s and the median. Open: half of the
 generator's ceiling against nginx (the null server where it is missing): the rate that was achieved, and how late
-requests left. Memory: resident memory of the load process from the first ten seconds to the last.
+requests left. Reference: twenty random mixes of delays, each met at the same time by the load process and by the tests'
+client of threads and http.client, which shares no code with it: ratios of rate, p50, p90 and p99, the farthest from 1.
+Memory: resident memory of the load process in closed and open loops and with tasks, ten million requests each, from the
+first window to the last.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +36,10 @@ from benchmarks.generator import nginx, null
 from benchmarks.serving import Bench, bench
 from sgibench.engine.orders import LoadProcess, Measured, Target
 from sgibench.histogram import Histogram
-from sgibench.model import Load, Windows
+from sgibench.model import Load, Scenario, Windows
 from sgibench.serve.process import HOST
+from tests import reference_client
+from tests.scripted_server import serving
 
 CONNECTIONS = 32
 UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
@@ -120,35 +127,122 @@ def open_loop(stand: Bench, *, window_s: float) -> dict[str, Any]:
     }
 
 
+def reference(stand: Bench, *, mixes: int, window_s: float) -> dict[str, Any]:
+    """Ratios of ours over those of a simple client, for random mixes of delays."""
+    ratios: list[dict[str, float]] = []
+    for seed in range(mixes):
+        mix = reference_client.random_mix(seed)
+        seen: list[reference_client.Seen] = []
+        with serving(reference_client.MixedServer(mix)) as ours, serving(reference_client.MixedServer(mix)) as theirs:
+            given = (theirs.host, theirs.port, mix.connections, 1.0, window_s)
+            other = threading.Thread(
+                target=lambda given=given, seen=seen: seen.append(reference_client.measure(*given))
+            )
+            other.start()
+            target = Target(id="mixed", host=ours.host, port=ours.port, pids=())
+            wanted = Load(kind="closed", connections=mix.connections)
+            (measured,) = stand.load.measure(
+                stand.scenarios["json"],
+                [target],
+                wanted,
+                Windows(window_s=window_s, slice_s=0.1),
+                seed,
+                on_step=lambda _: None,
+                watch=dict,
+            )
+            other.join()
+        ratios.append(ratios_of(measured, seen[0]))
+        visits = measured.window.visits if measured.window else "?"
+        told = ", ".join(f"{name} {value:.3f}" for name, value in ratios[-1].items())
+        say(f"mix {seed}: {mix.connections} connections, mean {mix.mean_s * 1e3:.1f} ms, {visits}: {told}")
+    return {f"{name}_farthest": max((each[name] for each in ratios), key=lambda r: abs(r - 1)) for name in ratios[0]}
+
+
+def ratios_of(measured: Measured, seen: reference_client.Seen) -> dict[str, float]:
+    """Rate and percentiles of ours over theirs."""
+    if measured.histogram is None:
+        raise SystemExit("the load process gave no histogram")
+    histogram = Histogram.from_data(measured.histogram)
+    found = {"rate": measured.requests / measured.window_s / seen.rate_per_s}
+    for q, theirs_s in zip(reference_client.PERCENTILES, seen.percentiles_s, strict=True):
+        found[f"p{q * 100:g}"] = (histogram.percentile_us(q) or math.nan) / 1e6 / theirs_s
+    return found
+
+
+TASKS = """Tasks that ask for one document.\"\"\"
+
+from locust import task
+
+from sgibench.load.user import BenchUser
+
+
+class Tasks(BenchUser):
+    @task
+    def ask(self) -> None:
+        self.client.get("/json")
+"""
+
+
 def memory(stand: Bench, *, requests: int) -> dict[str, Any]:
-    """Resident memory of the load process over very many requests."""
-    process = next(child for child in psutil.Process().children() if "sgibench.load" in child.cmdline())
+    """Resident memory of the load process over very many requests of each kind of load."""
+    path = stand.scratch / "memory_tasks.py"
+    path.write_text('"""' + TASKS)
+    (tasks,) = stand.load.describe([path])
+    ceiling = stand.load.calibrate(stand.scenarios["json"], 2.0).rps_per_core
+    closed = Load(kind="closed", connections=CONNECTIONS)
+    kinds: dict[str, tuple[Scenario, Load]] = {
+        "closed": (stand.scenarios["json"], closed),
+        "open": (stand.scenarios["json"], replace(closed, kind="open", rate_per_s=float(round(ceiling / 2)))),
+        "tasks": (tasks, closed),
+    }
+    found: dict[str, Any] = {}
+    for name, (scenario, load) in kinds.items():
+        sizes = growth(stand, name, scenario, load, requests)
+        found |= {f"{name}_{key}": value for key, value in sizes.items()}
+    return found
+
+
+def growth(stand: Bench, name: str, scenario: Scenario, load: Load, requests: int) -> dict[str, int]:
+    """Resident memory at the end of the first window, of the last, and the most that was seen in between."""
+    processes = psutil.Process().children(recursive=True)
+    process = next(child for child in reversed(processes) if "sgibench.load" in child.cmdline())
     sizes: list[int] = []
+    peaks: list[int] = []
+
+    def watch() -> dict[str, str]:
+        peaks.append(process.memory_info().rss)
+        return {}
+
     done = 0
     with fast_server(stand) as target:
         while done < requests:
-            wanted = Load(kind="closed", connections=CONNECTIONS)
-            done += measure_fast(stand.load, stand, target, wanted, 10.0).requests
+            windows = Windows(window_s=20.0, slice_s=None)
+            (measured,) = stand.load.measure(scenario, [target], load, windows, 1, on_step=lambda _: None, watch=watch)
+            done += measured.requests
             sizes.append(process.memory_info().rss)
-            say(f"{done:,} requests, {sizes[-1] / 2**20:.1f} MiB")
-    return {"requests": done, "first_bytes": sizes[0], "last_bytes": sizes[-1], "most_bytes": max(sizes)}
+            say(f"{name}: {done:,} requests, {sizes[-1] / 2**20:.1f} MiB, at most {max(peaks) / 2**20:.1f} MiB")
+    return {"requests": done, "first_bytes": sizes[0], "last_bytes": sizes[-1], "most_bytes": max(peaks)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=["wrk", "open", "memory"], action="append")
+    parser.add_argument("--only", choices=["wrk", "reference", "open", "memory"], action="append")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--window", type=float, default=3.0, help="seconds of each window (default: 3)")
-    parser.add_argument("--requests", type=int, default=10_000_000, help="for memory (default: ten million)")
+    parser.add_argument(
+        "--requests", type=int, default=10_000_000, help="for memory, of each kind (default: ten million)"
+    )
+    parser.add_argument("--mixes", type=int, default=20, help="for the reference (default: 20)")
     options = parser.parse_args()
-    wanted = options.only or ["wrk", "open", "memory"]
+    wanted = options.only or ["wrk", "reference", "open", "memory"]
     if "wrk" in wanted and not shutil.which("wrk"):
         say("wrk is not installed: apt-get install wrk")
         wanted.remove("wrk")
     parts: dict[str, Callable[[Bench], dict[str, Any]]] = {
         "wrk": lambda stand: beside_wrk(stand, pairs=options.pairs, seconds=max(1, round(options.window))),
+        "reference": lambda stand: reference(stand, mixes=options.mixes, window_s=max(4.0, options.window)),
         "open": lambda stand: open_loop(stand, window_s=options.window),
         "memory": lambda stand: memory(stand, requests=options.requests),
     }
