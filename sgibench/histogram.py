@@ -59,10 +59,23 @@ _MIDDLE_US = (_LOWEST_NS + _HIGHEST_NS) / 2000.0
 class Histogram:
     """Counts of latencies, mutable; `record` adds nanoseconds, everything read out is in microseconds."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_bound", "_counts")
 
     def __init__(self) -> None:
         self._counts: Ints = np.zeros(0, dtype=np.int64)  # grows to the highest bucket used
+        self._bound = BUCKETS
+        """First bucket that may hold lower bounds."""
+
+    def bounded(self, from_us: float | None) -> Histogram:
+        """Say that values from here on may be lower bounds: no percentile, mean or maximum is read from among them."""
+        if from_us is not None:
+            self._bound = min(self._bound, bucket_of(round(from_us * 1000)))
+        return self
+
+    @property
+    def _known(self) -> bool:
+        """Whether all values are exact."""
+        return self._counts.size <= self._bound
 
     def record(self, latencies_ns: Sequence[int] | Ints) -> None:
         """Add many latencies, in whole nanoseconds."""
@@ -73,6 +86,7 @@ class Histogram:
     def merge(self, other: Histogram) -> None:
         """Add the other's counts to this one's."""
         self._add(other._counts)
+        self._bound = min(self._bound, other._bound)
 
     def _add(self, counts: Ints) -> None:
         if counts.size > self._counts.size:
@@ -96,9 +110,9 @@ class Histogram:
 
     @property
     def mean_us(self) -> float | None:
-        """Mean in microseconds, from bucket middles (within 0.05 %); None when empty."""
+        """Mean in microseconds, from bucket middles (within 0.05 %); None when empty, or only a bound is known."""
         middles, counts = self.buckets()
-        return float((middles * counts).sum()) / int(counts.sum()) if counts.size else None
+        return float((middles * counts).sum()) / int(counts.sum()) if counts.size and self._known else None
 
     @property
     def min_us(self) -> float | None:
@@ -108,12 +122,14 @@ class Histogram:
 
     @property
     def max_us(self) -> float | None:
-        """Upper edge of the highest bucket used, in microseconds; None when empty."""
+        """Upper edge of the highest bucket used, in microseconds; None when empty, or only a bound is known."""
         used = np.flatnonzero(self._counts)
-        return float(_HIGHEST_NS[used[-1]]) / 1000.0 if used.size else None
+        return float(_HIGHEST_NS[used[-1]]) / 1000.0 if used.size and self._known else None
 
     def percentile_us(self, q: float) -> float | None:
-        """Give the latency in microseconds that a share `q` (0 to 1) of the samples does not exceed; None when empty.
+        """Give the latency in microseconds that a share `q` (0 to 1) of the samples does not exceed.
+
+        None when empty, and when it would be among lower bounds.
 
         The smallest recorded value with at least `q * count` samples at or below it (the inverse of the empirical
         distribution), read as the middle of its bucket: within 0.05 %.
@@ -125,7 +141,8 @@ class Histogram:
             return None
         # Shares such as 0.99 are not exact in binary: 0.99 * 100 may be 99.00000000000001.
         rank = max(1, int(np.ceil(q * float(cumulative[-1]) - 1e-6)))
-        return float(_MIDDLE_US[int(np.searchsorted(cumulative, rank))])
+        bucket = int(np.searchsorted(cumulative, rank))
+        return float(_MIDDLE_US[bucket]) if bucket < self._bound else None
 
     def above(self, limit_us: float) -> int:
         """How many samples lie in buckets wholly above `limit_us`."""

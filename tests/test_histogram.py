@@ -82,3 +82,19 @@ def test_broken_data_is_refused() -> None:
         Histogram.from_data(HistogramData(gaps=(10**9,), counts=(1,)))
     with pytest.raises(ValueError, match="expected a share"):
         of(1).percentile_us(99)
+
+
+def test_nothing_is_read_from_among_lower_bounds_and_what_lies_below_them_is_exact() -> None:
+    histogram = Histogram()
+    histogram.record([1_000_000] * 98 + [3_000_000_000] * 2)
+    histogram.bounded(3_000_000)
+    assert histogram.percentile_us(0.98) == pytest.approx(1000, rel=0.001)
+    assert histogram.percentile_us(0.99) is None
+    assert histogram.mean_us is None
+    assert histogram.max_us is None
+    clean = Histogram()
+    clean.record([2_000_000] * 1000)
+    merged = Histogram.merged([clean, histogram])
+    assert merged.percentile_us(0.99) == pytest.approx(2000, rel=0.001)
+    assert merged.percentile_us(1.0) is None
+    assert Histogram().bounded(None).percentile_us(0.5) is None

@@ -188,18 +188,16 @@ def latency_of(measured: Measured, *, open_loop: bool) -> Latency | None:
     data = measured.intended_histogram if open_loop else measured.histogram
     if data is None:
         return None
-    histogram = Histogram.from_data(data)
+    bound_us = measured.window.censored_from_us if measured.window is not None else None
+    histogram = Histogram.from_data(data).bounded(bound_us)
     samples = histogram.count
     # The load process gives exact mean and maximum of the service time; from the due time the histogram has them.
     mean, longest = (histogram.mean_us, histogram.max_us) if open_loop else (measured.mean_us, measured.max_us)
-    bound_us = measured.window.censored_from_us if measured.window is not None else None
     if bound_us is not None:
         mean = longest = None  # of requests that were given up only a bound is known
 
     def percentile_us(share: float) -> float | None:
         found = histogram.percentile_us(share) if percentile_allowed(share, samples) else None
-        if found is not None and bound_us is not None and found >= bound_us:
-            return None
         # A bucket's middle may lie above the one largest value in it.
         return found if found is None or longest is None else min(found, longest)
 

@@ -75,9 +75,13 @@ def answers_of(trial: Trial) -> int:
 
 
 def shown_histogram(trial: Trial) -> Histogram | None:
-    """Give the latencies that are shown: at an open load from the time a request was due."""
+    """Give the latencies that are shown: at an open load from the time a request was due.
+
+    No percentile is read from among requests that were given up: only how long they waited at least is known.
+    """
     data = _shown_data(trial)
-    return None if data is None else Histogram.from_data(data)
+    bound_us = trial.window.censored_from_us if trial.window else None
+    return None if data is None else Histogram.from_data(data).bounded(bound_us)
 
 
 def _shown_data(trial: Trial) -> HistogramData | None:
