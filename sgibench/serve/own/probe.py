@@ -179,7 +179,7 @@ def by_count(names: list[str], needed: int, *, spread: bool) -> str:
         return "asgi"
     if needed == WSGI_PLACES or (first in WSGI_NAMES and len(names) >= WSGI_PLACES):
         return "wsgi"
-    if needed == 1 and (first in ASGI_NAMES or (len(names) == 1 and not spread and first not in WSGI_NAMES)):
+    if needed == 1 and first in ASGI_NAMES:
         return "twice"
     if first in WSGI_NAMES and spread:
         return "wsgi"
