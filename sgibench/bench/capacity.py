@@ -23,7 +23,7 @@ from sgibench.engine.trials import Draft, to_trial
 from sgibench.engine.windows import SHORT_WARMUP_S
 from sgibench.errors import LoadError, UsageError
 from sgibench.histogram import Histogram
-from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Slo, Stage, Trial, Windows
+from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Plan, Slo, Stage, Trial, Windows
 from sgibench.results import store
 from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, Rule, next_step, rule_for, step_verdict
 from sgibench.stats.rates import rate_kept
@@ -111,8 +111,23 @@ class Search:
 def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: float = RESOLUTION) -> Outcome:
     """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
     with opened(replace(request, control=False), listener, profile="capacity") as road:
-        road.writer.write_info(replace(road.writer.info, plan=road.plan_of(road.cells), slo=slo, resolution=resolution))
+        road.writer.write_info(
+            replace(road.writer.info, plan=without_copies(road.plan_of(road.cells)), slo=slo, resolution=resolution)
+        )
         return _search(road.workshop, road.writer, slo, ())
+
+
+def without_copies(plan: Plan) -> Plan:
+    """Leave out further copies of a reference: what a search finds is compared with nothing measured beside it."""
+
+    def kept(group: Group) -> Group:
+        return replace(group, cells=tuple(cell for cell in group.cells if not cell.again))
+
+    blocks = [
+        replace(block, stages=tuple(replace(stage, groups=tuple(map(kept, stage.groups))) for stage in block.stages))
+        for block in plan.blocks
+    ]
+    return replace(plan, blocks=tuple(blocks))
 
 
 def resume_capacity(

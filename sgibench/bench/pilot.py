@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sgibench import units
-from sgibench.bench.plan import P99_ANSWERS, PROFILES, common_rates, curve_cells, make_plan, with_most_connections
+from sgibench.bench.plan import (
+    P99_ANSWERS,
+    PROFILES,
+    Parts,
+    common_rates,
+    curve_cells,
+    make_plan,
+    with_most_connections,
+)
 from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
@@ -21,7 +29,7 @@ PILOT_WARMUP_S = 1.0
 
 
 def find_rates(
-    request: Request, cells: Sequence[Cell], seed: int, workshop: Workshop
+    request: Request, cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Parts = ()
 ) -> tuple[list[PilotRate], list[Cell]]:
     """Find the common rate of each group, and the cells of latency against load when they were asked for.
 
@@ -30,7 +38,7 @@ def find_rates(
     if request.rate_per_s == 0 and not request.curve:
         return [], []
     cells = with_most_connections(cells)
-    seen = _pilot_block(cells, seed, workshop)
+    seen = _pilot_block(cells, seed, workshop, parts)
     classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
     rates = [] if request.rate_per_s == 0 else common_rates(seen, classes=classes)
     if request.rate_per_s is not None:
@@ -57,9 +65,9 @@ def told(rate: PilotRate, windows: Windows) -> str:
     )
 
 
-def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop) -> list[Trial]:
+def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Parts) -> list[Trial]:
     windows = pilot_windows(workshop.windows)
-    pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False)
+    pilot = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False, parts=parts)
     seen = Ledger()
     workshop.listener.say("pilot block: how much can the slowest server do?")
     run_plan(pilot, replace(workshop, windows=windows, listener=Silent(), retries=0), seen)

@@ -113,6 +113,10 @@ PROFILES = {
 }
 
 
+Parts = Sequence[Sequence[str]]
+"""Servers that live together, the reference first in each."""
+
+
 def make_cells(
     pairs: Sequence[tuple[ServerEntry, App]],
     scenarios: Sequence[Scenario],
@@ -230,10 +234,19 @@ def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
     return [at(cell, share) for cell in cells if cell.id in saturation for share in CURVE_SHARES]
 
 
-def make_plan(cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int, control: bool) -> Plan:
-    """Lay the cells out in `blocks` seeded random passes; with `control`, one cell of each stage runs twice."""
-    stages = _stages(cells)
-    doubled = {key: random.Random(f"{seed}/control/{key}").choice(names) for key, names in _servers_of(stages).items()}
+def make_plan(
+    cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int, control: bool, parts: Parts = ()
+) -> Plan:
+    """Lay the cells out in `blocks` seeded random passes; with `control`, one cell of each stage runs twice.
+
+    `parts` names the servers that may live together, when not all may; the first of each is the reference.
+    """
+    stages = _stages(in_parts(cells, parts))
+    doubled = {
+        key: random.Random(f"{seed}/control/{key}").choice(names)
+        for key, names in _servers_of(stages).items()
+        if key[3] == 0
+    }
     return Plan(
         seed=seed,
         windows=windows,
@@ -241,20 +254,33 @@ def make_plan(cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int
     )
 
 
-StageKey = tuple[str, Settings, str]
-"""What the groups of a stage share: scenario, settings, connection policy."""
+def in_parts(cells: Sequence[Cell], parts: Parts) -> list[Cell]:
+    """Give each cell its part, and each further part a copy of the reference's cells."""
+    if len(parts) < 2:  # noqa: PLR2004 - one part is the whole
+        return [*cells]
+    begun = {part[0]: number for number, part in reversed([*enumerate(parts)])}
+    return [
+        replace(cell, part=number, again=begun.get(cell.server, number) != number)
+        for number, part in enumerate(parts)
+        for cell in cells
+        if cell.server in part
+    ]
+
+
+StageKey = tuple[str, Settings, str, int]
+"""What the groups of a stage share: scenario, settings, connection policy, part."""
 
 
 def _stages(cells: Sequence[Cell]) -> dict[StageKey, dict[Load, list[Cell]]]:
     stages: dict[StageKey, dict[Load, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        stages[cell.scenario, cell.settings, cell.load.connection][cell.load].append(cell)
+        stages[cell.scenario, cell.settings, cell.load.connection, cell.part][cell.load].append(cell)
     return stages
 
 
 def _servers_of(stages: dict[StageKey, dict[Load, list[Cell]]]) -> dict[StageKey, list[tuple[str, str]]]:
     return {
-        key: sorted({(cell.server, cell.app) for cells in groups.values() for cell in cells})
+        key: sorted({(cell.server, cell.app) for cells in groups.values() for cell in cells if not cell.again})
         for key, groups in stages.items()
     }
 
@@ -283,7 +309,7 @@ def _stage(groups: dict[Load, list[Cell]], order: random.Random, doubled: tuple[
 
 
 def _group(load: Load, cells: list[Cell], order: random.Random, doubled: tuple[str, str] | None) -> Group:
-    twins = [replace(cell, control=True) for cell in cells if (cell.server, cell.app) == doubled]
+    twins = [replace(cell, control=True) for cell in cells if (cell.server, cell.app) == doubled and not cell.again]
     shuffled = [*cells, *twins]
     order.shuffle(shuffled)
     return Group(scenario=cells[0].scenario, load=load, settings=cells[0].settings, cells=tuple(shuffled))

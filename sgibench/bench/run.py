@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
 from sgibench.bench.costs import AppCosts
+from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, with_rates
@@ -26,7 +27,7 @@ from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError
-from sgibench.model import SCHEMA, Cell, Plan, RunInfo, Trial
+from sgibench.model import SCHEMA, Cell, Plan, RunInfo, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
@@ -46,7 +47,7 @@ def run(request: Request, listener: Listener) -> Outcome:
     with opened(request, listener) as road:
         chosen = road.chosen
         rule = make_rule(baseline_of(request, chosen.servers), chosen.blocks) if request.until_settled else None
-        rates, curve = find_rates(request, road.cells, road.seed, road.workshop)
+        rates, curve = find_rates(request, road.cells, road.seed, road.workshop, road.parts)
         plan = road.plan_of([*with_rates(road.cells, rates), *curve])
         road.writer.write_info(
             replace(road.writer.info, pilot=tuple(rates), plan=plan, retries=road.workshop.retries, until=rule)
@@ -64,11 +65,15 @@ class Road:
     control: bool
     workshop: Workshop
     writer: store.RunWriter
+    parts: tuple[tuple[str, ...], ...] = ()
+    """Servers that may live together, when not all may."""
 
     def plan_of(self, cells: Sequence[Cell]) -> Plan:
         """Lay the cells out as the request has it."""
         chosen = self.chosen
-        return make_plan(cells, blocks=chosen.blocks, windows=chosen.windows, seed=self.seed, control=self.control)
+        return make_plan(
+            cells, blocks=chosen.blocks, windows=chosen.windows, seed=self.seed, control=self.control, parts=self.parts
+        )
 
 
 @contextlib.contextmanager
@@ -106,6 +111,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
             own=None if looked is None else own_info(looked, request.own, chosen.servers),
         )
+        parts = parts_of(request, looked, ready.cells, chosen.servers, listener)
+        if info.own is not None:
+            info = replace(info, own=replace(info.own, parts=parts))
         with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)
@@ -117,7 +125,29 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
                 control=request.control,
                 workshop=replace(workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs),
                 writer=writer,
+                parts=parts,
             )
+
+
+def parts_of(
+    request: Request, looked: Looked | None, cells: Sequence[Cell], servers: Sequence[ServerEntry], listener: Listener
+) -> tuple[tuple[str, ...], ...]:
+    """Say which servers of the user's app may live together; raises UsageError when not even two may."""
+    if looked is None:
+        return ()
+    each = max((one.peak_bytes for driven in looked.driven.values() for one in driven), default=0) * len(looked.apps)
+    limit = request.own.memory_bytes or free_bytes()
+    wanted = baseline_of(request, servers)
+    parts: list[tuple[str, ...]] = []
+    for policy in dict.fromkeys(cell.load.connection for cell in cells):
+        # Those that close every connection are a group of their own, and never alive beside the others.
+        left = {cell.server for cell in cells if cell.load.connection == policy}
+        needs = {one.id: need_of(one, each, max(request.workers)) for one in servers if one.id in left}
+        found = split(needs, limit, wanted if wanted in needs else next(iter(needs)), control=request.control)
+        if len(found) > 1:
+            listener.say(told(found, limit))
+        parts += found
+    return tuple(parts)
 
 
 def look(request: Request, listener: Listener) -> Looked | None:

@@ -134,7 +134,7 @@ def folder_name(text: str) -> str:
 
 
 Key = tuple[str, str, bool]
-"""Server, app, control: what names a process inside a stage."""
+"""Server, app, control: what names a process inside a stage; its cells are all of one part."""
 
 
 def key_of(cell: Cell) -> Key:

@@ -111,6 +111,8 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         started_at=draft.started_at,
         status="skipped" if draft.failure and draft.failure.reason == TOO_LITTLE else "failed" if failed else "ok",
         control=cell.control,
+        part=cell.part,
+        again=cell.again,
         interface=draft.entry.variant.interface,
         concurrency=draft.entry.variant.concurrency,
         floor_s=draft.floor_s,

@@ -57,11 +57,16 @@ class Cell:
     settings: Settings
     control: bool = False
     """True for the second copy of a cell that runs twice in every block (the A/A control)."""
+    part: int = 0
+    """Which part of a group that was split for want of memory it is measured in."""
+    again: bool = False
+    """True for a copy of the reference server in a further part."""
 
     @property
     def id(self) -> str:
         """One string that names the cell, the same in every block and every run."""
         server = f"{self.server}~control" if self.control else self.server
+        server += f"~part{self.part + 1}" if self.again else ""
         return f"{server}/{self.app}/{self.scenario}/{self.load.id}/{self.settings.id}"
 
 

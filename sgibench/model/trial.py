@@ -202,6 +202,10 @@ class Trial:
     """UTC, ISO 8601."""
     status: Status
     control: bool = False
+    part: int = 0
+    """Which part of a group that was split for want of memory it was measured in."""
+    again: bool = False
+    """Whether it is a copy of the reference server in a further part."""
     configuration: Configuration = "equal"
     interface: Interface | None = None
     concurrency: Concurrency | None = None

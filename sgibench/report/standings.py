@@ -122,7 +122,8 @@ class Standing:
 def standings_of(run: Run) -> tuple[Standing, ...]:
     """Judge every group of a run, in the order in which they were planned."""
     groups: dict[GroupKey, list[Trial]] = defaultdict(list)
-    for trial in run.trials:
+    trials = stats.levelled(run.trials)
+    for trial in trials:
         key = GroupKey(
             scenario=trial.scenario,
             load=trial.load,
@@ -131,8 +132,8 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
             configuration=trial.configuration,
         )
         groups[key].append(trial)
-    names = _labels(run.trials)
-    return tuple(_standing(key, trials, names, run.info.delta) for key, trials in groups.items())
+    names = _labels(trials)
+    return tuple(_standing(key, members, names, run.info.delta) for key, members in groups.items())
 
 
 def _labels(trials: Sequence[Trial]) -> Mapping[tuple[str, str], str]:

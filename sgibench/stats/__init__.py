@@ -38,6 +38,7 @@ from sgibench.stats.intervals import (
 )
 from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.moderation import Spread, Table, moderate, table_of
+from sgibench.stats.parts import levelled
 from sgibench.stats.ranking import Ranking, rank
 from sgibench.stats.runs import Change, RunComparison, compare_runs, worse_than
 
@@ -67,6 +68,7 @@ __all__ = [
     "judge",
     "judged",
     "lacking",
+    "levelled",
     "log_ratio",
     "look",
     "moderate",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from sgibench.histogram import Histogram
 from sgibench.model import HistogramData, LoadKind, Metric, Run, Trial
 from sgibench.stats.intervals import Values, measured, percentile_allowed
+from sgibench.stats.parts import levelled
 from sgibench.stats.rates import rate_kept
 
 METRICS: tuple[Metric, ...] = ("cpu_us_per_request", "rps", "p50_us", "p99_us", "p999_us")
@@ -109,7 +110,7 @@ def block_values(trials: Iterable[Trial], metric: Metric) -> dict[int, float]:
 def values_of(run: Run, metric: Metric, *, control: bool = False) -> dict[str, Values]:
     """Cell -> block -> value, only cells with a value; the control's copies only when `control` is asked for."""
     found: dict[str, dict[int, float]] = defaultdict(dict)
-    for trial in run.trials:
+    for trial in levelled(run.trials):
         value = value_of(trial, metric)
         if value is not None and trial.control == control:
             found[trial.cell][trial.block] = value

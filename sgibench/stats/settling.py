@@ -10,6 +10,7 @@ from sgibench.stats.figures import HIGHER_IS_BETTER, block_values, judged
 from sgibench.stats.intervals import DELTA, LogRatio
 from sgibench.stats.looks import look, settled
 from sgibench.stats.moderation import table_of
+from sgibench.stats.parts import levelled
 
 FIRST_LOOK = 3
 """Two blocks have an interval, but not one that a stop should rest on."""
@@ -52,7 +53,7 @@ def _against(trials: Sequence[Trial], baseline: str, metric: Metric) -> dict[str
     """Cell -> its ratio to the baseline's in the same group, the group's spread behind it."""
     kinds: dict[StageKey, set[LoadKind]] = defaultdict(set)
     groups: dict[tuple[StageKey, object], dict[str, list[Trial]]] = defaultdict(lambda: defaultdict(list))
-    for trial in trials:
+    for trial in levelled(trials):
         kinds[_stage(trial)].add(trial.load.kind)
         groups[_stage(trial), trial.load][trial.cell].append(trial)
     found: dict[str, LogRatio] = {}

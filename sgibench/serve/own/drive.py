@@ -11,6 +11,7 @@ import asyncio
 import base64
 import io
 import json
+import resource
 import sys
 import time
 import types
@@ -39,7 +40,9 @@ def main() -> None:
     drive = drive_asgi if order["interface"] == "asgi" else drive_wsgi
     answer = Path(sys.argv[2])
     beside = answer.with_suffix(".new")
-    beside.write_text(json.dumps(drive(module.__dict__["app"], order)), encoding="utf-8")
+    told = drive(module.__dict__["app"], order)
+    told["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    beside.write_text(json.dumps(told), encoding="utf-8")
     beside.replace(answer)
 
 

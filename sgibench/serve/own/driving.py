@@ -51,6 +51,8 @@ class Driven:
     wall_us: float = 0.0
     printed_bytes: float = 0.0
     """Per call."""
+    peak_bytes: int = 0
+    """The most that the app's process held in memory, for all requests together."""
 
 
 def drive(
@@ -89,7 +91,7 @@ def drive(
     if not answer.exists():
         raise ServerError("not-driven", f"{own.spec} can't be called without a server{folded(tail_of(log))}")
     told = json.loads(answer.read_text(encoding="utf-8"))
-    return tuple(_driven(one, told["idle"]["cpu_us"]) for one in told["requests"])
+    return tuple(_driven(one, told["idle"]["cpu_us"], told["peak_bytes"]) for one in told["requests"])
 
 
 def _order(asked: Asked) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _order(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _driven(told: Mapping[str, Any], idle_us: float) -> Driven:
+def _driven(told: Mapping[str, Any], idle_us: float, peak_bytes: int) -> Driven:
     answers = tuple(
         Seen(
             status=int(one["status"]),
@@ -120,4 +122,5 @@ def _driven(told: Mapping[str, Any], idle_us: float) -> Driven:
         cpu_us=max(0.0, float(told["cpu_us"]) - idle_us),
         wall_us=float(told["wall_us"]),
         printed_bytes=float(told["printed_bytes"]),
+        peak_bytes=peak_bytes,
     )
