@@ -33,9 +33,13 @@ from sgibench.load.ways import (
 )
 
 WARMUP_S = 0.25
-"""Length of the windows that are compared to find out whether the rate is steady."""
+"""Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
 STEADY = 0.05
 """The last two of them differ by less than this share."""
+LEAST_WARMUPS = 3
+"""So many windows of a warm-up, if it may last so long: the first is cold, and two have to agree."""
+REHEARSALS = 4
+"""So many at the rate of an open loop."""
 OPEN_SETTLE_S = 0.3
 """How long a schedule runs before the requests of an unbroken window count."""
 TURN_SETTLE_S = 0.1
@@ -139,7 +143,14 @@ class Measurement:
     # --- the warm-up -----------------------------------------------------------------------------------------------
 
     def _warm_up(self, visited: Visited) -> None:
-        """Load it until its rate is steady, at most for `warmup_s`; open loops then for a while at their rate."""
+        """Load it until its rate is steady, at most for `warmup_s`; open loops then for a while at their rate.
+
+        A server that is warm from another load goes to its rate at once.
+        """
+        is_open = self.order.load.kind == "open"
+        if is_open and self.order.warmup_s <= WARMUP_S:
+            self._rehearse(visited)
+            return
         began = monotonic_ns()
         visited.target.think_ns = 0
         with visited.visit():
@@ -148,7 +159,7 @@ class Measurement:
             visited.look_back(time_s)
         visited.warm(time_s=time_s)
         self._share_pulse(visited)
-        if self.order.load.kind == "open" and self._goes_on(visited):
+        if is_open and self._goes_on(visited):
             self._rehearse(visited)
 
     def _until_steady(self, visited: Visited) -> None:
@@ -164,7 +175,7 @@ class Measurement:
             rate = (visited.answered - answered) / (monotonic_ns() - at)
             agreement = self._agree(visited, rate=rate, fallen_s=visited.fallen_s)
             rates.append(agreement.sum("rate"))
-            steady = len(rates) > 1 and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
+            steady = len(rates) >= min(LEAST_WARMUPS, most) and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
             fallen = agreement.most("fallen_s") >= STANDING_S
             if self._stopped or visited.gave_up or steady or fallen:
                 return
@@ -174,9 +185,10 @@ class Measurement:
         visited.target.enter("warm-up")
         began = monotonic_ns()
         with visited.visit(at_rate=True):
-            visited.sleep(WARMUP_S)
-            visited.new_stretch()
-            visited.sleep(2 * WARMUP_S)
+            for stretch in range(REHEARSALS):
+                if stretch:
+                    visited.new_stretch()
+                visited.sleep(WARMUP_S)
             visited.look_back((monotonic_ns() - began) / 1e9)
         visited.warm(time_s=(monotonic_ns() - began) / 1e9)
         self._share_pulse(visited)

@@ -27,7 +27,7 @@ from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
 from sgibench.load.tally import Tally
 from sgibench.load.together import Together
-from sgibench.load.ways import Pulse, Way, fitting_timeout, pulse_of
+from sgibench.load.ways import Pulse, Way, fitting_timeout, middle_pulse
 from sgibench.model.kinds import gravest, kind_named
 
 STANDING_S = 2.0
@@ -325,21 +325,19 @@ class Visited:
     def look_back(self, time_s: float) -> None:
         """Learn from the warm-up so far, which took that long, how slow answers are; and fit the time-out to them.
 
-        Its first stretch has what is only slow once.
+        Its first stretch has what is only slow once; of the others the middle one counts, so that a single disturbance
+        of the machine does not decide.
         """
         self.target.fold()
         stretches = [*self._warm, self.target.outside]
-        late = merged_tallies(stretches[1:])
-        if not late.requests:
-            late = merged_tallies(stretches)
         thoughts = self.target.thoughts
         self.pulse = Pulse(
-            **pulse_of(late.histogram),
+            **middle_pulse([tally.histogram for tally in stretches]),
             think_s=thoughts.longest_s,
             think_mean_s=thoughts.mean_s,
             think_share=self.target.think_ns / 1e9 / (max(1, self.connections) * time_s) if time_s else 0.0,
         )
-        if late.requests:
+        if any(tally.requests for tally in stretches):
             self._fit_timeout()
 
     def warm(self, *, time_s: float) -> None:

@@ -9,8 +9,9 @@ servers of a group are measured in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 from sgibench.histogram import Histogram
 from sgibench.model import Visits
@@ -68,12 +69,21 @@ class Way:
     why: str
 
 
-def pulse_of(histogram: Histogram) -> dict[str, float]:
-    """Read median, p99 and mean residual life of answers, in seconds."""
-    middles_us, counts = histogram.buckets()
-    total_us = float((middles_us * counts).sum())
-    if not total_us:
+def middle_pulse(stretches: Sequence[Histogram]) -> dict[str, float]:
+    """Read median, p99 and mean residual life of answers, in seconds, from stretches of a warm-up.
+
+    Each is the lower median over the stretches that had answers, the first of them left out if there are others.
+    """
+    with_answers = [stretch for stretch in stretches if stretch.count]
+    read = [_read(stretch) for stretch in with_answers[1:] or with_answers]
+    if not read:
         return {"median_s": 0.0, "p99_s": 0.0, "residual_s": 0.0}
+    return {name: median_low(each[name] for each in read) for name in read[0]}
+
+
+def _read(histogram: Histogram) -> dict[str, float]:
+    middles_us, counts = histogram.buckets()
+    total_us = max(float((middles_us * counts).sum()), 1e-3)
     return {
         "median_s": (histogram.percentile_us(0.5) or 0.0) / 1e6,
         "p99_s": (histogram.percentile_us(0.99) or 0.0) / 1e6,
