@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)  # not kw_only: an app's own environment may have Python 3.9
 class Options:
     """What a serve function may want to know; None means the server's own default."""
 

@@ -33,10 +33,11 @@ def defaults_for(name: str, words: Sequence[str], commands: Mapping[str, click.C
     if held is None:
         return None
     file, values = held
-    known = {key for command in commands.values() for key in _options(command)}
-    for key in values:
+    known = {key: option for command in commands.values() for key, option in _options(command).items()}
+    for key, value in values.items():
         if key not in known:
             raise UsageError(f"{file}: unknown key {key!r}: {nearest(key, known)}")
+        _value(file, known[key], key, value)
     mine = _options(commands[name])
     found = {mine[key].name: _value(file, mine[key], key, value) for key, value in values.items() if key in mine}
     return {str(parameter): value for parameter, value in found.items()}

@@ -1,0 +1,100 @@
+"""`sgibench init` and what it writes: options that a project holds, and the command line that wins over them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgibench.cli.config import read, without_table
+from sgibench.errors import UsageError
+from sgibench.serve.own.searching import candidates
+
+APP = """
+def create_app(greeting="hi"):
+    def app(environ, start_response):
+        found = environ["PATH_INFO"] in ("/", "/health")
+        body = greeting.encode()
+        start_response("200 OK" if found else "404 Not Found",
+                       [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+    return app
+"""
+
+
+def sgibench(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sgibench.cli", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, text=True, timeout=240)
+
+
+def test_init_says_what_it_found_and_run_alone_measures_it(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\nkept = true\n", encoding="utf-8")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text(APP, encoding="utf-8")
+    done = sgibench(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    assert "app: shop:create_app(), a function (WSGI), an environment without packages" in done.stdout
+    assert "requests: GET /, GET /health" in done.stdout
+    text = (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
+    assert text.startswith("[tool.other]\nkept = true\n")
+    assert 'app = "shop:create_app()"' in text
+    again = sgibench(tmp_path, "init")
+    assert (again.returncode, "pass --force" in again.stderr) == (2, True)
+    more = 'server = ["waitress"]\nblocks = 1\nwindow = "200ms"\nconnections = 2\nrate = "none"\ncontrol = false\n'
+    (tmp_path / "pyproject.toml").write_text(text + more + "[tool.last]\n", encoding="utf-8")
+    done = sgibench(tmp_path, "run", "--json", "--connections", "3")
+    assert done.returncode == 0, done.stderr
+    (group,) = json.loads(done.stdout)["summary"]["groups"]
+    assert (group["load"], [row["server"] for row in group["rows"]]) == ("closed-3", ["waitress"])
+    assert json.loads(done.stdout)["summary"]["own"][0]["app"] == "shop:create_app"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("aap = 1", "unknown key 'aap': did you mean app"),
+        ("app = [", "expected TOML"),
+        ("curve = 3", "curve: expected true or false"),
+        ('profile = ["a", "b"]', "profile: expected one value"),
+        ("app = {a = 1}", "app: expected a text or a number"),
+        ("resume = 'latest'", "unknown key 'resume'"),
+        ('app = "x:app"\nrequest = [{requst = "GET /"}]', "--request: expected {request ="),
+    ],
+)
+def test_what_a_project_can_not_say_is_refused_in_one_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "sgibench.toml").write_text(text, encoding="utf-8")
+    done = sgibench(tmp_path.parent, "check", "--project", str(tmp_path), "waitress")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert told in line
+
+
+def test_a_project_without_the_table_says_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path) is None
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    assert read(tmp_path) is None
+    (tmp_path / "pyproject.toml").write_text("tool.sgibench = 3\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="expected a table"):
+        read(tmp_path)
+
+
+def test_an_old_table_is_taken_out_and_nothing_else() -> None:
+    text = "[a]\nx = 1\n[tool.sgibench]\napp = 'x'\n[tool.sgibench.env]\nA = 'b'\n[tool.other]\ny = 2"
+    assert without_table(text) == "[a]\nx = 1\n[tool.other]\ny = 2"
+
+
+def test_candidates_are_read_from_sources_likeliest_first(tmp_path: Path) -> None:
+    for name, text in {
+        "src/shop/wsgi.py": "application = get_wsgi_application()\n",
+        "src/shop/web.py": "thing = flask.Flask(__name__)\ndef create_app(config): ...\n",
+        "main.py": "app: FastAPI = FastAPI()\n",
+        "tests/test_app.py": "app = Flask(__name__)\n",
+        "broken.py": "def (:\n",
+        "odd-name.py": "def create_app(*, debug=False): ...\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert candidates(tmp_path) == ["main:app", "shop.wsgi:application", "odd-name.py:create_app()", "shop.web:thing"]
