@@ -194,6 +194,7 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
     assert kinds(replace(row, generator_utilisation=0.4)) == {"ServerIdle"}
     assert kinds(replace(row, generator_utilisation=0.95)) == {"GeneratorBound"}
     assert kinds(replace(row, generator_utilisation=0.4, floor_ms=1.0)) == set()
+    assert kinds(replace(row, generator_utilisation=0.4, thinks=True)) == set(), "users who think claim no saturation"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +252,7 @@ def test_a_table_discriminates_when_ten_servers_differ_or_fewer_than_ten_are_ali
     assert audit.group_doubts(alike[:9]) == ()
     assert audit.group_doubts([replace(row, rps=1000.0 * 1.1**i) for i, row in enumerate(alike)]) == ()
     assert audit.group_doubts([replace(row, load="open") for row in alike]) == ()
+    assert audit.group_doubts([replace(row, thinks=True) for row in alike]) == ()
     assert audit.group_doubts([replace(row, label="same server") for row in alike]) == ()
 
 

@@ -113,6 +113,14 @@ def test_the_page_of_a_search_shows_its_steps_and_has_nothing_to_filter() -> Non
     assert "No rule found a reason to doubt anything." in page
 
 
+def test_the_page_of_a_search_shows_no_latency_at_a_rate_that_was_not_kept() -> None:
+    grown = Window(visits="unbroken", due=1000, waiting_start=0, waiting_end=800)
+    page = render(searched(step(1), replace(step(2, rate_per_s=2000.0, latency_ms=800), window=grown)))
+    assert "uvicorn-httptools at 1,000/s: p99 5" in page
+    assert "uvicorn-httptools at 2,000/s: p99" not in page
+    assert "the rate was not kept" in page
+
+
 def test_the_page_of_a_search_tells_of_a_disturbed_machine() -> None:
     late = step(3).generator
     assert late

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sgibench import audit
 from sgibench.engine.orders import measured_of
-from sgibench.model import Load, Trial
+from sgibench.engine.trials import latency_of
+from sgibench.model import Generator, Load, Trial
+from sgibench.results.codec import encode
 from sgibench.stats.rates import rate_kept
 from tests.load_process import SCENARIOS, LoadProcess, load_process, measuring, target
 from tests.scripted_server import Script, Talk, answer, serving
@@ -39,14 +43,20 @@ def one_after_the_other(every_s: float) -> Script:
     return script
 
 
-def trial_of(process: LoadProcess, script: Script, rate_per_s: float, connections: int, **changes: object) -> Trial:
-    """Offer the rate to the script, and put what was seen into a trial."""
-    load = Load(kind="open", connections=connections, rate_per_s=rate_per_s)
+def trial_of(process: LoadProcess, script: Script, load: Load, scenario: Path = JSON, **changes: object) -> Trial:
+    """Put the load on the script, and what was seen into a trial."""
     with serving(script) as server:
-        asked = {"kind": "open", "rate_per_s": rate_per_s, "connections": connections}
-        found = process.ask(**measuring(JSON, target(server), load=asked, window_s=0.8, **changes))
-    (seen,) = found["targets"]
+        order = measuring(scenario, target(server), load=encode(load), **{"window_s": 0.8, **changes})
+        (seen,) = process.ask(**order)["targets"]
     measured = measured_of(seen)
+    generator = Generator(
+        cpu_s=None,
+        utilisation=measured.generator_utilisation,
+        lag_us_p99=measured.lag_us_p99,
+        connections_established=measured.connections_established,
+        jain=measured.jain,
+        slowest_share=measured.slowest_share,
+    )
     return Trial(
         cell="server/app/json/open/w1t1",
         server="server",
@@ -61,24 +71,62 @@ def trial_of(process: LoadProcess, script: Script, rate_per_s: float, connection
         status="ok",
         window_s=measured.window_s,
         requests=measured.requests,
+        rps=measured.requests / measured.window_s,
+        latency_us=latency_of(measured, open_loop=load.kind == "open"),
         histogram_us=measured.histogram,
         intended_histogram_us=measured.intended_histogram,
         window=measured.window,
+        generator=generator,
     )
+
+
+def at_rate(rate_per_s: float, connections: int = 64) -> Load:
+    return Load(kind="open", connections=connections, rate_per_s=rate_per_s)
+
+
+def kinds_of(trial: Trial) -> set[str]:
+    return {each.kind for each in audit.trial_doubts(trial, audit.Surroundings())}
 
 
 @pytest.mark.parametrize(
     ("connections", "turn_s"), [(8, None), (256, None), (256, 0.3)], ids=["a queue", "no queue", "no queue, in turns"]
 )
 def test_twice_what_a_server_can_do_is_not_kept(process: LoadProcess, connections: int, turn_s: float | None) -> None:
-    trial = trial_of(process, one_after_the_other(0.01), 200.0, connections, turn_s=turn_s)
+    trial = trial_of(process, one_after_the_other(0.01), at_rate(200.0, connections), turn_s=turn_s)
     assert not rate_kept(trial)
-    kinds = {each.kind for each in audit.trial_doubts(trial, audit.Surroundings())}
-    assert "RateNotKept" in kinds
-    assert "GeneratorLag" not in kinds
+    assert "RateNotKept" in kinds_of(trial)
+    assert "GeneratorLag" not in kinds_of(trial)
 
 
 @pytest.mark.parametrize("turn_s", [None, 0.3], ids=["unbroken", "in turns"])
 def test_a_third_of_what_a_server_can_do_is_kept(process: LoadProcess, turn_s: float | None) -> None:
-    trial = trial_of(process, one_after_the_other(0.001), 100.0, 64, turn_s=turn_s)
+    trial = trial_of(process, one_after_the_other(0.001), at_rate(100.0), turn_s=turn_s)
     assert rate_kept(trial)
+
+
+THINKING = """
+from locust import between, task
+from sgibench.load.user import BenchUser
+
+class Session(BenchUser):
+    wait_time = between(0.1, 0.5)
+
+    @task
+    def visit(self) -> None:
+        self.client.get("/json")
+        self.client.get("/json")
+"""
+
+
+def test_think_time_is_no_missing_connection(process: LoadProcess, tmp_path: Path) -> None:
+    path = tmp_path / "thinking.py"
+    path.write_text(f'"""Users who think."""\n{THINKING}')
+    users = Load(kind="closed", connections=16)
+    trial = trial_of(process, one_after_the_other(0.001), users, path, window_s=3.0, slice_s=0.1)
+    assert trial.window is not None
+    assert trial.window.thinks
+    assert trial.rps is not None
+    assert 50 < trial.rps < 150, "32 requests in 0.3 s of thought and what their answers take"
+    assert not kinds_of(trial) & {*audit.REFUTING, "ServerIdle"}
+    claimed = replace(trial, rps=trial.rps * 100, requests=(trial.requests or 0) * 100)
+    assert "LittleMismatch" in kinds_of(claimed), "more were at work than there are users"

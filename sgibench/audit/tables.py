@@ -20,10 +20,10 @@ ALIKE_WITHIN = 0.20
 def group_doubts(rows: Sequence[Figures]) -> tuple[Doubt, ...]:
     """Doubts about a whole table.
 
-    NoDiscrimination: ten or more unlike servers at saturation whose middle half lies within 20 %. Rows at a fixed rate
-    are alike by design and are not looked at.
+    NoDiscrimination: ten or more unlike servers at saturation whose middle half lies within 20 %. Rows at a fixed rate,
+    and those of users who think, are alike by design and are not looked at.
     """
-    rates = {row.label or row.id: row.rps for row in rows if row.rps and row.load == "closed"}
+    rates = {row.label or row.id: row.rps for row in rows if row.rps and row.load == "closed" and not row.thinks}
     if len(rates) < ALIKE_ROWS:
         return ()
     low, _middle, high = quantiles(rates.values(), n=4, method="inclusive")

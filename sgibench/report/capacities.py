@@ -15,6 +15,7 @@ from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import Curve, Point, draw_curves, log_axis
 from sgibench.report.panels import Look, View
 from sgibench.report.standings import printable
+from sgibench.stats.rates import rate_kept
 
 CapacityKey = tuple[str, int, int, int, str]
 """Scenario, connections, workers, threads, and the limit's id."""
@@ -170,11 +171,14 @@ def steps_chart(table: CapacityTable, steps: Sequence[Trial], looks: Mapping[str
         points = []
         for rate, tried in _by_rate(entry, table, steps):
             merged = Histogram.merged(
-                Histogram.from_data(step.intended_histogram_us) for step in tried if step.intended_histogram_us
+                Histogram.from_data(step.intended_histogram_us)
+                for step in tried
+                if step.intended_histogram_us and rate_kept(step)
             )
             latency_us = merged.percentile_us(table.slo.quantile)
             errors = sum(sum(step.errors.values()) + (step.status != "ok") for step in tried)
-            told = units.microseconds(latency_us)
+            lost = any(not rate_kept(step) for step in tried if step.status == "ok")
+            told = "the rate was not kept" if lost and latency_us is None else units.microseconds(latency_us)
             late = units.count(merged.above(table.slo.limit_us)) if merged.count else units.NOT_MEASURED
             lines.append((entry.label, units.rate(rate), str(len(tried)), told, late, str(errors)))
             if latency_us:

@@ -70,7 +70,7 @@ def streams(panel: Panel) -> Chart | None:
     curves, lines = [], []
     for row in panel.rows:
         entry = panel.latency_entry(row)
-        good = entry.good if entry else ()
+        good = [trial for trial in entry.good if rate_kept(trial)] if entry else []
         first = _merged([trial.first_chunk_histogram_us for trial in good])
         gaps = _merged([trial.gap_histogram_us for trial in good])
         if first is None:

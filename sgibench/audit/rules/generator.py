@@ -112,10 +112,12 @@ def starvation(row: Figures) -> Iterator[Doubt]:
 def server_idle(row: Figures) -> Iterator[Doubt]:
     """Saturation is claimed with an idle server; only where the generator is known to have had room.
 
-    A row that says nothing about its generator is left alone, and so is a scenario that only waits.
+    A row that says nothing about its generator is left alone, and so is a scenario that only waits. Users who think
+    claim no saturation.
     """
     measured = row.generator_utilisation is not None and row.server_cpu_share is not None
-    if row.load != "closed" or not measured or row.floor_ms or any(True for _ in generator_bound(row)):
+    waits = row.floor_ms or row.thinks
+    if row.load != "closed" or not measured or waits or any(True for _ in generator_bound(row)):
         return
     if row.server_cpu_share is not None and row.server_cpu_share < IDLE_SHARE:
         yield doubt("ServerIdle", f"the server used {percent(row.server_cpu_share)} of its CPUs at saturation")
