@@ -195,6 +195,7 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
     assert kinds(replace(row, generator_utilisation=0.95)) == {"GeneratorBound"}
     assert kinds(replace(row, generator_utilisation=0.4, floor_ms=1.0)) == set()
     assert kinds(replace(row, generator_utilisation=0.4, thinks=True)) == set(), "users who think claim no saturation"
+    assert kinds(replace(row, generator_utilisation=0.4, foreign_cpu=0.45)) == {"Pressed"}, "others took the rest"
 
 
 @pytest.mark.parametrize(
