@@ -218,6 +218,8 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
         ),
         (Figures(id="x", new_connections=True, requests_ok=28_300), {"ClientPorts"}),
         (Figures(id="x", new_connections=True, requests_ok=49_100), {"ClientPorts"}),
+        (Figures(id="x", new_connections=True, requests_ok=49_100, duration_s=10), set()),
+        (Figures(id="x", new_connections=True, requests_ok=49_100, duration_s=125), {"ClientPorts"}),
         (Figures(id="x", new_connections=True, requests_ok=20_000), set()),
         (Figures(id="x", requests_ok=28_232), set()),
         (Figures(id="x", new_connections=True, connect_ms=31.0, p50_ms=4.0), {"ClientPorts"}),

@@ -18,7 +18,8 @@ CLIENT_PORTS = (16_384, 28_232)
 PORTS_TOLERANCE = 0.01
 """Of the ports: the run is that near when they are gone."""
 PORTS_ROUNDS = 5
-"""A port comes back after a minute: longer runs use them all several times."""
+PORT_RESTS_S = 55.0
+"""A closed connection keeps its port for a minute (TIME_WAIT), on other systems for less; runs are rounded."""
 FAIR_JAIN = 0.80
 FAIR_SLOWEST = 0.10
 FAIR_REQUESTS = 30
@@ -75,16 +76,20 @@ def client_ports(row: Figures) -> Iterator[Doubt]:
     asked_ms = row.p50_ms if row.p50_ms is not None else row.mean_ms
     if row.connect_ms is not None and asked_ms is not None and row.connect_ms > asked_ms:
         yield doubt("ClientPorts", f"{ms(row.connect_ms)} to connect, {ms(asked_ms)} to be answered")
-    ports = ports_used_up(row.requests_ok or 0.0)
+    ports = ports_used_up(row.requests_ok or 0.0, row.duration_s)
     if ports:
         yield doubt("ClientPorts", ports)
 
 
-def ports_used_up(connections: float) -> str:
-    """Say of which client these are all the ports, once or a few times over; empty when they are of none."""
+def ports_used_up(connections: float, duration_s: float | None = None) -> str:
+    """Say of which client these are all the ports, once or a few times over; empty when they are of none.
+
+    A port is free again after a minute: only longer runs use them several times.
+    """
+    most = PORTS_ROUNDS if duration_s is None else min(PORTS_ROUNDS, 1 + int(duration_s / PORT_RESTS_S))
     for ports in CLIENT_PORTS:
         rounds = round(connections / ports)
-        if 1 <= rounds <= PORTS_ROUNDS and abs(connections - rounds * ports) <= PORTS_TOLERANCE * ports:
+        if 1 <= rounds <= most and abs(connections - rounds * ports) <= PORTS_TOLERANCE * ports:
             times = "" if rounds == 1 else f"{rounds} × "
             return f"{count(connections)} connections, and a client has {times}{count(ports)} ports"
     return ""

@@ -47,7 +47,7 @@ def client_limits(row: Figures) -> Iterator[Doubt]:
             "ClientPorts", f"{ms(row.opening_ms)} a request to open connections, {ms(row.mean_ms)} to be answered"
         )
     elif not row.new_connections and (row.errors or _at_work_short(row)):
-        ports = generator.ports_used_up(row.samples or 0.0)
+        ports = generator.ports_used_up(row.samples or 0.0, row.duration_s)
         if ports:
             yield doubt("ClientPorts", ports)
 
