@@ -190,8 +190,8 @@ def test_a_client_that_shares_no_code_measures_the_same(process: LoadProcess, se
         (result,) = process.ask(**order)["targets"]
         other.join()
     (reference,) = seen
-    assert result["requests"] / result["window_s"] == pytest.approx(reference.rate_per_s, rel=0.08)
+    assert result["requests"] / result["window_s"] == pytest.approx(reference.rate_per_s, rel=0.1)
     data = result["histogram"]
     histogram = Histogram.from_data(HistogramData(gaps=tuple(data["gaps"]), counts=tuple(data["counts"])))
     for q, theirs_s in zip(PERCENTILES, reference.percentiles_s, strict=True):
-        assert (histogram.percentile_us(q) or 0) / 1e6 == pytest.approx(theirs_s, rel=0.15, abs=0.01)
+        assert (histogram.percentile_us(q) or 0) / 1e6 == pytest.approx(theirs_s, rel=0.15, abs=0.05)
