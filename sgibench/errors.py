@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LONGEST_SHOWN = 60
 LONGEST_LINE = 1000
 """Characters of what is shown for one problem; strangers' words may be long."""
 
@@ -24,6 +25,12 @@ def one_line(text: str) -> str:
     """Fold somebody's words into one line of bearable length."""
     folded = " ".join(text.split())
     return folded if len(folded) <= LONGEST_LINE else f"{folded[: LONGEST_LINE - 3]}..."
+
+
+def shown(text: object) -> str:
+    """Quote what somebody wrote, its beginning if it is long."""
+    words = str(text)
+    return repr(words) if len(words) <= LONGEST_SHOWN else f"{words[:LONGEST_SHOWN]!r}..."
 
 
 class SgibenchError(Exception):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.model import Machine, Memory
 
 LINUX = sys.platform.startswith("linux")
@@ -133,14 +133,16 @@ def _spread(cores: Sequence[Sequence[int]], wanted: int) -> tuple[int, ...]:
 
 def parse_cpus(text: str) -> tuple[int, ...]:
     """Read `0,2-3` as (0, 2, 3); raises UsageError when a CPU isn't usable here."""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
-        raise UsageError(f"expected CPUs such as 0,2-3, got {text!r}")
+    if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})?(,[0-9]{1,9}(-[0-9]{1,9})?)*", text):
+        raise UsageError(f"expected CPUs such as 0,2-3, got {shown(text)}")
+    usable = set(usable_cpus())
     chosen: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        chosen |= set(range(int(first), int(last or first) + 1))
-    if not chosen or not chosen <= set(usable_cpus()):
-        raise UsageError(f"CPUs {text}: this process may use {','.join(map(str, usable_cpus()))}")
+        first, last = (int(end) for end in (part.split("-") if "-" in part else (part, part)))
+        asked = {cpu for cpu in usable if first <= cpu <= last}
+        if len(asked) != last - first + 1:
+            raise UsageError(f"CPUs {shown(text)}: this process may use {','.join(map(str, usable_cpus()))}")
+        chosen |= asked
     return tuple(sorted(chosen))
 
 

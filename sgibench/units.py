@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 import re
 
+from sgibench.errors import shown
+
+MOST_DIGITS = 20
 NOT_MEASURED = "–"
 
 _TIME_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -22,8 +25,16 @@ def parse_seconds(text: str) -> float:
     match = _QUANTITY.fullmatch(text)
     unit = match["unit"] or "s" if match else ""
     if match is None or unit not in _TIME_UNITS_S:
-        raise ValueError(f"expected a duration such as 100ms, 3s or 2min, got {text!r}")
+        raise ValueError(f"expected a duration such as 100ms, 3s or 2min, got {shown(text)}")
     return float(match["number"]) * _TIME_UNITS_S[unit]
+
+
+def parse_whole(text: str, least: int, most: int) -> int:
+    """Read digits as a whole number from `least` to `most`; raises ValueError with what was expected."""
+    digits = text.strip()
+    if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS and least <= int(digits) <= most:
+        return int(digits)
+    raise ValueError(f"expected a whole number from {least} to {most}, got {shown(text)}")
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -11,7 +11,7 @@ import pytest
 from sgibench import audit, bench, catalogue, report
 from sgibench.bench.choosing import choose_servers, refusals
 from sgibench.engine.progress import Silent
-from sgibench.errors import EnvsError, UsageError
+from sgibench.errors import UsageError
 from sgibench.model import Cell, Load, Run, Settings
 from sgibench.results import store
 
@@ -64,7 +64,7 @@ def test_what_a_star_leaves_out_is_named_with_what_to_add() -> None:
 
 
 def test_an_interpreter_that_is_not_installed_is_named_with_what_to_do() -> None:
-    with pytest.raises(EnvsError, match=r"Python 3\.99 is not installed here"):
+    with pytest.raises(UsageError, match=r"Python 3\.99 is not installed here"):
         choose_servers(FOUND, ["waitress"], ["3.99"])
     chosen, missing = choose_servers(FOUND, ["waitress"], ["3.99", HERE])
     assert [server.id for server in chosen] == [f"waitress+py{HERE}"]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from sgibench import units
 from sgibench.bench.choosing import apps_for
 from sgibench.bench.request import DEFAULT_APPS
 from sgibench.catalogue.reading import Catalogue, nearest
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
 
 PLAIN = "plain"
@@ -126,7 +127,7 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0 < rate <= MOST_RATE:
-        raise UsageError(f"rate: expected requests per second above 0, got {text!r}")
+        raise UsageError(f"rate: expected requests per second above 0, got {shown(text)}")
     return rate
 
 
@@ -135,10 +136,11 @@ def _configuration(text: str) -> Configuration:
         if text == known:
             configuration: Configuration = known
             return configuration
-    raise UsageError(f"configuration: expected {' or '.join(get_args(Configuration))}, got {text!r}")
+    raise UsageError(f"configuration: expected {' or '.join(get_args(Configuration))}, got {shown(text)}")
 
 
 def _whole(what: str, text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-        raise UsageError(f"{what}: expected a whole number from 1 to {most}, got {text!r}")
-    return int(text)
+    try:
+        return units.parse_whole(text, 1, most)
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from None

@@ -12,13 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue
-from sgibench.errors import EnvsError, MisdeclaredError, UsageError
+from sgibench.errors import EnvsError, MisdeclaredError, UsageError, shown
 from sgibench.model import App, Cell, Expected, Launch, ServerEntry
 from sgibench.serve import envs, needs
 from sgibench.serve.process import HOST
 
-_CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>[\d.]+))?")
-_VERSION = re.compile(r"\d+(\.\d+)*([a-z]+\d+)?")
+_CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>.+))?")
+PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,3})?")
+"""An interpreter is named by its version; a path would be part of the server's id."""
+OLDEST_PYTHON = (3, 11)
+"""Launchers and servers are started with -P and PYTHONSAFEPATH, which came with it."""
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}([a-z]{1,9}[0-9]{1,9})?")
 WHOLE_VERSION = 3
 """Numbers of a version that names one release; fewer mean the newest release that begins so."""
 
@@ -33,10 +37,15 @@ def choose_servers(
     chosen: dict[str, ServerEntry] = {}
     missing: dict[str, str] = {}
     named: set[str] = set()
+    for named_version in pythons:
+        _refuse_other_than_version(named_version)
     for pattern in patterns:
         match = _CHOICE.fullmatch(pattern)
         if match is None or (match["version"] and not _VERSION.fullmatch(match["version"])):
-            raise UsageError(f"expected a server such as uvicorn-httptools or uvicorn-httptools@0.34, got {pattern!r}")
+            expected = "a server such as uvicorn-httptools or uvicorn-httptools@0.34"
+            raise UsageError(f"expected {expected}, got {shown(pattern)}")
+        if match["python"]:
+            _refuse_other_than_version(match["python"])
         for entry in catalogue.select("server", found.servers, [match["name"]]):
             named.add(entry.id)
             wanted: list[str | None] = [match["python"]] if match["python"] else [*pythons]
@@ -49,11 +58,17 @@ def choose_servers(
                     continue
                 chosen[derived.id] = replace(derived, python=interpreter)
     if not chosen and missing:
-        raise EnvsError("; ".join(dict.fromkeys(missing.values())))
+        raise UsageError("; ".join(dict.fromkeys(missing.values())))
     if any(map(catalogue.means_all, patterns)):
         optional = {entry.id: entry.variant.optional for entry in found.servers if entry.variant.optional}
         missing |= {name: f"{why}: add --server {name}" for name, why in optional.items() if name not in named}
     return list(chosen.values()), missing
+
+
+def _refuse_other_than_version(python: str) -> None:
+    if not PYTHON.fullmatch(python) or tuple(map(int, python.split("."))) < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        raise UsageError(f"--python: expected a version such as 3.12, {oldest} or later, got {shown(python)}")
 
 
 def derive(entry: ServerEntry, version: str | None, python: str | None) -> ServerEntry:

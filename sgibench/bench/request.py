@@ -114,7 +114,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             f"(servers: {', '.join(sorted({server.variant.interface for server in servers}))}; "
             f"apps: {', '.join(sorted({app.interface for app in named}))})"
         )
-    return Selection(
+    chosen = Selection(
         found=replace(found, servers=tuple(servers)),
         servers=tuple(servers),
         skipped=skipped,
@@ -142,6 +142,26 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
         retries=profile.retries if request.retries is None else request.retries,
         looked=looked,
     )
+    refuse_endless(chosen)
+    return chosen
+
+
+MOST_TRIALS = 100_000
+"""Of closed loads in one run: weeks of measuring, and as much as `run.json` may hold."""
+AROUND_S = 2.0
+"""About what a trial takes beside its window: start, verification, warm-up, stop."""
+
+
+def refuse_endless(chosen: Selection) -> None:
+    """Refuse a plan that is longer than anybody waits, in one line with the time that it would take."""
+    once = len(chosen.pairs) * len(chosen.scenario_paths) * len(chosen.settings) * len(chosen.loads)
+    trials = once * chosen.blocks
+    if trials > MOST_TRIALS:
+        days = trials * (chosen.windows.window_s + AROUND_S) / 86_400
+        raise UsageError(
+            f"{chosen.blocks:,} blocks are {trials:,} trials and would take about {days:,.0f} days; at most "
+            f"{MOST_TRIALS:,} fit one run: ask for at most {max(1, MOST_TRIALS // once):,} blocks, or for fewer cells"
+        )
 
 
 def refuse_too_little(request: Request) -> None:

@@ -7,13 +7,15 @@ is at most one; however the UI ends, leaving the context leaves no process behin
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sgibench import machine, units, verify
 from sgibench.bench.choice import Choice, read_choice
@@ -22,7 +24,7 @@ from sgibench.bench.served import Address, Served, about, cell_of, facts, name_o
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
 from sgibench.bench.workshop import prepare
 from sgibench.catalogue.reading import Catalogue
-from sgibench.engine.orders import LoadProcess, Measured, measured_of
+from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
 from sgibench.engine.stage import path_of
 from sgibench.engine.trials import Draft, judge, to_trial
@@ -34,9 +36,11 @@ from sgibench.serve.envs import Environment
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
 IDLE_CHECK_S = 0.3
+TAKEN_BACK_EVERY_S = 0.1
 CALIBRATION_S = 0.5
 
 Words = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Serving:
@@ -63,6 +67,7 @@ class Serving:
             "release": self._release,
             "save": self._save,
             "tests": lambda _words: {"tests": self._session.rows()},
+            CANCEL: lambda _words: {},  # what it was to take back has been answered already
         }
 
     def __enter__(self) -> Self:
@@ -115,6 +120,9 @@ class Serving:
             self._session.calibrations[scenario.id] = self._load.calibrate(scenario, CALIBRATION_S)
         try:
             now = self._at_target(choice, scenario) if choice.server is None else self._started(choice, scenario)
+        except LoadError:
+            self._alive.close()
+            raise
         except ServerError as error:
             self._alive.close()
             name = self._target.url if choice.server is None and self._target else choice.server and choice.server.id
@@ -129,6 +137,26 @@ class Serving:
             "pids": list(now.process.pids()) if now.process is not None else [],
             "about": about(choice),
         }
+
+    def _refuse_if_taken_back(self) -> None:
+        if self._load.taken_back():
+            raise LoadError("Stopped while starting: nothing was counted.")
+
+    def _unless_taken_back(self, work: Callable[[], T]) -> T:
+        """Do something long beside this thread; once Stop was pressed, leave it to itself (it fills a cache)."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+                done.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        while True:
+            self._refuse_if_taken_back()
+            with contextlib.suppress(TimeoutError):
+                return done.result(timeout=TAKEN_BACK_EVERY_S)
 
     def _scenario(self, choice: Choice) -> Scenario:
         if choice.scenario not in self._scenarios:
@@ -161,7 +189,7 @@ class Serving:
             raise AssertionError("a server was chosen without app or settings")
         cell = cell_of(choice)
         self._say(f"preparing the environment of {entry.id} (once)")
-        ready = prepare([cell], [entry], [app], Silent()).environments
+        ready = self._unless_taken_back(lambda: prepare([cell], [entry], [app], Silent())).environments
         self._environments |= ready
         self._apps[app.id] = app
         cpus = machine.plan_cpus(settings.workers)
@@ -180,7 +208,7 @@ class Serving:
         )
         self._say(f"starting {entry.id}")
         self._alive.enter_context(process)
-        process.wait_ready()
+        process.wait_ready(self._refuse_if_taken_back)
         self._say(f"asking {entry.id} for right answers")
         try:
             verify.verify_scenario(HOST, process.port, scenario, keep_alive=entry.variant.keep_alive)

@@ -6,6 +6,7 @@ is one line on stderr; only a bug shows a traceback.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from importlib import import_module
@@ -16,7 +17,7 @@ import click
 from sgibench import __version__
 from sgibench.cli import config
 from sgibench.cli.empty import refuse_empty
-from sgibench.errors import SgibenchError
+from sgibench.errors import SgibenchError, UsageError, one_line
 from sgibench.limits import raise_open_files
 from sgibench.secrets import hidden
 
@@ -75,15 +76,25 @@ def main() -> None:
     """Run the command line; turn what can go wrong into one line and an exit code."""
     raise_open_files()
     end_like_ctrl_c()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that is no text of the terminal's can't end us
     try:
-        program.main(standalone_mode=False)
-    except click.ClickException as error:
+        program.main(prog_name="sgibench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sgibench"
+        click.echo(one_line(f"{where}: {error.format_message()} (more: {where} --help)"), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except UsageError as error:
+        click.echo(one_line(f"sgibench: {hidden(str(error))}"), err=True)
+        sys.exit(error.exit_code)
     except SgibenchError as error:
         click.echo(f"sgibench: {hidden(str(error))}", err=True)
         sys.exit(error.exit_code)

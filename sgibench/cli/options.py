@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sgibench.units import parse_seconds
+from sgibench import units
+from sgibench.errors import shown
 
 LEAST_DELTA, MOST_DELTA = 0.001, 0.5
+LONGEST_S = 86_400.0
+"""Of one window."""
+MOST_COUNTS = 32
+"""Points of one curve."""
+LEAST_SHARE = 0.0001
+LEAST_RATE = 0.01
+"""One request in a hundred seconds."""
 MOST_RATE = 1e7
 """Beyond what any generator sends; catches slips of the keyboard."""
+
+
+class Folder(click.Path):
+    """A folder that is there or could be made; gives a Path."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it, or say why the system can have no such folder."""
+        if not str(value):
+            self.fail("expected the name of a folder, got nothing", param, ctx)
+        try:
+            Path(value).stat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.fail(f"{shown(value)}: {error.strerror}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -23,11 +51,13 @@ class Duration(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            seconds = parse_seconds(str(value))
+            seconds = units.parse_seconds(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if seconds <= 0:
-            self.fail(f"expected more than nothing, got {value!r}", param, ctx)
+        if not 0 < seconds <= LONGEST_S:
+            self.fail(
+                f"expected more than nothing and at most {units.seconds(LONGEST_S)}, got {shown(value)}", param, ctx
+            )
         return seconds
 
 
@@ -53,10 +83,14 @@ class Counts(click.ParamType[tuple[int, ...]]):
         """Read them, or say what was expected."""
         if isinstance(value, tuple):
             return value
-        parts = str(value).split(",")
-        if not all(part.strip().isdigit() and 1 <= int(part) <= self._most for part in parts):
-            self.fail(f"expected whole numbers from 1 to {self._most} such as 64 or 1,4,16, got {value!r}", param, ctx)
-        return tuple(int(part) for part in parts)
+        try:
+            counts = tuple(dict.fromkeys(units.parse_whole(part, 1, self._most) for part in str(value).split(",")))
+        except ValueError:
+            counts = ()
+        if not 1 <= len(counts) <= MOST_COUNTS:
+            expected = f"at most {MOST_COUNTS} whole numbers from 1 to {self._most} such as 64 or 1,4,16"
+            self.fail(f"expected {expected}, got {shown(value)}", param, ctx)
+        return counts
 
 
 class Share(click.ParamType[float]):
@@ -71,8 +105,8 @@ class Share(click.ParamType[float]):
             share = float(text.removesuffix("%")) / 100 if text.endswith("%") else -1.0
         except ValueError:
             share = -1.0
-        if not 0 < share <= 1:
-            self.fail(f"expected a share such as 5%, got {value!r}", param, ctx)
+        if not LEAST_SHARE <= share <= 1:
+            self.fail(f"expected a share from {LEAST_SHARE:%} to 100% such as 5%, got {shown(value)}", param, ctx)
         return share
 
 
@@ -105,6 +139,7 @@ class Rate(click.ParamType[float]):
             rate = float(str(value))
         except ValueError:
             rate = 0.0
-        if not 0 < rate < MOST_RATE:
-            self.fail(f"expected requests per second, half or none, got {value!r}", param, ctx)
+        if not LEAST_RATE <= rate < MOST_RATE:
+            expected = f"requests per second from {LEAST_RATE:g}, half or none"
+            self.fail(f"expected {expected}, got {shown(value)}", param, ctx)
         return rate

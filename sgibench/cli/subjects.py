@@ -16,7 +16,7 @@ import click
 
 from sgibench import bench
 from sgibench.bench.plan import PROFILES
-from sgibench.cli.options import Counts, Duration, Rate, SliceLength
+from sgibench.cli.options import Counts, Duration, Folder, Rate, SliceLength
 from sgibench.model import Configuration
 
 DECLARED = "click"
@@ -85,7 +85,7 @@ class Apps:
     catalogues: tuple[Path, ...] = option(
         "--catalogue",
         multiple=True,
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         help="One more folder with apps/, servers/ or scenarios/ in it. Repeatable.",
     )
 
@@ -191,7 +191,9 @@ class Care:
     retries: int | None = option(
         "--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block."
     )
-    seed: int | None = option("--seed", type=click.IntRange(min=0), help="Repeat the random order of an earlier run.")
+    seed: int | None = option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the random order of an earlier run."
+    )
     until: str | None = option(
         "--until",
         type=click.Choice(["settled"]),
@@ -233,14 +235,14 @@ class Folders:
 
     results: Path = option(
         "--results",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         default=Path("results"),
         show_default=True,
         help="Folder of the runs.",
     )
     reports: Path = option(
         "--reports",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         default=Path("reports"),
         show_default=True,
         help="Folder for the pages.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.progress import listener_for
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.machine import plan_cpus
 from sgibench.model import Configuration
 from sgibench.results.asked import write_asked
@@ -38,6 +39,9 @@ from sgibench.serve.scratch import scratch_folder
 
 FIRST = ("uvicorn-httptools", "gunicorn-gthread")
 """What the form begins with: the first that runs the app."""
+
+HTTP_PORT = 80
+_HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +157,13 @@ def _attend(
 
 def address_of(url: str) -> Address:
     """Read `--target`; raises UsageError."""
-    parts = urlsplit(url)
     try:
-        port = parts.port or 80
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", HTTP_PORT if parts.port is None else parts.port
+        beside = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        fits = parts.scheme == "http" and not beside and port > 0 and _HOST.fullmatch(host) is not None
     except ValueError:
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or not port:
-        raise UsageError(f"--target: expected an address such as http://127.0.0.1:8000, got {url!r}")
-    return Address(host=parts.hostname, port=port)
+        fits = False
+    if not fits:
+        raise UsageError(f"--target: expected an address such as http://127.0.0.1:8000, got {shown(url)}")
+    return Address(host=host, port=port)

@@ -45,6 +45,9 @@ STOPPED_S = 5.0
 SILENT_S = 30.0
 """One that runs and has not answered for so long has got stuck."""
 
+CANCEL = "cancel"
+"""What the web UI says behind a question that it takes back."""
+
 Answerer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 """Answers a question of the web UI: (its name, its words) -> the answer's words."""
 
@@ -234,6 +237,11 @@ class LoadProcess:
                     self.tell("refused", id=ask["id"], message=str(error))
                 else:
                     self.tell(str(ask["ask"]), id=ask["id"], **told)
+
+    def taken_back(self) -> bool:
+        """Whether the web UI takes back what it asked: a `cancel` waits behind it. For answers that take long."""
+        self._asks += [line for line in self._lines(0) if "ask" in line]
+        return any(ask["ask"] == CANCEL for ask in self._asks)
 
     def tell(self, name: str, **words: Any) -> None:
         """Tell the web UI something, asked (with the question's `id`) or unasked."""

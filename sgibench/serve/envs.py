@@ -60,8 +60,12 @@ class Environment:
 def cache_folder() -> Path:
     """`SGIBENCH_CACHE`, else `sgibench` in the user's cache folder (XDG base directories)."""
     if named := os.environ.get("SGIBENCH_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgibench"
+        return Path(named).absolute()
+    users = Path(os.environ.get("XDG_CACHE_HOME") or ".")
+    try:
+        return (users if users.is_absolute() else Path.home() / ".cache") / "sgibench"
+    except RuntimeError:
+        raise EnvsError("there is no home folder to keep environments in: set SGIBENCH_CACHE") from None
 
 
 def refuse_unwritable_cache() -> None:

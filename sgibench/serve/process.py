@@ -10,7 +10,7 @@ import http.client
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -166,14 +166,15 @@ class ServerProcess:
         """Whether its first process still runs."""
         return self._running is not None and self._running.alive()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Poll `GET /pid` on new connections until every worker has answered; log lines are not believed.
 
-        Tries again on another port when this one turns out to be taken. Raises ServerError.
+        Tries again on another port when this one turns out to be taken. `meanwhile` is called between two questions,
+        and what it raises ends the waiting. Raises ServerError.
         """
         for _attempt in range(3):
             try:
-                self._wait_for_workers()
+                self._wait_for_workers(meanwhile)
             except ServerError as error:
                 if error.reason != "exited" or not any(sign in self.log_tail().lower() for sign in IN_USE):
                     raise
@@ -184,7 +185,7 @@ class ServerProcess:
                 return
         raise ServerError("not-started", "three ports in a row were taken", self.log_tail())
 
-    def _wait_for_workers(self) -> None:
+    def _wait_for_workers(self, meanwhile: Callable[[], None]) -> None:
         limit_s = READY_TIMEOUT_S if self.spec.app.own is None else OWN_READY_TIMEOUT_S
         deadline = self._started_s + limit_s
         workers = self.spec.settings.workers
@@ -193,6 +194,7 @@ class ServerProcess:
         answers = 0
         first_s = 0.0
         while time.monotonic() < deadline:
+            meanwhile()
             if not self.alive():
                 raise ServerError(
                     "exited", f"it ended with status {self.exit_status} before it answered", self.log_tail()

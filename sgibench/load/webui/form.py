@@ -17,8 +17,10 @@ from typing import Any
 from locust import argument_parser, events
 from locust.util.timespan import parse_timespan
 
-from sgibench.errors import LoadError
+from sgibench.errors import LoadError, shown
 
+LONGEST_RUN_S = 7 * 86_400
+"""A week."""
 MOST_USERS = 60_000
 """Connections from one address to one port; there are no more ports."""
 
@@ -86,7 +88,7 @@ class Form:
         values = {option.name: str(fields.get(option.name, self.last[option.name])).strip() for option in self.options}
         for option in self.options:
             if option.choices is not None and values[option.name] not in option.choices:
-                raise LoadError(f"{option.name}: there is no {values[option.name]!r}")
+                raise LoadError(f"{option.name}: there is no {shown(values[option.name])}")
         users = _number("number of users", fields.get("user_count", ""), MOST_USERS)
         if users != int(users):
             raise LoadError(f"number of users: expected a whole number, got {users}")
@@ -113,14 +115,14 @@ def _number(what: str, text: str, most: float) -> float:
     with contextlib.suppress(ValueError):
         value = float(text)
     if not 0 < value <= most:
-        raise LoadError(f"{what}: expected a number above 0 and at most {most:,.0f}, got {text!r}")
+        raise LoadError(f"{what}: expected a number above 0 and at most {most:,.0f}, got {shown(text)}")
     return value
 
 
 def _run_time_s(text: str) -> float:
     """Read 20, 20s, 3m or 1h20m as Locust does."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         seconds = float(parse_timespan(text))
-        if seconds > 0:
+        if 0 < seconds <= LONGEST_RUN_S:
             return seconds
-    raise LoadError(f"run time: expected 20, 20s, 3m or 1h20m, got {text!r}")
+    raise LoadError(f"run time: expected 20, 20s, 3m or 1h20m, a week at most, got {shown(text)}")

@@ -41,6 +41,10 @@ class EngineLine:
             raise LoadError(str(told["message"]))
         return told
 
+    def cancel(self) -> None:
+        """Take back what was asked last and is not answered yet; that question is answered with a refusal."""
+        self._say({"ask": "cancel", "id": next(self._numbers)})
+
     def hear(self, told: dict[str, Any]) -> None:
         """Take a line of the engine: an answer, or news. An answer nobody waits for any more is dropped."""
         if "id" not in told:

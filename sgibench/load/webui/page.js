@@ -101,10 +101,13 @@
     return [element("p", { class: "sgi-empty" }, sentence)];
   }
 
-  const nothing = "Nothing is counted yet. Counting begins when the rate is steady, after one to three seconds.";
+  function nothing(sentence) {
+    if (state.failed) return `The last test failed, and a failure has no figures. ${state.failed}`;
+    return sentence || "Nothing is counted yet. Counting begins when the rate is steady, after one to three seconds.";
+  }
 
   function server() {
-    if (!state.server.length) return empty("No server was started yet.");
+    if (!state.server.length) return empty(nothing("No server was started yet."));
     const processes = state.processes.length
       ? [
           element("h3", {}, "Processes"),
@@ -115,7 +118,7 @@
   }
 
   function generator() {
-    if (!state.generator.length) return empty(nothing);
+    if (!state.generator.length) return empty(nothing());
     return [
       charts("generator"),
       element("h3", {}, "Load generator"),
@@ -137,7 +140,7 @@
   }
 
   function doubts() {
-    if (!state.generator.length) return empty(nothing);
+    if (!state.generator.length) return empty(nothing());
     const intro = "Reasons not to believe the figures of this test, found by the rules that judge every run.";
     return state.doubts.length
       ? [element("p", {}, intro), doubtList(state.doubts)]

@@ -103,7 +103,10 @@ class Pages:
         """Show the report of the run that was saved last; it brings a policy of its own."""
         if self._session.saved is None:
             return make_response("Nothing was saved yet.", 404)
-        page = send_file(Path(self._session.saved["report"]).resolve(), mimetype="text/html", max_age=0)
+        path = Path(self._session.saved["report"]).resolve()
+        if not path.is_file():
+            return make_response("The report was deleted; sgibench report makes it again.", 404)
+        page = send_file(path, mimetype="text/html", max_age=0)
         page.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
         return page
 

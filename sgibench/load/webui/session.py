@@ -75,7 +75,12 @@ class Session:
         self.tests: list[dict[str, Any]] = []
         """The engine's rows about all tests that ended."""
         self.saved: dict[str, Any] | None = None
+        self.failed: str | None = None
+        """Why the last test is a failure; then it has no figures."""
         self._busy = BoundedSemaphore(1)
+        self._starting = False
+        self._cancelled = False
+        """Whether Stop was pressed since Start."""
         self._conductor: gevent.Greenlet | None = None
         self._closer: gevent.Greenlet | None = None
         self._timer: gevent.Greenlet | None = None
@@ -99,9 +104,10 @@ class Session:
     def start(self, choice: Choice) -> None:
         """Serve what was chosen and load it; raises SgibenchError when that can't be done."""
         with self._alone():
+            self._starting, self._cancelled = True, False
             if self._closer is not None:
                 self._closer.join()
-            self.phase, self.sentence, self.error = "starting", "starting", None
+            self.phase, self.sentence, self.error, self.failed = "starting", "starting", None, None
             try:
                 self._begin(choice)
             except SgibenchError as error:
@@ -111,10 +117,14 @@ class Session:
                 traceback.print_exc()
                 self.phase, self.sentence, self.error = "idle", "", f"{BUG}: {type(error).__name__}: {error}"
                 raise LoadError(self.error) from error
+            finally:
+                self._starting = False
 
     def _begin(self, choice: Choice) -> None:
+        self._refuse_if_cancelled()
         served = self.line.ask("serve", choice=dict(choice.values), users=choice.users)
         try:
+            self._refuse_if_cancelled()
             self.test = self._prepare(served)
         except Exception:
             self.line.ask("release")
@@ -123,6 +133,10 @@ class Session:
         self._conductor = gevent.spawn(self._conduct, self.test)
         if choice.run_time_s is not None:
             self._timer = gevent.spawn_later(choice.run_time_s, self.runner.stop)
+
+    def _refuse_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise LoadError("Stopped while starting: nothing was counted.")
 
     def _prepare(self, served: dict[str, Any]) -> Test:
         """Make the field that the users will find, with the load that was chosen."""
@@ -201,9 +215,13 @@ class Session:
         target.attach()
 
     def stop(self) -> None:
-        """Stop the load; the server is stopped once what it did was handed over."""
+        """Stop the load, or what is being started; the server is stopped once what it did was handed over."""
         if self.running:
             self.runner.stop()
+        elif self._starting and not self._cancelled:
+            self._cancelled = True
+            self.sentence = "stopping what was being started"
+            self.line.cancel()
 
     def save(self) -> dict[str, Any]:
         """Have all tests that ended written to the results folder, with a report."""
@@ -296,6 +314,7 @@ class Session:
         """Hand over what was counted, and let the server go."""
         self.sentence = "stopping the server"
         test = self.test
+        before = len(self.tests)
         try:
             if test is not None and test.record.began:
                 answer = self.line.ask("finish", result=test.record.result("ui"))
@@ -304,10 +323,21 @@ class Session:
             elif self.error is None:
                 self.error = "Stopped before the warm-up had ended: nothing was counted."
             self._note(self.line.ask("release"))
+            self._drop_figures(before)
         except SgibenchError as error:
             self.error = str(error)
         finally:
             self.phase, self.sentence = "idle", ""
+
+    def _drop_figures(self, before: int) -> None:
+        """A test that failed keeps no figure, in our tabs or in Locust's own; what went wrong stays."""
+        if len(self.tests) == before or self.tests[-1]["failure"] is None:
+            return
+        self.failed = str(self.tests[-1]["failure"])
+        stats = self.environment.stats
+        errors = dict(stats.errors)
+        stats.clear_all()
+        stats.errors.update(errors)
 
     def _note(self, answer: dict[str, Any]) -> None:
         """Take over the engine's rows."""

@@ -17,11 +17,12 @@ NOT_YET = units.NOT_MEASURED
 
 def state_of(session: Session) -> dict[str, Any]:
     """All that the page's bar and tabs need, ready for JSON."""
-    test = session.test
+    test = session.test if session.failed is None else None
     return {
         "phase": session.phase,
         "sentence": session.sentence,
         "error": session.error,
+        "failed": session.failed,
         "about": _about(session),
         "now": _now(session),
         "charts": [] if test is None else _charts(test),
