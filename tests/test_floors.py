@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     "model": 0,
     "units": 0,
     "histogram": 1,
+    "names": 0,
     "expecting": 1,
     "secrets": 1,
     "machine": 1,

@@ -6,6 +6,7 @@ import io
 import itertools
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from sgibench.engine.progress import Clock, Lines, LiveMatrix, Silent, listener_for, tell
@@ -77,3 +78,23 @@ def test_the_time_left_shrinks_with_every_trial_and_ends_at_nothing() -> None:
         seen.append(clock.left_s())
     assert all(later <= earlier for earlier, later in itertools.pairwise(seen))
     assert seen[-1] == 0
+
+
+def test_a_terminal_that_can_not_move_its_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    with listener_for(Console(file=out, force_terminal=True), quiet=False) as listener:
+        listener.say("preparing")
+        assert out.getvalue() == "preparing\n"
+
+
+def test_the_live_picture_keeps_servers_apart_on_a_narrow_terminal() -> None:
+    long = tuple(replace(QUICK[5], id=f"granian-asgi-with-{end}") for end in ("uvloop", "asyncio", "rloop"))
+    run = make_run(Making(servers=long, scenarios=("json",)))
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=40, height=40)
+    with listener_for(console, quiet=False) as listener:
+        listener.planned(run.info.plan, 0)
+        listener.stage_started(run.info.plan.blocks[0], run.info.plan.blocks[0].stages[0])
+    lines = [line.strip() for line in out.getvalue().splitlines() if "waiting" in line]
+    assert len(set(lines[-4:])) == 4

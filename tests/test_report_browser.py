@@ -288,3 +288,43 @@ def test_axe_finds_no_serious_violation(opened: Open, axe: str, name: str, width
             if each["impact"] in {"serious", "critical"}
         }
         assert not serious, json.dumps(serious, indent=1)
+
+
+def test_the_print_is_a_handout_of_a_few_pages(opened: Open) -> None:
+    with opened() as page:
+        pages_of = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", prefer_css_page_size=True))
+        assert 2 <= len(pages_of) <= 8
+
+
+def test_in_print_opened_tables_keep_their_columns_and_the_first_place_is_dark(opened: Open) -> None:
+    with opened(width=718) as page:  # what A4 leaves between its margins
+        page.evaluate(OPEN_ALL)
+        page.emulate_media(media="print")
+        cut = page.evaluate(
+            "[...document.querySelectorAll('table')].filter((one) => one.offsetParent && "
+            "one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+        )
+        assert cut == 0
+        colours = page.evaluate(
+            "[...document.querySelectorAll('.place.first')].map((one) => getComputedStyle(one).color)"
+        )
+        assert colours
+        assert set(colours) == {"rgb(0, 0, 0)"}
+        assert page.locator("table.rank thead").first.is_visible()
+
+
+@pytest.mark.parametrize("name", ["ordinary", "scaling", "index"])
+def test_at_360_pixels_the_keyboard_reaches_nothing_that_can_not_be_seen(opened: Open, name: str) -> None:
+    with opened(name, width=360) as page:
+        unseen = []
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            where = page.evaluate(
+                "(() => { const one = document.activeElement; const box = one.getBoundingClientRect(); "
+                "return [one.tagName, one.textContent.slice(0, 30), box.left, box.width, box.height]; })()"
+            )
+            if where[0] == "BODY":
+                break
+            if where[2] < -1 or where[3] < 1 or where[4] < 1:
+                unseen.append(where)
+        assert unseen == []

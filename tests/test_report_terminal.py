@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -116,3 +117,38 @@ def printed_by(run: Run, metric: Metric) -> str:
     file = io.StringIO()
     terminal.ranking(run, Console(file=file, width=80), metric)
     return file.getvalue()
+
+
+FIGURE = re.compile(r"[\d,.]+(?: (?:µs|ms|s))? (?:±\d+%|\([^)]*\))")
+ALIKE = tuple(
+    replace(QUICK[5], id=name)
+    for name in ("granian-asgi-uvloop", "granian-asgi-asyncio", "granian-asgi-rloop", "granian-asgi-uvloop@2.7")
+)
+
+
+@pytest.mark.parametrize("width", [80, 60, 50, 40, 30])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_at_any_width_no_figure_is_cut_and_no_two_names_look_alike(width: int, encoding: str) -> None:
+    run = make_run(Making(servers=(*CATALOGUE, *ALIKE, BROKEN), scenarios=("json",), rates=(100.0,)))
+    wide = printed(run, width=300)
+    out = printed(run, width=width, encoding=encoding)
+    assert max(map(len, out.splitlines())) <= width
+    folded = " ".join(out.replace("~", "±").replace(" us", " µs").split())
+    figures = set(FIGURE.findall(wide))
+    assert len(figures) > 20
+    for figure in figures:
+        assert figure.replace("–", "-" if encoding == "ascii" else "–") in folded
+    names = [line.split("±")[0].split("~")[0] for line in out.splitlines() if "gran" in line and "!" in line]
+    shown = {re.sub(r"^[| ]*[0-9]+=?[ |]+", "", name).split("!")[0].strip() for name in names if "! " not in name[:5]}
+    assert len({name for name in shown if name.startswith("gran")}) >= len(ALIKE)
+
+
+@pytest.mark.parametrize("width", [60, 40])
+def test_a_search_for_capacity_and_a_settled_run_fit_as_well(width: int) -> None:
+    made = make_run(Making(servers=(*QUICK, *ALIKE), scenarios=("json",)))
+    rates = {one.id: 12_345.6 for one in (*QUICK, *ALIKE)}
+    run = with_capacity(made, slo=Slo(quantile=0.99, limit_us=50_000), rates=rates)
+    buffer = io.StringIO()
+    terminal.capacity(run, Console(file=buffer, width=width))
+    assert max(map(len, buffer.getvalue().splitlines())) <= width
+    assert "…/s" not in buffer.getvalue()

@@ -14,11 +14,11 @@ from tests.test_hostile_options import VALUES
 from tests.ui_process import Ui, all_gone, ui_process
 
 BAD = """
-from sgibench.model import Server, Variant
+from sgibench.model import Expected, Server, Variant
 SERVER = Server(
     homepage="",
     command=lambda launch: [8000] if launch.options["bad"] == "command" else 1 / 0,
-    expect=lambda launch: None if launch.options["bad"] == "expect" else 1 / 0,
+    expect=lambda launch: {"expect": None, "command": Expected()}.get(launch.options["bad"], 3),
     variants=tuple(
         Variant(id=f"bad-{bad}", interface="asgi", concurrency="event loop", packages=("waitress==3.0.2",),
                 options={"bad": bad}, summary="")
@@ -33,12 +33,17 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     folder = tmp_path_factory.mktemp("ui")
     (folder / "mine" / "servers").mkdir(parents=True)
     (folder / "mine" / "servers" / "bad.py").write_text(BAD)
-    with ui_process(folder, "--connections", "4", "--scenario", "plaintext", "--catalogue", "mine") as running:
+    with ui_process(folder, "--connections", "4", "--scenario", "json", "--catalogue", "mine") as running:
         yield running
 
 
+def begin(ui: Ui, server: str) -> None:
+    answer = ui.start(server=server)
+    assert answer["success"], answer["message"]
+
+
 def test_a_server_that_ignores_sigterm_leaves_no_figure_in_any_face_or_file(ui: Ui) -> None:
-    assert ui.start(server="faulty-ignores-sigterm")["success"]
+    begin(ui, "faulty-ignores-sigterm")
     ui.measured()
     assert ui.requests > 0
     ui.stop()
@@ -62,7 +67,7 @@ def test_a_server_that_ignores_sigterm_leaves_no_figure_in_any_face_or_file(ui: 
 
 
 def test_the_next_test_has_figures_again(ui: Ui) -> None:
-    assert ui.start(server="faulty-none")["success"]
+    begin(ui, "faulty-none")
     assert ui.measured()["charts"]
     ui.stop()
     assert ui.state["tests"][-1]["failure"] is None
@@ -95,7 +100,7 @@ def test_stop_while_a_server_is_starting_stops_it_and_another_can_follow(ui: Ui)
     gone = [process for process in before if process not in ui.descendants()]
     assert gone
     assert all_gone(gone)
-    assert ui.start(server="faulty-none")["success"]
+    begin(ui, "faulty-none")
     ui.stop()
 
 

@@ -17,9 +17,12 @@ from rich.text import Text
 from sgibench import units
 from sgibench.engine.windows import trials_in
 from sgibench.model import Block, Cell, Plan, Stage, Trial
+from sgibench.names import shortened
 from sgibench.secrets import hidden
 
 LAST_SHOWN = 8
+BESIDE_NAMES = 20
+"""Columns that a server's phase and its share take."""
 START_AND_VERIFY_S = 1.0
 """Guess for one server, until real trials have been timed."""
 
@@ -209,10 +212,12 @@ class LiveMatrix(Silent):
     def _picture(self) -> RenderableType:
         matrix = Table.grid(padding=(0, 2))
         cells = [] if self._stage is None else self._stage.groups[0].cells
-        for name in sorted(_label(cell) for cell in cells):
+        names = sorted(_label(cell) for cell in cells)
+        short = shortened(names, self._console.width - BESIDE_NAMES)
+        for name in names:
             phase, done = self._now.get(name, ("waiting", 0.0))
             share = f"{done:4.0%}" if phase in {"warmup", "measure", "drain"} else ""
-            matrix.add_row(Text(name), Text(phase, style="cyan" if phase != "waiting" else "dim"), Text(share))
+            matrix.add_row(Text(short[name]), Text(phase, style="cyan" if phase != "waiting" else "dim"), Text(share))
         left = Text(f"{units.seconds(self._clock.left_s())} left", style="bold")
         return Group(*self._last, Text(self._title, style="bold"), matrix, self._bar, left)
 
@@ -238,4 +243,4 @@ def listener_for(console: Console, *, quiet: bool) -> Silent:
     """Choose the display that fits where the words go."""
     if quiet:
         return Silent()
-    return LiveMatrix(console) if console.is_terminal else Lines(console)
+    return LiveMatrix(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from sgibench import stats, units
@@ -20,6 +18,7 @@ from sgibench.model import Estimate, Metric, Run
 from sgibench.report import words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
+from sgibench.report.narrow import Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
@@ -28,7 +27,6 @@ from sgibench.report.standings import Entry
 ASCII = str.maketrans(
     {"µ": "u", "·": "-", "±": "~", "–": "-", "×": "x", "…": "...", "’": "'", "\N{REPLACEMENT CHARACTER}": "?"}
 )
-NAMES_WIDTH = 26
 SHOWN_DOUBTS = 3
 WIDE = 0.5
 """Intervals wider than this share are written with their ends: a minus of 80 % and a plus of 80 % are not alike."""
@@ -78,11 +76,13 @@ class _Sheet:
         self.console = console
         self.ascii = console.options.ascii_only
 
+    def plain(self, text: str) -> str:
+        """Turn a string into signs that can be printed."""
+        return text.translate(ASCII).encode("ascii", "replace").decode() if self.ascii else text
+
     def text(self, text: str, style: str = "") -> Text:
         """Turn a string into what is printed, never read as markup."""
-        if self.ascii:
-            text = text.translate(ASCII).encode("ascii", "replace").decode()
-        return Text(text, style=style)
+        return Text(self.plain(text), style=style)
 
     def line(self, text: str, style: str = "") -> None:
         self.console.print(self.text(text, style), highlight=False)
@@ -110,21 +110,22 @@ class _Sheet:
             f"{words.FIGURES[metric]} {words.noise(panel.ranking(metric).noise_floor)}" for metric in metrics[:2]
         )
         self.line(f"A/A noise: {aa}", "dim")
-        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("#", justify="right", no_wrap=True)
-        table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
+        columns = [Column(head="#", kind="place"), Column(head="server", kind="name")]
         for place, metric in enumerate(metrics):
-            if place:
-                table.add_column("#", justify="right", no_wrap=True)
-            table.add_column(self.text(HEADS[metric]), justify="right", no_wrap=metric != metrics[0])
-        previous: int | None = None
-        for row in in_order(panel, metrics[0]):
-            at = row.places[metrics[0]].place if metrics[0] in row.places else None
-            if previous is not None and at is not None and at != previous:
-                table.add_section()
-            previous = at
-            table.add_row(*self.cells(panel, row, metrics), style="" if row.entry.status == "ok" else "red")
-        self.console.print(table, highlight=False)
+            columns += [Column(head="#", kind="place")] if place else []
+            columns.append(Column(head=self.plain(HEADS[metric]), kind="figure"))
+        rows = in_order(panel, metrics[0])
+        places = [row.places[metrics[0]].place if metrics[0] in row.places else None for row in rows]
+        lines = [
+            Line(
+                cells=tuple(map(self.plain, self.cells(panel, row, metrics))),
+                reasons=frozenset({2} if panel.estimate(row, metrics[0]) is None else ()),
+                style="" if row.entry.status == "ok" else "red",
+                gap=place is not None and following is not None and following != place,
+            )
+            for row, place, following in zip(rows, places, [*places[1:], None], strict=True)
+        ]
+        show(self.console, columns, lines, ascii_only=self.ascii)
 
     def own(self, share: OwnShare) -> None:
         """Print where the time of the user's requests goes: what everything after it has to be read by."""
@@ -132,45 +133,39 @@ class _Sheet:
         for sentence in (share.text, share.beside):
             if sentence:
                 self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
-        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("request, without a server", overflow="fold")
-        table.add_column("CPU", justify="right")
-        for one in share.requests:
-            table.add_row(self.text(one.request), self.text(units.microseconds(one.cpu_us.value)))
-        self.console.print(table, highlight=False)
+        columns = [Column(head="request, without a server", kind="words"), Column(head="CPU", kind="figure")]
+        told = [(one.request, units.microseconds(one.cpu_us.value)) for one in share.requests]
+        lines = [Line(cells=tuple(map(self.plain, cells))) for cells in told]
+        show(self.console, columns, lines, ascii_only=self.ascii)
 
     def settled(self, found: Settled) -> None:
         """Print each server against the baseline."""
         self.line(f"\nAgainst {found.baseline}, by the rule, after {found.blocks} of {found.most} blocks", "bold")
-        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for name in ("server", "where", "figure", "ratio", "verdict"):
-            table.add_column(name, overflow="fold")
-        for row in found.table.rows:
-            table.add_row(*(self.text(cell) for cell in row))
-        self.console.print(table, highlight=False)
+        kinds: Sequence[Kind] = ("name", "words", "words", "figure", "words")
+        heads = ("server", "where", "figure", "ratio", "verdict")
+        columns = [Column(head=head, kind=kind) for head, kind in zip(heads, kinds, strict=True)]
+        lines = [Line(cells=tuple(map(self.plain, row))) for row in found.table.rows]
+        show(self.console, columns, lines, ascii_only=self.ascii)
 
     def capacity(self, found: CapacityTable) -> None:
         """Print a table and the sentence it supports."""
         self.line(f"\n{found.title}", "bold")
-        table = Table(box=box.ASCII if self.ascii else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("#", justify="right", no_wrap=True)
-        table.add_column("server", max_width=NAMES_WIDTH, overflow="ellipsis" if not self.ascii else "crop")
-        table.add_column(f"highest rate with {found.slo.id}", overflow="fold")
-        table.add_column("searches", justify="right")
+        columns = [
+            Column(head="#", kind="place"),
+            Column(head="server", kind="name"),
+            Column(head=self.plain(f"highest rate with {found.slo.id}"), kind="words"),
+            Column(head="searches", kind="figure"),
+        ]
         shared = Counter(entry.place for entry in found.entries)
+        lines = []
         for entry in found.entries:
             place = f"{entry.place}{'=' if shared[entry.place] > 1 else ' '}" if entry.place else ""
-            table.add_row(
-                self.text(place),
-                self.text(entry.label),
-                self.text(entry.words),
-                str(len(entry.searches)),
-                style="" if entry.rate_per_s else "red",
-            )
-        self.console.print(table, highlight=False)
+            cells = (place, entry.label, entry.words, str(len(entry.searches)))
+            lines.append(Line(cells=tuple(map(self.plain, cells)), style="" if entry.rate_per_s else "red"))
+        show(self.console, columns, lines, ascii_only=self.ascii)
         self.line(f"  {found.sentence}")
 
-    def cells(self, panel: Panel, row: Row, metrics: Sequence[Metric]) -> list[Text]:
+    def cells(self, panel: Panel, row: Row, metrics: Sequence[Metric]) -> list[str]:
         """One row of the table."""
         mark = " !" if row.doubts else ""
         places, figures = [], []
@@ -183,7 +178,7 @@ class _Sheet:
         cells = [places[0], row.label + mark, figures[0]]
         for place, figure in zip(places[1:], figures[1:], strict=True):
             cells += [place, figure]
-        return [self.text(cell) for cell in cells]
+        return cells
 
     def doubts(self, panel: Panel) -> None:
         """Say the doubts in short; the report has them all."""

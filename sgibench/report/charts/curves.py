@@ -16,6 +16,8 @@ from sgibench.report.panels import Look
 from sgibench.report.words import Format, trimmed
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
+SIGN_WIDTH = 6.1
+"""Of one sign beside the upright axis, as wide as fonts make their digits: `250,000/s` takes its room."""
 HEIGHT = 250.0
 BAND_ALPHA = 0.16
 CROWDED = 0.9991
@@ -126,28 +128,29 @@ def draw_curves(
 ) -> Markup:
     """Draw curves over two axes, and a dashed line at `limit` on the upright one; `label` is the text alternative."""
     sheet = Sheet(HEIGHT)
-    width, height = sheet.width - LEFT - RIGHT, sheet.height - TOP - BOTTOM
+    left = max(LEFT, 8 + SIGN_WIDTH * max((len(text) for _tick, text in y.ticks), default=0))
+    width, height = sheet.width - left - RIGHT, sheet.height - TOP - BOTTOM
     grid = []
     for tick, text in y.ticks:
         at = TOP + height * (1 - y.share(tick))
-        grid.append([(LEFT, at), (sheet.width - RIGHT, at)])
-        sheet.note(LEFT - 5, at, text, align="right")
+        grid.append([(left, at), (sheet.width - RIGHT, at)])
+        sheet.note(left - 5, at, text, align="right")
     for tick, text in x.ticks:
-        at = LEFT + width * x.share(tick)
+        at = left + width * x.share(tick)
         grid.append([(at, TOP + height), (at, TOP + height + 4)])
         sheet.note(at, TOP + height + 12, text, align="center")
     sheet.lines(grid, colour=LINE, width=1)
-    sheet.note(LEFT + width / 2, sheet.height - 7, x.name, align="center")
+    sheet.note(left + width / 2, sheet.height - 7, x.name, align="center")
     if limit is not None:
         at = TOP + height * (1 - y.share(limit))
-        sheet.line([LEFT, sheet.width - RIGHT], [at, at], colour=INK, width=1, dash=1)
-        sheet.note(LEFT + 4, at - 8, "limit")
+        sheet.line([left, sheet.width - RIGHT], [at, at], colour=INK, width=1, dash=1)
+        sheet.note(left + 4, at - 8, "limit")
     for curve in curves:
-        xs = [LEFT + width * x.share(point.x) for point in curve.points]
+        xs = [left + width * x.share(point.x) for point in curve.points]
         ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
         colour = server_colour(curve.look.colour)
         sheet.area(
-            [LEFT + width * x.share(edges.x) for edges in curve.band],
+            [left + width * x.share(edges.x) for edges in curve.band],
             [TOP + height * (1 - y.share(edges.high)) for edges in curve.band],
             [TOP + height * (1 - y.share(edges.low)) for edges in curve.band],
             colour=colour,
