@@ -680,7 +680,6 @@ def test_doubts_stand_beside_the_rows_they_concern_with_what_to_do() -> None:
     assert "Highest CPU steal 30.0 %" in page.text
 
 
-<<<<<<< HEAD
 def test_a_p99_that_only_all_blocks_together_have_is_shown_and_judged_by_nothing() -> None:
     run = make_run(Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=3, samples=400))
     panel = view_of(run).panels[0]
@@ -693,7 +692,8 @@ def test_a_p99_that_only_all_blocks_together_have_is_shown_and_judged_by_nothing
     few = view_of(make_run(Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=2, samples=400)))
     assert few.panels[0].rows[0].fixed is not None
     assert "p99_us" not in few.panels[0].rows[0].fixed.figures
-=======
+
+
 @pytest.mark.parametrize("highest", [9.0, 100_000.0, 990_000.0, 9_900_000.0])
 def test_the_labels_of_a_curves_axis_are_never_cut(highest: float) -> None:
     look = next(iter(view_of(make_run(Making(scenarios=("json",)))).looks.values()))
@@ -704,4 +704,3 @@ def test_the_labels_of_a_curves_axis_are_never_cut(highest: float) -> None:
     assert {text for _x, text in labels} >= {text for _tick, text in axis.ticks}
     for x, text in labels:
         assert float(x) - 6.1 * len(text) >= 0, text
->>>>>>> b56f5f2 (A print that can be handed out; narrow terminals cut names in the middle and no figure; plain lines on a dumb one)
