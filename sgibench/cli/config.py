@@ -77,7 +77,7 @@ def _toml(file: Path) -> dict[str, Any]:
 
 def project_of(words: Sequence[str]) -> Path:
     """Find `--project` among words that nobody has read yet."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word == "--project" and following:
             return Path(following)
         if word.startswith("--project="):

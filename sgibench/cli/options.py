@@ -22,16 +22,16 @@ MOST_RATE = 1e7
 """Beyond what any generator sends; catches slips of the keyboard."""
 
 
-class Folder(click.Path):
-    """A folder that is there or could be made; gives a Path."""
+class Place(click.Path):
+    """A file or folder that is there or could be made; gives a Path."""
 
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it, or say why the system can have no such folder."""
+        """Read it, or say why the system can have nothing of that name."""
         if not str(value):
-            self.fail("expected the name of a folder, got nothing", param, ctx)
+            self.fail("expected a name, got nothing", param, ctx)
         try:
             Path(value).stat()
         except FileNotFoundError:
@@ -39,6 +39,13 @@ class Folder(click.Path):
         except OSError as error:
             self.fail(f"{shown(value)}: {error.strerror}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Folder(Place):
+    """A folder that is there or could be made; gives a Path."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
 
 
 class Duration(click.ParamType[float]):

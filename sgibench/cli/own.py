@@ -12,12 +12,14 @@ import click
 
 from sgibench import bench, secrets
 from sgibench.bench.asking import read_requests
+from sgibench.cli.options import Folder, Place
 from sgibench.cli.subjects import option
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.model import Asked, Interface
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+LONGEST_SIZE = 20
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -32,19 +34,19 @@ class Own:
     )
     project: Path = option(
         "--project",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         default=Path(),
         help="Folder of your app: where servers are started.  [default: here]",
     )
     venv: Path | None = option(
         "--venv",
-        type=click.Path(path_type=Path),
+        type=Place(),
         help="Your app's environment, which is never changed.  [default: ./.venv or $VIRTUAL_ENV]",
     )
     requirements: tuple[Path, ...] = option(
         "--requirements",
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=Place(),
         help="Make an environment from this file instead. Repeatable.",
     )
     env: tuple[str, ...] = option(
@@ -54,7 +56,7 @@ class Own:
         help="Variable for your app, never stored. Repeatable.",
     )
     env_file: tuple[Path, ...] = option(
-        "--env-file", multiple=True, type=click.Path(path_type=Path), help="File of such variables. Repeatable."
+        "--env-file", multiple=True, type=Place(), help="File of such variables. Repeatable."
     )
     prepare: tuple[str, ...] = option(
         "--prepare", multiple=True, metavar="COMMAND", help="Run before each start of a server. Repeatable."
@@ -108,17 +110,17 @@ def _body(text: str) -> bytes:
 
 def _path(flag: str, path: str | None) -> str | None:
     if path is not None and (not path.startswith("/") or not path.isascii() or " " in path):
-        raise UsageError(f"{flag}: expected a path such as /health, got {path!r}")
+        raise UsageError(f"{flag}: expected a path such as /health, got {shown(path)}")
     return path
 
 
 def _size(text: str | None) -> int | None:
     if text is None:
         return None
-    found = _SIZE.fullmatch(text.strip())
+    found = _SIZE.fullmatch(text.strip()) if len(text) <= LONGEST_SIZE else None
     size = int(float(found[1]) * 1024 ** ("KMGT".find(found[2].upper()) + 1 if found[2] else 0)) if found else 0
     if size < 1:
-        raise UsageError(f"--memory: expected a size such as 800M or 2G, got {text!r}")
+        raise UsageError(f"--memory: expected a size such as 800M or 2G, got {shown(text)}")
     return size
 
 
