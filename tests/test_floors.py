@@ -18,6 +18,7 @@ FLOORS: dict[str, int] = {
     "units": 0,
     "histogram": 1,
     "names": 0,
+    "paths": 0,
     "expecting": 1,
     "secrets": 1,
     "machine": 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from sgibench import audit as auditing
 from sgibench.audit import Audited
 from sgibench.cli.subjects import json_option, results_option
 from sgibench.model import Doubt
+from sgibench.paths import exists, is_folder
 from sgibench.results import store
 
 
@@ -40,7 +40,7 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
 
 def _audit_one(target: str, results: Path) -> Sequence[Audited]:
     path = Path(target)
-    if os.path.exists(target) and not os.path.isdir(target):  # noqa: PTH110, PTH112 - Path's raise for a long name
+    if exists(target) and not is_folder(target):
         return auditing.audit_rows(auditing.read_file(path))
     return auditing.audit_run(store.read_run(store.find_run(results, target))).trials
 

@@ -15,6 +15,7 @@ import click
 
 from sgibench.catalogue.reading import nearest
 from sgibench.errors import UsageError
+from sgibench.paths import is_file
 
 COMMANDS = ("run", "capacity", "check", "ui")
 """They measure, or begin to."""
@@ -46,9 +47,9 @@ def defaults_for(name: str, words: Sequence[str], commands: Mapping[str, click.C
 def read(project: Path) -> tuple[Path, Mapping[str, Any]] | None:
     """Read what a project says, and in which file; None when it says nothing. Raises UsageError."""
     own, shared = project / OWN_FILE, project / "pyproject.toml"
-    if own.is_file():
+    if is_file(own):
         return own, _toml(own)
-    if shared.is_file():
+    if is_file(shared):
         tool = _toml(shared).get("tool")
         held = tool.get("sgibench") if isinstance(tool, dict) else None
         if held is not None and not isinstance(held, dict):

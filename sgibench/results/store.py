@@ -22,6 +22,7 @@ from typing import IO, Self
 from sgibench.errors import ResultsError, UsageError
 from sgibench.model import SCHEMA, Failure, Run, RunInfo, Stopped, Trial, as_failed, with_stops
 from sgibench.model.failed import WHICH
+from sgibench.paths import is_file
 from sgibench.results import strict
 from sgibench.results.codec import decode, encode
 from sgibench.secrets import hidden_in
@@ -267,7 +268,7 @@ _RUN_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 def list_runs(results: Path) -> list[Path]:
     """All run folders under `results`, newest first."""
     try:
-        folders = [folder for folder in results.iterdir() if os.path.isfile(folder / INFO_FILE)]  # noqa: PTH113 - below
+        folders = [folder for folder in results.iterdir() if is_file(folder / INFO_FILE)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -277,8 +278,7 @@ def list_runs(results: Path) -> list[Path]:
 
 def find_run(results: Path, name: str | None) -> Path:
     """Find a run by folder, by name under `results`, by the start of its name, or the newest when `name` is None."""
-    # os.path.isfile says False where Path.is_file raises: a name too long, a folder that may not be entered.
-    if name is not None and os.path.isfile(Path(name) / INFO_FILE):  # noqa: PTH113
+    if name is not None and is_file(Path(name) / INFO_FILE):
         return Path(name)
     runs = list_runs(results)
     if name is None or name == "latest":

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from sgibench.paths import exists, is_file, is_folder
+
 MADE_BY = frozenset(
     {
         *("Flask", "FastAPI", "Starlette", "Quart", "Litestar", "Bottle", "Sanic", "BlackSheep", "Dash", "Application"),
@@ -41,9 +43,9 @@ def _files(project: Path) -> Iterator[Path]:
                 continue
             for entry in entries:
                 hidden = entry.name.startswith(".") or entry.name in NOT_LOOKED_IN
-                if entry.is_dir() and not hidden and not (entry / "pyvenv.cfg").exists() and not entry.is_symlink():
+                if is_folder(entry) and not hidden and not exists(entry / "pyvenv.cfg") and not entry.is_symlink():
                     following.append(entry)
-                elif entry.suffix == ".py" and entry.is_file() and not entry.name.startswith(("test_", "conftest")):
+                elif entry.suffix == ".py" and is_file(entry) and not entry.name.startswith(("test_", "conftest")):
                     left -= 1
                     yield entry
         level = following
