@@ -127,7 +127,9 @@ FIELDS = ("server", "app", "scenario", "load", "rate", "workers", "threads", "co
 def test_any_value_of_any_field_of_the_form_is_an_answer_in_words(ui: Ui) -> None:
     """A seeded choice of odd values; what could be started is stopped again."""
     chance = random.Random(13)
-    tried = [(field, value) for field in (*FIELDS, "user_count", "spawn_rate", "run_time", "host") for value in VALUES]
+    values = [value for value in VALUES if value != "\udcff"]  # which no form can send
+    names = (*FIELDS, "user_count", "spawn_rate", "run_time", "host")
+    tried = [(name, value) for name in names for value in values]
     tried = chance.sample(tried, 150)
     tried += [
         ("run_time", "9" * 20),

@@ -17,6 +17,8 @@ PLAIN = "plain"
 """The app without a framework, of the server's own interface."""
 MOST_WORKERS = 256
 MOST_THREADS = 1024
+LEAST_RATE = 0.01
+"""One request in a hundred seconds."""
 MOST_RATE = 1e7
 
 
@@ -126,8 +128,8 @@ def _rate(text: str) -> float:
         rate = float(text)
     except ValueError:
         rate = 0.0
-    if not 0 < rate <= MOST_RATE:
-        raise UsageError(f"rate: expected requests per second above 0, got {shown(text)}")
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise UsageError(f"rate: expected requests per second above 0, from {LEAST_RATE:g} on, got {shown(text)}")
     return rate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,25 @@ class Duration(click.ParamType[float]):
                 f"expected more than nothing and at most {units.seconds(LONGEST_S)}, got {shown(value)}", param, ctx
             )
         return seconds
+
+
+class Number(click.ParamType[float]):
+    """A number in a range; unlike click's own, `nan` lies in none."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what was expected."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not self._least <= number <= self._most:
+            self.fail(f"expected a number from {self._least:g} to {self._most:g}, got {shown(value)}", param, ctx)
+        return number
 
 
 class SliceLength(Duration):

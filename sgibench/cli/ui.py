@@ -15,6 +15,7 @@ from rich.console import Console
 from sgibench import bench, catalogue, secrets
 from sgibench.bench import serving
 from sgibench.bench.choice import (
+    LEAST_RATE,
     MOST_RATE,
     PLAIN,
     Preset,
@@ -25,6 +26,7 @@ from sgibench.bench.choice import (
 from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
+from sgibench.cli.options import Number
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
@@ -56,7 +58,7 @@ class Form:
     load: str = option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
     rate: float = option(
         "--rate",
-        type=click.FloatRange(0, MOST_RATE, min_open=True),
+        type=Number(LEAST_RATE, MOST_RATE),
         default=1000.0,
         show_default=True,
         help="Requests per second of an open load.",
