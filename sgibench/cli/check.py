@@ -19,6 +19,7 @@ from sgibench.engine.progress import listener_for
 from sgibench.engine.stage import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, ServerEntry, Settings
+from sgibench.secrets import hidden
 from sgibench.serve import needs
 from sgibench.serve.own.preparing import folded
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
@@ -108,9 +109,11 @@ def _check(  # noqa: PLR0917 - what a check consists of
             problems = _problems(found, process, server, looked)
             process.stop()
     except ServerError as error:
-        return Checked(server=server.id, app=app.id, status="failed", problems=(f"{error}{folded(error.log_tail)}",))
+        return Checked(
+            server=server.id, app=app.id, status="failed", problems=(hidden(f"{error}{folded(error.log_tail)}"),)
+        )
     wrong = any(problem.severity == "wrong" for problem in problems)
-    told = tuple(str(problem) for problem in problems)
+    told = tuple(hidden(str(problem)) for problem in problems)
     return Checked(server=server.id, app=app.id, status="failed" if wrong else "ok", problems=told)
 
 

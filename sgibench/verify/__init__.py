@@ -88,10 +88,12 @@ def _verify_tasks(host: str, port: int, scenario: Scenario, keep_alive: bool, co
 def _ask(client: Client, exchange: Exchange, keep_alive: bool) -> None:  # noqa: FBT001
     question = Question(method=exchange.method, path=exchange.path, body=exchange.body, headers=exchange.headers)
     reply = client.ask(question)
-    fault = _fault(exchange, reply) or _connection_fault(client, exchange, reply, keep_alive)
+    own = exchange.expectation is not None
+    fault = _fault(exchange, reply) or (None if own else _connection_fault(client, exchange, reply, keep_alive))
     if fault:
         raise ServerError("wrong-answer", f"{question}: {fault}")
-    if not keep_alive:
+    # Whether a connection is kept after an answer of a user's app may follow from the app: one without a length.
+    if not keep_alive or (own and not reply.reusable):
         client.close()
 
 
