@@ -643,6 +643,8 @@ def test_what_waited_for_a_connection_is_not_held_against_the_generator() -> Non
     assert kinds(row) == {"GeneratorLag"}
     assert kinds(replace(row, queued=True, lag_ms_p99=0.1)) == set()
     assert kinds(replace(row, queued=True, lag_ms_p99=30.0)) == {"GeneratorLag"}
+    noted = Late(name="p50", due_ms=20.0, service_ms=5.0, own_ms=0.2)
+    assert kinds(replace(row, late=(noted,), queued=True, lag_ms_p99=30.0)) == set(), "its own quantile is known"
 
 
 def test_a_pause_at_the_end_of_a_window_is_no_rate_that_was_not_kept() -> None:

@@ -64,6 +64,8 @@ class Late:
     """From the moment a request was due."""
     service_ms: float
     """From the moment it was sent."""
+    own_ms: float | None = None
+    """The same quantile of what passed before sending although a connection was free, where the tool noted that."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from sgibench.audit.rules.counts import UNLIKE
 from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.tables import group_doubts
 from sgibench.histogram import Histogram
-from sgibench.model import Doubt, Run, Trial
+from sgibench.model import Doubt, HistogramData, Run, Trial
 from sgibench.model.kinds import told
 from sgibench.stats import percentile_allowed
 from sgibench.stats.rates import offered_by, rate_kept
@@ -183,20 +183,22 @@ def late_of(trials: Iterable[Trial]) -> tuple[Late, ...]:
 
     Trials that did not keep their rate have no latency that anything could be a share of.
     """
-    stored = [
-        (trial.intended_histogram_us, trial.histogram_us)
-        for trial in trials
-        if trial.load.kind == "open" and trial.status == "ok" and rate_kept(trial)
-    ]
-    known = [(Histogram.from_data(due), Histogram.from_data(service)) for due, service in stored if due and service]
-    due = Histogram.merged(one for one, _ in known)
-    service = Histogram.merged(one for _, one in known)
+    kept = [trial for trial in trials if trial.load.kind == "open" and trial.status == "ok" and rate_kept(trial)]
+    known = [trial for trial in kept if trial.intended_histogram_us and trial.histogram_us]
+    due = _merged(trial.intended_histogram_us for trial in known)
+    service = _merged(trial.histogram_us for trial in known)
+    own = _merged(trial.window.lateness_histogram_us for trial in known if trial.window)
     found = []
     for name, q in SHOWN:
-        due_us, service_us = due.percentile_us(q), service.percentile_us(q)
+        due_us, service_us, own_us = due.percentile_us(q), service.percentile_us(q), own.percentile_us(q)
         if due_us is not None and service_us is not None and percentile_allowed(q, due.count):
-            found.append(Late(name=name, due_ms=due_us / 1e3, service_ms=service_us / 1e3))
+            own_ms = None if own_us is None else own_us / 1e3
+            found.append(Late(name=name, due_ms=due_us / 1e3, service_ms=service_us / 1e3, own_ms=own_ms))
     return tuple(found)
+
+
+def _merged(stored: Iterable[HistogramData | None]) -> Histogram:
+    return Histogram.merged(Histogram.from_data(data) for data in stored if data is not None)
 
 
 def trial_doubts(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:

@@ -43,7 +43,7 @@ def generator_lag(row: Figures) -> Iterator[Doubt]:
     for late in row.late if row.load == "open" else ():
         own_ms = late.due_ms - late.service_ms
         if row.queued:
-            own_ms = min(own_ms, row.lag_ms_p99 or 0.0)
+            own_ms = min(own_ms, late.own_ms if late.own_ms is not None else row.lag_ms_p99 or 0.0)
         if own_ms > LAG_SHARE * late.due_ms:
             share = f"{ms(own_ms)} of {ms(late.due_ms)} ({percent(own_ms / late.due_ms)})"
             yield doubt("GeneratorLag", f"{late.name}: {share} passed before the request was sent")
