@@ -30,7 +30,7 @@ from sgibench.stats.rates import rate_kept
 
 LEAST_STEP_S = 1.0
 """Fast servers are watched longer than their answers need: a pause must have a chance to fall into a step."""
-USUAL_STEP_S = 10.0
+USUAL_STEP_S = 5.0
 """What a step may take at the slowest server's first rate decides how many answers the steps of all servers need."""
 LONGEST_STEP_S = 120.0
 """At lower rates a step brings too few answers: there the search ends."""
