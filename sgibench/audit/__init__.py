@@ -6,7 +6,7 @@ numbers that raised it and what to do; nothing here stores, fixes or hides a fig
 
 from __future__ import annotations
 
-from sgibench.audit.figures import ADVICE, MACHINE_KINDS, REFUTING, Audited, Figures, Late, Look, doubt
+from sgibench.audit.figures import ADVICE, FAILING, MACHINE_KINDS, REFUTING, Audited, Figures, Late, Look, doubt
 from sgibench.audit.readers import read_file, read_rows
 from sgibench.audit.rules import LAG_SHARE, doubts_of
 from sgibench.audit.tables import audit_rows, group_doubts
@@ -22,6 +22,7 @@ from sgibench.audit.trials import (
 
 __all__ = [
     "ADVICE",
+    "FAILING",
     "LAG_SHARE",
     "MACHINE_KINDS",
     "REFUTING",

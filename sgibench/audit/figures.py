@@ -33,6 +33,10 @@ ADVICE = {
     "Mixture": "Quote the rows that it adds up, not their sum: it counts unlike things, some perhaps twice.",
     "Noisy": "Measure more blocks on a quieter machine before drawing conclusions.",
     "TooFew": "Measure longer or more blocks: too little stands behind this figure.",
+    "NoiseFloor": "Quote no small difference of this run: a server did not come out equal to its own copy.",
+    "Failed": "There is no figure: read the end of its log, mend it, and measure again.",
+    "Thinned": "Read first why blocks are missing: the figures are those of the blocks in which it worked.",
+    "Missing": "Go on with the run (--resume): what was planned here was not measured.",
     "NoDiscrimination": "Don't rank this table: the generator, the network or the scenario's ceiling was measured.",
 }
 """Every kind of doubt, with what to do about it."""
@@ -40,6 +44,9 @@ ADVICE = {
 REFUTING = frozenset({"Impossible", "LittleMismatch", "OutsideCpus", "WrongCount"})
 """Doubts that refute a row: by arithmetic alone, its figures can't all be true of the measurement that it claims. The
 other doubts say that the figures may be right, but are noisy, or are not about the server."""
+
+FAILING = frozenset({"Failed", "Missing", "Thinned"})
+"""Doubts that say that what was planned has no figure, or not in all blocks: a check that passes over them is none."""
 
 MACHINE_KINDS = frozenset({"GeneratorBound", "GeneratorLag", "Stolen", "Throttled", "Pressed"})
 """Doubts about the generator or the machine: such a trial is worth measuring again in the same block."""
@@ -216,6 +223,11 @@ class Audited:
     def refuted(self) -> bool:
         """Whether arithmetic alone says that the row can't be true."""
         return any(doubt.kind in REFUTING for doubt in self.doubts)
+
+    @property
+    def failed(self) -> bool:
+        """Whether what was planned has no figure, or lacks some of its blocks."""
+        return any(doubt.kind in FAILING for doubt in self.doubts)
 
 
 def ms(value: float) -> str:

@@ -17,6 +17,7 @@ from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
 from sgibench.audit.rules.counts import UNLIKE
 from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.tables import group_doubts
+from sgibench.audit.whole import absent, failed, noise_doubts, thinned
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
 from sgibench.model.kinds import told
@@ -289,6 +290,16 @@ class RunAudit:
     """Cell id -> each kind once, saying in how many of its blocks it arose; the group's doubts included."""
     groups: Mapping[str, tuple[Doubt, ...]]
     """Group id -> doubts about the table."""
+    run: tuple[Doubt, ...] = ()
+    """About the run as a whole."""
+    absent: tuple[Audited, ...] = ()
+    """Cells that were planned and of which no trial is there, and searches without an outcome."""
+
+    @property
+    def rows(self) -> tuple[Audited, ...]:
+        """Everything that was audited: the run where there is a doubt about it, its trials, and what is not there."""
+        whole = (Audited(id="the whole run", doubts=self.run),) if self.run else ()
+        return (*whole, *self.trials, *self.absent)
 
     @property
     def refuted(self) -> bool:
@@ -306,10 +317,14 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
         members[group_id(trial)].append(trial)
         cells[trial.cell].append(place)
     about_group = {name: group_doubts(table_rows(trials, around)) for name, trials in members.items()}
-    about_cell = {cell: cell_doubts([run.trials[place] for place in places], around) for cell, places in cells.items()}
+    of_cell = {cell: [run.trials[place] for place in places] for cell, places in cells.items()}
+    about_cell = {cell: (*cell_doubts(trials, around), *thinned(trials, run)) for cell, trials in of_cell.items()}
     return RunAudit(
         trials=tuple(
-            Audited(id=trial_id(trial), doubts=(*doubts, *about_cell[trial.cell], *about_group[group_id(trial)]))
+            Audited(
+                id=trial_id(trial),
+                doubts=(*failed(trial), *doubts, *about_cell[trial.cell], *about_group[group_id(trial)]),
+            )
             for trial, doubts in zip(run.trials, own, strict=True)
         ),
         cells={
@@ -321,6 +336,8 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
             for cell, places in cells.items()
         },
         groups=about_group,
+        run=noise_doubts(run),
+        absent=absent(run),
     )
 
 

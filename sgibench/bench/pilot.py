@@ -22,7 +22,8 @@ from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Workshop
 from sgibench.engine.windows import open_window_s
-from sgibench.model import Cell, PilotRate, Trial, Windows
+from sgibench.errors import UsageError
+from sgibench.model import Cell, Connection, PilotRate, Trial, Windows
 
 PILOT_WINDOW_S = 0.5
 PILOT_WARMUP_S = 1.0
@@ -38,9 +39,12 @@ def find_rates(
     if request.rate_per_s == 0 and not request.curve:
         return [], []
     cells = with_most_connections(cells)
+    taken = taken_rates(request.rates, cells)
+    if taken and not request.curve:
+        return taken, []
     seen = _pilot_block(cells, seed, workshop, parts)
     classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
-    rates = [] if request.rate_per_s == 0 else common_rates(seen, classes=classes)
+    rates = taken or ([] if request.rate_per_s == 0 else common_rates(seen, classes=classes))
     if request.rate_per_s is not None:
         rates = [replace(rate, rate_per_s=request.rate_per_s) for rate in rates]
     for rate in rates:
@@ -63,6 +67,27 @@ def told(rate: PilotRate, windows: Windows) -> str:
         f"{rate.scenario} ({rate.connection}): {rate.slowest} is the slowest with {units.rate(rate.slowest_rps)}; "
         f"{whose} {units.rate(rate.rate_per_s)}{lacking}"
     )
+
+
+def taken_rates(rates: Sequence[PilotRate], cells: Sequence[Cell]) -> list[PilotRate]:
+    """Take those of another run's rates that fit a group of this one; raises UsageError where a group has none."""
+    if not rates:
+        return []
+    groups = dict.fromkeys(
+        (cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads) for cell in cells
+    )
+    known = {group: [rate for rate in rates if _group(rate) == group] for group in groups}
+    for (scenario, connection, workers, threads), found in known.items():
+        if not found:
+            raise UsageError(
+                f"--rate-of: that run has no rate for {scenario} ({connection}) with {units.many(workers, 'worker')} "
+                f"and {units.many(threads, 'thread')}: choose scenarios and sizes that it measured"
+            )
+    return [rate for found in known.values() for rate in found]
+
+
+def _group(rate: PilotRate) -> tuple[str, Connection, int, int]:
+    return rate.scenario, rate.connection, rate.workers, rate.threads
 
 
 def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Parts) -> list[Trial]:

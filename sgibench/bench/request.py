@@ -11,7 +11,7 @@ from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.plan import PROFILES
 from sgibench.errors import UsageError
-from sgibench.model import App, Configuration, Load, ServerEntry, Settings, Windows
+from sgibench.model import App, Configuration, Load, Metric, PilotRate, ServerEntry, Settings, Windows
 
 DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
@@ -51,6 +51,12 @@ class Request:
     """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
     curve: bool = False
     """Also measure latency at shares of each server's own saturation."""
+    rates: tuple[PilotRate, ...] = ()
+    """Rates of another run, which open loads take instead."""
+    delta: float = 0.02
+    """Ratios from 1 / (1 + delta) to 1 + delta make no difference."""
+    settle: tuple[Metric, ...] = ("cpu_us_per_request",)
+    """The figures that must be settled."""
     until_settled: bool = False
     """End after the block in which every comparison with the baseline has a verdict."""
     baseline: str | None = None

@@ -46,7 +46,8 @@ def run(request: Request, listener: Listener) -> Outcome:
     """Measure what was asked for; a Ctrl-C or SIGTERM ends it early and keeps every finished trial."""
     with opened(request, listener) as road:
         chosen = road.chosen
-        rule = make_rule(baseline_of(request, chosen.servers), chosen.blocks) if request.until_settled else None
+        baseline = baseline_of(request, chosen.servers)
+        rule = make_rule(baseline, chosen.blocks, request.settle) if request.until_settled else None
         rates, curve = find_rates(request, road.cells, road.seed, road.workshop, road.parts)
         plan = road.plan_of([*with_rates(road.cells, rates), *curve])
         road.writer.write_info(
@@ -108,6 +109,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             limits={server.id: server.notes for server in chosen.servers if server.notes},
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
             load_workers=request.load_workers,
+            delta=request.delta,
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
             own=None if looked is None else own_info(looked, request.own, chosen.servers),
         )

@@ -27,43 +27,45 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
     """Audit TARGETS: our runs (name, folder, or "latest") or other tools' results.
 
     Read are CSV rows as in docs/audit.md and what wrk, wrk2, oha, hey, k6, Locust, ab, vegeta, bombardier, h2load,
-    autocannon and HttpArena write, as text, JSON or CSV; found by looking into the file. Exit 1 when a row is refuted:
-    its figures can't all be true.
+    autocannon and HttpArena write, as text, JSON or CSV; found by looking into the file. Exit 1 when a row is refuted,
+    so that its figures can't all be true, or when a trial of ours failed or is missing.
     """
     audited = [row for target in targets for row in _audit_one(target, results)]
     if as_json:
         click.echo(json.dumps([_for_machines(row) for row in audited], indent=1))
     else:
         _show(audited, Console())
-    sys.exit(1 if any(row.refuted for row in audited) else 0)
+    sys.exit(1 if any(row.refuted or row.failed for row in audited) else 0)
 
 
 def _audit_one(target: str, results: Path) -> Sequence[Audited]:
     path = Path(target)
     if exists(target) and not is_folder(target):
         return auditing.audit_rows(auditing.read_file(path))
-    return auditing.audit_run(store.read_run(store.find_run(results, target))).trials
+    return auditing.audit_run(store.read_run(store.find_run(results, target))).rows
 
 
 def _for_machines(row: Audited) -> Mapping[str, object]:
     return {
         "id": row.id,
         "refuted": row.refuted,
+        "failed": row.failed,
         "doubts": [{"kind": one.kind, "detail": one.detail, "advice": one.advice} for one in row.doubts],
     }
 
 
 def _show(audited: Sequence[Audited], console: Console) -> None:
     clean = sum(not row.doubts for row in audited)
-    refuted = sum(row.refuted for row in audited)
+    refuted, failed = sum(row.refuted for row in audited), sum(row.failed for row in audited)
     for row in audited:
         if row.doubts:
             console.print(Text(row.id, style="bold"), soft_wrap=True)
             for doubt in row.doubts:
                 console.print(_line(doubt), soft_wrap=True)
-    console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted", highlight=False)
+    broken = f", {failed} failed, missing or thinned" if failed else ""
+    console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted{broken}", highlight=False)
 
 
 def _line(doubt: Doubt) -> Text:
-    style = "bold red" if doubt.kind in auditing.REFUTING else "yellow"
+    style = "bold red" if doubt.kind in auditing.REFUTING | auditing.FAILING else "yellow"
     return Text.assemble("  ", (doubt.kind, style), f": {doubt.detail}. {doubt.advice}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 
 from sgibench import units
 from sgibench.errors import shown
+from sgibench.model import Metric
+from sgibench.stats import METRICS, SHORT_NAMES
 
 LEAST_DELTA, MOST_DELTA = 0.001, 0.5
 LONGEST_S = 86_400.0
@@ -135,6 +138,35 @@ class Share(click.ParamType[float]):
         if not LEAST_SHARE <= share <= 1:
             self.fail(f"expected a share from {LEAST_SHARE:%} to 100% such as 5%, got {shown(value)}", param, ctx)
         return share
+
+
+class Figure(click.ParamType[Metric]):
+    """A figure by which servers are judged: cpu, rps, p50, p99 or p999."""
+
+    name = "figure"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Metric:
+        """Read it, or say what was expected."""
+        named: Mapping[str, Metric] = {**SHORT_NAMES, **{metric: metric for metric in METRICS}}
+        found = named.get(str(value))
+        if found is None:
+            self.fail(f"expected {', '.join(SHORT_NAMES)}, got {value!r}", param, ctx)
+        return found
+
+
+class Until(click.ParamType[tuple[Metric, ...]]):
+    """`settled`, or `settled:cpu,p99`; gives the figures that must be."""
+
+    name = "settled[:figure,...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Metric, ...]:
+        """Read it, or say what was expected."""
+        if isinstance(value, tuple):
+            return value
+        word, colon, rest = str(value).partition(":")
+        if word != "settled" or (colon and not rest):
+            self.fail(f"expected settled or settled:cpu,p99, got {value!r}", param, ctx)
+        return tuple(Figure().convert(name.strip(), param, ctx) for name in (rest or "cpu").split(","))
 
 
 class Delta(Share):

@@ -12,13 +12,14 @@ from rich.console import Console
 from sgibench import bench, machine, report, secrets, units
 from sgibench.bench.plan import PROFILES
 from sgibench.catalogue.reading import nearest
+from sgibench.cli.options import HALF
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Cpus, Load, Output, What, takes
 from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError
-from sgibench.model import Run
+from sgibench.model import Metric, PilotRate, Run
 from sgibench.report import terminal
 from sgibench.results import store
 
@@ -47,7 +48,7 @@ def run(  # noqa: PLR0917 - one argument a subject
         else:
             outcome = bench.run(request, listener)
     measured = store.read_run(outcome.folder)
-    page = report.write(measured, output.reports)
+    page = report.write(measured, output.reports, output.rank_by)
     report.write_index(output.reports, read_all(output.results))
     if output.as_json:
         click.echo(
@@ -56,7 +57,7 @@ def run(  # noqa: PLR0917 - one argument a subject
             )
         )
     else:
-        _conclude(measured, page)
+        _conclude(measured, page, output.rank_by)
     if not outcome.finished:
         sys.exit(INTERRUPTED)
     if not any(trial.status == "ok" for trial in measured.trials):
@@ -84,6 +85,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         workers=load.workers,
         threads=load.threads,
         rate_per_s=None if load.rate < 0 else load.rate,
+        rates=rates_of(results, load) if load.rate_of else (),
         curve=load.curve,
         blocks=care.blocks,
         window_s=care.window,
@@ -91,16 +93,28 @@ def _request(  # noqa: PLR0917 - one argument a subject
         control=care.control,
         retries=care.retries,
         seed=care.seed,
-        until_settled=care.until == "settled",
+        until_settled=bool(care.until),
+        settle=care.until or ("cpu_us_per_request",),
+        delta=care.delta,
         baseline=care.baseline,
         load_workers=cpus.load_workers,
         server_cpus=machine.parse_cpus(cpus.server_cpus) if cpus.server_cpus else None,
     )
 
 
-def _conclude(measured: Run, page: Path) -> None:
+def rates_of(results: Path, load: Load) -> tuple[PilotRate, ...]:
+    """Take the fixed rates of the run that --rate-of names; raises UsageError when it has none."""
+    if load.rate != HALF:
+        raise UsageError("--rate and --rate-of name the rate twice: pass one of them")
+    info = store.read_run(store.find_run(results, load.rate_of)).info
+    if not info.pilot:
+        raise UsageError(f"--rate-of: {info.run} has no fixed rates")
+    return info.pilot
+
+
+def _conclude(measured: Run, page: Path, rank_by: Metric) -> None:
     console = Console()
-    terminal.ranking(measured, console)
+    terminal.ranking(measured, console, rank_by)
     share = units.percent(measured.info.measuring_share)
     console.print(f"Inside measuring windows: {share} of the run", highlight=False)
     console.print(f"Results: {measured.path}", highlight=False, soft_wrap=True)

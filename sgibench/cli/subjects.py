@@ -16,8 +16,8 @@ import click
 
 from sgibench import bench
 from sgibench.bench.plan import PROFILES
-from sgibench.cli.options import Counts, Duration, Folder, Rate, SliceLength
-from sgibench.model import Configuration
+from sgibench.cli.options import Counts, Delta, Duration, Figure, Folder, Rate, SliceLength, Until
+from sgibench.model import Configuration, Metric
 
 DECLARED = "click"
 Command = Callable[..., None]
@@ -152,6 +152,9 @@ class Load:
         show_default=True,
         help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
     )
+    rate_of: str | None = option(
+        "--rate-of", metavar="RUN", help="Take the fixed rates of another run, so that the two can be compared."
+    )
     curve: bool = option(
         "--curve", is_flag=True, help="Also measure latency at 20 to 95 % of each server's own saturation."
     )
@@ -194,10 +197,15 @@ class Care:
     seed: int | None = option(
         "--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the random order of an earlier run."
     )
-    until: str | None = option(
+    until: tuple[Metric, ...] = option(
         "--until",
-        type=click.Choice(["settled"]),
-        help="End after the block in which every comparison with the baseline has a verdict; --blocks is the most.",
+        type=Until(),
+        default=None,
+        help="End after the block in which every comparison with the baseline has a verdict, in CPU per request or in "
+        "the figures named behind it: settled:cpu,p99. --blocks is the most.",
+    )
+    delta: float = option(
+        "--delta", type=Delta(), default="2%", show_default=True, help="Ratios within it make no difference."
     )
     baseline: str | None = option(
         "--baseline", metavar="NAME", help="The server that --until settled compares with; the first by default."
@@ -253,6 +261,13 @@ class Folders:
 class Output(Folders):
     """Where runs and pages are kept, and how a command speaks."""
 
+    rank_by: Metric = option(
+        "--rank-by",
+        type=Figure(),
+        default="cpu",
+        show_default=True,
+        help="The figure by which tables are ordered: cpu, rps, p50, p99 or p999.",
+    )
     as_json: bool = option("--json", is_flag=True, help="Print JSON for machines.")
     quiet: bool = option("--quiet", is_flag=True, help="Show no progress.")
 
@@ -261,3 +276,4 @@ catalogue_option = one(Apps, "catalogues")
 results_option = one(Folders, "results")
 reports_option = one(Folders, "reports")
 json_option = one(Output, "as_json")
+rank_option = one(Output, "rank_by")

@@ -170,6 +170,7 @@ def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
         panels=panels,
         looks=looks,
         doubted_trials=dict(kinds.most_common()),
+        doubts=found.run,
     )
 
 

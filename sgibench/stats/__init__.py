@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sgibench.stats import capacity, usl
 from sgibench.stats.advice import CLAIM_BLOCKS
+from sgibench.stats.control import Floor, noise_floors
 from sgibench.stats.figures import (
     HIGHER_IS_BETTER,
     LATENCIES,
@@ -51,6 +52,7 @@ __all__ = [
     "METRICS",
     "SHORT_NAMES",
     "Change",
+    "Floor",
     "Gap",
     "LogRatio",
     "Ranking",
@@ -72,6 +74,7 @@ __all__ = [
     "log_ratio",
     "look",
     "moderate",
+    "noise_floors",
     "nominal_levels",
     "percentile_allowed",
     "rank",

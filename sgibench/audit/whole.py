@@ -1,0 +1,79 @@
+"""What a run as a whole lacks or can't prove: failed trials, missing cells, blocks that are lost, an unequal A/A pair.
+
+A server that breaks leaves no figure to refute; so what is not there is audited as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sgibench.audit.figures import Audited, doubt
+from sgibench.model import Doubt, Failure, Metric, Run, Trial
+from sgibench.stats import noise_floors
+from sgibench.units import many, percent, significant
+
+
+def noise_doubts(run: Run) -> tuple[Doubt, ...]:
+    """NoiseFloor: over all groups together, servers beside their own copies differ by more than intervals allow."""
+    found = [floor for floor in noise_floors(run.trials, run.info.delta) if floor.differs]
+    if not found:
+        return ()
+    said = [
+        f"{NAMES[floor.metric]}: up to {percent(floor.largest - 1)} in {many(floor.pairs, 'A/A pair')}, "
+        f"p = {significant(floor.p_value, 2)}"
+        for floor in found
+    ]
+    return (doubt("NoiseFloor", "; ".join(said)),)
+
+
+NAMES: Mapping[Metric, str] = {
+    "cpu_us_per_request": "CPU per request",
+    "rps": "requests per second",
+    "p50_us": "p50",
+    "p99_us": "p99",
+    "p999_us": "p99.9",
+}
+
+
+def failed(trial: Trial) -> tuple[Doubt, ...]:
+    """Failed: the trial has a reason in place of figures."""
+    return (doubt("Failed", _reason(trial.failure)),) if trial.status == "failed" else ()
+
+
+def _reason(failure: Failure | None) -> str:
+    return f"{failure.reason}: {failure.detail}".rstrip(": ") if failure else "no reason is stored"
+
+
+def thinned(trials: Sequence[Trial], run: Run) -> tuple[Doubt, ...]:
+    """Thinned: a cell gave results, but not in all blocks in which it was tried, or not in all of a broken-off run."""
+    good = sum(trial.status == "ok" for trial in trials)
+    lost = [trial for trial in trials if trial.status == "failed"]
+    planned = len(run.info.plan.blocks)
+    if good and lost:
+        why = _reason(lost[0].failure)
+        return (doubt("Thinned", f"{good} of {len(trials)} blocks gave a result; {why}"),)
+    if good and run.info.finished_at is None and len(trials) < planned:
+        return (doubt("Thinned", f"{len(trials)} of {planned} planned blocks: the run was broken off"),)
+    return ()
+
+
+def absent(run: Run) -> tuple[Audited, ...]:
+    """Missing: cells of the plan without a single trial; Failed: searches for capacity that ended in a failure."""
+    there = {trial.cell for trial in run.trials}
+    planned = dict.fromkeys(
+        cell.id for block in run.info.plan.blocks for stage in block.stages for group in stage.groups
+        for cell in group.cells
+        if cell.server not in run.info.skipped
+    )  # fmt: skip
+    missing = [] if run.info.slo else [cell for cell in planned if cell not in there]
+    searches = [found for found in run.info.capacity if found.failure is not None]
+    return (
+        *(Audited(id=cell, doubts=(doubt("Missing", "planned, and no trial of it is stored"),)) for cell in missing),
+        *(
+            Audited(
+                id=f"capacity of {found.server}/{found.app}/{found.scenario}#{found.block}",
+                doubts=(doubt("Failed", _reason(found.failure)),),
+            )
+            for found in searches
+        ),
+    )
