@@ -15,7 +15,8 @@ import pytest
 
 from sgibench import bench, report
 from sgibench.engine.progress import Silent
-from sgibench.model import Run
+from sgibench.errors import UsageError
+from sgibench.model import Failure, PilotRate, Run, Trial
 from sgibench.results import store
 from tests.results_maker import QUICK, Making, make_run, write_run
 
@@ -131,6 +132,124 @@ def test_runs_of_different_machines_are_refused_without_being_told_to(two_runs: 
     assert sgibench(two_runs, "compare", "20260101", str(path), "--across-machines").returncode == 0
 
 
+def crashed(run: Run, server: str, blocks: set[int]) -> Run:
+    """Let a server crash in some blocks."""
+    failure = Failure(reason="crashed", detail="exit status 3")
+    return replace(
+        run,
+        trials=tuple(
+            replace(trial, status="failed", failure=failure)
+            if trial.server == server and not trial.control and trial.block in blocks
+            else trial
+            for trial in run.trials
+        ),
+    )
+
+
+def without(run: Run, server: str) -> Run:
+    return replace(run, trials=tuple(trial for trial in run.trials if trial.server != server))
+
+
+def with_p99(run: Run, server: str, factor: float) -> Run:
+    """Multiply a server's p99 at the fixed rate."""
+
+    def longer(trial: Trial) -> Trial:
+        latency = trial.latency_us
+        if trial.server != server or trial.load.kind != "open" or latency is None or latency.p99 is None:
+            return trial
+        return replace(trial, latency_us=replace(latency, p99=latency.p99 * factor))
+
+    return replace(run, trials=tuple(longer(trial) for trial in run.trials))
+
+
+BASE = make_run(Making(run="20260201-000000-0000", seed=1, blocks=6, scenarios=("json",), rates=(300.0,)))
+AGAIN = make_run(Making(run="20260202-000000-0000", seed=2, blocks=6, scenarios=("json",), rates=(300.0,)))
+
+
+def checked(folder: Path, second: Run, *options: str) -> subprocess.CompletedProcess[str]:
+    """Compare the base with a second run, failing on what is slower by 5 %."""
+    write_run(BASE, folder / "results")
+    write_run(second, folder / "results")
+    return sgibench(folder, "compare", BASE.info.run, second.info.run, "--fail-on", "slower:5%", *options)
+
+
+CLOSED = "waitress/wsgi_plain/json/closed-64/w1t8: second run:"
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (crashed(AGAIN, "waitress", set(range(6))), f"failed: {CLOSED} failed in 6 of 6 blocks: crashed: exit status"),
+        (crashed(AGAIN, "waitress", {0, 2, 3, 5}), f"thinned: {CLOSED} failed in 4 of 6 blocks: crashed: exit status"),
+        (without(AGAIN, "waitress"), f"missing: {CLOSED} not measured"),
+        (with_p99(AGAIN, "waitress", 50.0), "slower: waitress/wsgi_plain/json/open-300/w1t8: p99 "),
+    ],
+    ids=["crashed in all blocks", "crashed in some", "not measured", "a p99 fifty times as long"],
+)
+def test_a_server_that_broke_vanished_or_answers_late_fails_the_check_and_the_test_report(
+    second: Run, told: str, tmp_path: Path
+) -> None:
+    done = checked(tmp_path, second, "--format", "junit")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "only in" not in done.stdout + done.stderr
+    suites = ET.fromstring(done.stdout)  # noqa: S314 - written by ourselves a moment ago
+    failed = {case.get("name", ""): case.find("failure") for case in suites.iter("testcase")}
+    names = {name for name, failure in failed.items() if failure is not None}
+    assert names
+    assert all(name.startswith("waitress/") for name in names)
+    kind = told.partition(":")[0]
+    assert any(kind in (failure.get("message") or "") for failure in failed.values() if failure is not None)
+    counted = sum(int(suite.get("failures") or 0) for suite in suites)
+    assert counted == sum(case.find("failure") is not None for case in suites.iter("testcase"))
+
+
+def test_missing_cells_pass_when_they_may_and_broken_ones_never_do(tmp_path: Path) -> None:
+    assert checked(tmp_path / "a", without(AGAIN, "waitress"), "--allow-missing").returncode == 0
+    assert checked(tmp_path / "b", crashed(AGAIN, "waitress", {1}), "--allow-missing").returncode == 1
+    assert checked(tmp_path / "c", AGAIN).returncode == 0
+
+
+def test_other_rates_are_no_match_and_the_way_out_is_said(tmp_path: Path) -> None:
+    other = make_run(Making(run="20260203-000000-0000", seed=2, blocks=6, scenarios=("json",), rates=(310.0,)))
+    done = checked(tmp_path, other)
+    assert done.returncode == 1
+    assert "--rate-of" in done.stderr
+
+
+def test_an_audit_of_what_crashed_or_is_missing_says_no_with_the_reason(tmp_path: Path) -> None:
+    every = AGAIN
+    for one in QUICK:
+        every = crashed(every, one.id, set(range(6)))
+    every = replace(every, trials=tuple(trial for trial in every.trials if not trial.control))
+    write_run(every, tmp_path / "results")
+    done = sgibench(tmp_path, "audit", "latest")
+    assert done.returncode == 1
+    assert "Failed: crashed: exit status 3" in done.stdout
+    assert f"{len(every.trials)} failed, missing or thinned" in done.stdout
+    thin = crashed(without(BASE, "granian-asgi"), "waitress", {1})
+    write_run(thin, tmp_path / "thin")
+    told = json.loads(sgibench(tmp_path, "audit", "latest", "--results", "thin", "--json").stdout)
+    kinds = {row["id"]: {doubt["kind"] for doubt in row["doubts"]} for row in told if row["failed"]}
+    assert "Failed" in kinds["waitress/wsgi_plain/json/closed-64/w1t8#1"]
+    assert "Thinned" in kinds["waitress/wsgi_plain/json/closed-64/w1t8#2"]
+    assert kinds["granian-asgi/asgi_plain/json/closed-64/w1t8"] == {"Missing"}
+
+
+@pytest.mark.parametrize("figure", ["1e308", "NaN", "-5.0", "-1e-320"])
+@pytest.mark.parametrize("name", ["rps", "cpu_us_per_request", "window_s"])
+def test_absurd_figures_in_a_file_are_a_line_or_a_doubt(figure: str, name: str, tmp_path: Path) -> None:
+    folder = write_run(BASE, tmp_path / "results")
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    first = re.sub(rf'"{name}":[^,]+', f'"{name}":{figure}', lines[0], count=1)
+    (folder / "trials.jsonl").write_text("\n".join([first, *lines[1:]]) + "\n")
+    for command in (["audit", "latest"], ["compare", "latest", "latest"], ["report", "latest"]):
+        done = sgibench(tmp_path, *command)
+        assert done.returncode in {0, 1, 2}, done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode != 2 or len(done.stderr.strip().splitlines()) == 1
+
+
 # --- capacity and stopping -----------------------------------------------------------------------------------------
 
 
@@ -201,3 +320,34 @@ def test_a_run_until_settled_ends_once_every_comparison_has_a_verdict(tmp_path: 
     assert re.search(r"needs (more|less) CPU than waitress", page)
     assert f"After {len(blocks)} of at most 12 blocks" in page
     assert run.info.finished_at
+
+
+def test_a_run_takes_the_rates_of_another_so_that_their_latencies_match(tmp_path: Path) -> None:
+    rate = PilotRate(
+        scenario="json", connection="keep-alive", workers=1, threads=8, slowest="other", slowest_rps=246.0,
+        rate_per_s=123.0,
+    )  # fmt: skip
+    asked = request(tmp_path, "faulty-none", scenarios=("json",), rates=(rate,))
+    run = store.read_run(bench.run(asked, Silent()).folder)
+    assert run.info.pilot == (rate,)
+    assert {trial.load.id for trial in run.trials} == {"closed-8", "open-123"}
+    with pytest.raises(UsageError, match=r"--rate-of: that run has no rate for json \(keep-alive\) with 1 worker"):
+        bench.run(request(tmp_path, "faulty-none", scenarios=("json",), rates=(replace(rate, threads=4),)), Silent())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--rate", "100", "--rate-of", "latest"], "pass one of them"),
+        (["--until", "settled:speed"], "expected cpu, rps, p50, p99, p999, got 'speed'"),
+        (["--until", "soon"], "expected settled or settled:cpu,p99, got 'soon'"),
+        (["--delta", "0%"], "expected a share"),
+        (["--delta", "90%"], "expected a share from 0.1% to 50%, got '90%'"),
+        (["--rank-by", "speed"], "expected cpu, rps, p50, p99, p999, got 'speed'"),
+    ],
+)
+def test_options_that_mean_nothing_get_one_line(options: list[str], told: str, tmp_path: Path) -> None:
+    done = sgibench(tmp_path, "run", *options)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -135,7 +135,7 @@ def _least(panel: Panel, rows: Sequence[Row], telling: Telling) -> str:
     names = words.listed([best.label, *(row.label for row in beside)])
     together = "are tied for" if tied else "can’t be told apart for"
     span = _about([levels[row.key] for row in (best, *beside)], form)
-    start = f"{names} {together} {telling.prize} ({span}){_settle(beside, against)}"
+    start = f"{names} {together} {telling.prize} ({span}{_settle(beside, against)})"
     if not ahead:
         return f"{start}."
     far = ahead[-1]
@@ -184,7 +184,7 @@ def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
     if not missing:
         return ""
     which = "it" if len(beside) == 1 else "each"
-    return f", {units.many(max(missing), 'more block')} would settle {which} four times in five"
+    return f"; {units.many(max(missing), 'more block')} would settle {which} four times in five"
 
 
 def _throughput(panel: Panel, rows: Sequence[Row]) -> str:

@@ -63,7 +63,7 @@ def noise_floors(trials: Sequence[Trial], delta: float = DELTA) -> tuple[Floor, 
             if (ratio := _pair(cells, metric)) is not None and ratio.error is not None
         ]
         if found:
-            floors.append(_pooled(metric, found, delta))
+            floors.append(pooled(metric, found, delta))
     return tuple(floors)
 
 
@@ -77,7 +77,8 @@ def _pair(cells: Mapping[str, Sequence[Trial]], metric: Metric) -> LogRatio | No
     return table.ratio(copy, original)
 
 
-def _pooled(metric: Metric, ratios: Sequence[LogRatio], delta: float) -> Floor:
+def pooled(metric: Metric, ratios: Sequence[LogRatio], delta: float) -> Floor:
+    """Look at the A/A pairs of all groups together."""
     scores = [min(-float(ndtri(max(ratio.p_value, 1e-15) / 2)), FARTHEST) for ratio in ratios]
     return Floor(
         metric=metric,
