@@ -180,7 +180,7 @@ def _ratio(against: Mapping[str, Comparison], other: Row, telling: Telling) -> s
 def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
     """Say how many further blocks would settle what is unknown."""
     found = [against.get(row.key) for row in beside]
-    missing = [one.more_blocks for one in found if one and one.verdict == "unknown" and one.more_blocks]
+    missing = [one.more_blocks for one in found if one and one.low is not None and one.more_blocks]
     if not missing:
         return ""
     which = "it" if len(beside) == 1 else "each"

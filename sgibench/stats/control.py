@@ -18,6 +18,7 @@ from sgibench.model import LoadKind, Metric, Trial
 from sgibench.stats.figures import METRICS, block_values, judged
 from sgibench.stats.intervals import DELTA, LogRatio
 from sgibench.stats.moderation import table_of
+from sgibench.stats.parts import levelled
 
 LEVEL = 0.01
 """Of the check, for each figure: with four of them, one sound run in twenty-five is doubted at most."""
@@ -50,7 +51,7 @@ def noise_floors(trials: Sequence[Trial], delta: float = DELTA) -> tuple[Floor, 
     """Pool the A/A controls of all groups, figure by figure; a figure without a control is left out."""
     groups: dict[GroupKey, dict[str, list[Trial]]] = defaultdict(lambda: defaultdict(list))
     kinds: dict[tuple[object, ...], set[LoadKind]] = defaultdict(set)
-    for trial in trials:
+    for trial in levelled(trials):
         stage = (trial.scenario, trial.workers, trial.threads, trial.configuration)
         kinds[stage].add(trial.load.kind)
         groups[(*stage, trial.load)][trial.cell].append(trial)
