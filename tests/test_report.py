@@ -475,7 +475,7 @@ def test_a_small_but_sure_difference_is_told_as_a_share() -> None:
 def test_every_chart_has_a_table_a_text_alternative_and_values_to_hover() -> None:
     view = view_of(make_run(Making(scenarios=("json",), rates=(50.0, 100.0), settings=((2, 8), (3, 8)))))
     charts = charts_of(view.panels[0], view.panels)
-    assert len(charts) == 10
+    assert len(charts) == 11
     for chart in charts:
         assert chart.table.rows
         drawing = str(chart.drawing)
