@@ -17,7 +17,7 @@ from sgibench.report.panels import view_of
 from tests.results_maker import QUICK, Making, make_run
 
 
-def run_of(costs_us: dict[str, list[float]], app_us: list[float], wall_us: float | None = None) -> Run:
+def run_of(costs_us: dict[str, list[float]], app_us: list[float], wait_us: float = 0.0) -> Run:
     """Make a run of one app: CPU per request under each server in each block, and without one."""
     blocks = max(map(len, costs_us.values()))
     servers = tuple(replace(QUICK[0], id=server) for server in costs_us)
@@ -38,7 +38,8 @@ def run_of(costs_us: dict[str, list[float]], app_us: list[float], wall_us: float
                 weight=1,
                 block=block,
                 cpu_us=cpu_us,
-                wall_us=wall_us or cpu_us,
+                wall_us=cpu_us + wait_us,
+                wait_us=wait_us,
                 calls=9,
             )
             for block, cpu_us in enumerate(app_us)
@@ -60,7 +61,7 @@ def test_an_app_that_is_99_percent_of_the_cpu_leaves_1_percent_to_win() -> None:
 
 
 def test_a_wait_is_said_to_be_one() -> None:
-    share = only_share(run_of({"waitress": [1_000.0]}, [500.0], wall_us=50_500.0))
+    share = only_share(run_of({"waitress": [1_000.0]}, [500.0], wait_us=50_000.0))
     assert "It waits 50.0 ms besides" in share.text
 
 

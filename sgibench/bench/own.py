@@ -246,6 +246,7 @@ def costs_of(app: App, looked: Looked, driven: Sequence[Driven], *, block: int) 
             block=block,
             cpu_us=came.cpu_us,
             wall_us=came.wall_us,
+            wait_us=came.wait_us,
             calls=came.calls,
         )
         for one, came in zip(looked.scenario.requests, driven, strict=True)

@@ -71,6 +71,8 @@ class AppCost:
     """CPU of the app's process per call; what calling an app that does nothing costs is taken off."""
     wall_us: float
     """From the call to the whole answer."""
+    wait_us: float = 0.0
+    """Of that time, neither computing nor queueing for a CPU."""
     calls: int
 
 

@@ -19,9 +19,10 @@ from sgibench.report.panels import Panel, Row, View
 
 SMALL_SHARE = 0.1
 """A server that is less of the request is not worth changing for its CPU."""
-WAITS = 2.0
-"""A request whose answer takes so many times its CPU waits for something."""
 LEAST_WAIT_US = 1000.0
+"""A request that waits for less, or for less than it computes, is not said to wait."""
+NOISY_SHARE = 0.03
+"""Blocks whose shares differ by more are said to."""
 DIFFERS = 1.25
 """What differs by less between the extremes is not told."""
 
@@ -45,6 +46,8 @@ class ServerShare:
     """CPU per request of the whole process tree under load."""
     share: float
     """Of it, what is not the app's own."""
+    give_or_take: float | None = None
+    """Half of the share's 95 % interval over blocks; None with one block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def _mix(costs: Sequence[AppCost], figure: str) -> dict[int, float]:
     """Block -> the mean over the requests, weighted as they are asked."""
     sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for cost in costs:
-        sums[cost.block][0] += cost.weight * (cost.cpu_us if figure == "cpu" else cost.wall_us)
+        sums[cost.block][0] += cost.weight * (cost.cpu_us if figure == "cpu" else cost.wait_us)
         sums[cost.block][1] += cost.weight
     return {block: max(total / weight, LEAST_US) for block, (total, weight) in sums.items()}
 
@@ -125,14 +128,14 @@ def _share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     servers = [_server(label, blocks, alone) for label, blocks in totals.items()]
     servers.sort(key=lambda one: one.share)
     app_us = _geometric([*alone.values()])
-    wall_us = _geometric([*_mix(costs, "wall").values()])
+    waits_us = [*_mix(costs, "wait").values()]
     return OwnShare(
         app=app,
         panel=panel.key,
         app_us=app_us,
         requests=_requests(costs),
         servers=tuple(servers),
-        text=_sentence(app_us, wall_us, servers),
+        text=_sentence(app_us, sum(waits_us) / len(waits_us), servers),
         beside=_beside(panel, rows, servers),
     )
 
@@ -152,8 +155,11 @@ def _never_more_than_whole(alone: Mapping[int, float], totals: Mapping[str, Mapp
 
 
 def _server(label: str, totals: Mapping[int, float], alone: Mapping[int, float]) -> ServerShare:
-    ratio = _geometric([alone[block] / total for block, total in totals.items()])
-    return ServerShare(label=label, total_us=_geometric([*totals.values()]), share=1 - ratio)
+    ratios = [alone[block] / total for block, total in totals.items()]
+    found = stats.estimate(ratios)
+    half = None if found is None or found.low is None or found.high is None else (min(found.high, 1) - found.low) / 2
+    share = 1 - _geometric(ratios)
+    return ServerShare(label=label, total_us=_geometric([*totals.values()]), share=share, give_or_take=half)
 
 
 def _geometric(values: Sequence[float]) -> float:
@@ -163,7 +169,7 @@ def _geometric(values: Sequence[float]) -> float:
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def _sentence(app_us: float, wall_us: float, servers: Sequence[ServerShare]) -> str:
+def _sentence(app_us: float, waited_us: float, servers: Sequence[ServerShare]) -> str:
     """Say how much of the request is the server's, and so what changing it can win at most."""
     least, most = servers[0], servers[-1]
     if len(servers) == 1:
@@ -175,8 +181,9 @@ def _sentence(app_us: float, wall_us: float, servers: Sequence[ServerShare]) -> 
         who = f"{between} of the CPU of your request"
     text = f"The server is {who}; changing it can win at most {_percent(most.share)}."
     text += f" Your app itself needs {units.microseconds(app_us)} of CPU."
-    waited_us = wall_us - app_us
-    if waited_us > LEAST_WAIT_US and wall_us > WAITS * app_us:
+    if most.give_or_take is not None and most.give_or_take > NOISY_SHARE:
+        text += f" The machine was not quiet: give or take {_percent(most.give_or_take)} of the whole."
+    if waited_us > max(LEAST_WAIT_US, app_us):
         text += (
             f" It waits {units.microseconds(waited_us)} besides: how many requests wait at the same time (workers, "
             "threads, an event loop) decides about requests per second, not the CPU of the server."

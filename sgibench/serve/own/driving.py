@@ -49,6 +49,8 @@ class Driven:
     cpu_us: float = 0.0
     """Of the app alone, per call: what an app that does nothing costs is taken off."""
     wall_us: float = 0.0
+    wait_us: float = 0.0
+    """Of that time, neither computing nor queueing for a CPU: the app waited for something."""
     printed_bytes: float = 0.0
     """Per call."""
     peak_bytes: int = 0
@@ -121,6 +123,7 @@ def _driven(told: Mapping[str, Any], idle_us: float, peak_bytes: int) -> Driven:
         calls=int(told["calls"]),
         cpu_us=max(0.0, float(told["cpu_us"]) - idle_us),
         wall_us=float(told["wall_us"]),
+        wait_us=float(told["wait_us"]),
         printed_bytes=float(told["printed_bytes"]),
         peak_bytes=peak_bytes,
     )
