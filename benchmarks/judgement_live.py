@@ -1,13 +1,14 @@
-"""Whether verdicts on this machine are right: apps that truly cost more are found, identical ones are not told apart.
+"""Whether verdicts on this machine are right: planted differences are found, identical apps are not told apart.
 
-    python benchmarks/judgement_live.py            # about half an hour on two cores
-    python benchmarks/judgement_live.py --only five --only pairs --only three --json
+    python benchmarks/judgement_live.py            # about a quarter of an hour on two quiet cores
+    python benchmarks/judgement_live.py --only planted --json
 
-Three questions, each answered by a run of the product itself, under one server:
-1. an app that burns 5 % more CPU per request, 10 blocks: is it called slower?
-2. an app that burns 3 % more, 20 blocks: is it called slower?
-3. six copies of one app in two runs, 10 blocks: how many of the 30 pairs get a verdict other than tie or unknown?
-The share is set by calibration: rounds of busy work are added until the CPU per request has grown by as much.
+Each question is answered by runs of the product itself, under one server, with all apps side by side:
+planted: an app that burns 5 % more CPU per request, one whose p50 is 10 % higher, and one that sleeps now and then, so
+that its p99 is 30 % higher, beside two plain ones: is each told apart from the plain app after 6 blocks?
+pairs: six copies of one app in two runs of 6 blocks: how many of the 30 pairs get a verdict other than tie or unknown,
+by CPU per request, requests per second, p50 and p99?
+How much work and which sleep make those shares is found by calibration beforehand.
 """
 
 from __future__ import annotations
@@ -17,39 +18,56 @@ import itertools
 import json
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sgibench import bench, stats
 from sgibench.engine.progress import Silent
-from sgibench.model import Run
+from sgibench.model import Metric, Run
 from sgibench.results import store
 
 SERVER = "uvicorn-httptools"
 COPIES = 6
 ROUNDS = 1000
 """Of busy work, to find out what one round costs: so many that the cost stands far above the noise."""
-WINDOW_S = 6.0
-SLICE_S = 0.05
-APP = '''"""The plain app after {rounds} rounds of busy work."""
+WINDOW_S = 3.0
+RATE = 600.0
+"""Requests per second of the open loop: 1,800 answers in a window, enough for a p99."""
+SLEEPING = 40
+"""One request in so many sleeps: more than one in a hundred, so that p99 is theirs."""
+JUDGED: tuple[Metric, ...] = ("cpu_us_per_request", "rps", "p50_us", "p99_us")
+APP = '''"""The plain app after {rounds} rounds of busy work; one request in {sleeping} sleeps for {sleep_s:.6f} s."""
 
-from itertools import repeat
+import asyncio
+from itertools import count, repeat
 
 from asgi_plain import app as inner
 
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES = ()
+numbers = count()
 
 
 async def app(scope, receive, send):
-    """Work, then answer."""
+    """Work, sleep now and then, and answer."""
     for _ in repeat(None, {rounds}):
         pass
+    if {sleep_s:.6f} and next(numbers) % {sleeping} == 0:
+        await asyncio.sleep({sleep_s:.6f})
     await inner(scope, receive, send)
 '''
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """What an app does beyond the plain one."""
+
+    rounds: int = 0
+    sleep_s: float = 0.0
 
 
 def say(text: str) -> None:
@@ -57,11 +75,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure(folder: Path, apps: dict[str, int], *, blocks: int, window_s: float) -> Run:
-    """Run apps with so many rounds of busy work side by side."""
+def measure(folder: Path, apps: Mapping[str, Planted], *, blocks: int) -> Run:
+    """Run apps side by side, at saturation and at the fixed rate."""
     (folder / "apps").mkdir(parents=True, exist_ok=True)
-    for name, rounds in apps.items():
-        (folder / "apps" / f"{name}.py").write_text(APP.format(rounds=rounds))
+    for name, planted in apps.items():
+        text = APP.format(rounds=planted.rounds, sleep_s=planted.sleep_s, sleeping=SLEEPING)
+        (folder / "apps" / f"{name}.py").write_text(text)
     request = bench.Request(
         results=folder / "results",
         argv=("judgement_live",),
@@ -69,92 +88,97 @@ def measure(folder: Path, apps: dict[str, int], *, blocks: int, window_s: float)
         apps=tuple(apps),
         scenarios=("json",),
         blocks=blocks,
-        window_s=window_s,
-        slice_s=SLICE_S,
-        rate_per_s=0.0,
+        window_s=WINDOW_S,
+        rate_per_s=RATE,
         catalogues=(folder,),
     )
     return store.read_run(bench.run(request, Silent()).folder)
 
 
-def costs(run: Run) -> dict[str, dict[int, float]]:
-    """App -> block -> CPU per request."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for trial in run.trials:
-        if trial.cpu_us_per_request is not None:
-            found[f"{trial.app}~control" if trial.control else trial.app][trial.block] = trial.cpu_us_per_request
-    return found
+def tables(run: Run) -> dict[Metric, stats.Ranking]:
+    """Rank the apps by each figure where it is judged, as the report does."""
+    rankings: dict[Metric, stats.Ranking] = {}
+    for metric in JUDGED:
+        kind = "open" if metric in stats.LATENCIES else "closed"
+        cells = {
+            cell.split("/")[1] + ("~control" if "~control" in cell else ""): values
+            for control in (False, True)
+            for cell, values in stats.values_of(run, metric, control=control).items()
+            if f"/{kind}-" in cell
+        }
+        copy = next((name for name in cells if "~control" in name), None)
+        rankings[metric] = stats.rank(
+            cells,
+            higher_is_better=stats.HIGHER_IS_BETTER[metric],
+            control=(copy.removesuffix("~control"), copy) if copy else None,
+        )
+    return rankings
 
 
-def delta_of(values: dict[str, dict[int, float]]) -> float:
-    """Noise floor by the A/A control."""
-    control = next((name for name in values if name.endswith("~control")), None)
-    if control is None:
-        return stats.DELTA
-    return stats.DELTA
+def level(rankings: Mapping[Metric, stats.Ranking], metric: Metric, app: str) -> float:
+    """Give an app's figure."""
+    return next(row.estimate.value for row in rankings[metric].rows if row.cell == app)
 
 
-def rounds_for(folder: Path, share: float) -> int:
-    """Find how many rounds of busy work make a request cost that much more."""
-    values = costs(measure(folder, {"calm": 0, "busy": ROUNDS}, blocks=4, window_s=1.0))
-    found = stats.compare(values["busy"], values["calm"], delta=stats.DELTA, higher_is_better=False)
-    if found is None:
-        raise SystemExit("the calibration gave no figures")
-    return max(1, round(ROUNDS * share / (found.ratio - 1)))
-
-
-def slower(folder: Path, share: float, blocks: int) -> dict[str, Any]:
-    """Whether an app that costs `share` more is called slower after so many blocks."""
-    rounds = rounds_for(folder / "calibration", share)
-    values = costs(measure(folder / "run", {"plain": 0, "burns": rounds}, blocks=blocks, window_s=WINDOW_S))
-    delta = delta_of(values)
-    found = stats.compare(values["burns"], values["plain"], delta=delta, higher_is_better=False)
-    if found is None:
-        raise SystemExit("the run gave no figures")
+def calibrated(folder: Path) -> dict[str, Planted]:
+    """Find what makes a request cost 5 % more, p50 10 % higher and p99 30 % higher."""
+    found = tables(measure(folder, {"calm": Planted(), "busy": Planted(rounds=ROUNDS)}, blocks=4))
+    cost = level(found, "cpu_us_per_request", "busy") / level(found, "cpu_us_per_request", "calm") - 1
+    calm_us = level(found, "p50_us", "calm")
+    later = level(found, "p50_us", "busy") / calm_us - 1
+    sleep_us = 1.3 * level(found, "p99_us", "calm") - calm_us
     return {
-        "question": f"{share:.0%} more CPU, {blocks} blocks",
-        "rounds": rounds,
-        "ratio": found.ratio,
-        "low": found.low,
-        "high": found.high,
-        "delta": delta,
-        "verdict": found.verdict,
+        "burns": Planted(rounds=max(1, round(ROUNDS * 0.05 / cost))),
+        "late": Planted(rounds=max(1, round(ROUNDS * 0.10 / later))),
+        "sleeps": Planted(sleep_s=max(sleep_us, 0.0) / 1e6),
     }
 
 
-def pairs(folder: Path, blocks: int) -> dict[str, Any]:
-    """How many pairs of identical apps get a verdict that says they differ."""
-    verdicts: dict[str, int] = defaultdict(int)
+def planted(folder: Path) -> list[dict[str, Any]]:
+    """Whether each planted difference is found after 6 blocks, beside what was planted."""
+    apps = calibrated(folder / "calibration")
+    say(str(apps))
+    found = tables(measure(folder / "run", {"plain": Planted(), "twin": Planted(), **apps}, blocks=6))
+    asked: tuple[tuple[str, Metric, str], ...] = (
+        ("burns", "cpu_us_per_request", "5 % more CPU per request"),
+        ("late", "p50_us", "a p50 10 % higher"),
+        ("sleeps", "p99_us", "a p99 30 % higher"),
+    )
+    answers = []
+    for app, metric, what in asked:
+        pair = found[metric].between(app, "plain")
+        if pair is not None:
+            told = {"ratio": pair.ratio, "low": pair.low, "high": pair.high, "verdict": pair.verdict}
+            answers.append({"question": f"{what}, 6 blocks", **told})
+    return answers
+
+
+def pairs(folder: Path) -> list[dict[str, Any]]:
+    """How many pairs of identical apps get a verdict that says they differ, by each figure."""
+    verdicts: dict[Metric, Counter[str]] = {metric: Counter() for metric in JUDGED}
     for number in range(2):
         names = [f"same_{number}_{copy}" for copy in range(COPIES)]
-        run = measure(folder / str(number), dict.fromkeys(names, 0), blocks=blocks, window_s=1.0)
-        values = costs(run)
-        delta = delta_of(values)
-        whole = stats.table_of(values)
-        table = {pair: ratio for pair in itertools.combinations(names, 2) if (ratio := whole.ratio(*pair))}
-        for found in stats.holm(table, delta=delta, higher_is_better=False).values():
-            verdicts[found.verdict] += 1
-    return {
-        "question": f"{sum(verdicts.values())} pairs of identical apps, {blocks} blocks",
-        "verdicts": dict(verdicts),
-    }
+        found = tables(measure(folder / str(number), dict.fromkeys(names, Planted()), blocks=6))
+        for metric, ranking in found.items():
+            judged = [ranking.between(*pair) for pair in itertools.combinations(names, 2)]
+            verdicts[metric].update(one.verdict for one in judged if one is not None)
+    return [
+        {"question": f"{sum(counts.values())} pairs of identical apps, {metric}, 6 blocks", "verdicts": dict(counts)}
+        for metric, counts in verdicts.items()
+    ]
 
 
 def main() -> None:
-    """Ask the three questions and print the answers."""
+    """Ask the questions and print the answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--only", choices=["five", "pairs", "three"], action="append", help="one of the questions")
+    parser.add_argument("--only", choices=["planted", "pairs"], action="append", help="one of the questions")
     options = parser.parse_args()
-    questions: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "five": lambda folder: slower(folder, 0.05, 10),
-        "pairs": lambda folder: pairs(folder, 10),
-        "three": lambda folder: slower(folder, 0.03, 20),
-    }
+    questions: dict[str, Callable[[Path], list[dict[str, Any]]]] = {"planted": planted, "pairs": pairs}
+    answers: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="judgement-") as name:
-        answers = []
         for question in options.only or questions:
-            answers.append(questions[question](Path(name) / question))
+            answers += questions[question](Path(name) / question)
             say(str(answers[-1]))
     if options.json:
         print(json.dumps(answers))

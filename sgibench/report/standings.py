@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import stats
+from sgibench import stats, units
 from sgibench.histogram import Histogram
 from sgibench.model import (
     Concurrency,
@@ -88,7 +88,18 @@ class Entry:
         """Say why a figure is not there; nothing when it is."""
         if metric in self.figures:
             return ""
-        return stats.lacking(self.trials, metric) if self.good else self.failure.reason if self.failure else self.status
+        if not self.good:
+            return self.failure.reason if self.failure else self.status
+        why, together = stats.lacking(self.trials, metric), self.together(metric)
+        return why if together is None else f"{why} in a block; all blocks together {units.microseconds(together)}"
+
+    def together(self, metric: Metric) -> float | None:
+        """Give a percentile of all blocks merged where only all together have answers enough; it judges nothing."""
+        quantile = stats.LATENCIES.get(metric)
+        if quantile is None or metric in self.figures or self.histogram is None:
+            return None
+        enough = stats.percentile_allowed(quantile, self.histogram.count)
+        return self.histogram.percentile_us(quantile) if enough else None
 
     @property
     def good(self) -> tuple[Trial, ...]:
