@@ -2,6 +2,7 @@
 
     python benchmarks/generator.py              # a table
     python benchmarks/generator.py --json       # a list of {client, rps, cpu_us_per_request, ratio_to_wrk}
+    python benchmarks/generator.py --protocol h2c   # h2load and sgibench over HTTP/2, against nginx
 
 One core each: the server on one CPU, the client on another. Clients take turns in random order, round after round, so
 that what drifts drifts under all of them. `ratio_to_wrk` compares requests per second *and CPU-second of the client*,
@@ -28,10 +29,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 CONNECTIONS = 32
+FEW = 4
+"""Connections over HTTP/2, with as many streams in all as there are connections over HTTP/1.1."""
+LOADS: dict[str, dict[str, Any]] = {
+    "http": {"kind": "closed", "connections": CONNECTIONS},
+    "h2c": {"kind": "closed", "connections": FEW, "protocol": "h2c", "streams": CONNECTIONS // FEW},
+}
+OURS = {"tasks": "sgibench task path", "declared": "sgibench declared path"}
 HELLO = b'{"message":"Hello, World!"}'
 PATTERN = b"0123456789abcdef"
 PATH = "/json"
@@ -113,8 +122,9 @@ def pinned(argv: list[str], cpu: int | None) -> list[str]:
 class Turns:
     """The clients of this machine."""
 
-    def __init__(self, cpu: int | None, scratch: Path, body: bytes) -> None:
+    def __init__(self, cpu: int | None, scratch: Path, body: bytes, protocol: str = "http") -> None:
         self.cpu = cpu
+        self.protocol = protocol
         (scratch / "body").write_bytes(body)
         self.scratch = scratch
         self._load: subprocess.Popen[str] | None = None
@@ -124,6 +134,12 @@ class Turns:
     def clients(self) -> dict[str, Client]:
         """Name -> client, those that are installed."""
         found: dict[str, Client] = {}
+        if self.protocol == "h2c":
+            if shutil.which("h2load"):
+                found["h2load"] = self.h2load
+            for name in ("tasks", "declared"):
+                found[OURS[name]] = partial(self.ours, name)
+            return found
         if shutil.which("wrk"):
             found["wrk"] = self.wrk
         if shutil.which("h2load"):
@@ -132,8 +148,8 @@ class Turns:
             found["hey"] = self.hey
         found["Locust HttpUser"] = lambda *turn: self.stock("HttpUser", *turn)
         found["Locust FastHttpUser"] = lambda *turn: self.stock("FastHttpUser", *turn)
-        found["sgibench task path"] = lambda *turn: self.ours("tasks", *turn)
-        found["sgibench declared path"] = lambda *turn: self.ours("declared", *turn)
+        for name in ("tasks", "declared"):
+            found[OURS[name]] = partial(self.ours, name)
         return found
 
     def _timed(self, argv: list[str]) -> tuple[str, float]:
@@ -156,10 +172,10 @@ class Turns:
         )
 
     def h2load(self, host: str, port: int, turn_s: float) -> Ran:
-        """h2load speaking HTTP/1.1, one thread; it can't warm up for less than a second, so it does not."""
+        """h2load, one thread; it can't warm up for less than a second, so it does not."""
         seconds = max(1, round(turn_s))
-        argv = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{seconds}", f"http://{host}:{port}{PATH}"]
-        out, cpu_s = self._timed(argv)
+        how = ["--h1", f"-c{CONNECTIONS}"] if self.protocol == "http" else [f"-c{FEW}", f"-m{CONNECTIONS // FEW}"]
+        out, cpu_s = self._timed(["h2load", *how, "-t1", f"-D{seconds}", f"http://{host}:{port}{PATH}"])
         match = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded", out)
         if match is None:
             raise SystemExit(f"h2load said something unexpected: {out}")
@@ -196,7 +212,7 @@ class Turns:
                 "do": "measure",
                 "scenario": str(self.scratch / f"{scenario}.py"),
                 "targets": [{"id": "target", "host": host, "port": port, "pids": []}],
-                "load": {"kind": "closed", "connections": CONNECTIONS},
+                "load": LOADS[self.protocol],
                 "slice_s": None,
                 "window_s": turn_s,
                 "warmup_s": 1.0,
@@ -242,20 +258,21 @@ http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; default_type application/json;
   client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
   uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
-  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ {how} }} }}
+  server {{ listen 127.0.0.1:{port} backlog=1024{speaking}; location / {{ {how} }} }}
 }}
 """
 
 
 @contextmanager
-def nginx(scratch: Path, cpu: int | None, body: bytes) -> Iterator[tuple[str, int]]:
+def nginx(scratch: Path, cpu: int | None, body: bytes, protocol: str = "http") -> Iterator[tuple[str, int]]:
     """Run nginx with one worker; host and port. Small bodies come from its memory, large ones from a file."""
     port = free_port()
     config = scratch / "nginx.conf"
     (scratch / "www").mkdir()
     (scratch / "www" / PATH.strip("/")).write_bytes(body)
     how = f"return 200 '{body.decode()}';" if len(body) < LARGEST_RETURN else f"root {scratch}/www; sendfile on;"
-    config.write_text(NGINX.format(scratch=scratch, port=port, how=how))
+    speaking = " http2" if protocol == "h2c" else ""
+    config.write_text(NGINX.format(scratch=scratch, port=port, how=how, speaking=speaking))
     process = subprocess.Popen(pinned(["nginx", "-p", str(scratch), "-c", str(config)], cpu))
     try:
         await_port(port)
@@ -266,9 +283,11 @@ def nginx(scratch: Path, cpu: int | None, body: bytes) -> Iterator[tuple[str, in
 
 
 @contextmanager
-def null(scratch: Path, cpu: int | None, body: bytes) -> Iterator[tuple[str, int]]:
+def null(scratch: Path, cpu: int | None, body: bytes, protocol: str = "http") -> Iterator[tuple[str, int]]:
     """Run the null server that `sgibench calibrate` uses; host and port."""
     del scratch
+    if protocol != "http":
+        raise SystemExit("the null server speaks HTTP/1.1 only: --server nginx")
     os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
     from sgibench.load.null_server import null_server, whole_answer  # noqa: PLC0415 - after the line above
 
@@ -313,6 +332,9 @@ def geometric(values: list[float]) -> float:
     return math.exp(statistics.fmean(map(math.log, values)))
 
 
+BASES = (("ratio_to_wrk", "wrk"), ("ratio_to_h2load", "h2load"), ("ratio_to_fasthttpuser", "Locust FastHttpUser"))
+
+
 def summary(turns: dict[str, list[Ran]]) -> list[dict[str, Any]]:
     """One row per client."""
     rows: list[dict[str, Any]] = []
@@ -324,7 +346,7 @@ def summary(turns: dict[str, list[Ran]]) -> list[dict[str, Any]]:
             "errors": sum(each.errors for each in ran),
             "rounds": len(ran),
         }
-        for key, other in (("ratio_to_wrk", "wrk"), ("ratio_to_fasthttpuser", "Locust FastHttpUser")):
+        for key, other in BASES:
             pairs = list(zip(turns.get(other, []), ran, strict=False))
             row[key] = geometric([theirs.cpu_us / own.cpu_us for theirs, own in pairs]) if pairs else None
         pairs = list(zip(turns.get("wrk", []), ran, strict=False))
@@ -333,21 +355,22 @@ def summary(turns: dict[str, list[Ran]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: float(row["cpu_us_per_request"]))
 
 
-def table(rows: list[dict[str, Any]], server: str, size: int) -> str:
+def table(rows: list[dict[str, Any]], server: str, size: int, protocol: str) -> str:
     """The rows as text."""
 
     def ratio(value: float | None) -> str:
         return "–" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
+    each = f"{CONNECTIONS} connections" if protocol == "http" else f"{FEW} connections of {CONNECTIONS // FEW} streams"
     lines = [
-        f"Server: {server}. One core each, {CONNECTIONS} connections, {size:,} bytes of body.",
+        f"Server: {server}, {protocol}. One core each, {each}, {size:,} bytes of body.",
         "",
-        "| client | requests/s | CPU µs per request | per core, against wrk | against FastHttpUser | errors |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| client | requests/s | CPU µs per request | per core, against wrk | h2load | FastHttpUser | errors |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {row['client']} | {row['rps']:,.0f} | {row['cpu_us_per_request']:.2f} | {ratio(row['ratio_to_wrk'])} "
-        f"| {ratio(row['ratio_to_fasthttpuser'])} | {row['errors']} |"
+        f"| {ratio(row['ratio_to_h2load'])} | {ratio(row['ratio_to_fasthttpuser'])} | {row['errors']} |"
         for row in rows
     ]
     return "\n".join(lines)
@@ -360,6 +383,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=float, default=2.0, help="seconds of each turn (default: 2)")
     parser.add_argument("--server", choices=["nginx", "null"], default="nginx" if shutil.which("nginx") else "null")
+    parser.add_argument("--protocol", choices=list(LOADS), default="http")
     parser.add_argument("--size", type=int, default=len(HELLO), help="bytes of body (default: as the json scenario)")
     parser.add_argument("--only", action="append", help="only clients whose name contains this (repeatable)")
     parser.add_argument("--seed", type=int, default=1)
@@ -369,14 +393,15 @@ def main() -> None:
     order = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        turns = Turns(client_cpu, scratch, body)
+        turns = Turns(client_cpu, scratch, body, options.protocol)
         wanted = {
             name: client
             for name, client in turns.clients().items()
             if not options.only or any(part in name for part in options.only)
         }
         ran: dict[str, list[Ran]] = {name: [] for name in wanted}
-        with (nginx if options.server == "nginx" else null)(scratch, server_cpu, body) as (host, port):
+        served = nginx if options.server == "nginx" else null
+        with served(scratch, server_cpu, body, options.protocol) as (host, port):
             for number in range(options.rounds):
                 names = list(wanted)
                 order.shuffle(names)
@@ -385,7 +410,7 @@ def main() -> None:
                     print(f"round {number + 1}/{options.rounds}: {name}: {ran[name][-1].rps:,.0f}/s", file=sys.stderr)
         turns.close()
     rows = summary(ran)
-    print(json.dumps(rows, indent=2) if options.json else table(rows, options.server, len(body)))
+    print(json.dumps(rows, indent=2) if options.json else table(rows, options.server, len(body), options.protocol))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Granian: HTTP in Rust; Python code runs in threads (WSGI) or on an event loop (ASGI, RSGI)."""
 
-from sgibench.model import Advice, Expected, Launch, Server, Variant
+from sgibench.model import Advice, Expected, Launch, Protocol, Server, Variant
 
 DEFAULT_BACKLOG = 1024
 
@@ -18,6 +18,8 @@ def command(launch: Launch) -> list[str]:
         "--log-level=warning",
         "--no-access-log",
     ]
+    if launch.tls:
+        argv += [f"--ssl-certificate={launch.certificate}", f"--ssl-keyfile={launch.key}"]
     return [*argv, *configured(launch), launch.target]
 
 
@@ -31,7 +33,8 @@ def configured(launch: Launch) -> list[str]:
     argv = [
         "--runtime-mode=mt",
         "--runtime-threads=1",
-        "--http=1",
+        # Readiness is asked over HTTP/1.1, so HTTP/2 alone (--http=2) won't do.
+        f"--http={'auto' if launch.multiplexed else '1'}",
         f"--backlog={launch.backlog}",
         f"--backpressure={launch.backlog}",
         f"--http1-header-read-timeout={min(launch.keep_alive_s, 60) * 1000}",
@@ -60,6 +63,7 @@ def threads_of(launch: Launch) -> tuple[int, int]:
 
 GRANIAN = "granian==2.8.7"
 UVLOOP = "uvloop==0.23.0"
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
 BACKPRESSURE_ADVICE = Advice(
     says=(
         "The mode st with a small number of processes; leave the pool of threads alone, and keep the backpressure "
@@ -86,6 +90,7 @@ SERVER = Server(
             options={"interface": "wsgi", "loop": "asyncio"},
             threads=True,
             manager=True,
+            speaks=SPEAKS,
             summary="Rust reads and writes; the app runs in a pool of threads.",
             recommended=BACKPRESSURE_ADVICE,
         ),
@@ -96,6 +101,7 @@ SERVER = Server(
             packages=(GRANIAN, UVLOOP),
             options={"interface": "asgi", "loop": "uvloop"},
             manager=True,
+            speaks=SPEAKS,
             summary="Rust reads and writes; the app runs on uvloop.",
             recommended=MODE_ADVICE,
         ),
@@ -106,6 +112,7 @@ SERVER = Server(
             packages=(GRANIAN, UVLOOP),
             options={"interface": "rsgi", "loop": "uvloop"},
             manager=True,
+            speaks=SPEAKS,
             summary="Not the same interface: Granian's own, an event loop without ASGI's messages; on uvloop.",
             recommended=MODE_ADVICE,
             notes=("RSGI is Granian's own interface: beside WSGI or ASGI servers, interfaces are compared too.",),

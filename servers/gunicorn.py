@@ -1,10 +1,13 @@
 """Gunicorn: a master that forks workers; the worker class decides how a worker serves."""
 
-from sgibench.model import Advice, Expected, Launch, Server, Variant
+from sgibench.model import Advice, Expected, Launch, Protocol, Server, Variant
 
 GUNICORN = "gunicorn==27.0.1"
 UVLOOP = "uvloop==0.23.0"
 H1C = "gunicorn-h1c==0.6.9"
+H2 = "h2==4.4.1"
+"""What it speaks HTTP/2 with; it has no part in HTTP/1.1."""
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
 WORKER_CONNECTIONS = 1000
 """Its default for gthread and gevent; never changed here."""
 ADVISED_KEEP_ALIVE_S = 5
@@ -31,6 +34,13 @@ def command(launch: Launch) -> list[str]:
         argv.append(f"--http-parser={launch.options['parser']}")
     if "loop" in launch.options:
         argv.append(f"--asgi-loop={launch.options['loop']}")
+    if launch.tls:
+        argv += [f"--certfile={launch.certificate}", f"--keyfile={launch.key}"]
+    if launch.multiplexed:
+        argv.append("--http-protocols=h2,h1")
+    if launch.protocol == "h2c":
+        # Readiness is asked over HTTP/1.1, which "prior-knowledge" alone refuses.
+        argv.append("--http2-cleartext=both")
     return [*argv, *configured(launch), launch.target]
 
 
@@ -82,6 +92,7 @@ SERVER = Server(
             concurrency="processes",
             packages=(GUNICORN,),
             options={"worker_class": "sync", "parser": "python"},
+            speaks=("http", "https"),
             keep_alive=False,
             manager=True,
             summary="One request at a time in each process; closes every connection.",
@@ -94,10 +105,11 @@ SERVER = Server(
             id="gunicorn-gthread",
             interface="wsgi",
             concurrency="threads",
-            packages=(GUNICORN,),
+            packages=(GUNICORN, H2),
             options={"worker_class": "gthread", "parser": "python"},
             threads=True,
             manager=True,
+            speaks=SPEAKS,
             summary="A pool of threads behind one polling thread in each process; Python parser.",
             recommended=THREADS_ADVICE,
         ),
@@ -105,10 +117,11 @@ SERVER = Server(
             id="gunicorn-gthread-h1c",
             interface="wsgi",
             concurrency="threads",
-            packages=(GUNICORN, H1C),
+            packages=(GUNICORN, H2, H1C),
             options={"worker_class": "gthread", "parser": "fast"},
             threads=True,
             manager=True,
+            speaks=SPEAKS,
             summary="The same with the parser gunicorn_h1c, in C.",
             recommended=THREADS_ADVICE,
             notes=(
@@ -119,9 +132,10 @@ SERVER = Server(
             id="gunicorn-gevent",
             interface="wsgi",
             concurrency="greenlets",
-            packages=(GUNICORN, "gevent==26.9.0", "packaging==26.3"),
+            packages=(GUNICORN, H2, "gevent==26.9.0", "packaging==26.3"),
             options={"worker_class": "gevent", "parser": "python"},
             manager=True,
+            speaks=SPEAKS,
             summary="A greenlet for each connection; the standard library is patched to yield; Python parser.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=("It needs the package packaging, which gunicorn's extra for gevent would bring.",),
@@ -130,9 +144,10 @@ SERVER = Server(
             id="gunicorn-asgi",
             interface="asgi",
             concurrency="event loop",
-            packages=(GUNICORN, UVLOOP),
+            packages=(GUNICORN, H2, UVLOOP),
             options={"worker_class": "asgi", "loop": "uvloop", "parser": "python"},
             manager=True,
+            speaks=SPEAKS,
             summary="Gunicorn's own ASGI worker on uvloop; Python parser.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),
@@ -141,9 +156,10 @@ SERVER = Server(
             id="gunicorn-asgi-h1c",
             interface="asgi",
             concurrency="event loop",
-            packages=(GUNICORN, UVLOOP, H1C),
+            packages=(GUNICORN, H2, UVLOOP, H1C),
             options={"worker_class": "asgi", "loop": "uvloop", "parser": "fast"},
             manager=True,
+            speaks=SPEAKS,
             summary="Gunicorn's own ASGI worker on uvloop with the parser gunicorn_h1c, in C.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),
@@ -152,9 +168,10 @@ SERVER = Server(
             id="gunicorn-asgi-asyncio",
             interface="asgi",
             concurrency="event loop",
-            packages=(GUNICORN,),
+            packages=(GUNICORN, H2),
             options={"worker_class": "asgi", "loop": "asyncio", "parser": "python"},
             manager=True,
+            speaks=SPEAKS,
             summary="Gunicorn's own ASGI worker on asyncio; Python parser: nothing compiled.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),

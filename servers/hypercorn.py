@@ -1,6 +1,6 @@
 """Hypercorn: one event loop in each process, HTTP by h11 and h2."""
 
-from sgibench.model import Expected, Launch, Server, Variant
+from sgibench.model import Expected, Launch, Protocol, Server, Variant
 
 CONFIG = """\
 keep_alive_max_requests = 1000000000
@@ -18,6 +18,8 @@ def command(launch: Launch) -> list[str]:
         "--graceful-timeout=3",
         "--log-level=WARNING",
     ]
+    if launch.tls:
+        argv += [f"--certfile={launch.certificate}", f"--keyfile={launch.key}"]
     if launch.equal:
         argv += [
             f"--config={launch.scratch / 'hypercorn.toml'}",
@@ -42,6 +44,8 @@ def expect(launch: Launch) -> Expected:
 
 HYPERCORN = "hypercorn==0.18.0"
 H11 = "h11==0.16.0"
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
+"""HTTP/2 needs no option: the client begins with it, or agrees on it over TLS."""
 
 SERVER = Server(
     homepage="https://hypercorn.readthedocs.io",
@@ -56,6 +60,7 @@ SERVER = Server(
             packages=(HYPERCORN, H11),
             options={"loop": "asyncio", "interface": "asgi"},
             manager=True,
+            speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
             summary="asyncio and the h11 parser: pure Python.",
         ),
@@ -66,6 +71,7 @@ SERVER = Server(
             packages=(HYPERCORN, H11, "uvloop==0.23.0"),
             options={"loop": "uvloop", "interface": "asgi"},
             manager=True,
+            speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
             summary="uvloop and the h11 parser.",
         ),
@@ -76,6 +82,7 @@ SERVER = Server(
             packages=(HYPERCORN, H11, "trio==0.35.0"),
             options={"loop": "trio", "interface": "asgi"},
             manager=True,
+            speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
             apps=("asgi_anyio",),
             summary="trio and the h11 parser: pure Python, structured concurrency.",
@@ -88,6 +95,7 @@ SERVER = Server(
             packages=(HYPERCORN, H11),
             options={"loop": "asyncio", "interface": "wsgi"},
             manager=True,
+            speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
             summary="asyncio reads and writes; the app runs in asyncio's own pool of threads.",
             notes=(

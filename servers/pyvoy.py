@@ -1,6 +1,6 @@
 """Pyvoy: the proxy Envoy with a Python interpreter inside; threads, no worker processes."""
 
-from sgibench.model import Expected, Launch, Server, Variant
+from sgibench.model import Expected, Launch, Protocol, Server, Variant
 
 
 def command(launch: Launch) -> list[str]:
@@ -11,6 +11,8 @@ def command(launch: Launch) -> list[str]:
         f"--port={launch.port}",
         f"--interface={launch.options['interface']}",
     ]
+    if launch.tls:
+        argv += [f"--tls-cert={launch.certificate}", f"--tls-key={launch.key}", "--tls-disable-http3"]
     if launch.options["interface"] == "asgi":
         argv += [f"--loop={launch.options['loop']}", "--websockets"]
     elif launch.equal:
@@ -24,6 +26,8 @@ def expect(_launch: Launch) -> Expected:
 
 
 PYVOY = "pyvoy==1.3.0"
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
+"""Envoy takes HTTP/2 in clear text from clients that begin with it, and over TLS by ALPN."""
 
 SERVER = Server(
     homepage="https://github.com/curioswitch/pyvoy",
@@ -38,6 +42,7 @@ SERVER = Server(
             packages=(PYVOY, "uvloop==0.23.0"),
             options={"interface": "asgi", "loop": "uvloop"},
             workers=False,
+            speaks=SPEAKS,
             summary="Envoy reads and writes; the app runs on uvloop in a thread of Envoy's process.",
         ),
         Variant(
@@ -48,6 +53,7 @@ SERVER = Server(
             options={"interface": "wsgi"},
             threads=True,
             workers=False,
+            speaks=SPEAKS,
             lacks={"chunked: *": "the app can't see that a request without Content-Length has a body"},
             summary="Envoy reads and writes; the app runs in a pool of threads of Envoy's process.",
         ),

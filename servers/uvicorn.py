@@ -21,6 +21,10 @@ def command(launch: Launch) -> list[str]:
         "--no-access-log",
         "--log-level=warning",
     ]
+    if launch.tls:
+        argv += [f"--ssl-certfile={launch.certificate}", f"--ssl-keyfile={launch.key}"]
+    if launch.multiplexed:
+        argv.append("--http2")
     if launch.equal:
         argv += [
             f"--lifespan={'on' if launch.lifespan else 'off'}",
@@ -70,6 +74,7 @@ SERVER = Server(
             concurrency="event loop",
             packages=(UVICORN, UVLOOP, "httptools==0.9.0", WSPROTO),
             options={"loop": "uvloop", "http": "httptools"},
+            speaks=("http", "https"),
             summary="uvloop and the httptools parser, both in C.",
         ),
         Variant(
@@ -78,6 +83,7 @@ SERVER = Server(
             concurrency="event loop",
             packages=(UVICORN, "h11==0.16.0", WSPROTO),
             options={"loop": "asyncio", "http": "h11"},
+            speaks=("http", "https"),
             summary="asyncio and the h11 parser: pure Python.",
             notes=(
                 "With more than one worker it sends without TCP_NODELAY, so a kept-alive answer takes 40 ms.",
@@ -90,6 +96,7 @@ SERVER = Server(
             concurrency="event loop",
             packages=(UVICORN, UVLOOP, "zttp==0.0.35", WSPROTO),
             options={"loop": "uvloop", "http": "zttp"},
+            speaks=("http", "https", "h2c", "h2"),
             summary="uvloop and the zttp parser, in Zig; uvicorn calls it experimental.",
         ),
     ),

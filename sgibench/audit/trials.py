@@ -79,7 +79,8 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
     generator, latency, load = trial.generator, trial.latency_us, trial.load
     established = generator.connections_established if generator else None
     floor_s = trial.floor_s if trial.floor_s is not None else (around.floors_s or {}).get(trial.scenario)
-    ceiling = (around.ceiling_rps or {}).get(trial.scenario)
+    # The ceiling is that of HTTP/1.1 in clear text; of other protocols only the generator's own CPU is known.
+    ceiling = (around.ceiling_rps or {}).get(trial.scenario) if load.protocol == "http" else None
     share = _cpu_share(trial, around)
     offered, window = offered_by(trial), trial.window
     return Figures(
@@ -92,7 +93,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         in_flight=window.in_flight if window else None,
         new_connections=load.connection == "close",
         # With a connection for each request, some are always being opened: how many stood at one moment says nothing.
-        connections=float(load.connections if established is None or load.connection == "close" else established),
+        connections=float(load.places if established is None or load.connection == "close" else established),
         at_once=at_once(trial),
         floor_ms=None if floor_s is None else floor_s * 1e3,
         duration_s=trial.window_s,

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from sgibench import catalogue
 from sgibench.errors import EnvsError, MisdeclaredError, UsageError, shown
-from sgibench.model import App, Cell, Expected, Launch, ServerEntry
+from sgibench.model import App, Cell, Expected, Launch, Protocol, ServerEntry
+from sgibench.model.terms import TLS
 from sgibench.serve import envs, needs
+from sgibench.serve.certificate import OPENSSL
 from sgibench.serve.process import HOST
 
 _CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>.+))?")
@@ -100,10 +102,22 @@ def refusals(cells: Sequence[Cell], servers: Mapping[str, ServerEntry]) -> dict[
     refused = {}
     for cell in cells:
         entry = servers[cell.server]
-        reason = needs.missing(entry.variant.needs) or _too_few(cell, entry) or _judged(cell, entry)
+        reason = (
+            needs.missing(entry.variant.needs)
+            or unspoken(entry, cell.load.protocol)
+            or _too_few(cell, entry)
+            or _judged(cell, entry)
+        )
         if reason:
             refused[cell] = reason
     return refused
+
+
+def unspoken(entry: ServerEntry, protocol: Protocol) -> str | None:
+    """Why a server can't be asked in a protocol; None when it can."""
+    if protocol not in entry.variant.speaks:
+        return f"it does not speak {protocol}: it speaks {', '.join(entry.variant.speaks)}"
+    return needs.missing([OPENSSL]) if protocol in TLS else None
 
 
 def _judged(cell: Cell, entry: ServerEntry) -> str | None:
@@ -149,5 +163,6 @@ def expected_of(cell: Cell, entry: ServerEntry) -> Expected:
             backlog=cell.settings.backlog,
             keep_alive_s=cell.settings.keep_alive_s,
             configuration=cell.settings.configuration,
+            protocol=cell.load.protocol,
         )
     )

@@ -25,6 +25,7 @@ from sgibench.model import (
     Load,
     PilotRate,
     Plan,
+    Protocol,
     Scenario,
     ServerEntry,
     Settings,
@@ -134,15 +135,21 @@ def make_cells(
         for setting in settings
         for load in loads
         for server, app in pairs
-        if server.runs(app) and app.interface in scenario.interfaces
+        if server.runs(app) and app.interface in scenario.interfaces and carries(load.protocol, scenario)
     ]
     if not cells:
         raise UsageError(
-            "nothing to measure: no chosen app speaks the interface of a chosen server "
+            "nothing to measure: no chosen app speaks the interface of a chosen server, in the chosen protocol "
             f"(servers: {_kinds(server.variant.interface for server, _ in pairs)}; "
-            f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)})"
+            f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)}; "
+            f"protocols: {_kinds(load.protocol for load in loads)})"
         )
     return cells
+
+
+def carries(protocol: Protocol, scenario: Scenario) -> bool:
+    """Whether a scenario's requests can go over a protocol: WebSocket has connections of its own, and only here."""
+    return protocol == "http" or not any(exchange.method == "WS" for exchange in scenario.exchanges)
 
 
 def _load_for(server: ServerEntry, load: Load) -> Load:
@@ -268,13 +275,18 @@ def in_parts(cells: Sequence[Cell], parts: Parts) -> list[Cell]:
 
 
 StageKey = tuple[str, Settings, str, int]
-"""What the groups of a stage share: scenario, settings, connection policy, part."""
+"""What the groups of a stage share: scenario, settings, connection policy and protocol, part."""
+
+
+def _spoken(load: Load) -> str:
+    """How connections are kept, and what goes over them: what the process that is asked was started for."""
+    return f"{load.connection} {load.protocol}"
 
 
 def _stages(cells: Sequence[Cell]) -> dict[StageKey, dict[Load, list[Cell]]]:
     stages: dict[StageKey, dict[Load, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        stages[cell.scenario, cell.settings, cell.load.connection, cell.part][cell.load].append(cell)
+        stages[cell.scenario, cell.settings, _spoken(cell.load), cell.part][cell.load].append(cell)
     return stages
 
 

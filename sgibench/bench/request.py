@@ -11,11 +11,13 @@ from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.plan import PROFILES
 from sgibench.errors import UsageError
-from sgibench.model import App, Configuration, Load, Metric, PilotRate, ServerEntry, Settings, Windows
+from sgibench.model import App, Configuration, Load, Metric, PilotRate, Protocol, ServerEntry, Settings, Windows
+from sgibench.model.terms import MULTIPLEXED
 
 DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
 DEFAULT_THREADS = 8
+DEFAULT_STREAMS = 8
 DEFAULT_SLICE_S = 0.1
 DEFAULT_TURN_S = 0.3
 """Counted part of a visit at a fixed rate; `--slice 0` asks for unbroken windows there, too."""
@@ -40,6 +42,10 @@ class Request:
     slice_s: float | None = DEFAULT_SLICE_S
     connections: tuple[int, ...] = (DEFAULT_CONNECTIONS,)
     """Several make a curve: throughput against connections."""
+    protocol: Protocol = "http"
+    """What goes over the wire."""
+    streams: int = DEFAULT_STREAMS
+    """Requests at once on each connection, where the protocol can."""
     workers: tuple[int, ...] = (1,)
     threads: tuple[int, ...] = (DEFAULT_THREADS,)
     seed: int | None = None
@@ -143,7 +149,15 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             for workers in dict.fromkeys(request.workers)
             for threads in dict.fromkeys(request.threads)
         ),
-        loads=tuple(Load(kind="closed", connections=count) for count in dict.fromkeys(request.connections)),
+        loads=tuple(
+            Load(
+                kind="closed",
+                connections=count,
+                protocol=request.protocol,
+                streams=request.streams if request.protocol in MULTIPLEXED else 1,
+            )
+            for count in dict.fromkeys(request.connections)
+        ),
         blocks=request.blocks or profile.blocks,
         retries=profile.retries if request.retries is None else request.retries,
         looked=looked,

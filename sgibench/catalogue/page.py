@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from sgibench.model import Configuration, Launch, ServerEntry
+from sgibench.model import Configuration, Launch, Protocol, ServerEntry
 
 INTRODUCTION = """\
 # The servers
@@ -100,11 +101,20 @@ def _facts(server: ServerEntry) -> Iterator[str]:
         yield f"- Runs only the apps {', '.join(variant.apps)}"
     if not variant.workers:
         yield "- One process, whatever the `--workers` option says"
+    for protocol in variant.speaks[1:]:
+        yield f"- Over {protocol}: {_added(server, protocol)}"
     for pattern, reason in variant.lacks.items():
         yield f"- Not held of the contract (`{pattern.partition(':')[0].replace('*', 'HEAD')}`): {reason}"
     yield from (f"- {note}" for note in variant.notes)
     if variant.recommended:
         yield f"- Recommended: {variant.recommended.says} Source: {variant.recommended.source}"
+
+
+def _added(server: ServerEntry, protocol: Protocol) -> str:
+    """What a protocol adds to the command line, in the configuration that is compared."""
+    plain = _example(server, "equal")
+    words = [word for word in server.command(replace(plain, protocol=protocol)) if word not in server.command(plain)]
+    return f"`{shlex.join(words)}`" if words else "no option"
 
 
 def _limits(server: ServerEntry) -> list[str]:

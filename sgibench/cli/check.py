@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
+from sgibench.bench.choosing import unspoken
 from sgibench.cli.own import Own, own_request
-from sgibench.cli.subjects import Apps, json_option, takes
+from sgibench.cli.subjects import Apps, Load, json_option, one, takes
 from sgibench.engine.progress import listener_for
 from sgibench.engine.stage import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
-from sgibench.model import App, ServerEntry, Settings
+from sgibench.model import App, Protocol, ServerEntry, Settings
 from sgibench.secrets import hidden
 from sgibench.serve import needs
 from sgibench.serve.own.preparing import folded
@@ -38,13 +39,24 @@ class Checked:
     """What is wrong, and what is only noted."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How servers are started to be checked."""
+
+    settings: Settings
+    protocol: Protocol
+
+
 @click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@one(Load, "protocol")
 @json_option
-def check(servers: tuple[str, ...], what: Apps, own: Own, workers: int, *, every: bool, as_json: bool) -> None:
+def check(
+    servers: tuple[str, ...], what: Apps, own: Own, workers: int, protocol: Protocol, *, every: bool, as_json: bool
+) -> None:
     """Start SERVERS (names or globs) and ask each for the whole contract, or your app for your requests.
 
     Exit 1 when one doesn't hold it.
@@ -59,12 +71,12 @@ def check(servers: tuple[str, ...], what: Apps, own: Own, workers: int, *, every
     with listener_for(Console(stderr=True), quiet=as_json) as listener:
         looked = bench.look(request, listener)
     apps = looked.apps if looked else catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
-    settings = Settings(workers=workers, threads=bench.DEFAULT_THREADS)
+    asked = Asked(settings=Settings(workers=workers, threads=bench.DEFAULT_THREADS), protocol=protocol)
     pairs = [(server, app) for server in chosen for app in _apps_for(server, apps, found, named=bool(what.apps))]
     results = []
     with scratch_folder() as scratch:
         for server, app in pairs:
-            results.append(_check(found, server, app, settings, scratch, looked))
+            results.append(_check(found, server, app, asked, scratch, looked))
             _show(results[-1], console)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results]))
@@ -83,11 +95,11 @@ def _check(  # noqa: PLR0917 - what a check consists of
     found: catalogue.Catalogue,
     server: ServerEntry,
     app: App,
-    settings: Settings,
+    asked: Asked,
     scratch: Path,
     looked: bench.Looked | None,
 ) -> Checked:
-    if lacking := needs.missing(server.variant.needs):
+    if lacking := needs.missing(server.variant.needs) or unspoken(server, asked.protocol):
         return Checked(server=server.id, app=app.id, status="skipped", problems=(lacking,))
     try:
         environment = bench.environment_of(server, app)
@@ -96,11 +108,12 @@ def _check(  # noqa: PLR0917 - what a check consists of
     spec = ServerSpec(
         entry=server,
         app=app,
-        settings=settings,
+        settings=asked.settings,
+        protocol=asked.protocol,
         bin=environment.bin,
         versions=environment.versions,
         python=environment.info.python,
-        cpus=machine.plan_cpus(settings.workers).servers,
+        cpus=machine.plan_cpus(asked.settings.workers).servers,
         scratch=scratch / folder_name(f"{server.id}-{app.id}"),
     )
     try:
@@ -121,12 +134,15 @@ def _problems(
     found: catalogue.Catalogue, process: ServerProcess, server: ServerEntry, looked: bench.Looked | None
 ) -> list[verify.Problem]:
     """Ask for the whole contract, or for the answers that the user's app gave without a server."""
-    keep_alive = server.variant.keep_alive
+    keep_alive, protocol = server.variant.keep_alive, process.spec.protocol
     if looked is not None:
-        verify.verify_scenario(HOST, process.port, bench.scenario_of(looked.scenario), keep_alive=keep_alive)
+        scenario = bench.scenario_of(looked.scenario)
+        verify.verify_scenario(HOST, process.port, scenario, keep_alive=keep_alive, protocol=protocol)
         return []
     interface = process.spec.app.interface
-    problems = verify.verify_contract(HOST, process.port, interface, found.contract, keep_alive=keep_alive)
+    problems = verify.verify_contract(
+        HOST, process.port, interface, found.contract, keep_alive=keep_alive, protocol=protocol
+    )
     return verify.excuse(problems, server.variant.lacks)
 
 

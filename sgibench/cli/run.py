@@ -81,6 +81,8 @@ def _request(  # noqa: PLR0917 - one argument a subject
         scenarios=what.scenarios,
         catalogues=what.catalogues,
         own=own_request(own),
+        protocol=load.protocol,
+        streams=load.streams,
         connections=load.connections,
         workers=load.workers,
         threads=load.threads,

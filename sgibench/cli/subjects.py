@@ -17,7 +17,7 @@ import click
 from sgibench import bench
 from sgibench.bench.plan import PROFILES
 from sgibench.cli.options import Counts, Delta, Duration, Figure, Folder, Rate, SliceLength, Until
-from sgibench.model import Configuration, Metric
+from sgibench.model import Configuration, Metric, Protocol
 
 DECLARED = "click"
 Command = Callable[..., None]
@@ -121,8 +121,22 @@ class What(Chosen):
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How hard, and on how large a server; several sizes make a curve."""
+    """How hard, over what, and on how large a server; several sizes make a curve."""
 
+    protocol: Protocol = option(
+        "--protocol",
+        type=click.Choice(get_args(Protocol)),
+        default="http",
+        show_default=True,
+        help="HTTP/1.1, the same over TLS, HTTP/2 in clear text, or over TLS.",
+    )
+    streams: int = option(
+        "--streams",
+        type=click.IntRange(1, 1000),
+        default=bench.DEFAULT_STREAMS,
+        show_default=True,
+        help="Requests at once on each connection, over h2c and h2.",
+    )
     connections: tuple[int, ...] = option(
         "--connections",
         type=Counts(60000),

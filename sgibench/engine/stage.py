@@ -183,6 +183,7 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
             entry=entry,
             app=workshop.catalogue.app(cell.app),
             settings=cell.settings,
+            protocol=cell.load.protocol,
             bin=environment.bin,
             versions=environment.versions,
             python=environment.info.python,
@@ -213,6 +214,7 @@ def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contesta
                 contestant.process.port,
                 workshop.scenarios[cell.scenario],
                 keep_alive=contestant.entry.variant.keep_alive,
+                protocol=cell.load.protocol,
             )
         except ServerError as error:
             contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))

@@ -25,9 +25,10 @@ from sgibench.load.lines import Pace
 from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpenPace, OpenTaskPace, TaskPace
 from sgibench.load.pacing import Rate, Schedule
 from sgibench.load.request import Ask, Program, Request
+from sgibench.load.speaking import target_for
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer, WireError
-from sgibench.model import Arrivals
+from sgibench.model import Arrivals, Load
 from sgibench.model import Connection as ConnectionKind
 
 if TYPE_CHECKING:
@@ -256,9 +257,10 @@ def prepare(
     timeout_s: float | None = None,
     seed: int = 0,
     closed: bool = False,
+    load: Load | None = None,
 ) -> Field:
     """Make the field of a class, gate closed, so that users spawned in this environment find it."""
-    target = make_target(cls, address, keep_alive=keep_alive, timeout_s=timeout_s, seed=seed, closed=closed)
+    target = make_target(cls, address, keep_alive=keep_alive, timeout_s=timeout_s, seed=seed, closed=closed, load=load)
     field = Field(environment, cls, target)
     _FIELDS.setdefault(environment, {})[cls] = field
     return field
@@ -272,9 +274,11 @@ def make_target(
     timeout_s: float | None = None,
     seed: int = 0,
     closed: bool = False,
+    load: Load | None = None,
 ) -> Target:
     """Make the target that a class plays against, gate closed and without connections.
 
+    `load` says what goes over the wire; HTTP/1.1 in clear text when None. Raises ValueError where the class can't.
     `closed` gives it a closed loop whatever the class says; otherwise its `rate` decides.
     """
     program = Program(
@@ -285,7 +289,13 @@ def make_target(
         write=cls.writer(),
         handshake=cls.handshake(),
     )
-    target = Target(*address, program, timeout_s=timeout_s or cls.timeout_s)
+    target = target_for(
+        load.protocol if load else "http",
+        address,
+        program,
+        streams=load.streams if load else 1,
+        timeout_s=timeout_s or cls.timeout_s,
+    )
     own = cls.pace(target)
     if own is not None:
         target.pace = own

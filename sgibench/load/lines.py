@@ -91,6 +91,8 @@ class Lines:
         self.on_failure: Callable[[str, str, WireError], None] | None = None
         """Told of each failed request by (method, name), and of each failed attempt to connect."""
         self.by_fd: dict[int, Connection] = {}
+        self.alpn: str | None = None
+        """What is agreed on over TLS; None for no TLS."""
         self._added = 0
 
     @property
@@ -124,7 +126,9 @@ class Lines:
 
     def _place(self, index: int) -> Connection:
         """Make what one user has of its own."""
-        return Connection(index, self.address, self.family, self.poller)
+        conn = Connection(index, self.address, self.family, self.poller)
+        conn.alpn = self.alpn
+        return conn
 
     def retire(self, conn: Connection) -> None:
         """Close a connection for good, once the answer it waits for is in."""
@@ -198,6 +202,8 @@ class Lines:
         except OSError as error:
             self.by_fd.pop(fd, None)
             self._not_opened(conn, error, now)
+            return
+        if began is None:
             return
         self.connect_ns.append(now - began)
         conn.idle_since = now

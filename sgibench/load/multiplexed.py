@@ -19,6 +19,7 @@ from sgibench.load.wire.h2.headers import request_block
 from sgibench.load.wire.h2.session import Session
 from sgibench.load.wire.h2.stream import Stream
 from sgibench.load.wire.poller import READ, TROUBLE, WRITE, Poller
+from sgibench.load.wire.tls import PENDING
 from sgibench.model.kinds import kind_named
 
 
@@ -40,7 +41,7 @@ class Line(Connection):
     def flush(self) -> None:
         """Send what the session has to say; a connection that does not take it is found broken by the next read."""
         session = self.session
-        if self.corked or self.sock is None or self.connecting or not (session.out or self.unsent):
+        if self.corked or self.sock is None or self.connecting or not (session.out or self.unsent is not None):
             return
         data: bytes | memoryview = b"".join(session.out)
         session.out.clear()
@@ -52,10 +53,11 @@ class Line(Connection):
             sent = 0
         except OSError:
             sent = len(data)
-        waits = sent < len(data)
+        waits = sent == PENDING or sent < len(data)
         if waits != (self.unsent is not None):
             self.poller.change(self.fd, READ | WRITE if waits else READ)
-        self.unsent = memoryview(data)[sent:] if waits else None
+        rest = b"" if sent == PENDING else memoryview(data)[sent:]
+        self.unsent = memoryview(rest) if waits else None
 
     def close(self, *, by_reset: bool = False) -> None:
         """Close the socket; the next one has a session of its own."""
@@ -128,6 +130,7 @@ class Multiplexed(Target):
     def _place(self, index: int) -> Connection:
         if not self.lines or len(self.lines[-1].lanes) >= self.streams_each:
             self.lines.append(Line(len(self.lines), self.address, self.family, self.poller))
+            self.lines[-1].alpn = self.alpn
         return Lane(index, self.lines[-1])
 
     def retire(self, conn: Connection) -> None:
@@ -232,9 +235,10 @@ class Multiplexed(Target):
             self.by_fd.pop(conn.fd, None)
             self._not_opened(conn, error, monotonic_ns())
             return
-        if isinstance(conn, Line):
+        if began is not None and isinstance(conn, Line):
             conn.settling = began
             conn.flush()
+            self.on_event(conn, READ)  # what came with the end of TLS's handshake makes no event
 
     def _on_broken(self, line: Connection, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):

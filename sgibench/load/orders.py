@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sgibench.errors import LoadError
-from sgibench.model import Load
+from sgibench.model import Load, Protocol
+from sgibench.model.terms import MULTIPLEXED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,4 +82,8 @@ def read_load(given: dict[str, Any]) -> Load:
         raise ValueError(f"unknown load {given}")
     if load.connections < 1 or (load.kind == "open" and not (load.rate_per_s or 0) > 0):
         raise ValueError(f"expected connections of at least 1 and, for open loads, a rate, got {given}")
+    if load.protocol not in get_args(Protocol) or load.streams < 1:
+        raise ValueError(f"expected a protocol and at least one stream, got {given}")
+    if load.streams > 1 and load.protocol not in MULTIPLEXED:
+        raise ValueError(f"expected several streams only over {' or '.join(sorted(MULTIPLEXED))}, got {given}")
     return load

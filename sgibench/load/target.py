@@ -143,7 +143,7 @@ class Target(Counted):
                     conn.since = now
                     sent = conn.send(ask.payload)
                 except OSError as error:
-                    self.broken(conn, error, sending=conn.since == now)
+                    self.broken(conn, error, sending=0 < now == conn.since)
                     continue
                 if sent != ask.size:
                     self.partly_sent(conn, sent)

@@ -76,10 +76,11 @@ class Visited:
             timeout_s=order.timeout_s,
             seed=order.seed + together.index,
             closed=True,
+            load=order.load,
         )
-        total = order.load.connections
-        self.connections = total // together.of + (together.index < total % together.of)
-        """This process's share of the connections."""
+        total, each = order.load.connections, order.load.streams
+        self.connections = (total // together.of + (together.index < total % together.of)) * each
+        """This process's share of the connections; of the places on them, where several share one."""
         self.clock = TreeClock(self.spec.pids if together.index == 0 else ())
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False

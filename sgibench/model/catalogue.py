@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sgibench.model.asked import Expectation
 from sgibench.model.own import OwnApp
-from sgibench.model.terms import Concurrency, Configuration, Interface
+from sgibench.model.terms import MULTIPLEXED, TLS, Concurrency, Configuration, Interface, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,29 @@ class Launch:
     """`threads`, `backlog` and `keep_alive_s` are meant for `equal`; a declaration ignores them in the other two."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version in the environment; empty for those that the variant declares."""
+    protocol: Protocol = "http"
+    """What the server is asked in; one of those that the variant speaks."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether `certificate` and `key` are there, and to be used."""
+        return self.protocol in TLS
+
+    @property
+    def multiplexed(self) -> bool:
+        """Whether it is asked over HTTP/2."""
+        return self.protocol in MULTIPLEXED
+
+    @property
+    def certificate(self) -> Path:
+        """The server's certificate, PEM, made for the run."""
+        return self.scratch / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        """Its private key, PEM, PKCS#8, without a password."""
+        return self.scratch / "key.pem"
+
     lifespan: bool = True
     """Whether the app speaks ASGI's lifespan protocol; those of the catalogue do."""
 
@@ -124,6 +147,8 @@ class Variant:
     """Whether a master process that serves no requests stands above the workers, even when there is one worker."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files written into the scratch folder before the start, name -> text."""
+    speaks: tuple[Protocol, ...] = ("http",)
+    """Protocols that it can be started in."""
     workers: bool = True
     """False when it is one process whatever the `workers` setting says."""
     apps: tuple[str, ...] = ()

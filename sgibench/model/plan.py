@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sgibench.model.terms import Arrivals, Configuration, Connection, LoadKind
+from sgibench.model.terms import MULTIPLEXED, Arrivals, Configuration, Connection, LoadKind, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,24 @@ class Load:
     share: float | None = None
     """The rate as a share of the server's own saturation, when it was chosen so (latency against load)."""
 
+    protocol: Protocol = "http"
+    streams: int = 1
+    """Requests at once on each connection; more than one only where the protocol can."""
+
+    @property
+    def places(self) -> int:
+        """Requests that may be in flight at once."""
+        return self.connections * self.streams
+
     @property
     def id(self) -> str:
-        """E.g. `closed-64`, `open-500`, `open-80%` (of the server's own saturation), `closed-64-close`."""
+        """E.g. `closed-64`, `open-500`, `open-80%` (of its own saturation), `closed-64-close`, `closed-8-h2c-s16`."""
         amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s:g}"
         if self.share is not None:
             amount = f"{self.share * 100:g}%"
-        return f"{self.kind}-{amount}" + ("-close" if self.connection == "close" else "")
+        spoken = "" if self.protocol == "http" else f"-{self.protocol}"
+        each = f"-s{self.streams}" if self.protocol in MULTIPLEXED else ""
+        return f"{self.kind}-{amount}" + ("-close" if self.connection == "close" else "") + spoken + each
 
 
 @dataclass(frozen=True, kw_only=True)

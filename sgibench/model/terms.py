@@ -10,6 +10,12 @@ SCHEMA = 1
 Interface = Literal["wsgi", "asgi", "rsgi"]
 Concurrency = Literal["processes", "threads", "greenlets", "event loop"]
 Connection = Literal["keep-alive", "close"]
+Protocol = Literal["http", "https", "h2c", "h2"]
+"""What goes over the wire. `http`: HTTP/1.1; `https`: the same over TLS; `h2c`: HTTP/2 in clear text, which both sides
+know beforehand; `h2`: HTTP/2 over TLS, agreed on by ALPN."""
+TLS: frozenset[Protocol] = frozenset({"https", "h2"})
+MULTIPLEXED: frozenset[Protocol] = frozenset({"h2c", "h2"})
+"""Several requests at once on one connection."""
 LoadKind = Literal["closed", "open"]
 Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]

@@ -229,7 +229,7 @@ def _arrange(standings: Sequence[Standing]) -> list[Arranged]:
     families: dict[tuple[str, Settings, str], list[Standing]] = defaultdict(list)
     for standing in standings:
         key = standing.key
-        families[key.scenario, key.settings, key.load.connection].append(standing)
+        families[key.scenario, key.settings, f"{key.load.connection} {key.load.protocol}"].append(standing)
     arranged: list[Arranged] = []
     for family in families.values():
         closed = sorted(

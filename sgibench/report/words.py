@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from sgibench import units
 from sgibench.model import Comparison, Estimate, Failure, Load, Machine, Metric
+from sgibench.model.terms import MULTIPLEXED
 
 WIDEST = 1.6
 """Intervals are cut off at this multiple of the highest value of a scale."""
@@ -120,16 +121,22 @@ def moment(text: str | None) -> str:
 def load_words(load: Load) -> str:
     """Say a load in a few words: `64 connections`, `500/s`."""
     if load.kind == "closed":
-        return units.many(load.connections, "connection")
-    return f"{load.rate_per_s:g}/s"
+        return units.many(load.connections, "connection") + spoken_words(load)
+    return f"{load.rate_per_s:g}/s" + spoken_words(load)
 
 
 def load_sentence(load: Load) -> str:
     """Say what a load was."""
     kept = ", one request each" if load.connection == "close" else ""
     if load.kind == "closed":
-        return f"saturation with {load.connections} connections{kept}"
-    return f"{load.rate_per_s:g} requests/s, {load.arrivals} arrivals{kept}"
+        return f"saturation with {load.connections} connections{kept}{spoken_words(load)}"
+    return f"{load.rate_per_s:g} requests/s, {load.arrivals} arrivals{kept}{spoken_words(load)}"
+
+
+def spoken_words(load: Load) -> str:
+    """Say what goes over the wire, where it is not plain HTTP/1.1."""
+    each = f", {units.many(load.streams, 'stream')} each" if load.protocol in MULTIPLEXED else ""
+    return "" if load.protocol == "http" else f"{each}, over {load.protocol}"
 
 
 def latency_sentence(load: Load) -> str:

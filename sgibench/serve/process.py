@@ -18,6 +18,8 @@ from typing import Self
 from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
+from sgibench.model.terms import TLS, Protocol
+from sgibench.serve import certificate
 from sgibench.serve.guarded import Command, Guarded, NotStartedError
 from sgibench.serve.own.preparing import prepare_start
 from sgibench.serve.own.spec import MODULE
@@ -55,6 +57,8 @@ class ServerSpec:
     """A folder of its own, made anew at each start."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version in its environment."""
+    protocol: Protocol = "http"
+    """What it is started to speak."""
     python: str = ""
     """Version of its interpreter; empty for that of sgibench."""
 
@@ -128,6 +132,9 @@ class ServerProcess:
         (self.spec.scratch / "data").mkdir(parents=True)
         for name, text in self.spec.entry.variant.files.items():
             (self.spec.scratch / name).write_text(text, encoding="utf-8")
+        launch = self._launch()
+        if launch.tls:
+            certificate.make(launch.certificate, launch.key)
         if (own := self.spec.app.own) is not None:
             (self.spec.scratch / "app").mkdir()
             (self.spec.scratch / "app" / f"{MODULE}.py").write_text(own.source, encoding="utf-8")
@@ -148,6 +155,7 @@ class ServerProcess:
             keep_alive_s=self.spec.settings.keep_alive_s,
             configuration=self.spec.settings.configuration,
             versions=self.spec.versions,
+            protocol=self.spec.protocol,
             lifespan=self.spec.app.own is None or self.spec.app.own.lifespan == "supported",
         )
 
@@ -217,7 +225,8 @@ class ServerProcess:
     def _ask(self) -> int | str:
         """Ask whether it is ready: which process answered, or what is wrong. An app of the user's can't say which."""
         own = self.spec.app.own
-        return ask_pid(self.port) if own is None else ask_ready(self.port, own)
+        tls = self.spec.protocol in TLS
+        return ask_pid(self.port, tls=tls) if own is None else ask_ready(self.port, own, tls=tls)
 
     def _complete(self) -> bool:
         """Whether as many of its processes run as its declaration says."""
@@ -281,9 +290,9 @@ class ServerProcess:
             return ""
 
 
-def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:
-    """Ask `GET /pid` on a new connection: the worker's pid, or what went wrong in a few words."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+def ask_pid(port: int, timeout_s: float = 1.0, *, tls: bool = False) -> int | str:
+    """Ask `GET /pid` on a new connection, over HTTP/1.1: the worker's pid, or what went wrong in a few words."""
+    connection = _connection(port, timeout_s, tls=tls)
     try:
         connection.request("GET", "/pid", headers={"Connection": "close"})
         response = connection.getresponse()
@@ -297,13 +306,13 @@ def ask_pid(port: int, timeout_s: float = 1.0) -> int | str:
     return int(body)
 
 
-def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0) -> int | str:
+def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0, *, tls: bool = False) -> int | str:
     """Ask an app of the user's whether it is ready: 0 for yes, or what is wrong in a few words.
 
     The path that the user named must be answered with a status under 400, any other one with one under 500.
     """
     path, limit = (own.first, 500) if own.ready is None else (own.ready, 400)
-    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    connection = _connection(port, timeout_s, tls=tls)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
@@ -313,6 +322,13 @@ def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0) -> int | str:
     finally:
         connection.close()
     return 0 if response.status < limit else f"GET {path} answered {response.status} {body[:60]!r}"
+
+
+def _connection(port: int, timeout_s: float, *, tls: bool) -> http.client.HTTPConnection:
+    """Make a connection over HTTP/1.1, which every server here speaks beside whatever it is asked in."""
+    if not tls:
+        return http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    return http.client.HTTPSConnection(HOST, port, timeout=timeout_s, context=certificate.trusting("http/1.1"))
 
 
 def idle_cpu(servers: Sequence[ServerProcess], for_s: float) -> list[float | None]:

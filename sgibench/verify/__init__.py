@@ -13,8 +13,9 @@ from sgibench import catalogue
 from sgibench.errors import ServerError, UsageError
 from sgibench.expecting import misfit
 from sgibench.model import Exchange, Scenario
-from sgibench.verify.checks import CHECKS, Problem, Target, load_contract, run, shown
-from sgibench.verify.client import Client, Question, Reply
+from sgibench.model.terms import Protocol
+from sgibench.verify.checks import CHECKS, Problem, Target, client_for, load_contract, run, shown
+from sgibench.verify.client import Asker, Question, Reply
 from sgibench.verify.known import excuse
 
 __all__ = ["CHECKS", "Problem", "excuse", "verify_contract", "verify_scenario"]
@@ -34,6 +35,7 @@ def verify_contract(
     only: Collection[str] | None = None,
     *,
     keep_alive: bool = True,
+    protocol: Protocol = "http",
 ) -> list[Problem]:
     """Ask a server for the contract, or for those checks whose names are in `only`.
 
@@ -45,7 +47,12 @@ def verify_contract(
         raise UsageError(f"unknown check {unknown[0]!r}: there are {', '.join(CHECKS)}")
     names = [name for name in CHECKS if only is None or name in only]
     target = Target(
-        host=host, port=port, interface=interface, keep_alive=keep_alive, contract=load_contract(contract_path)
+        host=host,
+        port=port,
+        interface=interface,
+        keep_alive=keep_alive,
+        contract=load_contract(contract_path),
+        protocol=protocol,
     )
     return list(run(names, target))
 
@@ -56,6 +63,8 @@ def verify_scenario(
     scenario: Scenario,
     keep_alive: bool,  # noqa: FBT001 - callers name it
     contract_path: Path | None = None,
+    *,
+    protocol: Protocol = "http",
 ) -> None:
     """Ask each request of a scenario once, and check the answers and whether the connection is kept as declared.
 
@@ -64,9 +73,10 @@ def verify_scenario(
     `crashed` with what was expected and what came.
     """
     if not scenario.exchanges:
-        _verify_tasks(host, port, scenario, keep_alive, contract_path or catalogue.home() / "apps" / "contract.py")
+        contract_path = contract_path or catalogue.home() / "apps" / "contract.py"
+        _verify_tasks(host, port, scenario, keep_alive, contract_path, protocol)
         return
-    with Client(host, port) as client:
+    with client_for(host, port, protocol) as client:
         for exchange in scenario.exchanges:
             _ask(client, exchange, keep_alive)
         if keep_alive:
@@ -74,18 +84,27 @@ def verify_scenario(
             _ask(client, scenario.exchanges[0], keep_alive)
 
 
-def _verify_tasks(host: str, port: int, scenario: Scenario, keep_alive: bool, contract_path: Path) -> None:  # noqa: FBT001
+def _verify_tasks(  # noqa: PLR0917 - as in verify_scenario
+    host: str,
+    port: int,
+    scenario: Scenario,
+    keep_alive: bool,  # noqa: FBT001
+    contract_path: Path,
+    protocol: Protocol,
+) -> None:
     name = TASK_CHECKS.get(scenario.id, scenario.id)
     if name not in CHECKS:
         return
     interface = scenario.interfaces[0] if len(scenario.interfaces) == 1 else "wsgi"
     checks = (name, "keep-alive")
-    for problem in verify_contract(host, port, interface, contract_path, checks, keep_alive=keep_alive):
+    for problem in verify_contract(
+        host, port, interface, contract_path, checks, keep_alive=keep_alive, protocol=protocol
+    ):
         if problem.severity == "wrong":
             raise ServerError("wrong-answer", problem.detail)
 
 
-def _ask(client: Client, exchange: Exchange, keep_alive: bool) -> None:  # noqa: FBT001
+def _ask(client: Asker, exchange: Exchange, keep_alive: bool) -> None:  # noqa: FBT001
     question = Question(method=exchange.method, path=exchange.path, body=exchange.body, headers=exchange.headers)
     reply = client.ask(question)
     own = exchange.expectation is not None
@@ -110,7 +129,7 @@ def _fault(exchange: Exchange, reply: Reply) -> str | None:
     return None
 
 
-def _connection_fault(client: Client, exchange: Exchange, reply: Reply, keep_alive: bool) -> str | None:  # noqa: FBT001
+def _connection_fault(client: Asker, exchange: Exchange, reply: Reply, keep_alive: bool) -> str | None:  # noqa: FBT001
     """Whether the connection was not kept or closed as declared; a request that asks for its end proves nothing."""
     if any(name.lower() == "connection" and value.lower() == "close" for name, value in exchange.headers):
         client.close()

@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from sgibench.errors import DeclarationError, ServerError
-from sgibench.verify.client import Client, Question, Reply, echo_over_websocket
+from sgibench.model.terms import MULTIPLEXED, TLS, Protocol
+from sgibench.verify.client import Asker, Client, Question, Reply, echo_over_websocket
 
 SHOWN_BYTES = 60
 """How much of an unexpected body a message quotes."""
@@ -50,10 +52,20 @@ class Target:
     keep_alive: bool
     contract: Any
     """The module loaded from `apps/contract.py`."""
+    protocol: Protocol = "http"
 
-    def client(self) -> Client:
+    def client(self) -> Asker:
         """Make a connection of its own for a check."""
-        return Client(self.host, self.port)
+        return client_for(self.host, self.port, self.protocol)
+
+
+def client_for(host: str, port: int, protocol: Protocol) -> Asker:
+    """Make a client that speaks a protocol."""
+    if protocol not in MULTIPLEXED:
+        return Client(host, port, tls=protocol in TLS)
+    # Only those who speak it load HTTP/2.
+    made: Asker = import_module("sgibench.verify.http2").Http2Client(host, port, tls=protocol in TLS)
+    return made
 
 
 Findings = Iterator[tuple[Literal["wrong", "note"], str]]
@@ -113,7 +125,7 @@ def differences(question: Question, reply: Reply, expected: Any) -> Findings:
             yield "wrong", f"{question}: expected {name}: {value}, but {', '.join(came) or 'none'} came"
 
 
-def ask_and_compare(client: Client, target: Target, question: Question, expected: Any = None) -> Findings:
+def ask_and_compare(client: Asker, target: Target, question: Question, expected: Any = None) -> Findings:
     """Ask once and compare; without `expected`, with what the contract answers to that question."""
     reply = client.ask(question)
     if not reply.reusable:
@@ -229,6 +241,10 @@ def check_chunked(target: Target) -> Findings:
             if target.interface == "wsgi" and reply.status == LENGTH_REQUIRED:
                 yield "note", f"{question}: refused with 411, because WSGI apps can't read one on this server"
                 return
+            unseen = target.contract.respond("POST", path, "", b"")
+            if target.interface == "wsgi" and target.protocol in MULTIPLEXED and reply.body == unseen.body:
+                yield "note", f"{question}: over HTTP/2 the app sees no body without its length"
+                return
             yield from differences(question, reply, target.contract.respond("POST", path, "", ALL_BYTES))
 
 
@@ -250,7 +266,7 @@ def check_keep_alive(target: Target) -> Findings:
 
 def check_websocket(target: Target) -> Findings:
     """Text comes back as text, binary as binary."""
-    if target.interface != "asgi":
+    if target.interface != "asgi" or target.protocol != "http":
         return
     for severity, messages in WEBSOCKET_MESSAGES:
         try:
@@ -315,7 +331,7 @@ def check_items(target: Target) -> Findings:
             yield from ask_and_compare(client, target, question)
 
 
-def _check_list(client: Client) -> Findings:
+def _check_list(client: Asker) -> Findings:
     question = Question(method="GET", path="/items?limit=2&offset=1")
     reply = client.ask(question)
     if not reply.reusable:

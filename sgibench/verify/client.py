@@ -7,10 +7,11 @@ deadline for the whole answer, not for each read, so that a server which trickle
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import h11
 from wsproto import ConnectionType, WSConnection
@@ -18,6 +19,7 @@ from wsproto import events as ws
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from sgibench.errors import ServerError
+from sgibench.serve.certificate import trusting
 
 ANSWER_TIMEOUT_S = 5.0
 """For connecting, asking and hearing the whole answer."""
@@ -78,7 +80,7 @@ class Deadline:
             return self._sock.recv(READ_BYTES)
         except TimeoutError:
             raise self.hung() from None
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return b""  # a reset ends the stream as well; what is missing shows in the answer
 
     def write(self, data: bytes) -> None:
@@ -88,7 +90,7 @@ class Deadline:
             self._sock.sendall(data)
         except TimeoutError:
             raise self.hung() from None
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return
 
     def arm(self) -> None:
@@ -103,11 +105,31 @@ class Deadline:
         return ServerError("hung", f"{self._question}: no whole answer within {ANSWER_TIMEOUT_S:g} s")
 
 
+class Asker(Protocol):
+    """What checks need of a connection, whatever it speaks."""
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before the first question."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Hang up."""
+
+    def close(self) -> None:
+        """Hang up; the next question opens a new connection."""
+
+    def ask(self, question: Question) -> Reply:
+        """Ask and hear the whole answer. Raises ServerError."""
+
+    def closed_by_server(self, within_s: float) -> bool:
+        """Whether the server hangs up within that time, unasked."""
+
+
 class Client:
     """An HTTP/1.1 connection, opened at the first question and closed with the context."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
         self._address = (host, port)
+        self._alpn = "http/1.1" if tls else None
         self._sock: socket.socket | None = None
         self._state = h11.Connection(h11.CLIENT)
 
@@ -127,7 +149,7 @@ class Client:
     def ask(self, question: Question) -> Reply:
         """Ask and hear the whole answer, on the open connection if there is one. Raises ServerError."""
         if self._sock is None:
-            self._sock = connect(self._address, question)
+            self._sock = connect(self._address, question, alpn=self._alpn)
         elif self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
         deadline = Deadline(self._sock, question)
@@ -197,14 +219,29 @@ class Client:
             return True
 
 
-def connect(address: tuple[str, int], question: object) -> socket.socket:
-    """Open a connection. Raises ServerError."""
+def connect(address: tuple[str, int], question: object, *, alpn: str | None = None) -> socket.socket:
+    """Open a connection; over TLS, agreeing on a protocol, where one is given. Raises ServerError."""
     try:
-        return socket.create_connection(address, timeout=ANSWER_TIMEOUT_S)
+        sock = socket.create_connection(address, timeout=ANSWER_TIMEOUT_S)
+        return sock if alpn is None else _secured(sock, alpn)
     except TimeoutError:
         raise ServerError("hung", f"{question}: no connection within {ANSWER_TIMEOUT_S:g} s") from None
     except OSError as error:
         raise ServerError("crashed", f"{question}: no connection ({error.strerror or error})") from None
+
+
+def _secured(sock: socket.socket, alpn: str) -> ssl.SSLSocket:
+    """Agree on TLS; the certificate was made for the run and is not judged. Raises OSError."""
+    try:
+        secured = trusting(alpn).wrap_socket(sock)
+    except OSError:
+        sock.close()
+        raise
+    agreed = secured.selected_alpn_protocol()
+    if agreed != alpn and (agreed, alpn) != (None, "http/1.1"):
+        secured.close()
+        raise ssl.SSLError(1, f"expected the server to agree to {alpn} by ALPN, but it chose {agreed}")
+    return secured
 
 
 def echo_over_websocket(host: str, port: int, path: str, messages: tuple[str | bytes, ...]) -> tuple[str | bytes, ...]:

@@ -19,6 +19,7 @@ from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ, WRITE, Poller
 from sgibench.load.wire.reader import Reader
+from sgibench.load.wire.tls import PENDING, TlsSocket
 from sgibench.model.kinds import ErrorKind
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Connection:
 
     __slots__ = (
         "address",
+        "alpn",
         "answer_began",
         "ask",
         "asked_since",
@@ -78,6 +80,7 @@ class Connection:
         "send",
         "since",
         "sock",
+        "tls",
         "took_ns",
         "unsent",
         "waiter",
@@ -90,6 +93,9 @@ class Connection:
         self.poller = poller
         self.reader: Reader | FrameReader = Reader()
         self.sock: _socket.socket | None = None
+        self.alpn: str | None = None
+        """What to agree on over TLS; None for no TLS."""
+        self.tls: TlsSocket | None = None
         self.fd = -1
         self.recv: Callable[[int], bytes]
         self.send: Callable[[bytes | memoryview], int]
@@ -153,17 +159,33 @@ class Connection:
             raise OSError(failed, os.strerror(failed))
         self.poller.watch(self.fd, WRITE)
 
-    def opened(self) -> int:
-        """The attempt ended: raise OSError, or give when it began, in monotonic ns."""
+    def opened(self) -> int | None:
+        """The attempt moved on: raise OSError, give when it began, in monotonic ns, or None while TLS is agreed on."""
         if self.sock is None:
             raise AssertionError("no attempt under way")
         failed = self.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
         if failed:
             self.close()
             raise OSError(failed, os.strerror(failed))
+        if self.alpn is not None and not self._shake_hands(self.sock, self.alpn):
+            return None
         began, self.connecting = self.connecting, 0
         self.poller.change(self.fd, READ)
         return began
+
+    def _shake_hands(self, sock: _socket.socket, alpn: str) -> bool:
+        """Agree on TLS; whether that is done. Raises OSError."""
+        if self.tls is None:
+            self.tls = TlsSocket(sock, alpn)
+            self.recv, self.send = self.tls.recv, self.tls.send
+        try:
+            done = self.tls.shake_hands()
+        except OSError:
+            self.close()
+            raise
+        if not done:
+            self.poller.change(self.fd, READ)
+        return done
 
     def start(self, ask: Ask, now_ns: int) -> None:
         """Send a request on an idle connection; raises WireError when the socket does not take it."""
@@ -185,7 +207,7 @@ class Connection:
         Until it is sent, an answer is early and the reader's, however well known it is: its connection can't be used
         again, because the next request would be written into this one's body.
         """
-        self.unsent = memoryview(ask.payload)[sent:]
+        self.unsent = memoryview(ask.payload)[sent:] if sent != PENDING else memoryview(b"")
         self.fast = None
         self.poller.change(self.fd, READ | WRITE)
 
@@ -229,8 +251,8 @@ class Connection:
             return
         except OSError as error:
             raise WireError(kind_of(error, "reset"), f"sending failed: {error}") from error
-        self.unsent = self.unsent[sent:]
-        if not self.unsent:
+        self.unsent = self.unsent[sent:] if sent != PENDING else memoryview(b"")
+        if not self.unsent and sent != PENDING:
             self.unsent = None
             self.poller.change(self.fd, READ)
             if self.ask is not None and self.answer_began != self.since and not self.retired:
@@ -243,6 +265,7 @@ class Connection:
             return
         if by_reset:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NOW)
+        self.tls = None
         sock.close()  # the poller forgets a closed descriptor by itself
         self.fd = -1
         self.connecting = 0

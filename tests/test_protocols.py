@@ -1,0 +1,117 @@
+"""The same scenario over every protocol, on real servers; who does not speak one is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sgibench import catalogue, verify
+from sgibench.bench.choosing import unspoken
+from sgibench.bench.plan import make_cells
+from sgibench.errors import ServerError, UsageError
+from sgibench.model import Exchange, Load, Protocol, Scenario, Settings
+from sgibench.serve import certificate, envs
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec
+from tests.h2_server import Asked, Reference, speaking
+from tests.requirements_for_tests import need_program
+from tests.scripted_server import Talk, serving
+from tests.test_pipeline import run_of, trial_of
+
+FOUND = catalogue.load(())
+
+
+def test_a_load_is_named_with_its_protocol_and_streams() -> None:
+    assert Load(kind="closed", connections=8).id == "closed-8"
+    assert Load(kind="closed", connections=8, protocol="https").id == "closed-8-https"
+    assert Load(kind="closed", connections=8, protocol="h2c", streams=16).id == "closed-8-h2c-s16"
+    assert Load(kind="open", connections=8, rate_per_s=500, protocol="h2", streams=1).id == "open-500-h2-s1"
+    assert Load(kind="closed", connections=8, protocol="h2", streams=16).places == 128
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "h2", "https"])
+def test_a_run_over_a_protocol_measures_those_who_speak_it_and_refuses_the_others_by_name(
+    tmp_path: Path, protocol: Protocol
+) -> None:
+    need_program("openssl", "apt-get install openssl")
+    servers = ("granian-asgi", "hypercorn-asyncio", "waitress")
+    run = run_of(tmp_path, *servers, protocol=protocol, streams=4, connections=(2,), rate_per_s=None)
+    for name in servers[:2]:
+        trials = [trial for trial in run.trials if trial.server == name]
+        assert {trial.load.kind for trial in trials} == {"closed", "open"}
+        for trial in trials:
+            assert trial.status == "ok", trial.failure
+            assert trial.load.protocol == protocol
+            assert not trial.errors
+            assert trial.requests
+            assert trial.generator
+            assert trial.generator.connections_established == (8 if protocol in {"h2c", "h2"} else 2)
+    refused = trial_of(run, "waitress")
+    assert refused.status != "ok"
+    assert refused.failure
+    assert f"it does not speak {protocol}: it speaks http" in refused.failure.detail
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "h2"])
+def test_a_server_holds_the_contract_over_http2(tmp_path: Path, protocol: Protocol) -> None:
+    need_program("openssl", "apt-get install openssl")
+    entry, app = FOUND.server("hypercorn-asyncio"), FOUND.app("asgi_plain")
+    spec = ServerSpec(
+        entry=entry,
+        app=app,
+        settings=Settings(workers=1, threads=1),
+        protocol=protocol,
+        bin=envs.ensure((*entry.variant.packages, *app.packages)).bin,
+        cpus=(),
+        scratch=tmp_path / "server",
+    )
+    with ServerProcess(spec) as process:
+        process.wait_ready()
+        problems = verify.verify_contract(HOST, process.port, "asgi", FOUND.contract, protocol=protocol)
+    assert [str(problem) for problem in problems if problem.severity == "wrong"] == []
+
+
+def exchange(method: str = "GET") -> Exchange:
+    return Exchange(name="/", method=method, path="/", headers=(), body=b"", status=200, expected_body=b"ok")
+
+
+def scenario(method: str = "GET") -> Scenario:
+    return Scenario(
+        id="one", summary="", path=Path("one.py"), exchanges=(exchange(method),), floor_s=0.0, interfaces=("asgi",)
+    )
+
+
+def test_the_verifier_names_what_a_server_does_wrong_over_http2() -> None:
+    def wrong(server: Reference, asked: Asked) -> None:
+        server.answer(asked.stream, b"no", 200, ("content-type", "text/plain"))
+
+    def reset(server: Reference, asked: Asked) -> None:
+        server.h2.reset_stream(asked.stream, 2)
+
+    def plain(talk: Talk) -> None:
+        talk.sock.recv(1 << 16)
+        talk.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    for script, words in (
+        (speaking(wrong, lambda: None), "expected 2 bytes b'ok', but 2 bytes b'no' came"),
+        (speaking(reset, lambda: None), "the stream was reset: INTERNAL_ERROR"),
+        (plain, "expected HTTP/2, but"),
+    ):
+        with serving(script) as server, pytest.raises(ServerError) as caught:
+            verify.verify_scenario(server.host, server.port, scenario(), keep_alive=True, protocol="h2c")
+        assert words in str(caught.value)
+
+
+def test_websocket_goes_over_http1_only() -> None:
+    server, app = FOUND.server("hypercorn-asyncio"), FOUND.app("asgi_plain")
+    load, settings = Load(kind="closed", connections=1, protocol="h2c"), Settings(workers=1, threads=1)
+    assert make_cells([(server, app)], [scenario()], [load], [settings])
+    with pytest.raises(UsageError, match="in the chosen protocol"):
+        make_cells([(server, app)], [scenario("WS")], [load], [settings])
+
+
+def test_every_server_says_what_it_speaks_and_http_is_among_it() -> None:
+    for entry in FOUND.servers:
+        assert "http" in entry.variant.speaks, entry.id
+        assert unspoken(entry, "http") is None
+    assert certificate.OPENSSL.how == "apt-get install openssl"
