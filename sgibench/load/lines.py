@@ -226,6 +226,8 @@ class Lines:
         """Reading or sending failed, or would have to wait."""
         if not isinstance(error, BlockingIOError):
             self._on_error(conn, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
+        elif conn.connecting:
+            self._on_connected(conn)
         elif sending:
             self.partly_sent(conn, 0)
 

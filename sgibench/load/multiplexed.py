@@ -229,10 +229,11 @@ class Multiplexed(Target):
 
     def _on_connected(self, conn: Connection) -> None:
         """An attempt to connect ended: speak first, and wait for the server's settings."""
+        fd = conn.fd
         try:
             began = conn.opened()
         except OSError as error:
-            self.by_fd.pop(conn.fd, None)
+            self.by_fd.pop(fd, None)
             self._not_opened(conn, error, monotonic_ns())
             return
         if began is not None and isinstance(conn, Line):
@@ -243,6 +244,8 @@ class Multiplexed(Target):
     def _on_broken(self, line: Connection, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
             self._drop(line, WireError(kind_of(error, "reset"), f"the connection broke: {error}"))
+        elif line.connecting:
+            self._on_connected(line)
 
     def _carry(self, line: Connection, data: bytes, *, hot: bool) -> None:
         """Hand a line's bytes to its session, and the outcomes to their places."""

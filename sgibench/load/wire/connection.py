@@ -45,6 +45,11 @@ _NOW = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close by reset."""
 
 
+def not_yet(_most: int) -> bytes:
+    """What a connection receives while TLS is being agreed on."""
+    raise BlockingIOError(errno.EAGAIN, "TLS is not agreed on yet")
+
+
 def kind_of(error: OSError, otherwise: ErrorKind) -> ErrorKind:
     """Name the kind of an operating system's error."""
     return _KINDS.get(error.errno or 0, otherwise)
@@ -177,13 +182,15 @@ class Connection:
         """Agree on TLS; whether that is done. Raises OSError."""
         if self.tls is None:
             self.tls = TlsSocket(sock, alpn)
-            self.recv, self.send = self.tls.recv, self.tls.send
+            self.recv = not_yet  # a loop that is in a hurry reads without asking what the connection is about
         try:
             done = self.tls.shake_hands()
         except OSError:
             self.close()
             raise
-        if not done:
+        if done:
+            self.recv, self.send = self.tls.recv, self.tls.send
+        else:
             self.poller.change(self.fd, READ)
         return done
 
