@@ -90,6 +90,8 @@ class Http2Client:
             data = deadline.read()
             if not data:
                 raise ServerError("wrong-answer", f"{question}: expected an answer, but the connection was closed")
+            if data.startswith(b"HTTP/"):  # the library waits for the rest of what would be a very long frame
+                raise ServerError("wrong-answer", f"{question}: expected HTTP/2, but {data[:60]!r} came")
             for event in self._state.receive_data(data):
                 self._take(event, hearing, question)
         deadline.write(self._state.data_to_send())
