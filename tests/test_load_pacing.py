@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sgibench.load.pacing import Rate, Schedule, due_times_ns
+from sgibench.load.request import spread
 from sgibench.model import Arrivals
 
 
@@ -87,3 +92,32 @@ def test_chunks_join_without_a_seam() -> None:
     for arrivals in ("uniform", "poisson"):
         first, second = islice(due_times_ns(10.0, arrivals, 5), 2)
         assert 0 <= second[0] - first[-1] < 5e9
+
+
+def test_a_queue_longer_than_what_is_prepared_at_once_is_counted_whole() -> None:
+    schedule = Schedule(1000.0, "uniform", 1, start_ns=0)
+    for _ in range(10):
+        schedule.take()
+    assert schedule.overdue(30 * 10**9) == 30_001 - 10
+    assert schedule.before(30 * 10**9) == 30_000
+
+
+def test_a_schedule_that_is_cut_still_owes_what_was_due_before() -> None:
+    schedule = Schedule(1000.0, "uniform", 1, start_ns=0)
+    for _ in range(5):
+        schedule.take()
+    schedule.cut(20 * 10**6)  # those at 0, 1, …, 19 ms
+    assert schedule.left == 15
+    assert [schedule.take() for _ in range(15)] == [number * 10**6 for number in range(5, 20)]
+    assert schedule.next_ns == Schedule.NEVER
+    assert schedule.left == schedule.overdue(10**12) == 0
+
+
+@given(st.dictionaries(st.integers(0, 9), st.integers(1, 40), min_size=1), st.integers(0, 10**6))
+def test_any_stretch_of_an_even_deal_holds_each_weight_to_within_a_few(weights: dict[int, int], seed: int) -> None:
+    deck, total = spread(weights, Random(seed)), sum(weights.values())
+    assert Counter(deck) == Counter(weights)
+    for length in range(0, total, max(1, total // 7)):
+        counts = Counter(deck[:length])
+        for key, weight in weights.items():
+            assert abs(counts[key] - weight * length / total) <= 1 + len(weights)

@@ -165,7 +165,9 @@ def test_requests_that_are_never_answered_are_lost_and_their_waiting_is_not(proc
             talk.sock.recv(1)  # until the client hangs up
 
     with serving(Numbered(act)) as server:
-        order = measuring(JSON, target(server), slice_s=None, window_s=1.0, load=open_load(200.0), timeout_s=1.5)
+        order = measuring(
+            JSON, target(server), slice_s=None, window_s=1.0, load=open_load(200.0), warmup_s=0.25, timeout_s=1.5
+        )
         result = only(process.ask(**order))
         assert server.requests == accounted(result)
     window = result["window"]
@@ -191,7 +193,9 @@ def test_a_rate_that_is_not_kept_shows_as_a_queue_that_grows_and_everything_due_
         talk.send(RIGHT)
 
     with serving(Numbered(act)) as server:
-        order = measuring(JSON, target(server), slice_s=None, window_s=1.0, load=open_load(200.0, 8), timeout_s=10.0)
+        order = measuring(
+            JSON, target(server), slice_s=None, window_s=1.0, load=open_load(200.0, 8), warmup_s=0.25, timeout_s=10.0
+        )
         result = only(process.ask(**order))
         assert server.requests == accounted(result)
     window = result["window"]
@@ -212,7 +216,9 @@ def test_what_is_due_but_can_not_be_sent_within_the_time_out_is_an_error_of_the_
 
     with serving(Numbered(act)) as server:
         load = open_load(200.0, connections=4)
-        process.say(**measuring(JSON, target(server), slice_s=None, window_s=2.0, load=load, timeout_s=1.5))
+        process.say(
+            **measuring(JSON, target(server), slice_s=None, window_s=2.0, load=load, timeout_s=1.5, warmup_s=0.25)
+        )
         while process.read().get("phase") != "measure":
             pass
         stopped.set()
@@ -241,7 +247,14 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
 
     with serving(Numbered(act)) as server:
         order = measuring(
-            JSON, target(server), slice_s=None, turn_s=turn_s, window_s=2.0, load=open_load(200.0, 128), timeout_s=8.0
+            JSON,
+            target(server),
+            slice_s=None,
+            turn_s=turn_s,
+            window_s=2.0,
+            load=open_load(200.0, 128),
+            warmup_s=0.25,
+            timeout_s=8.0,
         )
         process.say(**order)
         while (said := process.read()).get("phase") != "measure" or said["done"] < 0.6:
@@ -264,7 +277,13 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
 def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: LoadProcess) -> None:
     with serving(slow_now_and_then(10**9, 0, 0.001)) as one, serving(slow_now_and_then(10**9, 0, 0.001)) as two:
         order = measuring(
-            JSON, target(one, "one"), target(two, "two"), turn_s=0.3, window_s=2.4, load=open_load(300.0, 32)
+            JSON,
+            target(one, "one"),
+            target(two, "two"),
+            turn_s=0.3,
+            window_s=2.4,
+            load=open_load(300.0, 32),
+            warmup_s=0.25,
         )
         results = process.ask(**order)["targets"]
         for server, result in zip((one, two), results, strict=True):
@@ -281,7 +300,7 @@ def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: Lo
 def test_lateness_is_noted_for_each_request_and_is_all_that_lies_between_due_and_sent(process: LoadProcess) -> None:
     """With more connections than requests there is never a queue: from due less service is the generator's own."""
     with serving(slow_now_and_then(3, 0.004, 0.0005)) as server:
-        order = measuring(JSON, target(server), slice_s=None, window_s=1.0, load=open_load(2000.0, 64))
+        order = measuring(JSON, target(server), slice_s=None, window_s=1.0, load=open_load(2000.0, 64), warmup_s=0.25)
         result = only(process.ask(**order))
     due, service = mean_us(result["intended_histogram"]), mean_us(result["histogram"])
     late = result["window"]["lateness_histogram_us"]

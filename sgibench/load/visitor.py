@@ -39,6 +39,8 @@ HEAR_OUT_S = 0.05
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 MOST_SETTLE_S = 10.0
+HURRY_S = 0.5
+"""How long a visit that was cut short is drained."""
 
 
 @dataclass(kw_only=True)
@@ -129,14 +131,23 @@ class Visited:
             yield
         finally:
             self._edge()
-            limit_s = self.timeout_s if at_rate else self.timeout_s + 1
-            target.wait_until(lambda: self.gave_up is not None or target.drained, limit_s)
-            target.give_up_rest()
+            self._drain(self.timeout_s if at_rate else self.timeout_s + 1)
             self._end_piece()
             target.detach()
             target.fold()
             target.pace = closed
             self._judge_visit((monotonic_ns() - began) / 1e9)
+
+    def _drain(self, limit_s: float) -> None:
+        """Wait for what is owed; what is not there by then, or soon after this visit was cut short, is given up."""
+        target = self.target
+        hurry_ns = monotonic_ns() + round(HURRY_S * 1e9)
+
+        def over() -> bool:
+            return self.gave_up is not None or target.drained or (self.cut_short and monotonic_ns() > hurry_ns)
+
+        target.wait_until(over, limit_s)
+        target.give_up_rest()
 
     def _go_on_schedule(self) -> None:
         """Give this visit a schedule of its own; each process sends its share of the rate."""
@@ -375,8 +386,13 @@ class Visited:
 
     @property
     def fallen_s(self) -> float:
-        """For how long no connection has been standing."""
-        if self.target.standing or not (self.keep_alive or self.errors) or self.target.in_flight:
+        """For how long no connection has been standing; a process with no share of the connections misses none."""
+        if (
+            not self.connections
+            or self.target.standing
+            or not (self.keep_alive or self.errors)
+            or self.target.in_flight
+        ):
             self._stood_ns = monotonic_ns()
         return (monotonic_ns() - self._stood_ns) / 1e9
 

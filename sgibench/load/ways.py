@@ -112,6 +112,8 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
         return Way(visits="unbroken", length_s=window_s, why="users think between requests, and a visit would cut that")
     slowest, pulse = max(pulses.items(), key=lambda item: item[1].needed_s, default=("", Pulse()))
     needed_s = max(least_s, pulse.needed_s)
+    if least_s > MOST_OF_WINDOW * window_s:
+        return Way(visits="unbroken", length_s=window_s, why=f"visits of {seconds(least_s)} would be the whole window")
     if needed_s <= least_s:
         told = f"{seconds(least_s)} are at least ten times the slowest p99, {seconds(pulse.p99_s)} ({slowest})"
         return Way(visits=visits, length_s=least_s, why=told)
