@@ -22,9 +22,10 @@ import pytest
 from sgibench import report, stats, units
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
-from sgibench.model import Run, Slo, Trial
+from sgibench.model import Run, Slo, Trial, Window
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis
+from sgibench.report.evidence import evidence_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
@@ -704,3 +705,20 @@ def test_the_labels_of_a_curves_axis_are_never_cut(highest: float) -> None:
     assert {text for _x, text in labels} >= {text for _tick, text in axis.ticks}
     for x, text in labels:
         assert float(x) - 6.1 * len(text) >= 0, text
+
+
+def test_the_report_says_how_windows_were_made_and_what_is_in_none() -> None:
+    run = make_run(Making(scenarios=("json",)))
+    window = Window(
+        visits="unbroken", why="users think", sent=900, sessions=300, uncounted={"warm-up": 41, "settling": 1}
+    )
+    told = replace(run, trials=tuple(replace(trial, window=window) for trial in run.trials))
+    (made,) = evidence_of(view_of(told)).windows
+    assert made.ways == (("unbroken", "users think"),)
+    rows = sum(not trial.control for trial in run.trials)
+    assert made.sent == 900 * rows
+    assert made.uncounted == (("settling", rows), ("warm-up", 41 * rows))
+    page = report.render(told)
+    assert "unbroken: users think" in page
+    assert "warm-up" in page
+    assert "users think" not in report.render(run)  # results of before there were such facts

@@ -30,6 +30,22 @@ class GeneratorUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WindowsMade:
+    """How the windows of a group were made, and what is in none."""
+
+    group: str
+    """Scenario and load."""
+    ways: tuple[tuple[str, str], ...]
+    """(sliced, turns or unbroken; why it was so the first time), each once."""
+    sent: int
+    """Requests of all its windows that were sent."""
+    sessions: int | None
+    """Whole sessions of tasks; None where there are no tasks."""
+    uncounted: tuple[tuple[str, int], ...]
+    """Requests in no window: why, and how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailedTrial:
     """What went wrong in a cell, the same way in one or more blocks."""
 
@@ -57,6 +73,7 @@ class Evidence:
     pressure: float | None
     throttled_s: float | None
     generator: tuple[GeneratorUse, ...]
+    windows: tuple[WindowsMade, ...]
     doubts: tuple[tuple[Doubt, int], ...]
     """Each kind once, with the number of rows (of a search: steps) it concerns; the most frequent first."""
     failures: tuple[FailedTrial, ...]
@@ -76,6 +93,7 @@ def evidence_of(view: View) -> Evidence:
         pressure=_highest(trial.pressure for trial in measured),
         throttled_s=_highest(trial.throttled_s for trial in measured),
         generator=tuple(_generator(view)),
+        windows=tuple(_windows(view)),
         doubts=_doubts(view),
         failures=_failures(trials),
     )
@@ -139,6 +157,28 @@ def _use(view: View, group: str, scenario: str, good: Sequence[Trial]) -> Genera
         utilisation=_highest(one.utilisation for one in known),
         lag_us_p99=_highest(one.lag_us_p99 for one in known),
     )
+
+
+def _windows(view: View) -> Iterator[WindowsMade]:
+    """Say it for each group whose trials tell."""
+    for standing in view.standings:
+        trials = [trial for entry in standing.entries.values() for trial in entry.trials]
+        known = [trial.window for trial in trials if trial.window is not None]
+        uncounted: Counter[str] = Counter()
+        for window in known:
+            uncounted.update(window.uncounted)
+        sessions = [window.sessions for window in known if window.sessions is not None]
+        ways: dict[str, str] = {}
+        for window in known:
+            ways.setdefault(window.visits, window.why)
+        if known:
+            yield WindowsMade(
+                group=f"{standing.key.scenario}, {standing.key.load.id}",
+                ways=tuple(ways.items()),
+                sent=sum(window.sent or 0 for window in known),
+                sessions=sum(sessions) if sessions else None,
+                uncounted=tuple(sorted(uncounted.items())),
+            )
 
 
 def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:
