@@ -93,6 +93,15 @@ def test_more_connections_than_a_server_serves_are_refused_instead_of_measuring_
     assert few not in refused or "it needs" in refused[few]
 
 
+def test_no_setting_is_advised_that_does_not_raise_the_limit() -> None:
+    entries = {server.id: server for server in FOUND.servers}
+    stock = cell_of("cheroot", 64, 8)
+    refused = refusals([stock], entries)[stock]
+    assert "keeps alive 10 connections" in refused
+    assert "raise --threads" not in refused
+    assert refused.endswith("lower --connections or raise --workers")
+
+
 def test_a_server_of_one_process_is_not_set_beside_servers_of_several() -> None:
     entries = {server.id: server for server in FOUND.servers}
     cells = [

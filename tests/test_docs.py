@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from sgibench.cli import program
+from sgibench import catalogue
+from sgibench.bench.plan import PROFILES
+from sgibench.cli import COMMANDS, program
+from sgibench.results import store
+from tests.results_maker import Making, make_run, write_run
+from tests.test_hostile_options import call, standing_still
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -84,3 +92,119 @@ def test_every_make_target_on_a_page_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in re.findall(r"`make ([a-z]+)", page.read_text()):
         assert name in targets
+
+
+# --- examples: every command that stands in a page goes as far as its first process ---------------------------------
+
+LINE = re.compile(r"^(?: {4}|\$ )((?:\.venv/bin/)?sgibench [^\n#]*?)\s*(?:#.*)?$", re.MULTILINE)
+STANDS_FOR = {"base/<run>": "results/BEFORE", "change/<run>": "results/AFTER", "<run>": "latest", "DIR": "own"}
+"""Placeholders in commands -> what is there in the folder of the test."""
+
+
+def commands_of(page: Path) -> list[str]:
+    return [line for line in LINE.findall(page.read_text()) if "…" not in line]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that holds what the examples speak of; nothing can be started in it."""
+    folder = tmp_path_factory.mktemp("docs")
+    for seed, name in enumerate(("BEFORE", "AFTER"), start=1):
+        write_run(make_run(Making(run=name, seed=seed, scenarios=("json",), blocks=2)), folder / "results")
+    (folder / "results.csv").write_text("id,connections,rps,mean_ms\nnginx,64,10000,6.4\n")
+    (folder / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")  # for sgibench init
+    for found in EXAMPLE.finditer((ROOT / "docs" / "adding.md").read_text()):
+        path = folder / "own" / found["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found["text"])
+    with standing_still(folder):
+        yield folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.name)
+def test_every_command_line_of_a_page_is_taken_as_it_stands(place: Path, page: Path) -> None:
+    assert place.is_dir()
+    for line in commands_of(page):
+        words = [STANDS_FOR.get(word, word) for word in shlex.split(line)][1:]
+        code, said = call(*words)
+        missing = "is not installed here" in said or "came to its end" in said  # another Python; a finished run
+        assert code in {0, None} or missing, f"{page.name}: {line}: {said}"
+
+
+def test_the_examples_of_the_page_on_load_can_be_run(tmp_path: Path) -> None:
+    shown = re.findall(r"<!-- scenario -->\n```python\n(.*?)```", (ROOT / "docs" / "load.md").read_text(), re.DOTALL)
+    assert len(shown) >= 3
+    for number, text in enumerate(shown):
+        (tmp_path / "own" / "scenarios").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / "scenarios" / f"shown_{number}.py").write_text(text)
+    arguments = "run --json --quiet --server uvicorn-httptools --scenario shown_* --catalogue own --no-control"
+    rest = "--blocks 1 --window 0.5s --rate none --connections 4 --retries 0"
+    done = sgibench(tmp_path, *arguments.split(), *rest.split())
+    assert done.returncode == 0, done.stderr
+    trials = store.read_run(tmp_path / json.loads(done.stdout)["run"]).trials
+    assert {trial.status for trial in trials} == {"ok"}, [trial.failure for trial in trials]
+    assert {trial.scenario for trial in trials} == {f"shown_{number}" for number in range(len(shown))}
+
+
+# --- counts: every claim of a number of things is counted -----------------------------------------------------------
+
+NUMBERS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13), strict=True))
+NUMBERS |= {"twenty": 20, "thirty": 30, "forty": 40}
+COUNTED = "apps|scenarios|servers|blocks|variants|formats|commands|profiles"
+CLAIM = re.compile(rf"\b(over )?({'|'.join(NUMBERS)}|\d+)((?: [a-z]+)?) ({COUNTED})\b(?! of| and more)", re.IGNORECASE)
+FOUND = catalogue.load()
+QUICK, STANDARD = PROFILES["quick"], PROFILES["standard"]
+TRUE = {
+    "apps": {len(FOUND.apps)},
+    "scenarios": {len(FOUND.scenario_paths), len(QUICK.scenarios), len(STANDARD.scenarios)},
+    "servers": {len(FOUND.servers), len(QUICK.servers)},
+    "variants": {len(FOUND.servers)},
+    "blocks": {QUICK.blocks, STANDARD.blocks, PROFILES["full"].blocks},
+    "profiles": {len(PROFILES)},
+    "commands": {len(COMMANDS)},
+}
+"""What may be said to be so many, and how many there are."""
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_number_of_things_that_a_page_claims_is_how_many_there_are(page: Path) -> None:
+    prose = re.sub(r"^ {4}.*$", "", page.read_text(), flags=re.MULTILINE)
+    for over, number, _kind, noun in CLAIM.findall(" ".join(prose.split())):
+        claimed = NUMBERS.get(number.lower()) or int(number)
+        known = TRUE.get(noun.lower(), set())
+        fits = any(claimed <= one < claimed + 10 for one in known) if over else claimed in known
+        assert fits, f"{page.name} claims {over}{number} {noun}; there are {sorted(known)}"
+
+
+def test_each_module_and_wing_stands_in_the_table_of_what_is_where() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in (ROOT / "sgibench").iterdir():
+        if path.name.startswith(("_", ".")) or path.name == "py.typed":
+            continue
+        name = f"`{path.name}/`" if path.is_dir() else f"`{path.stem}`"
+        assert name in table, f"CONTRIBUTING.md does not say what {path.name} is"
+
+
+def test_nothing_is_left_in_a_home_but_what_the_readme_names(tmp_path: Path) -> None:
+    named = re.findall(r"`~/([^`]+)`", (ROOT / "README.md").read_text())
+    home, folder = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    folder.mkdir()
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "SGIBENCH_", "UV_", "MPL"))
+    }
+    arguments = "run --quiet --server wsgiref --scenario json --blocks 1 --window 0.2s --connections 2 --rate none"
+    done = subprocess.run(
+        [sys.executable, "-m", "sgibench.cli", *arguments.split(), "--no-control"],
+        cwd=folder,
+        env={**kept, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert left
+    assert [one for one in left if not any(one.startswith(f"{name}/") for name in named)] == []
+    assert {path.name for path in folder.iterdir()} == {"results", "reports"}

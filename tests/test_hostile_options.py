@@ -6,6 +6,7 @@ where it starts its first process: by then everything that can be refused has be
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -60,6 +61,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for seed, name in enumerate(NAMES, start=1):
         write_run(make_run(Making(run=name, seed=seed, scenarios=("json",), blocks=2)), folder / "results")
 
+    with standing_still(folder):
+        yield folder
+
+
+@contextlib.contextmanager
+def standing_still(folder: Path) -> Iterator[None]:
+    """Stand in a folder, and let no process be started by what is called there."""
+
     def begin(*_: object, **__: object) -> None:
         raise Begun
 
@@ -69,7 +78,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(Guarded, "start", begin)
         # The built-in catalogue is read once; a folder of the user's is read each time.
         patch.setattr(catalogue, "load", lambda extra=(): reading.load(extra) if extra else load())
-        yield folder
+        yield
 
 
 def call(*arguments: str) -> tuple[int | None, str]:

@@ -24,7 +24,7 @@ def test_every_scenario_on_the_page_is_a_scenario(tmp_path: Path) -> None:
     assert described["did"] == "describe", described
     assert [scenario["summary"] for scenario in described["scenarios"]] == [
         "Reads and searches, three to one.",
-        "Log in, then read what is one's own.",
+        "Put something down, then read it.",
         "Messages come back.",
     ]
     assert [exchange["path"] for exchange in described["scenarios"][0]["exchanges"]] == [

@@ -7,7 +7,7 @@ its own environment, so "did the upgrade make it slower?" is one run.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,11 +139,23 @@ def _too_many(cell: Cell, entry: ServerEntry) -> str | None:
     asked = cell.load.connections
     for most, what in ((expected.connections, "serves"), (expected.kept_alive, "keeps alive")):
         if most is not None and asked > most and (what == "serves" or cell.load.connection == "keep-alive"):
+            advice = " or ".join(("lower --connections", *_raising(cell, entry, what)))
             return (
                 f"it {what} {most} connections side by side with {cell.settings.workers} x {cell.settings.threads} "
-                f"threads, and the load has {asked}: lower --connections or raise --threads"
+                f"threads, and the load has {asked}: {advice}"
             )
     return None
+
+
+def _raising(cell: Cell, entry: ServerEntry, what: str) -> Iterator[str]:
+    """Which setting, doubled, would raise the limit; for many servers none does."""
+    name = "connections" if what == "serves" else "kept_alive"
+    limit = getattr(expected_of(cell, entry), name)
+    for option in ("threads", "workers"):
+        more = replace(cell.settings, **{option: 2 * getattr(cell.settings, option)})
+        raised = getattr(expected_of(replace(cell, settings=more), entry), name)
+        if raised is None or raised > limit:
+            yield f"raise --{option}"
 
 
 def expected_of(cell: Cell, entry: ServerEntry) -> Expected:
