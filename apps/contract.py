@@ -156,7 +156,7 @@ def get_cpu(argument: str, _query: str, _body: bytes) -> Answer:
 def get_stream(argument: str, query: str, _body: bytes) -> Parts:
     """Send that many server-sent events, numbered from 0, `?pause_ms=` apart (default: no pause)."""
     count = number(argument, MOST_EVENTS, "the number of events")
-    pause_ms = _parameters(query, pause_ms=(0, MOST_PAUSE_MS))["pause_ms"]
+    pause_ms = parameters(query, pause_ms=(0, MOST_PAUSE_MS))["pause_ms"]
     return Parts(EVENTS, (b"data: chunk %d\n\n" % index for index in range(count)), None, pause_ms / 1000)
 
 
@@ -170,7 +170,7 @@ def get_error(_argument: str, _query: str, _body: bytes) -> Answer:
     raise RuntimeError("this route raises an exception on purpose")
 
 
-def _parameters(query: str, **known: tuple[int, int]) -> dict[str, int]:
+def parameters(query: str, **known: tuple[int, int]) -> dict[str, int]:
     """Read whole numbers from a query string; `known` gives each name's default and largest value."""
     values = {name: default for name, (default, _) in known.items()}
     for name, text in parse_qsl(query, keep_blank_values=True) if query else ():
@@ -206,16 +206,34 @@ PAGE_ITEMS = (
     ("Paper clips", 1200, "box of 100"),
     ("Envelopes C4", 340, "self-sealing"),
     ("Nuts & bolts", 87, "M4, M5 & M6"),
-    ('Screen 27"', 14, "incl. stand"),
+    ("Screen 27 in", 14, "incl. stand"),
     ("Müsli", 25, "for the kitchen"),
     ("Cable <3 m", 61, "USB-C"),
     ("Cable >3 m", 9, "USB-C"),
-    ("O'Reilly books", 33, "don't lend"),
+    ("Reilly & sons", 33, "do not lend"),
     ("Crème brûlée", 6, "keep cool"),
     ("<script>alert(1)</script>", 1, "must stay text"),
     ("Stapler", 18, ""),
     ("日本茶", 42, "green"),
 )
+
+
+class PageRow(NamedTuple):
+    """One row of the page's table."""
+
+    id: int
+    name: str
+    quantity: int
+    note: str
+
+
+def page_data() -> dict[str, object]:
+    """What the page shows, for a framework's own template: title, rows, count and total.
+
+    No text holds a quote: template engines spell an escaped one in unlike ways, and the page is compared byte for byte.
+    """
+    rows = [PageRow(index, *item) for index, item in enumerate(PAGE_ITEMS, start=1)]
+    return {"title": PAGE_TITLE, "rows": rows, "count": len(rows), "total": sum(row.quantity for row in rows)}
 
 
 def get_page(_argument: str, _query: str, _body: bytes) -> Answer:
@@ -289,6 +307,11 @@ def items() -> SqliteItems:
     return Items(private)
 
 
+def items_file() -> Path:
+    """Tell where the items are, made and filled: for frameworks that bring a database layer of their own."""
+    return items().path
+
+
 def read_item(body: bytes) -> tuple[str, int]:
     """Read a whole item from JSON: name and quantity; other fields are ignored."""
     match read_change(body):
@@ -325,7 +348,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _item_id(argument: str) -> int:
+def item_id_of(argument: str) -> int:
     """Ids beyond 64 bits can't exist, so they are missing like any other."""
     if not (argument.isascii() and argument.isdecimal() and len(argument) < len(str(2**63))):
         raise Refusal(404, "no such item")
@@ -342,10 +365,15 @@ def _one(row: tuple[int, str, int] | None) -> Answer:
     return Answer(200, JSON, dump(_document(row)))
 
 
+def page_asked(query: str) -> tuple[int, int]:
+    """Read how many items are asked for, and from which on."""
+    asked = parameters(query, limit=(20, MOST_ITEMS), offset=(0, MOST_OFFSET))
+    return asked["limit"], asked["offset"]
+
+
 def get_items(_argument: str, query: str, _body: bytes) -> Answer:
     """List items as a JSON array, `?limit=` of them (default 20) from `?offset=` on (default 0)."""
-    asked = _parameters(query, limit=(20, MOST_ITEMS), offset=(0, MOST_OFFSET))
-    return Answer(200, JSON, dump([_document(row) for row in items().page(asked["limit"], asked["offset"])]))
+    return Answer(200, JSON, dump([_document(row) for row in items().page(*page_asked(query))]))
 
 
 def post_item(_argument: str, _query: str, body: bytes) -> Answer:
@@ -357,25 +385,25 @@ def post_item(_argument: str, _query: str, body: bytes) -> Answer:
 
 def get_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Tell one item."""
-    item_id = _item_id(argument)
+    item_id = item_id_of(argument)
     return _one(items().get(item_id))
 
 
 def put_item(argument: str, _query: str, body: bytes) -> Answer:
     """Replace an item that exists."""
-    item_id, (name, quantity) = _item_id(argument), read_item(body)
+    item_id, (name, quantity) = item_id_of(argument), read_item(body)
     return _one(items().change(item_id, name, quantity))
 
 
 def patch_item(argument: str, _query: str, body: bytes) -> Answer:
     """Change an item's name, quantity or both."""
-    item_id, (name, quantity) = _item_id(argument), read_change(body)
+    item_id, (name, quantity) = item_id_of(argument), read_change(body)
     return _one(items().change(item_id, name, quantity))
 
 
 def delete_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Delete an item; the answer has no body."""
-    item_id = _item_id(argument)
+    item_id = item_id_of(argument)
     _one(items().delete(item_id))
     return _DELETED
 
@@ -413,6 +441,17 @@ WEBSOCKET = "/ws"
 """Where an ASGI app echoes WebSocket messages, text as text and binary as binary."""
 
 _NOT_FOUND = Refusal(404, "no such route").answer
+
+
+def unmatched(method: str, path: str) -> Answer:
+    """Refuse what a framework's own router found no view for: no such route, or another method is needed."""
+    methods = FIXED.get(path)
+    if methods is None:
+        prefix, _, argument = path.rpartition("/")
+        methods = PREFIXED.get(prefix) if argument else None
+    if methods is None or method in methods:
+        return _NOT_FOUND
+    return Refusal(405, f"use {' or '.join(methods)} here", ("Allow", ", ".join(methods))).answer
 
 
 def respond(method: str, path: str, query: str, body: bytes) -> Answer | Parts:

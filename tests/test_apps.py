@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 import contextlib
 import hashlib
 import importlib
@@ -24,6 +25,7 @@ from wsgiref.validate import validator
 import pytest
 
 from sgibench import catalogue, verify
+from sgibench.errors import DeclarationError
 from sgibench.model import App, ServerEntry, Settings
 from sgibench.serve import envs, needs, process
 from sgibench.verify.client import Client, Question
@@ -33,6 +35,8 @@ CATALOGUE = catalogue.load()
 FOLDER = CATALOGUE.contract.parent
 PLAIN = [app for app in CATALOGUE.apps if not app.packages]
 """Apps that need no package run in this process; all run live."""
+FRAMEWORKS = [app for app in CATALOGUE.apps if app.packages and app.id != "asgi_anyio"]
+"""Apps of a framework: asked in-process in an environment of their own, and live behind one server."""
 SERVERS = [entry for entry in CATALOGUE.servers if entry.variant.optional is None]
 TYPICAL = {"wsgi": "gunicorn-gthread", "asgi": "uvicorn-httptools"}
 """The servers behind which every app is tested; the others are tested with the first app that they can run."""
@@ -526,6 +530,113 @@ def test_all_apps_answer_alike_byte_for_byte(contract: Any, tmp_path: Path, monk
         assert other == first
 
 
+# --- frameworks, in-process in environments of their own ------------------------------------------------------------
+
+ASKED_OF_FRAMEWORKS = (
+    *(each for each in ALIKE if each[0] != "OPTIONS" and each[1] != "/pid"),
+    ("POST", "/items", b'{"name": 5, "quantity": 1}', ""),
+    ("POST", "/items", b'{"name": "half', ""),
+    ("POST", "/items", b'{"name": "\\ud800", "quantity": 1}', ""),
+    ("PATCH", "/items/1", b'{"quantity": "many"}', ""),
+    ("PATCH", "/items/1", b'{"quantity": true}', ""),
+    ("GET", "/items/1", b"", ""),
+    ("GET", "/items", b"", "limit=-1"),
+    ("GET", "/items", b"", "limit=101"),
+    ("GET", "/items", b"", "limit=3&offset=97"),
+    ("DELETE", "/items/9", b"", ""),
+    ("DELETE", "/items/9", b"", ""),
+)
+"""A framework answers OPTIONS in its own way, and nobody is the worse for it."""
+
+
+def asked_in(app: App, python: Path, data: Path) -> list[Heard]:
+    """Ask an app all of them, in a process of another interpreter."""
+    questions = [[method, path, base64.b64encode(body).decode(), q] for method, path, body, q in ASKED_OF_FRAMEWORKS]
+    done = subprocess.run(
+        [python, Path(__file__).with_name("app_questions.py"), app.id],
+        input=json.dumps(questions),
+        env={"PYTHONPATH": str(FOLDER), "SGIBENCH_DATA": str(data), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [
+        Heard(status=status, headers=headers, body=base64.b64decode(body))
+        for status, headers, body in json.loads(done.stdout)
+    ]
+
+
+def unlike(question: str, wanted: Heard, heard: Heard, *, interface: str) -> Iterator[str]:
+    """Say how an answer is not the plain app's; the body of a HEAD is the ASGI server's to leave out."""
+    if wanted.status != heard.status:
+        yield f"{question}: expected status {wanted.status}, but {heard.status} came with {heard.body[:80]!r}"
+        return
+    for name in sorted(OWN_HEADERS):
+        want, got = wanted.headers.get(name), heard.headers.get(name)
+        if want != got:
+            yield f"{question}: expected {'no ' if want is None else ''}{name}, but {got!r} came, not {want!r}"
+    if wanted.body != heard.body and not (question.startswith("HEAD") and interface == "asgi"):
+        yield f"{question}: expected {wanted.body[:80]!r}, but {heard.body[:80]!r} came"
+
+
+@pytest.fixture(scope="module")
+def frameworks() -> Callable[[App], Path]:
+    """Find the interpreter of a framework's environment; made at first use, all at once, and cached."""
+    ready, refused = envs.ensure_all({app.id: app.packages for app in FRAMEWORKS})
+
+    def find(app: App) -> Path:
+        if app.id in refused:
+            lacking(f"an environment for {app.id} ({refused[app.id]})", "check the network")
+        return ready[app.id].bin / "python"
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def plain_answers(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
+    """What the plain app answers to each question."""
+    plain = next(app for app in CATALOGUE.apps if app.id == "wsgi_plain")
+    return asked_in(plain, Path(sys.executable), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.mark.parametrize("app", FRAMEWORKS, ids=lambda app: app.id)
+def test_a_framework_answers_byte_for_byte_like_the_plain_app_but_for_what_it_declares(
+    app: App, frameworks: Callable[[App], Path], plain_answers: list[Heard], tmp_path: Path
+) -> None:
+    heard = asked_in(app, frameworks(app), tmp_path)
+    problems = [
+        verify.Problem(check="in-process", severity="wrong", detail=detail)
+        for (method, path, _body, _query), wanted, got in zip(ASKED_OF_FRAMEWORKS, plain_answers, heard, strict=True)
+        for detail in unlike(f"{method} {path}", wanted, got, interface=app.interface)
+    ]
+    left = [str(problem) for problem in verify.excuse(problems, app.lacks) if problem.severity == "wrong"]
+    assert left == []
+
+
+def test_every_framework_is_there_in_the_interfaces_that_it_has() -> None:
+    named = {"wsgi": {"flask", "django", "falcon", "bottle"}}
+    named["asgi"] = {"django", "starlette", "fastapi", "falcon", "litestar", "quart"}
+    assert {app.id for app in FRAMEWORKS} == {f"{kind}_{name}" for kind, names in named.items() for name in names}
+    for app in FRAMEWORKS:
+        assert all("==" in package for package in app.packages), "versions are pinned"
+
+
+def test_a_users_framework_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "apps").mkdir()
+    own = tmp_path / "apps" / "wsgi_mine.py"
+    text = (FOLDER / "wsgi_bottle.py").read_text(encoding="utf-8")
+    own.write_text(
+        text.replace("app = Bottle()", 'LACKS = {"page: *": "no templates"}\napp = Bottle()'), encoding="utf-8"
+    )
+    found = next(app for app in catalogue.load([tmp_path]).apps if app.id == "wsgi_mine")
+    assert (found.lacks, found.packages) == ({"page: *": "no templates"}, ("bottle==0.13.4",))
+    own.write_text('INTERFACE = "wsgi"\nLACKS = ["page"]\n', encoding="utf-8")
+    with pytest.raises(DeclarationError, match="LACKS"):
+        catalogue.load([tmp_path])
+
+
 @pytest.mark.parametrize("name", ["contract", *(app.id for app in PLAIN), "database/sqlite"])
 def test_an_app_without_packages_imports_only_the_standard_library(name: str) -> None:
     tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
@@ -709,7 +820,11 @@ def test_the_contract_holds_behind_every_server(serve: Serve, entry: ServerEntry
     problems = verify.verify_contract(
         process.HOST, server.port, app.interface, CATALOGUE.contract, keep_alive=entry.variant.keep_alive
     )
-    wrong = [problem for problem in verify.excuse(problems, entry.variant.lacks) if problem.severity == "wrong"]
+    wrong = [
+        problem
+        for problem in verify.excuse(problems, {**entry.variant.lacks, **app.lacks})
+        if problem.severity == "wrong"
+    ]
     assert [str(problem) for problem in wrong] == []
 
 
@@ -741,7 +856,7 @@ def test_a_client_cannot_tell_the_apps_apart(serve: Serve, wsgi_server: str, asg
     heard = []
     for server_id in (wsgi_server, asgi_server):
         for app in CATALOGUE.apps:
-            if CATALOGUE.server(server_id).runs(app):
+            if CATALOGUE.server(server_id).runs(app) and app not in FRAMEWORKS:
                 heard.append(heard_live(serve(server_id, app).port))  # noqa: PERF401 - starting servers reads better so
     assert len(heard[0]) > 50
     for other in heard[1:]:

@@ -36,7 +36,7 @@ class SqliteItems:
     def __init__(self, folder: Path) -> None:
         """Open the database in that folder; whichever process comes first makes and fills it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "items.sqlite3"
+        self.path = folder / "items.sqlite3"
         self._pool: list[sqlite3.Connection] = []
         self._inherited: list[sqlite3.Connection] = []
         os.register_at_fork(after_in_child=self._forget)
@@ -55,7 +55,7 @@ class SqliteItems:
         try:
             connection = self._pool.pop()
         except IndexError:
-            connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA synchronous=OFF")
         yield connection
         self._pool.append(connection)  # one that failed does not come back here

@@ -190,7 +190,19 @@ def _app_of(path: Path) -> App | None:
         folder=path.parent.resolve(),
         packages=packages,
         summary=_first_line(tree),
+        lacks=_lacks(path, literals.get("LACKS", {})),
     )
+
+
+DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "TARGET"}
+"""What an app may declare."""
+
+
+def _lacks(path: Path, said: object) -> dict[str, str]:
+    """Check what an app says that it can't answer."""
+    if wrong := misfit(dict[str, str], said, "LACKS"):
+        raise DeclarationError(path, "LACKS to map patterns of findings to reasons", wrong)
+    return said if isinstance(said, dict) else {}
 
 
 def _literals(path: Path, tree: ast.Module) -> dict[str, Any]:
@@ -200,7 +212,7 @@ def _literals(path: Path, tree: ast.Module) -> dict[str, Any]:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
-        names = [t.id for t in targets if isinstance(t, ast.Name) and t.id in {"INTERFACE", "PACKAGES", "TARGET"}]
+        names = [t.id for t in targets if isinstance(t, ast.Name) and t.id in DECLARED]
         if not names or not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
         try:

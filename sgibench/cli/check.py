@@ -143,7 +143,7 @@ def _problems(
     problems = verify.verify_contract(
         HOST, process.port, interface, found.contract, keep_alive=keep_alive, protocol=protocol
     )
-    return verify.excuse(problems, server.variant.lacks)
+    return verify.excuse(problems, {**server.variant.lacks, **process.spec.app.lacks})
 
 
 def _show(result: Checked, console: Console) -> None:

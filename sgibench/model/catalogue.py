@@ -223,6 +223,8 @@ class App:
     summary: str
     own: OwnApp | None = None
     """How it is brought to life when it is the user's own."""
+    lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What its framework can't answer as the contract has it: pattern of the finding -> reason, as for servers."""
 
 
 @dataclass(frozen=True, kw_only=True)

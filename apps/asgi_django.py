@@ -1,0 +1,20 @@
+"""Django on ASGI: the same site with coroutine views and the ORM's asynchronous calls."""
+
+# mypy: disable-error-code="import-not-found,misc"
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+INTERFACE = "asgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ("django==5.2.19",)
+LACKS = {
+    "websocket: *": "Django has no WebSockets of its own",
+    "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",
+}
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "django_site.settings"
+os.environ["SGIBENCH_DJANGO_URLS"] = "django_site.async_urls"
+app = get_asgi_application()

@@ -1,0 +1,150 @@
+"""Falcon on ASGI: resources with a responder for each method, and its error handlers; the work is the contract's."""
+
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return"
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import contract
+import falcon
+import falcon.asgi
+from falcon.asgi import Request, Response
+
+INTERFACE = "asgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
+LACKS = {"websocket: *": "a responder must know beforehand whether the next message is text or binary"}
+
+
+async def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:
+    """Make an answer of the contract Falcon's."""
+    resp.content_type = answer.content_type or None
+    if isinstance(answer, contract.Parts):
+        resp.stream = paused(answer)
+        if answer.length is not None:
+            resp.content_length = answer.length
+        return
+    if answer.wait_s:
+        await asyncio.sleep(answer.wait_s)
+    resp.status = answer.status
+    resp.data = answer.body
+    resp.set_headers(answer.extra)
+
+
+async def paused(answer: contract.Parts) -> AsyncIterator[bytes]:
+    """Wait between two parts."""
+    for index, part in enumerate(answer.parts):
+        if index and answer.pause_s:
+            await asyncio.sleep(answer.pause_s)
+        yield part
+
+
+async def refused(_req: Request, resp: Response, refusal: contract.Refusal, _params: object) -> None:
+    """Say no."""
+    await reply(resp, refusal.answer)
+
+
+async def unmatched(req: Request, resp: Response, _error: falcon.HTTPError, _params: object) -> None:
+    """Refuse what no resource is for."""
+    await reply(resp, contract.unmatched(req.method, req.path))
+
+
+class Reader:
+    """A resource that is only read; HEAD is answered like GET, and Falcon leaves the body out."""
+
+    async def on_get(self, req: Request, resp: Response, argument: str = "") -> None:
+        """Answer."""
+        raise NotImplementedError
+
+    async def on_head(self, req: Request, resp: Response, **argument: str) -> None:
+        """Answer without a body."""
+        await self.on_get(req, resp, **argument)
+
+
+class Plaintext(Reader):
+    """Greets."""
+
+    async def on_get(self, _req: Request, resp: Response, argument: str = "") -> None:  # noqa: ARG002 - no argument
+        """Greet."""
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.text = "Hello, World!"
+
+
+class Contracted(Reader):
+    """A resource whose answer is a handler of the contract."""
+
+    def __init__(self, handler: contract.Handler) -> None:
+        self.handler = handler
+
+    async def on_get(self, req: Request, resp: Response, argument: str = "") -> None:
+        """Answer."""
+        await reply(resp, self.handler(argument, req.query_string, b""))
+
+
+class Echo:
+    """Sends the body back."""
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Send the body back."""
+        resp.content_type = contract.OCTETS
+        resp.data = await req.stream.read()
+
+
+class Upload:
+    """Counts and digests the body."""
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Count and digest the body."""
+        await reply(resp, contract.post_upload("", "", await req.stream.read()))
+
+
+class Items(Reader):
+    """All items."""
+
+    async def on_get(self, req: Request, resp: Response, argument: str = "") -> None:  # noqa: ARG002 - no argument
+        """List items."""
+        await reply(resp, contract.get_items("", req.query_string, b""))
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Add an item."""
+        await reply(resp, contract.post_item("", "", await req.stream.read()))
+
+
+class Item(Reader):
+    """One item."""
+
+    async def on_get(self, _req: Request, resp: Response, argument: str = "") -> None:
+        """Tell it."""
+        await reply(resp, contract.get_item(argument, "", b""))
+
+    async def on_put(self, req: Request, resp: Response, argument: str) -> None:
+        """Replace it."""
+        await reply(resp, contract.put_item(argument, "", await req.stream.read()))
+
+    async def on_patch(self, req: Request, resp: Response, argument: str) -> None:
+        """Change it."""
+        await reply(resp, contract.patch_item(argument, "", await req.stream.read()))
+
+    async def on_delete(self, _req: Request, resp: Response, argument: str) -> None:
+        """Delete it."""
+        await reply(resp, contract.delete_item(argument, "", b""))
+
+
+app = falcon.asgi.App()
+app.add_error_handler(contract.Refusal, refused)
+app.add_error_handler((falcon.HTTPRouteNotFound, falcon.HTTPMethodNotAllowed), unmatched)
+app.add_route("/plaintext", Plaintext())
+app.add_route("/json", Contracted(contract.get_json))
+app.add_route("/bytes/{argument}", Contracted(contract.get_bytes))
+app.add_route("/echo", Echo())
+app.add_route("/upload", Upload())
+app.add_route("/wait/{argument}", Contracted(contract.get_wait))
+app.add_route("/cpu/{argument}", Contracted(contract.get_cpu))
+app.add_route("/page", Contracted(contract.get_page))
+app.add_route("/static/{argument}", Contracted(contract.get_static))
+app.add_route("/stream/{argument}", Contracted(contract.get_stream))
+app.add_route("/pid", Contracted(contract.get_pid))
+app.add_route("/error", Contracted(contract.get_error))
+app.add_route("/items", Items())
+app.add_route("/items/{argument}", Item())

@@ -1,0 +1,235 @@
+"""FastAPI as its tutorial teaches it: path operations, pydantic models for items; the rest is the contract's."""
+
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return"
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import contract
+from fastapi import FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.templating import Jinja2Templates
+from jinja2 import Environment, FileSystemLoader
+from pydantic import BaseModel, Field
+
+INTERFACE = "asgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6")
+
+TEMPLATES = Jinja2Templates(
+    env=Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, keep_trailing_newline=True
+    )
+)
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=contract.MOST_NAME)]
+Quantity = Annotated[int, Field(strict=True, ge=0, le=contract.MOST_QUANTITY)]
+
+
+class NewItem(BaseModel):
+    """An item as it is sent."""
+
+    name: Name
+    quantity: Quantity
+
+
+class Change(BaseModel):
+    """What may be changed of an item; one of them at least."""
+
+    name: Name = ""
+    quantity: Quantity = 0
+
+
+class Item(BaseModel):
+    """An item as it is told."""
+
+    id: int
+    name: str
+    quantity: int
+
+
+class AsciiJSONResponse(JSONResponse):
+    """JSON in ASCII, as the contract has it."""
+
+    def render(self, content: Any) -> bytes:
+        """Serialise."""
+        return contract.dump(content)
+
+
+app = FastAPI(redirect_slashes=False, default_response_class=AsciiJSONResponse)
+READS = ["GET", "HEAD"]
+
+
+async def reply(answer: contract.Answer | contract.Parts) -> Response:
+    """Make an answer of the contract FastAPI's."""
+    headers = {"content-type": answer.content_type} if answer.content_type else {}
+    if isinstance(answer, contract.Parts):
+        if answer.length is not None:
+            headers["content-length"] = str(answer.length)
+        return StreamingResponse(paused(answer), headers=headers)
+    if answer.wait_s:
+        await asyncio.sleep(answer.wait_s)
+    return Response(answer.body, answer.status, headers | dict(answer.extra))
+
+
+async def paused(answer: contract.Parts) -> AsyncIterator[bytes]:
+    """Wait between two parts."""
+    for index, part in enumerate(answer.parts):
+        if index and answer.pause_s:
+            await asyncio.sleep(answer.pause_s)
+        yield part
+
+
+@app.exception_handler(contract.Refusal)
+async def refused(_request: Request, refusal: contract.Refusal) -> Response:
+    """Say no."""
+    return await reply(refusal.answer)
+
+
+@app.exception_handler(404)
+@app.exception_handler(405)
+async def unmatched(request: Request, _error: HTTPException) -> Response:
+    """Refuse what no path operation is for."""
+    return await reply(contract.unmatched(request.method, request.scope["path"]))
+
+
+@app.exception_handler(RequestValidationError)
+async def invalid(request: Request, _error: RequestValidationError) -> Response:
+    """Say what the models did not accept, in the contract's words."""
+    path = request.scope["path"]
+    return await reply(contract.respond(request.method, path, request.url.query, await request.body()))
+
+
+def found(row: tuple[int, str, int] | None) -> Item:
+    """Tell the item, or that there is none."""
+    if row is None:
+        raise contract.Refusal(404, "no such item")
+    return Item(id=row[0], name=row[1], quantity=row[2])
+
+
+@app.api_route("/plaintext", methods=READS, response_class=PlainTextResponse)
+async def plaintext() -> str:
+    """Greet."""
+    return "Hello, World!"
+
+
+@app.api_route("/json", methods=READS)
+async def document() -> dict[str, str]:
+    """Serialise a small document."""
+    return {"message": "Hello, World!"}
+
+
+@app.api_route("/bytes/{n}", methods=READS)
+async def octets(n: str) -> Response:
+    """Send that many bytes."""
+    return await reply(contract.get_bytes(n, "", b""))
+
+
+@app.post("/echo")
+async def echo(request: Request) -> Response:
+    """Send the body back."""
+    return Response(await request.body(), media_type=contract.OCTETS)
+
+
+@app.post("/upload")
+async def upload(request: Request) -> Response:
+    """Count and digest the body."""
+    return await reply(contract.post_upload("", "", await request.body()))
+
+
+@app.api_route("/wait/{ms}", methods=READS)
+async def wait(ms: str) -> Response:
+    """Answer after that many milliseconds."""
+    return await reply(contract.get_wait(ms, "", b""))
+
+
+@app.api_route("/cpu/{n}", methods=READS)
+async def cpu(n: str) -> Response:
+    """Work."""
+    return await reply(contract.get_cpu(n, "", b""))
+
+
+@app.api_route("/page", methods=READS)
+async def page(request: Request) -> Response:
+    """Render a template."""
+    return TEMPLATES.TemplateResponse(request, "page.html", contract.page_data())
+
+
+@app.api_route("/static/{name}", methods=READS)
+async def static_file(name: str) -> Response:
+    """Send a file."""
+    return await reply(contract.get_static(name, "", b""))
+
+
+@app.api_route("/stream/{n}", methods=READS)
+async def stream(n: str, request: Request) -> Response:
+    """Send events."""
+    return await reply(contract.get_stream(n, request.url.query, b""))
+
+
+@app.api_route("/pid", methods=READS)
+async def pid() -> Response:
+    """Tell which process answers."""
+    return await reply(contract.get_pid("", "", b""))
+
+
+@app.api_route("/error", methods=READS)
+async def error() -> Response:
+    """Fail."""
+    return await reply(contract.get_error("", "", b""))
+
+
+@app.api_route("/items", methods=READS)
+async def list_items(
+    limit: Annotated[int, Query(ge=0, le=contract.MOST_ITEMS)] = 20,
+    offset: Annotated[int, Query(ge=0, le=contract.MOST_OFFSET)] = 0,
+) -> list[Item]:
+    """List items."""
+    return [found(row) for row in contract.items().page(limit, offset)]
+
+
+@app.post("/items", status_code=201)
+async def create_item(item: NewItem, response: Response) -> Item:
+    """Add an item."""
+    created = found(contract.items().add(item.name, item.quantity))
+    response.headers["Location"] = f"/items/{created.id}"
+    return created
+
+
+@app.api_route("/items/{item_id}", methods=READS)
+async def read_item(item_id: str) -> Item:
+    """Tell one item."""
+    return found(contract.items().get(contract.item_id_of(item_id)))
+
+
+@app.put("/items/{item_id}")
+async def replace_item(item_id: str, item: NewItem) -> Item:
+    """Replace an item."""
+    return found(contract.items().change(contract.item_id_of(item_id), item.name, item.quantity))
+
+
+@app.patch("/items/{item_id}")
+async def change_item(item_id: str, change: Change) -> Item:
+    """Change an item."""
+    given = change.model_dump(exclude_unset=True)
+    if not given:
+        raise contract.Refusal(422, "give a name, a quantity or both")
+    return found(contract.items().change(contract.item_id_of(item_id), given.get("name"), given.get("quantity")))
+
+
+@app.delete("/items/{item_id}", status_code=204, response_class=Response)
+async def delete_item(item_id: str) -> None:
+    """Delete an item."""
+    found(contract.items().delete(contract.item_id_of(item_id)))
+
+
+@app.websocket(contract.WEBSOCKET)
+async def websocket_echo(websocket: WebSocket) -> None:
+    """Send every message back, text as text and binary as binary."""
+    await websocket.accept()
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))

@@ -1,0 +1,182 @@
+"""Starlette: its routes, responses, Jinja2 templates and exception handlers; the work is the contract's."""
+
+# mypy: disable-error-code="import-not-found,misc,no-any-return"
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import contract
+from jinja2 import Environment, FileSystemLoader
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.templating import Jinja2Templates
+from starlette.websockets import WebSocket
+
+INTERFACE = "asgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ("starlette==1.10.0", "jinja2==3.1.6")
+
+TEMPLATES = Jinja2Templates(
+    env=Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, keep_trailing_newline=True
+    )
+)
+
+
+async def reply(answer: contract.Answer | contract.Parts) -> Response:
+    """Make an answer of the contract Starlette's."""
+    headers = {"content-type": answer.content_type} if answer.content_type else {}
+    if isinstance(answer, contract.Parts):
+        if answer.length is not None:
+            headers["content-length"] = str(answer.length)
+        return StreamingResponse(paused(answer), headers=headers)
+    if answer.wait_s:
+        await asyncio.sleep(answer.wait_s)
+    return Response(answer.body, answer.status, headers | dict(answer.extra))
+
+
+async def paused(answer: contract.Parts) -> AsyncIterator[bytes]:
+    """Wait between two parts."""
+    for index, part in enumerate(answer.parts):
+        if index and answer.pause_s:
+            await asyncio.sleep(answer.pause_s)
+        yield part
+
+
+async def refused(_request: Request, refusal: contract.Refusal) -> Response:
+    """Say no."""
+    return await reply(refusal.answer)
+
+
+async def unmatched(request: Request, _error: Exception) -> Response:
+    """Refuse what no endpoint is for."""
+    return await reply(contract.unmatched(request.method, request.scope["path"]))
+
+
+async def plaintext(_request: Request) -> Response:
+    """Greet."""
+    return PlainTextResponse("Hello, World!")
+
+
+async def document(_request: Request) -> Response:
+    """Serialise a small document."""
+    return JSONResponse({"message": "Hello, World!"})
+
+
+async def octets(request: Request) -> Response:
+    """Send that many bytes."""
+    return await reply(contract.get_bytes(request.path_params["n"], "", b""))
+
+
+async def echo(request: Request) -> Response:
+    """Send the body back."""
+    return Response(await request.body(), media_type=contract.OCTETS)
+
+
+async def upload(request: Request) -> Response:
+    """Count and digest the body."""
+    return await reply(contract.post_upload("", "", await request.body()))
+
+
+async def wait(request: Request) -> Response:
+    """Answer after that many milliseconds."""
+    return await reply(contract.get_wait(request.path_params["ms"], "", b""))
+
+
+async def cpu(request: Request) -> Response:
+    """Work."""
+    return await reply(contract.get_cpu(request.path_params["n"], "", b""))
+
+
+async def page(request: Request) -> Response:
+    """Render a template."""
+    return TEMPLATES.TemplateResponse(request, "page.html", contract.page_data())
+
+
+async def static_file(request: Request) -> Response:
+    """Send a file."""
+    return await reply(contract.get_static(request.path_params["name"], "", b""))
+
+
+async def stream(request: Request) -> Response:
+    """Send events."""
+    return await reply(contract.get_stream(request.path_params["n"], request.url.query, b""))
+
+
+async def pid(_request: Request) -> Response:
+    """Tell which process answers."""
+    return await reply(contract.get_pid("", "", b""))
+
+
+async def error(_request: Request) -> Response:
+    """Fail."""
+    return await reply(contract.get_error("", "", b""))
+
+
+async def list_items(request: Request) -> Response:
+    """List items."""
+    return await reply(contract.get_items("", request.url.query, b""))
+
+
+async def create_item(request: Request) -> Response:
+    """Add an item."""
+    return await reply(contract.post_item("", "", await request.body()))
+
+
+async def read_item(request: Request) -> Response:
+    """Tell one item."""
+    return await reply(contract.get_item(request.path_params["item_id"], "", b""))
+
+
+async def replace_item(request: Request) -> Response:
+    """Replace an item."""
+    return await reply(contract.put_item(request.path_params["item_id"], "", await request.body()))
+
+
+async def change_item(request: Request) -> Response:
+    """Change an item."""
+    return await reply(contract.patch_item(request.path_params["item_id"], "", await request.body()))
+
+
+async def delete_item(request: Request) -> Response:
+    """Delete an item."""
+    return await reply(contract.delete_item(request.path_params["item_id"], "", b""))
+
+
+async def websocket_echo(websocket: WebSocket) -> None:
+    """Send every message back, text as text and binary as binary."""
+    await websocket.accept()
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))
+
+
+ROUTES: list[Any] = [
+    Route("/plaintext", plaintext),
+    Route("/json", document),
+    Route("/bytes/{n}", octets),
+    Route("/echo", echo, methods=["POST"]),
+    Route("/upload", upload, methods=["POST"]),
+    Route("/wait/{ms}", wait),
+    Route("/cpu/{n}", cpu),
+    Route("/page", page),
+    Route("/static/{name}", static_file),
+    Route("/stream/{n}", stream),
+    Route("/pid", pid),
+    Route("/error", error),
+    Route("/items", list_items),
+    Route("/items", create_item, methods=["POST"]),
+    Route("/items/{item_id}", read_item),
+    Route("/items/{item_id}", replace_item, methods=["PUT"]),
+    Route("/items/{item_id}", change_item, methods=["PATCH"]),
+    Route("/items/{item_id}", delete_item, methods=["DELETE"]),
+    WebSocketRoute(contract.WEBSOCKET, websocket_echo),
+]
+
+app = Starlette(routes=ROUTES, exception_handlers={404: unmatched, 405: unmatched, contract.Refusal: refused})
+app.router.redirect_slashes = False

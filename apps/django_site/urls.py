@@ -1,0 +1,28 @@
+"""The addresses of the site; an API asks for no CSRF token."""
+
+# mypy: disable-error-code="import-not-found,misc"
+from __future__ import annotations
+
+import contract
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from django_site import views
+
+urlpatterns = [
+    path("plaintext", csrf_exempt(views.Plaintext.as_view())),
+    path("json", csrf_exempt(views.Document.as_view())),
+    path("bytes/<str:argument>", csrf_exempt(views.Contracted.as_view(handler=contract.get_bytes))),
+    path("echo", csrf_exempt(views.Posted.as_view(handler=contract.post_echo))),
+    path("upload", csrf_exempt(views.Posted.as_view(handler=contract.post_upload))),
+    path("wait/<str:argument>", csrf_exempt(views.Contracted.as_view(handler=contract.get_wait))),
+    path("cpu/<str:argument>", csrf_exempt(views.Contracted.as_view(handler=contract.get_cpu))),
+    path("page", csrf_exempt(views.Page.as_view())),
+    path("static/<str:argument>", csrf_exempt(views.Contracted.as_view(handler=contract.get_static))),
+    path("stream/<str:argument>", csrf_exempt(views.Contracted.as_view(handler=contract.get_stream))),
+    path("pid", csrf_exempt(views.Contracted.as_view(handler=contract.get_pid))),
+    path("error", csrf_exempt(views.Contracted.as_view(handler=contract.get_error))),
+    path("items", csrf_exempt(views.Items.as_view())),
+    path("items/<str:item_id>", csrf_exempt(views.OneItem.as_view())),
+]
+handler404 = "django_site.answers.unmatched"

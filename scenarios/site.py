@@ -1,0 +1,84 @@
+"""A mixed site: pages, static files, JSON, lists of items, new and changed items, and one slow call in twenty."""
+
+from __future__ import annotations
+
+from sgibench.load.user import Answer, BenchUser, Variant, get, post, put
+
+LISTED = 20
+SEEDED = 100
+"""Items that a new database holds; those after the last list are changed, so that what is listed stays as long."""
+
+
+def whole_page(answer: Answer) -> str | None:
+    """Whether it is a page from its first to its last line."""
+    if not answer.body.startswith(b"<!doctype html>"):
+        return f"expected the page to begin with <!doctype html>, but it begins with {answer.body[:40]!r}"
+    return None if answer.body.endswith(b"</html>\n") else f"expected </html> at the end, not {answer.body[-40:]!r}"
+
+
+def whole_style(answer: Answer) -> str | None:
+    """Whether the style sheet came whole: its braces are even."""
+    opened, closed = answer.body.count(b"{"), answer.body.count(b"}")
+    return None if opened == closed > 0 else f"expected a whole style sheet, but {opened} of {closed} braces close"
+
+
+def full_list(answer: Answer) -> str | None:
+    """Whether it is a list of as many items as were asked for."""
+    found = answer.json()
+    if not isinstance(found, list) or len(found) != LISTED:
+        return f"expected {LISTED} items, but {answer.body[:40]!r} came"
+    fields = {"id", "name", "quantity"}
+    return None if all(set(item) == fields for item in found) else f"expected items with {', '.join(sorted(fields))}"
+
+
+def new_item(answer: Answer) -> str | None:
+    """Whether a new item came back, at the address that it says."""
+    item = answer.json()
+    if not isinstance(item, dict) or (item.get("name"), item.get("quantity")) != ("order", 1):
+        return f"expected the item that was sent, but {answer.body[:60]!r} came"
+    address, expected = answer.header("location"), f"/items/{item.get('id')}"
+    return None if address in {expected, None} else f"expected Location {expected}, but it is {address}"
+
+
+class Site(BenchUser):
+    """A mixed site: pages, static files, JSON, lists of items, new and changed items, and one slow call in twenty."""
+
+    requests = (
+        get("/page", weight=5, expect=whole_page, example=b"<!doctype html>\n" + b"<p>row</p>\n" * 100 + b"</html>\n"),
+        get("/static/style.css", weight=4, expect=whole_style, example=b"body { color: #333; }\n" * 30),
+        get("/json", weight=4, expect=b'{"message":"Hello, World!"}'),
+        get(
+            "/items",
+            weight=3,
+            variants=tuple(Variant(path=f"/items?limit={LISTED}&offset={first}") for first in (0, 20, 40, 60)),
+            expect=full_list,
+            example=b"[" + b",".join(b'{"id":%d,"name":"Item %d","quantity":7}' % (n, n) for n in range(1, 21)) + b"]",
+            example_type="application/json",
+        ),
+        post(
+            "/items",
+            status=201,
+            weight=1,
+            body=b'{"name":"order","quantity":1}',
+            headers=(("Content-Type", "application/json"),),
+            expect=new_item,
+            example=b'{"id":101,"name":"order","quantity":1}',
+            example_type="application/json",
+        ),
+        put(
+            "/items/81",
+            name="/items/{id}",
+            weight=2,
+            headers=(("Content-Type", "application/json"),),
+            variants=tuple(
+                Variant(
+                    path=f"/items/{number}",
+                    body=b'{"name":"changed","quantity":%d}' % number,
+                    expect=b'{"id":%d,"name":"changed","quantity":%d}' % (number, number),
+                )
+                for number in range(81, SEEDED + 1)
+            ),
+            body=b'{"name":"changed","quantity":81}',
+        ),
+        get("/wait/20", weight=1, expect=b"waited 20 ms"),
+    )
