@@ -153,9 +153,10 @@ NUMBERS |= {"twenty": 20, "thirty": 30, "forty": 40}
 COUNTED = "apps|scenarios|servers|blocks|variants|formats|commands|profiles"
 CLAIM = re.compile(rf"\b(over )?({'|'.join(NUMBERS)}|\d+)((?: [a-z]+)?) ({COUNTED})\b(?! of| and more)", re.IGNORECASE)
 FOUND = catalogue.load()
+PLAIN_APPS = [app for app in FOUND.apps if app.id.endswith("_plain") or app.id == "asgi_anyio"]
 QUICK, STANDARD = PROFILES["quick"], PROFILES["standard"]
 TRUE = {
-    "apps": {len(FOUND.apps)},
+    "apps": {len(FOUND.apps), len(PLAIN_APPS), len(FOUND.apps) - len(PLAIN_APPS)},
     "scenarios": {len(FOUND.scenario_paths), len(QUICK.scenarios), len(STANDARD.scenarios)},
     "servers": {len(FOUND.servers), len(QUICK.servers)},
     "variants": {len(FOUND.servers)},
