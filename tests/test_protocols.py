@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sgibench.model import Exchange, Load, Protocol, Scenario, Settings
 from sgibench.serve import certificate, envs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from tests.h2_server import Asked, Reference, speaking
+from tests.load_process import SCENARIOS, load_process
 from tests.requirements_for_tests import need_program
 from tests.scripted_server import Talk, serving
 from tests.test_pipeline import run_of
@@ -70,13 +72,13 @@ def test_a_server_holds_the_contract_over_http2(tmp_path: Path, protocol: Protoc
     assert [str(problem) for problem in problems if problem.severity == "wrong"] == []
 
 
-def exchange(method: str = "GET") -> Exchange:
-    return Exchange(name="/", method=method, path="/", headers=(), body=b"", status=200, expected_body=b"ok")
+def exchange() -> Exchange:
+    return Exchange(name="/", method="GET", path="/", headers=(), body=b"", status=200, expected_body=b"ok")
 
 
-def scenario(method: str = "GET") -> Scenario:
+def scenario() -> Scenario:
     return Scenario(
-        id="one", summary="", path=Path("one.py"), exchanges=(exchange(method),), floor_s=0.0, interfaces=("asgi",)
+        id="one", summary="", path=Path("one.py"), exchanges=(exchange(),), floor_s=0.0, interfaces=("asgi",)
     )
 
 
@@ -105,8 +107,12 @@ def test_websocket_goes_over_http1_only() -> None:
     server, app = FOUND.server("hypercorn-asyncio"), FOUND.app("asgi_plain")
     load, settings = Load(kind="closed", connections=1, protocol="h2c"), Settings(workers=1, threads=1)
     assert make_cells([(server, app)], [scenario()], [load], [settings])
+    with load_process() as process:
+        described = process.ask(do="describe", scenarios=[str(SCENARIOS / "websocket.py"), str(SCENARIOS / "crud.py")])
+    websocket, crud = (one["protocols"] for one in described["scenarios"])
+    assert (websocket, crud) == (["http"], ["http", "https", "h2c", "h2"])
     with pytest.raises(UsageError, match="in the chosen protocol"):
-        make_cells([(server, app)], [scenario("WS")], [load], [settings])
+        make_cells([(server, app)], [replace(scenario(), protocols=tuple(websocket))], [load], [settings])
 
 
 def test_every_server_says_what_it_speaks_and_http_is_among_it() -> None:

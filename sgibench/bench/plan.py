@@ -25,7 +25,6 @@ from sgibench.model import (
     Load,
     PilotRate,
     Plan,
-    Protocol,
     Scenario,
     ServerEntry,
     Settings,
@@ -135,7 +134,7 @@ def make_cells(
         for setting in settings
         for load in loads
         for server, app in pairs
-        if server.runs(app) and app.interface in scenario.interfaces and carries(load.protocol, scenario)
+        if server.runs(app) and app.interface in scenario.interfaces and load.protocol in scenario.protocols
     ]
     if not cells:
         raise UsageError(
@@ -145,11 +144,6 @@ def make_cells(
             f"protocols: {_kinds(load.protocol for load in loads)})"
         )
     return cells
-
-
-def carries(protocol: Protocol, scenario: Scenario) -> bool:
-    """Whether a scenario's requests can go over a protocol: WebSocket has connections of its own, and only here."""
-    return protocol == "http" or not any(exchange.method == "WS" for exchange in scenario.exchanges)
 
 
 def _load_for(server: ServerEntry, load: Load) -> Load:

@@ -375,6 +375,7 @@ def _scenario(data: Mapping[str, Any]) -> Scenario:
         exchanges=tuple(_exchange(exchange) for exchange in data["exchanges"]),
         floor_s=float(data["floor_s"]),
         interfaces=interfaces,
+        protocols=tuple(data.get("protocols") or ("http",)),
     )
 
 

@@ -13,13 +13,14 @@ import sys
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sgibench.errors import DeclarationError
 from sgibench.load.asked import load_asked
 from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.user import BenchUser
+from sgibench.model import Protocol
 from sgibench.results.asked import is_asked
 
 
@@ -89,6 +90,7 @@ def describe(path: Path) -> dict[str, Any]:
         ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
+        "protocols": ["http"] if cls.handshake() else list(get_args(Protocol)),
     }
 
 

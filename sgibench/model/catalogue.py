@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from sgibench.model.asked import Expectation
 from sgibench.model.own import OwnApp
@@ -256,3 +257,5 @@ class Scenario:
     """No right answer can take less than this; 0 when nothing is declared."""
     interfaces: tuple[Interface, ...]
     """Interfaces that can serve it."""
+    protocols: tuple[Protocol, ...] = get_args(Protocol)
+    """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""
