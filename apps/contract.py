@@ -373,7 +373,8 @@ def page_asked(query: str) -> tuple[int, int]:
 
 def get_items(_argument: str, query: str, _body: bytes) -> Answer:
     """List items as a JSON array, `?limit=` of them (default 20) from `?offset=` on (default 0)."""
-    return Answer(200, JSON, dump([_document(row) for row in items().page(*page_asked(query))]))
+    limit, offset = page_asked(query)  # first: what is refused must not need the database
+    return Answer(200, JSON, dump([_document(row) for row in items().page(limit, offset)]))
 
 
 def post_item(_argument: str, _query: str, body: bytes) -> Answer:
