@@ -18,6 +18,8 @@ from tests.scripted_server import Talk, answer
 
 RIGHT = answer(b'{"message":"Hello, World!"}')
 PERCENTILES = (0.5, 0.9, 0.99)
+MARGINS = (0.1, 0.035, 0.006)
+"""How far from each of them the border between two delays lies at least, as a share of the answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,9 @@ def random_mix(seed: int) -> Mix:
         delays = sorted(rng.uniform(0.015, 0.03) * 2 ** rng.uniform(0, 4) for _ in range(kinds))
         cuts = sorted(rng.random() for _ in range(kinds - 1))
         shares = [after - before for before, after in zip([0.0, *cuts], [*cuts, 1.0], strict=True)]
-        borders_are_far = all(abs(cut - q) > 0.35 * (1 - q) for cut in cuts for q in PERCENTILES)
+        borders_are_far = all(
+            abs(cut - q) > margin for cut in cuts for q, margin in zip(PERCENTILES, MARGINS, strict=True)
+        )
         if borders_are_far and min(shares) > 0.002:
             return Mix(delays_s=tuple(delays), shares=tuple(shares), connections=rng.randint(3, 10))
 
