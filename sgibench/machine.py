@@ -109,6 +109,18 @@ def plan_beside(servers: tuple[int, ...], load_workers: int) -> CpuPlan:
     return _side_by_side(servers, _spread(apart[-load_workers:] or [[cpu] for cpu in others], load_workers))
 
 
+def with_load_on(plan: CpuPlan, load_workers: int) -> CpuPlan:
+    """Give load workers as many CPUs, some of which they share with the servers; the plan says so.
+
+    Where nothing can be pinned the plan stays as it is.
+    """
+    others = [cpu for cpu in usable_cpus() if cpu not in plan.servers]
+    load = tuple(sorted([*others, *plan.servers][:load_workers])) if plan.load else ()
+    shared = ",".join(str(cpu) for cpu in load if cpu in plan.servers)
+    note = f"{load_workers} load workers need more CPUs than there are, so they share CPU {shared} with the servers"
+    return CpuPlan(servers=plan.servers, load=load, note=plan.note or note) if shared else plan
+
+
 def _side_by_side(servers: tuple[int, ...], load: tuple[int, ...]) -> CpuPlan:
     both = {core_of(cpu) for cpu in servers} & {core_of(cpu) for cpu in load}
     if not both:

@@ -242,10 +242,19 @@ def mine_of(request: Request) -> tuple[str, ...]:
 
 
 def cpu_plan(request: Request) -> machine.CpuPlan:
-    """Share the CPUs out as asked for, or as fits."""
+    """Share the CPUs out as asked for, or as fits; raises UsageError for more load workers than CPUs for them."""
+    workers = request.load_workers
     if request.server_cpus is not None:
-        return machine.plan_beside(request.server_cpus, request.load_workers)
-    return machine.plan_cpus(max(request.workers), request.load_workers)
+        plan = machine.plan_beside(request.server_cpus, workers)
+        there = len(plan.load)
+    else:
+        plan = machine.plan_cpus(max(request.workers), workers)
+        there = len(machine.usable_cpus())
+    if workers > max(1, there):
+        raise UsageError(
+            f"--load-workers {workers}: each drives load on a CPU of its own, and there are {there} for them"
+        )
+    return machine.with_load_on(plan, workers) if len(plan.load) < workers else plan
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

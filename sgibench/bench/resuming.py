@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue, machine
+from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.costs import AppCosts
 from sgibench.bench.own import Looked
@@ -20,6 +21,7 @@ from sgibench.bench.run import Outcome, look, measure
 from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
+from sgibench.limits import room
 from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
 from sgibench.results import store
 
@@ -57,6 +59,7 @@ def reopened(
     paths = [path for path in found.scenario_paths if path.stem in wanted]
     cpus = machine.plan_of(info.machine)
     _refuse_another_machine(broken_off, machine.describe(cpus))
+    refuse_too_much(needs_of(cells, info.load_workers, control=False), room())
     with load_process(cpus, info.load_workers) as (process, scratch):
         scenarios = described(process, paths, looked, scratch)
         ready = prepare(cells, servers, apps, listener)

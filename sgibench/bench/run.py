@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
+from sgibench.bench.budget import needs_of, refuse_too_much
+from sgibench.bench.choosing import refusals
 from sgibench.bench.costs import AppCosts
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
@@ -27,6 +29,7 @@ from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError
+from sgibench.limits import room
 from sgibench.model import SCHEMA, Cell, Plan, RunInfo, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
@@ -91,6 +94,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         for server, reason in chosen.skipped.items():
             listener.say(f"skipped {server}: {reason}")
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
+        refused = refusals(cells, {server.id: server for server in chosen.servers})
+        needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
+        refuse_too_much(needs, room())
         ready = prepare(cells, chosen.servers, chosen.apps, listener)
         info = RunInfo(
             schema=SCHEMA,
