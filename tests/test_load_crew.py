@@ -91,9 +91,23 @@ def test_a_worker_that_dies_fails_the_order_and_the_next_one_has_a_new_crew(proc
         failed = process.answer()
         assert failed["did"] == "error"
         assert "load worker ended" in failed["message"]
+        assert f"pid {pids[0]}, killed by SIGKILL" in failed["message"]
         answer = process.ask(**together(target(server)))
         assert answer["did"] == "measure", answer
         assert answer["targets"][0]["requests"] > 0
+
+
+def test_a_worker_that_is_stopped_is_named(process: LoadProcess) -> None:
+    with serving(good()) as server:
+        process.say(**together(target(server), window_s=60.0))
+        while process.read().get("phase") != "measure":
+            pass
+        stopped = workers_of(process.process.pid)[1]
+        os.kill(stopped, signal.SIGSTOP)
+        failed = process.answer()
+        assert failed["did"] == "error"
+        assert f"a load worker (pid {stopped}) was stopped from outside (SIGSTOP)" in failed["message"]
+        assert process.ask(**together(target(server)))["did"] == "measure"
 
 
 def workers_of(pid: int) -> list[int]:

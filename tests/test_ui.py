@@ -73,6 +73,7 @@ def test_our_tabs_stand_beside_locusts(ui: Ui) -> None:
             "waitress: it serves 100 connections side by side",
         ),
         ({"user_count": "0"}, "number of users: expected a number above 0"),
+        ({"user_count": "60000"}, "60,000 connections"),
         ({"user_count": "1.5"}, "number of users: expected a whole number"),
         ({"spawn_rate": "nan"}, "ramp up: expected a number above 0"),
         ({"run_time": "soon"}, "run time: expected 20, 20s, 3m"),
@@ -142,6 +143,9 @@ def test_changing_the_users_while_it_runs_makes_two_tests(ui: Ui) -> None:
     ui.measured()
     pids = ui.server_pids()
     assert not ui.start(server="waitress")["success"]
+    crowd = ui.start(user_count=60000)
+    assert not crowd["success"]
+    assert "60,000 connections" in crowd["message"]
     assert ui.start(user_count=4)["success"]
     ui.until(lambda state: state["phase"] == "warm-up")
     ui.measured()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sgibench import machine, units, verify
+from sgibench.bench.budget import Need, refuse_too_much
 from sgibench.bench.choice import Choice, read_choice
 from sgibench.bench.request import select_scenarios
 from sgibench.bench.served import Address, Served, about, cell_of, facts, name_of, stranger, told, told_detail
@@ -29,6 +30,7 @@ from sgibench.engine.progress import Silent
 from sgibench.engine.stage import path_of
 from sgibench.engine.trials import Draft, judge, to_trial
 from sgibench.errors import LoadError, MisdeclaredError, ServerError, SgibenchError
+from sgibench.limits import room
 from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry, Trial
 from sgibench.results.codec import encode
 from sgibench.serve import effective
@@ -61,6 +63,7 @@ class Serving:
         self._apps: dict[str, App] = {}
         self._answers: dict[str, Callable[[Words], Words]] = {
             "serve": self._serve,
+            "fits": self._fits,
             "begin": self._begin,
             "judge": self._judge,
             "finish": self._finish,
@@ -114,6 +117,7 @@ class Serving:
         """Start and verify what was chosen; what was served before is gone first."""
         self._stop()
         choice = read_choice(self._found, words["choice"], int(words["users"]), own_target=self._target is not None)
+        self._refuse_too_much(choice, choice.load.connections)
         scenario = self._scenario(choice)
         if scenario.id not in self._session.calibrations:
             self._say("finding out what the load generator can do at most")
@@ -157,6 +161,16 @@ class Serving:
             self._refuse_if_taken_back()
             with contextlib.suppress(TimeoutError):
                 return done.result(timeout=TAKEN_BACK_EVERY_S)
+
+    def _fits(self, words: Words) -> Words:
+        """Refuse more users than this machine has room for, while a test runs."""
+        self._refuse_too_much(self._served().choice, int(words["users"]))
+        return {}
+
+    @staticmethod
+    def _refuse_too_much(choice: Choice, users: int) -> None:
+        workers = 1 if choice.settings is None else choice.settings.workers
+        refuse_too_much([Need(servers=1, connections=users, workers=workers, load_workers=1)], room())
 
     def _scenario(self, choice: Choice) -> Scenario:
         if choice.scenario not in self._scenarios:

@@ -8,6 +8,7 @@ on the host's monotonic clock, and merges shares and histograms in the end.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,8 +16,10 @@ from time import monotonic_ns
 from typing import Any
 
 import gevent
+import psutil
 from gevent.event import Event
 from locust.env import Environment
+from locust.runners import STATE_MISSING
 
 from sgibench.errors import LoadError
 from sgibench.load.loading import load_scenario
@@ -28,6 +31,10 @@ JOIN_S = 30.0
 GO_NS = 5_000_000
 """How far ahead the common moment is set, so that the message is there before it."""
 LOOK_S = 0.2
+STOPPED_S = 5.0
+"""A worker that has been stopped for so long is not waited for."""
+SILENT_S = 30.0
+"""One that Locust has missed for so long is stuck."""
 
 
 def cpu_of_worker(index: int) -> set[int] | None:
@@ -54,6 +61,8 @@ class Crew:
         self._done = Event()
         self._say: Callable[[dict[str, Any]], None] = lambda _: None
         self._stopping: gevent.Greenlet | None = None
+        self._held_ns: dict[int, int] = {}
+        """Since when a worker (by pid) has been stopped, or some worker (0) silent; monotonic ns."""
         for name, listener in (
             ("sgi_say", self._on_say),
             ("sgi_agree", self._on_agree),
@@ -86,9 +95,27 @@ class Crew:
             gevent.sleep(0.01)
 
     def _check(self, what: str) -> None:
+        """Raise LoadError when a worker has ended, has been stopped, or is not heard of any more."""
         for process in self._workers:
             if process.poll() is not None:
-                raise LoadError(f"a load worker ended with {process.returncode} when it was to {what}")
+                raise LoadError(f"a load worker ended (pid {process.pid}, {_how(process)}) when it was to {what}")
+            if self._since(process.pid, holds=_is_stopped(process.pid)) > STOPPED_S:
+                raise self._lost(f"a load worker (pid {process.pid}) was stopped from outside (SIGSTOP)")
+        silent = any(client.state == STATE_MISSING for client in self._master.clients.values())
+        if self._since(0, holds=silent) > SILENT_S:
+            raise self._lost(f"a load worker has not been heard of for {SILENT_S:g} s; it was to {what}")
+
+    def _since(self, key: int, *, holds: bool) -> float:
+        """For how many seconds something has been seen to hold."""
+        if not holds:
+            self._held_ns.pop(key, None)
+            return 0.0
+        return (monotonic_ns() - self._held_ns.setdefault(key, monotonic_ns())) / 1e9
+
+    def _lost(self, message: str) -> LoadError:
+        """Give up this crew, which waits for somebody who will not come."""
+        self._failure = {"message": message, "traceback": ""}
+        return LoadError(message)
 
     def measure(
         self, order: dict[str, Any], read: MeasureOrder, say: Callable[[dict[str, Any]], None]
@@ -171,6 +198,24 @@ class Crew:
     def broken(self) -> bool:
         """Whether it must be started anew before the next order."""
         return self._failure is not None or any(process.poll() is not None for process in self._workers)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def _how(process: subprocess.Popen[bytes]) -> str:
+    """Say how a process ended."""
+    status = process.returncode
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
 
 
 def in_order(by_index: dict[int, Any]) -> Sequence[Any]:

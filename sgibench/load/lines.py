@@ -18,7 +18,9 @@ from sgibench.load.wire.poller import make_poller
 from sgibench.model.kinds import ErrorKind
 
 RETRY_NS = 20_000_000
-"""Pause before a connection that was refused is opened again."""
+"""Pause before a connection that was refused is opened again, where there are few."""
+FEW = 64
+"""More pause longer in proportion: thousands that all try again every tick would leave no time for anything else."""
 
 
 class Pace(Protocol):
@@ -220,7 +222,7 @@ class Lines:
         self.fail(kind, f"connecting failed: {error}")
         if self.on_failure is not None:
             self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
-        conn.retry_at = now_ns + RETRY_NS
+        conn.retry_at = now_ns + RETRY_NS * max(1, len(self.connections) // FEW)
 
     def broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
         """Reading or sending failed, or would have to wait."""

@@ -175,6 +175,7 @@ class Session:
             test = self.test
             if test is None or not self.running:
                 raise LoadError("nothing runs that could be changed")
+            self.line.ask("fits", users=choice.users)
             self._stop_conductor()
             try:
                 self._go_on(test, choice)
