@@ -59,7 +59,7 @@ def test_server_app_and_scenario_of_the_examples_are_measured_together(examples:
     done = sgibench(tmp_path, *arguments.split(), *apps.split(), "--catalogue", str(examples))
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / json.loads(done.stdout)["run"] / "trials.jsonl").read_text().splitlines()
-    trials = [json.loads(line) for line in lines]
+    trials = [trial for trial in map(json.loads, lines) if "cell" in trial]
     assert {(trial["server"], trial["app"], trial["status"]) for trial in trials} == {
         ("stdlib-wsgiref", "wsgi_plain", "ok"),
         ("uvicorn-httptools", "asgi_plain", "ok"),
