@@ -14,7 +14,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import BaseEnvironment, EnvironmentInfo
 from sgibench.serve import envs
+from sgibench.serve.scratch import scratch_folder
 
 LOOK = Path(__file__).with_name("look.py")
 OLDEST = (3, 9)
@@ -164,9 +164,9 @@ def _from_project(sources: Sources) -> BaseEnvironment:
     project = sources.project
     pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
     lock = project / "uv.lock"
-    with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
+    with scratch_folder() as scratch:
         if lock.is_file():
-            wanted = Path(scratch) / "locked.txt"
+            wanted = scratch / "locked.txt"
             options = ("--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--format=requirements-txt")
             text = envs.run_uv("export", "--project", str(project), *options)
             wanted.write_text(text, encoding="utf-8")
@@ -220,8 +220,8 @@ def _install_project(making: envs.Making, project: Path, python: str) -> None:
     sizes = (file.stat().st_size for file in project.rglob("*") if file.is_file() and ".venv" not in file.parts)
     if sum(sizes) > MOST_PROJECT_BYTES:
         return
-    with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
-        copy = Path(scratch) / project.name
+    with scratch_folder() as scratch:
+        copy = scratch / project.name
         shutil.copytree(project, copy, ignore=LEFT_OUT, symlinks=True)
         with contextlib.suppress(EnvsError):
             making.uv("pip", "install", "--python", python, "--no-deps", str(copy))

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from sgibench.errors import EnvsError
 from sgibench.model import BaseEnvironment, EnvironmentInfo
 from sgibench.serve import envs
 from sgibench.serve.own.base import normal
+from sgibench.serve.scratch import scratch_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(\S+)")
@@ -113,8 +113,8 @@ def resolve(making: envs.Making, base: BaseEnvironment, wanted: Wanted) -> dict[
         for name, version in sorted(base.packages.items())
         if name not in base.fixed and name not in server
     ]
-    with tempfile.TemporaryDirectory(prefix="sgibench-") as scratch:
-        asked, constraints = Path(scratch) / "wanted.txt", Path(scratch) / "yours.txt"
+    with scratch_folder() as scratch:
+        asked, constraints = scratch / "wanted.txt", scratch / "yours.txt"
         asked.write_text("\n".join(requirements) + "\n", encoding="utf-8")
         constraints.write_text("\n".join(held) + "\n", encoding="utf-8")
         options = ("--no-header", "--no-annotate", "--no-config", "--python", str(base.python))
