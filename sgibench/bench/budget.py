@@ -106,6 +106,8 @@ def _files(need: Need, room: Room) -> str | None:
 
 def _fitting(need: Need, room: Room) -> str:
     """Say how many connections would fit."""
+    if need.files_of_engine > room.files:
+        return ": fewer servers"
     left = room.files - OWN_FILES
     most = min((left // need.servers - 1) * need.load_workers, left)
     return f", e.g. --connections {most}" if 0 < most < need.connections else ": fewer servers or connections"
