@@ -342,3 +342,18 @@ class _hello_server:  # noqa: N801 - used as a function
 
     def close(self) -> None:
         self._listener.close()
+
+
+def test_a_load_process_that_is_killed_is_named_and_the_tests_are_kept(tmp_path: Path) -> None:
+    with ui_process(tmp_path) as running:
+        assert running.start(scenario="plaintext")["success"]
+        running.measured()
+        running.stop()
+        everything = running.descendants()
+        (load,) = (each for each in everything if each.cmdline()[-2:] == ["-m", "sgibench.load"])
+        load.kill()
+        running.process.wait(30)
+        assert running.process.returncode == 1
+        assert all_gone(everything)
+    (kept,) = store.list_runs(tmp_path / "results")
+    assert [trial.status for trial in store.read_run(kept).trials] == ["ok"]

@@ -98,6 +98,14 @@ def main() -> None:
     except SgibenchError as error:
         click.echo(f"sgibench: {hidden(str(error))}", err=True)
         sys.exit(error.exit_code)
+    finally:
+        end_background_work()
+
+
+def end_background_work() -> None:
+    """End compilers that a thread of this process still waits for; the interpreter would wait for the thread."""
+    if "sgibench.serve.envs" in sys.modules:
+        sys.modules["sgibench.serve.envs"].stop_all()
 
 
 def end_like_ctrl_c() -> None:

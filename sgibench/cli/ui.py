@@ -32,7 +32,7 @@ from sgibench.cli.refusing import refuse_unwritable
 from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.progress import listener_for
-from sgibench.errors import UsageError, shown
+from sgibench.errors import LoadError, UsageError, shown
 from sgibench.machine import plan_cpus
 from sgibench.model import Configuration
 from sgibench.results.asked import write_asked
@@ -153,8 +153,15 @@ def _attend(
         click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
         process.attend(engine.answer, engine.watch)
     except KeyboardInterrupt:
-        unsaved = sum(1 for test in session.tests if test.cell is not None and not test.saved)
+        unsaved = _unsaved(session)
         click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
+    except LoadError as error:  # it was killed, or hangs: nobody can press Save any more
+        kept = f". The tests are kept: {engine.answer('save', {})['folder']}" if _unsaved(session) else ""
+        raise LoadError(f"{error}{kept}") from None
+
+
+def _unsaved(session: UiRun) -> int:
+    return sum(1 for test in session.tests if test.cell is not None and not test.saved)
 
 
 def address_of(url: str) -> Address:

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 import uv
 
@@ -119,12 +120,22 @@ def make_all(
     )
 
 
+_EVERY: WeakSet[Makers] = WeakSet()
+
+
+def stop_all() -> None:
+    """End all programs that make environments in this process, in whichever thread: the command is over."""
+    for makers in list(_EVERY):
+        makers.stop()
+
+
 class Makers:
     """The programs that make environments just now, so that all can be ended at once, from another thread."""
 
     def __init__(self) -> None:
         self._running: set[Guarded] = set()
         self._lock = threading.Lock()
+        _EVERY.add(self)
         self.stopped = False
         """Nothing new is begun."""
 
