@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -117,6 +118,21 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
         Guarded(Command(argv=("/nowhere/server",), env={}, cwd=tmp_path)),
     ):
         pass
+
+
+def test_a_machine_that_has_no_descriptor_left_is_not_the_commands_fault(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    command = Command(argv=("/bin/true",), env={}, cwd=tmp_path)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        with pytest.raises(NotStartedError) as caught:
+            Guarded(command).start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.ours
+    with pytest.raises(NotStartedError) as other:
+        Guarded(Command(argv=("/nowhere/server",), env={})).start()
+    assert not other.value.ours
 
 
 def test_a_command_says_what_it_has_to_say_and_how_it_ended() -> None:

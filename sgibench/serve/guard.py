@@ -80,7 +80,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        say({"error": f"{order['argv'][0]}: {why}"})
+        say({"error": f"{order['argv'][0]}: {why}", "errno": getattr(error, "errno", None)})
         raise SystemExit(1) from None
     finally:
         for fd in {log, *(fd for fd in (order["stdin"], *streams) if fd is not None)}:

@@ -7,6 +7,7 @@ hold a lock for as long as anything of its command lives.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -29,8 +30,18 @@ STARTED_S = 30.0
 BURIED_S = 15.0
 
 
+OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.ENOBUFS})
+"""What the machine lacks is nobody's fault whose command it is."""
+
+
 class NotStartedError(SgibenchError):
     """The command can't be run at all; says why in a few words."""
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        """`number` is the system's error, if it was one."""
+        super().__init__(message)
+        self.ours = number in OURS
+        """Whether the machine had nothing left to start it with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +106,7 @@ class Guarded:
             )
         except OSError as error:
             self.kill()
-            raise NotStartedError(f"{error.filename or command.argv[0]}: {error.strerror}") from None
+            raise NotStartedError(f"{error.filename or command.argv[0]}: {error.strerror}", error.errno) from None
         except BaseException:
             self.kill()
             raise
@@ -121,7 +132,9 @@ class Guarded:
         told = self.hear(STARTED_S)
         if "pid" not in told:
             self.kill()
-            raise NotStartedError(told.get("error", f"{self.command.argv[0]}: its guard said nothing"))
+            raise NotStartedError(
+                told.get("error", f"{self.command.argv[0]}: its guard said nothing"), told.get("errno")
+            )
         self.pid = int(told["pid"])
 
     def _keep_off_the_commands_cpus(self, guard: int) -> None:

@@ -39,6 +39,8 @@ STRAGGLERS_S = 2.0
 OPEN_FILES = 65536
 """Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
 SAFE_PATH = (3, 11)
+OURS = "client"
+"""Reason of a failure that is not the server's: the machine had no descriptor, process, memory or disk left for us."""
 IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
 
 
@@ -106,8 +108,11 @@ class ServerProcess:
     # --- life ------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self.port = free_port()
-        self._prepare_scratch()
+        try:
+            self.port = free_port()
+            self._prepare_scratch()
+        except OSError as error:
+            raise ServerError(OURS, f"this machine gave it no port or scratch folder: {error.strerror}") from None
         self.launch = self._launch()
         self.argv = for_python(self.spec.entry.command(self.launch), self.spec.python)
         running = self._running = Guarded(
@@ -124,7 +129,7 @@ class ServerProcess:
         try:
             running.start()
         except NotStartedError as error:
-            raise ServerError("not-started", str(error)) from None
+            raise ServerError(OURS if error.ours else "not-started", str(error)) from None
         self.pid = running.pid
 
     def _prepare_scratch(self) -> None:
