@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from sgibench import limits, machine
 from sgibench.bench.budget import Need, needs_of, refuse_too_much
 from sgibench.bench.request import Request, cpu_plan
+from sgibench.engine.orders import measured_of
+from sgibench.engine.trials import judge
 from sgibench.errors import UsageError
 from sgibench.limits import Room
 from sgibench.model import Cell, Load, Settings
@@ -118,7 +120,11 @@ def test_descriptors_that_run_out_all_the_same_are_the_clients_failure_and_never
         result = process.ask(
             **measuring(SCENARIOS / "json.py", target(server), load={"kind": "closed", "connections": 200})
         )["targets"][0]
-    assert result["gave_up"]["reason"] == "client" or "client" in {**result["errors"], **result["errors_uncounted"]}
+    assert result["errors"].get("client", 0) + result["errors_uncounted"].get("client", 0) > 0, result
+    failure = judge(measured_of(result), "")
+    assert failure is not None
+    assert failure.reason == "client"
+    assert "Too many open files" in failure.detail
 
 
 def use_up_descriptors(process: LoadProcess) -> None:
