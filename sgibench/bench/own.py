@@ -88,11 +88,11 @@ def look_at(
     asked = own.asked or (HOME,)
     found: list[App] = []
     for number, text in enumerate(apps):
-        listener.say(f"importing {text} in {base.said} (Python {base.version}, {len(base.packages)} packages)")
         app = probe_app(_telling(text, own), base, scratch / f"look-{number}")
         twins = len([one for one in found if one.id.partition("#")[0] == app.id])
         found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
-        listener.say(f"{app.id} is {app.summary}{_lifespan(app)}")
+        packages = units.many(len(base.packages), "package")
+        listener.say(f"{app.id} is {app.summary} (Python {base.version}, {packages}){_lifespan(app)}")
     driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
     first = driven[found[0].id]
     scenario = AskedScenario(
@@ -113,8 +113,8 @@ def _base(own: OwnRequest, listener: Listener, python: str | None) -> BaseEnviro
     project = own.project.resolve()
     if not project.is_dir():
         raise UsageError(f"--project {own.project}: expected a folder")
-    listener.say("looking for the app's environment")
-    return find_base(Sources(project=project, venv=own.venv, requirements=own.requirements, python=python))
+    sources = Sources(project=project, venv=own.venv, requirements=own.requirements, python=python, say=listener.say)
+    return find_base(sources)
 
 
 def _telling(text: str, own: OwnRequest) -> Telling:
@@ -177,7 +177,7 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
         seen = came.answers[-1]
         listener.say(
             f"{one.name}: {seen.status}, {media_type(seen.header('content-type')) or 'no type'}, "
-            f"{units.size(seen.size)}; {units.microseconds(came.cpu_us)} of CPU without a server"
+            f"{units.size(seen.size)}; {units.microseconds(came.cpu_us) if came.cpu_us >= 1 else 'less than 1 µs'} of CPU without a server"
         )
     return driven
 

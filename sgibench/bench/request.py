@@ -115,8 +115,10 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
     if looked is not None:
         found = replace(found, apps=(*found.apps, *looked.apps))
+        if request.servers:
+            skipped = {**skipped, **_unfit(servers, looked)}
         servers = _fitting(servers, looked)
-    named = looked.apps if looked else catalogue.select("app", found.apps, request.apps or DEFAULT_APPS)
+    named = looked.apps if looked else _of_the_catalogue(found, request.apps or DEFAULT_APPS)
     pairs = [
         (server, app) for server in servers for app in apps_for(server, named, found.apps, named=bool(request.apps))
     ]
@@ -200,6 +202,13 @@ def refuse_too_little(request: Request) -> None:
         )
 
 
+def _of_the_catalogue(found: catalogue.Catalogue, patterns: Sequence[str]) -> Sequence[App]:
+    try:
+        return catalogue.select("app", found.apps, patterns)
+    except UsageError as error:
+        raise UsageError(f"{error}; an app of your own is named as module:attribute") from None
+
+
 def _fitting(servers: list[ServerEntry], looked: Looked) -> list[ServerEntry]:
     """Choose the servers of the apps' interface; raises UsageError when the user named others."""
     fitting = [server for server in servers if any(server.runs(app) for app in looked.apps)]
@@ -208,6 +217,16 @@ def _fitting(servers: list[ServerEntry], looked: Looked) -> list[ServerEntry]:
     kinds = " and ".join(sorted({app.interface.upper() for app in looked.apps}))
     named = ", ".join(server.id for server in servers)
     raise UsageError(f"--server: expected servers of {kinds} apps such as {looked.apps[0].id}, got {named}")
+
+
+def _unfit(servers: Sequence[ServerEntry], looked: Looked) -> dict[str, str]:
+    """Say of each server that was named and can't run the apps why it can't."""
+    kinds = " and ".join(f"{app.id} is {app.interface.upper()}" for app in looked.apps)
+    return {
+        server.id: f"it serves {server.variant.interface.upper()} apps, and {kinds}"
+        for server in servers
+        if not any(server.runs(app) for app in looked.apps)
+    }
 
 
 def scenario_paths(request: Request, found: catalogue.Catalogue, looked: Looked | None) -> tuple[Path, ...]:

@@ -34,7 +34,8 @@ class RequestCost:
     request: str
     weight: int
     cpu_us: Estimate
-    wall_us: float
+    wait_us: float
+    """How long it waits, neither computing nor queueing for a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ def _requests(costs: Sequence[AppCost]) -> tuple[RequestCost, ...]:
             weight=mine[0].weight,
             cpu_us=stats.estimate([max(cost.cpu_us, LEAST_US) for cost in mine])
             or Estimate(value=mine[0].cpu_us, low=None, high=None, blocks=1),
-            wall_us=sum(cost.wall_us for cost in mine) / len(mine),
+            wait_us=sum(cost.wait_us for cost in mine) / len(mine),
         )
         for request, mine in found.items()
     )

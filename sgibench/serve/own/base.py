@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Sources:
     requirements: tuple[Path, ...] = ()
     python: str | None = None
     """Interpreter of an environment that is made; None for the one that runs sgibench."""
+    say: Callable[[str], None] = lambda _sentence: None
+    """Told when an environment has to be made, which takes a while."""
 
 
 def find_base(sources: Sources) -> BaseEnvironment:
@@ -194,6 +196,8 @@ def _made(
         key = hashlib.sha256(words.encode()).hexdigest()[:16]
 
         def make(making: envs.Making) -> EnvironmentInfo:
+            if arguments:
+                sources.say(f"making the app's environment from {said} (once)")
             making.uv("venv", "--no-project", "--python", interpreter, str(making.folder))
             python = str(making.folder / "bin" / "python")
             if arguments:
