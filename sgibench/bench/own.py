@@ -175,9 +175,10 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
         if problem := refusal(one, came):
             raise UsageError(f"--request '{one.name}': {problem}")
         seen = came.answers[-1]
+        alone = units.microseconds(came.cpu_us) if came.cpu_us >= 1 else "less than 1 µs"
         listener.say(
             f"{one.name}: {seen.status}, {media_type(seen.header('content-type')) or 'no type'}, "
-            f"{units.size(seen.size)}; {units.microseconds(came.cpu_us) if came.cpu_us >= 1 else 'less than 1 µs'} of CPU without a server"
+            f"{units.size(seen.size)}; {alone} of CPU without a server"
         )
     return driven
 
