@@ -48,6 +48,15 @@ def test_large_bodies_from_nginx_are_right_for_everybody() -> None:
     assert [row["errors"] for row in rows] == [0, 0]
 
 
+def test_http2_is_compared_with_h2load() -> None:
+    need_program("nginx", "apt-get install nginx-light")
+    need_program("h2load", "apt-get install nghttp2-client")
+    rows = run("generator.py", "--server", "nginx", "--protocol", "h2c", "--rounds", "1", "--window", "1")
+    found = {row["client"]: row for row in rows}
+    assert found.keys() == {"h2load", "sgibench declared path", "sgibench task path"}
+    assert all(row["rps"] > 0 and row["errors"] == 0 and row["ratio_to_h2load"] > 0 for row in rows)
+
+
 def test_the_schedule_of_an_open_loop_is_looked_at() -> None:
     found = run("exactness.py", "--only", "open", "--window", "0.5")["open"]
     assert found["asked_per_s"] > 0
