@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from asgi_plain import Receive, Scope, Send, lifespan
 from django.core.asgi import get_asgi_application
 
 INTERFACE = "asgi"
@@ -17,4 +18,9 @@ LACKS = {
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_site.settings"
 os.environ["SGIBENCH_DJANGO_URLS"] = "django_site.async_urls"
-app = get_asgi_application()
+site = get_asgi_application()
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Agree to the server's start and stop, which Django knows nothing of; leave all else to it."""
+    await (lifespan if scope["type"] == "lifespan" else site)(scope, receive, send)

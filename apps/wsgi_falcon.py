@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import contract
 import falcon
 from falcon import Request, Response
+from falcon.routing import BaseConverter
 
 INTERFACE = "wsgi"
 TARGET = "app"
@@ -52,6 +53,14 @@ def refused(_req: Request, resp: Response, refusal: contract.Refusal, _params: o
 def unmatched(req: Request, resp: Response, _error: falcon.HTTPError, _params: object) -> None:
     """Refuse what no resource is for."""
     reply(resp, contract.unmatched(req.method, req.path))
+
+
+class Some(BaseConverter):
+    """Matches a segment that is not empty, which Falcon's fields may be."""
+
+    def convert(self, value: str) -> str | None:
+        """Give it; None is no match."""
+        return value or None
 
 
 class Reader:
@@ -136,19 +145,20 @@ class Item(Reader):
 
 
 app = falcon.App()
+app.router_options.converters["some"] = Some
 app.add_error_handler(contract.Refusal, refused)
 app.add_error_handler((falcon.HTTPRouteNotFound, falcon.HTTPMethodNotAllowed), unmatched)
 app.add_route("/plaintext", Plaintext())
 app.add_route("/json", Contracted(contract.get_json))
-app.add_route("/bytes/{argument}", Contracted(contract.get_bytes))
+app.add_route("/bytes/{argument:some}", Contracted(contract.get_bytes))
 app.add_route("/echo", Echo())
 app.add_route("/upload", Upload())
-app.add_route("/wait/{argument}", Contracted(contract.get_wait))
-app.add_route("/cpu/{argument}", Contracted(contract.get_cpu))
+app.add_route("/wait/{argument:some}", Contracted(contract.get_wait))
+app.add_route("/cpu/{argument:some}", Contracted(contract.get_cpu))
 app.add_route("/page", Contracted(contract.get_page))
-app.add_route("/static/{argument}", Contracted(contract.get_static))
-app.add_route("/stream/{argument}", Contracted(contract.get_stream))
+app.add_route("/static/{argument:some}", Contracted(contract.get_static))
+app.add_route("/stream/{argument:some}", Contracted(contract.get_stream))
 app.add_route("/pid", Contracted(contract.get_pid))
 app.add_route("/error", Contracted(contract.get_error))
 app.add_route("/items", Items())
-app.add_route("/items/{argument}", Item())
+app.add_route("/items/{argument:some}", Item())

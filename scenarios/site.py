@@ -62,7 +62,7 @@ class Site(BenchUser):
             body=b'{"name":"order","quantity":1}',
             headers=(("Content-Type", "application/json"),),
             expect=new_item,
-            example=b'{"id":101,"name":"order","quantity":1}',
+            example=b'{"id":1,"name":"order","quantity":1}',
             example_type="application/json",
         ),
         put(
