@@ -80,7 +80,7 @@ def measure(results: Path) -> Path:
 def opened(browser: Browser, pages: dict[str, Path]) -> Open:
     @contextmanager
     def open_page(
-        name: str = "ordinary", width: int = 1280, scheme: Scheme = "light", *, javascript: bool = True
+        name: str = "ordinary", width: int = 1400, scheme: Scheme = "light", *, javascript: bool = True
     ) -> Iterator[Page]:
         """Open a page; whatever happened in the meantime, the console is silent and the network was left alone."""
         context = browser.new_context(
