@@ -90,7 +90,11 @@ def refuse_too_much(needs: Sequence[Need], room: Room) -> None:
 
 def _files(need: Need, room: Room) -> str | None:
     """Say which process would need more open files than the hard limit grants."""
-    side = f"{need.servers} servers × {need.connections:,} connections" if need.servers > 1 else "its connections"
+    side = (
+        f"{need.servers} servers × {need.connections:,} connections"
+        if need.servers > 1
+        else f"{need.connections:,} connections"
+    )
     for what, files in (
         (f"the load process ({side})", need.files_of_load),
         (f"a server ({need.connections:,} connections)", need.files_of_server),
