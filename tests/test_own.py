@@ -354,13 +354,21 @@ def test_an_app_that_raises_or_prints_too_much_is_refused(tmp_path: Path) -> Non
             def app(environ, start_response):
                 if environ["PATH_INFO"] == "/bad":
                     raise ValueError("oh no")
+                if environ["PATH_INFO"] == "/broken":
+                    print("no database")
+                    start_response("500 Oops", [("Content-Length", "0")])
+                    return [b""]
                 print("x" * 500)
                 start_response("200 OK", [("Content-Length", "0")])
                 return [b""]
         """),
         encoding="utf-8",
     )
-    for path, told in (("/bad", "the app raised ValueError: oh no .*loud.py line 4"), ("/", "prints 50[01] bytes")):
+    for path, told in (
+        ("/bad", "the app raised ValueError: oh no .*loud.py line 4"),
+        ("/broken", "the app answers 500 .*no database.: give it what it needs"),
+        ("/", "prints 50[01] bytes"),
+    ):
         own = OwnRequest(project=tmp_path, asked=(Asked(method="GET", path=path),))
         with pytest.raises(UsageError, match=told):
             look_at(("loud:app",), own, tmp_path, Silent())

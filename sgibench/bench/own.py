@@ -31,13 +31,14 @@ from sgibench.model import (
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.driving import Driven, drive
 from sgibench.serve.own.overlay import Wanted, yours
+from sgibench.serve.own.preparing import folded, tail_of
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import is_own
 from sgibench.serve.process import LOG_CAP_BYTES
 
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
-OK, BAD = 200, 400
+OK, BAD, BROKEN = 200, 400, 500
 SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
 FASTEST_CPU_US = 50.0
@@ -172,7 +173,7 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
     except ServerError as error:
         raise UsageError(f"--app {app.id}: {error.detail}") from None
     for one, came in zip(asked, driven, strict=True):
-        if problem := refusal(one, came):
+        if problem := refusal(one, came, folded(tail_of(scratch / "drive" / "drive.log"))):
             raise UsageError(f"--request '{one.name}': {problem}")
         seen = came.answers[-1]
         alone = units.microseconds(came.cpu_us) if came.cpu_us >= 1 else "less than 1 µs"
@@ -183,8 +184,8 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
     return driven
 
 
-def refusal(asked: Asked, came: Driven) -> str | None:
-    """Say why a request can't be measured; None when it can."""
+def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
+    """Say why a request can't be measured; None when it can. `printed` is the end of what the app printed."""
     if came.error is not None:
         return f"the app raised {came.error}; every server would answer 500. Mend it, or ask something else"
     statuses = [seen.status for seen in came.answers]
@@ -194,6 +195,8 @@ def refusal(asked: Asked, came: Driven) -> str | None:
     status = statuses[0]
     if asked.status is not None and status != asked.status:
         return f"expected status {asked.status}, but the app answers {status}"
+    if asked.status is None and status >= BROKEN:
+        return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
     if asked.status is None and status >= BAD:
         return f"the app answers {status}: ask for what it has, or say that you want that: '{asked.name} {status}'"
     most = LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
