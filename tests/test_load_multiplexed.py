@@ -210,7 +210,7 @@ def test_a_stream_that_is_never_answered_is_a_time_out_and_the_others_go_on() ->
         assert server.connections == 1
 
 
-def test_a_server_that_stops_for_good_is_one_time_out_for_each_request() -> None:
+def test_a_server_that_stops_for_good_is_a_time_out_for_each_request_and_a_new_connection() -> None:
     def handler(server: Reference, asked: Asked) -> None:
         if asked.stream < 50:
             server.answer(asked.stream, BODY)
@@ -219,6 +219,8 @@ def test_a_server_that_stops_for_good_is_one_time_out_for_each_request() -> None
         play(target, lambda: target.tally.errors["timeout"] >= 8, connections=4)
         assert set(target.tally.errors) == {"timeout"}
         assert_accounted(target, server)
+        assert server.connections >= 2  # one on which nothing comes any more is given up
+        assert "nothing came on the connection" in target.tally.samples["timeout"]
 
 
 def test_a_server_that_speaks_only_http1_is_an_error_by_name() -> None:

@@ -166,7 +166,7 @@ class Multiplexed(Target):
         latest = now_ns - self.timeout_ns
         for conn in list(self.connections):
             if conn.since and conn.since < latest:
-                self._on_error(conn, WireError("timeout", f"no whole answer within {self.timeout_ns / 1e9:g} s"))
+                self._out_of_time(conn, latest)
         for line in list(self.lines):
             began = line.connecting or line.settling
             if began and began < latest:
@@ -177,6 +177,14 @@ class Multiplexed(Target):
                 self._reopen(line, now_ns)
             elif line.sock is not None and line.heard_ns < latest and line.session.draining and not began:
                 self._drop(line, None)
+
+    def _out_of_time(self, conn: Connection, latest_ns: int) -> None:
+        """Give up one request; where nothing at all came for so long, the line with all that is in flight on it."""
+        limit_s = self.timeout_ns / 1e9
+        if isinstance(conn, Lane) and conn.line.heard_ns < latest_ns:
+            self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit_s:g} s"))
+        else:
+            self._on_error(conn, WireError("timeout", f"no whole answer within {limit_s:g} s"))
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
