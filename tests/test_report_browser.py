@@ -140,6 +140,25 @@ def test_a_page_of_a_real_run_can_be_sorted_filtered_hovered_over_and_read_witho
         assert page.locator("svg.plot:visible").count() >= 8
 
 
+def test_a_choice_ranks_by_latency_places_order_and_all(opened: Open) -> None:
+    with opened("ordinary") as page:
+        rows = "#p0 table.rank tr.row:not(.failed)"
+        places = f"{rows} [data-column=place]"
+        before = page.eval_on_selector_all(places, "cells => cells.map((cell) => cell.dataset.value)")
+        page.select_option("#ranker", "p99")
+        shown = page.eval_on_selector_all(places, "cells => cells.map((cell) => cell.textContent.trim())")
+        wanted = page.eval_on_selector_all(f"{rows} [data-column=p99]", "cells => cells.map((c) => c.dataset.place)")
+        values = page.eval_on_selector_all(
+            "#p0 table.rank tbody",
+            "bodies => bodies.map((body) => [...body.querySelectorAll('tr.row:not(.failed) [data-column=p99]')]"
+            ".map((cell) => Number(cell.dataset.value)))",
+        )
+        assert shown == wanted
+        assert all(inside == sorted(inside) for inside in values)
+        page.select_option("#ranker", "cpu")
+        assert page.eval_on_selector_all(places, "cells => cells.map((cell) => cell.dataset.value)") == before
+
+
 def test_sorting_by_throughput_begins_with_the_highest(opened: Open) -> None:
     with opened() as page:
         page.locator("#p0 th[data-sort=rps]").get_by_role("button").click()
