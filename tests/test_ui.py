@@ -36,7 +36,7 @@ def _stopped(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def test_no_server_runs_before_start_is_pressed(ui: Ui) -> None:
-    assert len(ui.descendants()) == 1  # the load process
+    assert len(ui.descendants()) == 2  # the load process and its guard
     assert ui.state["phase"] == "idle"
 
 
@@ -221,7 +221,7 @@ def test_a_page_of_another_origin_can_not_start_a_load(ui: Ui, headers: dict[str
     assert reply.status == 403
     assert "access-control-allow-origin" not in reply.headers
     assert ui.state["phase"] == "idle"
-    assert len(ui.descendants()) == 1
+    assert len(ui.descendants()) == 2
 
 
 @pytest.mark.parametrize("host", ["example.org", "example.org:8089", "127.0.0.1:1", "", "127.0.0.1"])

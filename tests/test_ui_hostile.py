@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sgibench.bench.ui_run import Tested, UiRun
+from sgibench.model import Failure
 from sgibench.results import store
+from tests.results_maker import Making, make_run
 from tests.test_hostile_options import VALUES
 from tests.ui_process import Ui, all_gone, ui_process
 
@@ -163,3 +167,20 @@ def test_odd_requests_for_pages_are_never_an_error_of_the_ui(ui: Ui) -> None:
 def test_the_session_is_alive_after_all_this(ui: Ui) -> None:
     assert ui.process.poll() is None
     assert ui.state["phase"] == "idle"
+
+
+def test_a_test_that_was_saved_before_its_server_failed_loses_its_numbers_on_disk_as_well(tmp_path: Path) -> None:
+    made = make_run(Making(scenarios=("json",), blocks=1))
+    groups = [group for stage in made.info.plan.blocks[0].stages for group in stage.groups]
+    cells = {cell.id: cell for group in groups for cell in group.cells}
+    session = UiRun(tmp_path / "results", tmp_path / "reports", ("sgibench", "ui"), ())
+    for trial in made.trials[:2]:
+        session.add(Tested(cell=cells[trial.cell], trial=trial, doubts=()))
+    folder = Path(session.save({}, [], [])["folder"])
+    assert [trial.status for trial in store.read_run(folder).trials] == ["ok", "ok"]
+    session.fail_since(1, Failure(reason="ignored-sigterm", detail="it was killed"))
+    session.save({}, [], [])
+    run = store.read_run(folder)
+    assert [trial.status for trial in run.trials] == ["ok", "failed"]
+    assert run.trials[1].rps is None
+    assert run.repeated == ()

@@ -30,6 +30,7 @@ from sgibench.model import (
     RunInfo,
     Scenario,
     Stage,
+    Stopped,
     Trial,
     Windows,
     as_failed,
@@ -53,6 +54,8 @@ class Tested:
     size: str = ""
     """Workers and threads, in words."""
     saved: bool = False
+    on_disk: bool = False
+    """Whether its line was written, even if something became of it since then."""
 
 
 class UiRun:
@@ -82,7 +85,7 @@ class UiRun:
     def fail_since(self, first: int, failure: Failure) -> None:
         """Take back the numbers of all tests from `first` on: their server failed afterwards.
 
-        One that was saved before has to be saved again; its new line takes the old one's place.
+        One that was saved before has to be saved again: a line about its server takes the numbers back.
         """
         for place, test in enumerate(self.tests):
             if place >= first and test.trial.status == "ok":
@@ -103,8 +106,8 @@ class UiRun:
         with store.RunWriter(self._folder, info) as writer:
             writer.write_info(info)
             for place in fresh:
-                writer.append(self.tests[place].trial)
-                self.tests[place] = replace(self.tests[place], saved=True)
+                writer.append(line_about(self.tests[place]))
+                self.tests[place] = replace(self.tests[place], saved=True, on_disk=True)
         page = report.write(store.read_run(self._folder), self.reports)
         report.write_index(self.reports, self._all_runs())
         return {"run": self._folder.name, "folder": str(self._folder), "report": str(page)}
@@ -167,6 +170,14 @@ class UiRun:
                 for index, groups in sorted(blocks.items())
             ),
         )
+
+
+def line_about(test: Tested) -> Trial | Stopped:
+    """What is appended for a test: itself, or what became of its server after it was written."""
+    trial = test.trial
+    if not test.on_disk:
+        return trial
+    return Stopped(stopped=(trial.cell,), block=trial.block, retries=trial.retries, failure=trial.failure)
 
 
 def audit_group(cell: Cell) -> str:
