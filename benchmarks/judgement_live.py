@@ -123,14 +123,17 @@ def level(rankings: Mapping[Metric, stats.Ranking], metric: Metric, app: str) ->
 def calibrated(folder: Path) -> dict[str, Planted]:
     """Find what makes a request cost 5 % more, p50 10 % higher and p99 30 % higher."""
     found = tables(measure(folder, {"calm": Planted(), "busy": Planted(rounds=ROUNDS)}, blocks=4))
-    cost = level(found, "cpu_us_per_request", "busy") / level(found, "cpu_us_per_request", "calm") - 1
-    calm_us = level(found, "p50_us", "calm")
-    later = level(found, "p50_us", "busy") / calm_us - 1
-    sleep_us = 1.3 * level(found, "p99_us", "calm") - calm_us
+    calm_us, busy_us = (level(found, "cpu_us_per_request", app) for app in ("calm", "busy"))
+    round_us = (busy_us - calm_us) / ROUNDS
+    p50_us, p99_us = (level(found, metric, "calm") for metric in ("p50_us", "p99_us"))
+    if round_us <= 0:
+        raise SystemExit(
+            f"calibration failed: {ROUNDS} rounds of work cost nothing ({calm_us:.1f} and {busy_us:.1f} µs)"
+        )
     return {
-        "burns": Planted(rounds=max(1, round(ROUNDS * 0.05 / cost))),
-        "late": Planted(rounds=max(1, round(ROUNDS * 0.10 / later))),
-        "sleeps": Planted(sleep_s=max(sleep_us, 0.0) / 1e6),
+        "burns": Planted(rounds=max(1, round(0.05 * calm_us / round_us))),
+        "late": Planted(rounds=max(1, round(0.10 * p50_us / round_us))),
+        "sleeps": Planted(sleep_s=max(1.3 * p99_us - p50_us, 0.0) / 1e6),
     }
 
 
