@@ -200,7 +200,7 @@ class Care:
         type=SliceLength(),
         default="100ms",
         show_default=True,
-        help="Length of a visit when servers are visited in turn, or none.",
+        help="Least length of a visit when servers are visited in turn; none for unbroken windows, at fixed rates too.",
     )
     control: bool = option(
         "--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor."

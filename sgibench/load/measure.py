@@ -249,7 +249,7 @@ class Measurement:
                 continue
             if said.most("vain_pieces") > 1 and not last:
                 return waited_in_vain(visited.id)
-            time_s = said.most("counted_s") * self.order.load.connections
+            time_s = said.most("counted_s") * said.sum("places")
             share = excess_share(said.sum("excess_s"), said.sum("largest_excess_s"), time_s)
             limit = LATE_EXCESS if last else EARLY_EXCESS if rounds >= EARLY_ROUNDS else math.inf
             if is_closed and share > limit:

@@ -316,6 +316,7 @@ class Visited:
         books = self.books
         return {
             "counted_s": books.window_s,
+            "places": self.connections,
             "excess_s": books.excess_s,
             "largest_excess_s": books.largest_excess_s,
             "vain_pieces": books.vain_pieces,
