@@ -496,3 +496,33 @@ def test_tasks_that_still_ask_when_a_run_ends_leave_no_traceback(tmp_path: Path)
         assert process.ask(do="stop") == {"did": "stop"}
     assert "Traceback" not in log.read_text()
     assert "closed epoll" not in log.read_text()
+
+
+def test_users_who_think_do_not_disturb_the_question_which_process_answered(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    path = scenario(
+        tmp_path,
+        """
+        class Thinks(BenchUser):
+            wait_time = constant(0.05)
+
+            @task
+            def ask(self):
+                self.client.get("/json")
+        """,
+    )
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            is_pid = request.startswith(b"GET /pid ")
+            if is_pid:
+                time.sleep(0.3)  # by then every user has thought
+            talk.send(PID if is_pid else RIGHT)
+
+    with serving(script) as server:
+        order = measuring(path, target(server), slice_s=None, window_s=0.5, load={"connections": 8}, warmup_s=0.5)
+        result = only(process.ask(**order))
+        assert server.requests == accounted(result)
+    assert result["errors"] == result["errors_uncounted"] == {}
+    assert result["requests_by_pid"] == {"4711": result["requests"]}

@@ -41,6 +41,7 @@ def identify(target: Target, counts: Mapping[int, int]) -> dict[str, int] | None
 
     ask = target.program.apart(Request(method="GET", path="/pid"), note)
     pace, target.pace = target.pace, (asking := PidPace())
+    target.borrowed = True
     target.attach()
     try:
         for conn in list(target.connections):
@@ -49,6 +50,7 @@ def identify(target: Target, counts: Mapping[int, int]) -> dict[str, int] | None
         target.wait_until(lambda: not target.in_flight, IDENTIFY_S)
         target.give_up_rest()
     finally:
+        target.borrowed = False
         target.detach()
         target.pace = pace
     by_pid: Counter[str] = Counter()

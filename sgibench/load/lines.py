@@ -81,6 +81,8 @@ class Lines:
         self.gate_open = False
         self.closed = False
         """For good: nothing is opened or sent any more."""
+        self.borrowed = False
+        """Whether something else than the users asks on the connections for a while; users that want to ask wait."""
         self.counting = False
         self.from_ns = 0
         """The window under way owns what was due or sent from this moment on; 0 outside windows."""

@@ -384,7 +384,7 @@ class OpenTaskPace(OpenPace):
 
 def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
     """Ask, from a task's greenlet, and wait for the answer; raises WireError."""
-    if conn.since:
+    if conn.since and not target.borrowed:
         target.abandon(conn)
     hub = get_hub()
     conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
