@@ -12,7 +12,7 @@ import pytest
 
 from sgibench import audit
 from sgibench.engine.orders import measured_of
-from sgibench.engine.trials import latency_of
+from sgibench.engine.trials import as_kept, latency_of
 from sgibench.model import Generator, Load, Trial
 from sgibench.results.codec import encode
 from sgibench.stats.rates import rate_kept
@@ -95,6 +95,8 @@ def test_twice_what_a_server_can_do_is_not_kept(process: LoadProcess, connection
     trial = trial_of(process, one_after_the_other(0.01), at_rate(200.0, connections), turn_s=turn_s)
     assert not rate_kept(trial)
     assert "RateNotKept" in kinds_of(trial)
+    assert "RateNotKept" in kinds_of(as_kept(trial))
+    assert not kinds_of(as_kept(trial)) & audit.REFUTING
     assert "GeneratorLag" not in kinds_of(trial)
 
 

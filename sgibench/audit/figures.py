@@ -203,6 +203,12 @@ class Figures:
     """Requests per second in consecutive parts of the window."""
 
     @property
+    def used_of_left(self) -> float | None:
+        """CPU that the server used, 1 = all that others left of what was meant for it."""
+        left = 1 - (self.foreign_cpu or 0.0) - (self.steal or 0.0)
+        return None if self.server_cpu_share is None else self.server_cpu_share / max(left, 1e-9)
+
+    @property
     def samples(self) -> float | None:
         """Answers behind the latency figures, right or wrong."""
         if self.timed is not None:

@@ -104,7 +104,8 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         requests_ok=trial.requests,
         errors=sum(trial.errors.values()),
         error_text=told(trial.errors),
-        rps=trial.rps,
+        # What an open loop reached that was not kept up with is no rate that its drained answers would add up to.
+        rps=trial.rps if rate_kept(trial) else None,
         mean_ms=_ms(latency.mean) if latency else None,
         connect_ms=_ms(generator.connect_us_p50) if generator and load.connection == "close" else None,
         p50_ms=_ms(latency.p50) if latency else None,

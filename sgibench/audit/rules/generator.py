@@ -124,6 +124,5 @@ def server_idle(row: Figures) -> Iterator[Doubt]:
     waits = row.floor_ms or row.thinks
     if row.load != "closed" or not measured or waits or any(True for _ in generator_bound(row)):
         return
-    left = 1 - (row.foreign_cpu or 0.0) - (row.steal or 0.0)  # of what others took nothing could be used
-    if row.server_cpu_share is not None and row.server_cpu_share < IDLE_SHARE * left:
+    if row.used_of_left is not None and row.used_of_left < IDLE_SHARE:
         yield doubt("ServerIdle", f"the server used {percent(row.server_cpu_share)} of its CPUs at saturation")

@@ -74,13 +74,14 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
 
 
 def lost_at_edges(row: Figures, taken_s: float) -> float:
-    """Share of the connections' time that the edges of the window may lose: an answer of each connection.
+    """Share of the connections' time that a window's edges may lose: an answer of each connection and visit.
 
     Nothing is granted to a row whose rate and count are not of one duration: which one would it be?
     """
     if not row.duration_s:
         return 0.0
-    lost_s = row.edge_ms / 1e3 if row.edge_ms is not None else taken_s
+    once_s = row.edge_ms / 1e3 if row.edge_ms is not None else taken_s
+    lost_s = once_s * math.sqrt(max(row.pieces, 1))  # the edges of each visit, independent of one another
     claimed = None if row.rps is None else row.rps * row.duration_s
     if claimed and row.samples is not None and abs(row.samples / claimed - 1) > 2 * lost_s / row.duration_s:
         return 0.0
@@ -100,7 +101,7 @@ def timer_plateau(row: Figures) -> Iterator[Doubt]:
     mean) with p99 within a tenth above it. A declared floor near the band is the better explanation, and so are the
     turns of a queue before a server that serves fewer at once than there are connections.
     """
-    if row.server_cpu_share is None or row.server_cpu_share >= IDLE_SHARE:
+    if row.server_cpu_share is None or row.used_of_left is None or row.used_of_left >= IDLE_SHARE:
         return
     idle = f"with the server at {percent(row.server_cpu_share)} of its CPUs"
     for low, high in TIMER_BANDS_MS:
