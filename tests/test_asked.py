@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sgibench.engine.orders import LoadProcess
 from sgibench.errors import DeclarationError, ResultsError
-from sgibench.expecting import misfit
+from sgibench.answers.expecting import misfit
 from sgibench.model import Asked, AskedScenario, Expectation
 from sgibench.results.asked import read_asked, write_asked
 

@@ -19,7 +19,7 @@ FLOORS: dict[str, int] = {
     "histogram": 1,
     "names": 0,
     "paths": 0,
-    "expecting": 1,
+    "answers": 1,
     "secrets": 1,
     "machine": 1,
     "limits": 1,

@@ -14,7 +14,7 @@ from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
 from sgibench.engine.stage import Listener
 from sgibench.errors import ServerError, UsageError
-from sgibench.expecting import media_type
+from sgibench.answers.expecting import media_type
 from sgibench.model import (
     App,
     AppCost,

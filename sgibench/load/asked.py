@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from sgibench.errors import DeclarationError, ResultsError
-from sgibench.expecting import misfit
+from sgibench.answers.expecting import misfit
 from sgibench.load.request import Request
 from sgibench.load.user import BenchUser
 from sgibench.load.wire.answer import Answer

@@ -9,7 +9,7 @@ from sgibench.model.terms import Interface
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What every answer to a request must be; `sgibench.expecting` holds an answer against it."""
+    """What every answer to a request must be; `sgibench.answers.expecting` holds an answer against it."""
 
     status: int
     content_type: str | None = None

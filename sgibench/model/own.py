@@ -56,6 +56,8 @@ class OwnApp:
     """None for WSGI."""
     kind: str = ""
     """What it is, e.g. `Flask`, `a function`."""
+    copied: bool = False
+    """Each start gets a copy of the project, so that what is written neither meets another server nor stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,5 +97,11 @@ class OwnInfo:
     yours: Mapping[str, str] = field(default_factory=dict)
     """Server id -> package and version of the project's own that was served: `uvicorn 0.44.0`."""
     costs: tuple[AppCost, ...] = ()
+    copied: bool = False
+    """Each start of a server got a copy of the project."""
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """Request -> how its answers were checked: `200, the whole body is checked`."""
+    findings: tuple[str, ...] = ()
+    """How a server answers otherwise than the others; a sentence each."""
     parts: tuple[tuple[str, ...], ...] = ()
     """Servers that were alive together, when they did not all fit into memory; the first of each is in all."""

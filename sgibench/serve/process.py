@@ -21,6 +21,7 @@ from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
 from sgibench.model.terms import TLS, Protocol
 from sgibench.serve import certificate
 from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import prepare_start
 from sgibench.serve.own.spec import MODULE
 from sgibench.serve.variables import import_paths, variables_of
@@ -91,6 +92,8 @@ class ServerProcess:
         self.pid = 0
         self.startup_s: float | None = None
         self.log = spec.scratch / "server.log"
+        self._own = spec.app.own
+        """The user's app as this start serves it: in a copy of the project where that is wanted."""
         self._running: Guarded | None = None
         self._started_s = 0.0
         self._asked_s: float | None = None
@@ -119,7 +122,7 @@ class ServerProcess:
             Command(
                 argv=self.argv,
                 env=self._environment(),
-                cwd=self.spec.app.folder,
+                cwd=self.spec.app.folder if self._own is None else self._own.project,
                 log=self.log,
                 cpus=self.spec.cpus,
                 files=OPEN_FILES,
@@ -141,6 +144,7 @@ class ServerProcess:
         if launch.tls:
             certificate.make(launch.certificate, launch.key)
         if (own := self.spec.app.own) is not None:
+            self._own = own = in_copy(own, self.spec.scratch) if own.copied else own
             (self.spec.scratch / "app").mkdir()
             (self.spec.scratch / "app" / f"{MODULE}.py").write_text(own.source, encoding="utf-8")
             prepare_start(own, self.spec.scratch, self._environment())
@@ -166,7 +170,7 @@ class ServerProcess:
 
     def _environment(self) -> dict[str, str]:
         """Give the server little, and the same every time: no variable of the user's changes a result."""
-        own = self.spec.app.own
+        own = self._own
         paths = import_paths(self.spec.app.folder, own, self.spec.scratch / "app")
         return variables_of(self.spec.bin, self.spec.scratch / "data", paths, own)
 

@@ -12,6 +12,7 @@ from typing import Any
 from sgibench.errors import ServerError
 from sgibench.model import App, Asked
 from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import folded, prepare_start, tail_of
 from sgibench.serve.own.spec import MODULE
 from sgibench.serve.variables import variables_of
@@ -66,6 +67,7 @@ def drive(
         raise AssertionError(f"{app.id} is of the catalogue")
     folder = scratch / "drive"
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    own = in_copy(own, folder) if own.copied else own
     env = variables_of(own.base.python.parent, folder / "data", own.paths, own)
     prepare_start(own, folder, env)
     order = {

@@ -1,0 +1,205 @@
+"""From answers that were seen to what is expected: what is refused, what is found, what is checked and how (pure).
+
+One request at a time. The rules look at how answers move: from one time to the next, from one process to another, from
+one server to the others. Each rule names its kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from sgibench.answers.expecting import SHOWN_BYTES, media_type
+from sgibench.answers.template import Common, Sample, common_of
+from sgibench.model import Asked, Expectation
+
+LEAST_SHARE = 0.5
+"""Less of the body in common is no template: then status, type and size are what can be checked."""
+MOST_GROWN = 3
+"""Sizes in a row, each larger than the last, that make growth."""
+OK_BELOW = 400
+TOO_MANY = 429
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer that a server gave while answers were learned."""
+
+    server: str
+    round: int
+    """Rounds lie apart in time; the first is 0."""
+    port: int = 0
+    status: int | None = None
+    """None: no answer came."""
+    content_type: str | None = None
+    body: bytes = b""
+    error: str = ""
+    """Why none came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What the answers to one request say."""
+
+    asked: Asked
+    """With its expectation, unless it is refused."""
+    refused: str | None = None
+    """Why it can't be measured."""
+    findings: tuple[tuple[str, str], ...] = ()
+    """Server and how it answers otherwise than the others."""
+    said: str = ""
+    """How its answers are checked, and what varies."""
+
+
+def learn(asked: Asked, answers: Sequence[Answer], *, workers: int = 1) -> Learned:
+    """Say what is expected of a request's answers. `answers` are of all servers, in the order they came."""
+    by_server: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_server[answer.server].append(answer)
+    silent = {name: each for name, each in by_server.items() if any(one.status is None for one in each)}
+    heard = {name: each for name, each in by_server.items() if name not in silent}
+    findings = [(name, f"{name} gives no answer to {asked.name}: {_error_of(each)}") for name, each in silent.items()]
+    if not heard:
+        return Learned(asked=asked, refused=f"no server answers it: {_error_of(next(iter(silent.values())))}")
+    if refused := _unsteady(heard, workers):
+        return Learned(asked=asked, refused=refused)
+    status = _usual_status(heard)
+    odd = {name: each for name, each in heard.items() if {one.status for one in each} != {status}}
+    findings += [(name, _oddly(asked, name, each, status)) for name, each in odd.items()]
+    usual = {name: each for name, each in heard.items() if name not in odd}
+    if refused := _unwanted(asked, status):
+        return Learned(asked=asked, refused=refused)
+    if refused := _growing(usual):
+        return Learned(asked=asked, refused=refused)
+    return _expected(asked, status, usual, tuple(findings))
+
+
+def _error_of(answers: Sequence[Answer]) -> str:
+    return next(one.error for one in answers if one.status is None) or "the connection ends"
+
+
+def _statuses(answers: Sequence[Answer]) -> list[int]:
+    return [one.status for one in answers if one.status is not None]
+
+
+def _unsteady(heard: dict[str, list[Answer]], workers: int) -> str | None:
+    """Say why a request can't be asked many times, when its status changes under most servers."""
+    changing = {name: _statuses(each) for name, each in heard.items() if len(set(_statuses(each))) > 1}
+    if 2 * len(changing) <= len(heard):
+        return None
+    seen = next(iter(changing.values()))
+    told = ", then ".join(str(one) for one, _ in _runs(seen)[:4])
+    if TOO_MANY in seen:
+        return f"it is answered {told}: the app limits how often it may be asked. Turn that limit off for the run"
+    back = len(_runs(seen)) > 2  # noqa: PLR2004 - there and back
+    if back and workers > 1:
+        return (
+            f"it is answered {told} in turn: the answer depends on which of {workers} processes is asked, so the app "
+            "keeps something in memory that all of them need. Run it with --workers 1, or ask something else"
+        )
+    if back:
+        return f"it is answered {told} in turn, each time the same was asked. Ask something that is answered alike"
+    return (
+        f"it is answered {told} when it is asked again: it can't be asked many times with the same words. "
+        "Ask something that can be"
+    )
+
+
+def _runs(values: Sequence[int]) -> list[tuple[int, int]]:
+    """Give (value, how many in a row)."""
+    runs: list[tuple[int, int]] = []
+    for value in values:
+        if runs and runs[-1][0] == value:
+            runs[-1] = (value, runs[-1][1] + 1)
+        else:
+            runs.append((value, 1))
+    return runs
+
+
+def _usual_status(heard: dict[str, list[Answer]]) -> int:
+    """Give the status that most servers answer with; of equally many, the lowest."""
+    votes = Counter(Counter(_statuses(each)).most_common(1)[0][0] for each in heard.values())
+    most = max(votes.values())
+    return min(status for status, count in votes.items() if count == most)
+
+
+def _oddly(asked: Asked, name: str, answers: Sequence[Answer], usual: int) -> str:
+    statuses = sorted(set(_statuses(answers)))
+    if len(statuses) > 1:
+        return f"{name} answers {asked.name} with {' and '.join(map(str, statuses))} in turn, the others with {usual}"
+    body = next((one.body for one in answers if one.body), b"")
+    came = f" ({body[:SHOWN_BYTES]!r})" if body else ""
+    return f"{name} answers {statuses[0]} to {asked.name}{came}, the others {usual}"
+
+
+def _unwanted(asked: Asked, status: int) -> str | None:
+    if asked.status is not None and status != asked.status:
+        return f"expected status {asked.status}, but it is answered {status}"
+    if asked.status is None and status >= OK_BELOW:
+        return f"it is answered {status}: ask for what the app has, or say that you want that: '{asked.name} {status}'"
+    return None
+
+
+def _growing(usual: dict[str, list[Answer]]) -> str | None:
+    """Say that an answer grows, when it does so each time under every server."""
+    for answers in usual.values():
+        last_of_round = {one.round: len(one.body) for one in answers}
+        sizes = [last_of_round[number] for number in sorted(last_of_round)]
+        steps = [after - before for before, after in pairwise(sizes)]
+        if len(steps) < MOST_GROWN or min(steps) < 1:
+            return None
+    sizes_said = ", ".join(str(len(one.body)) for one in next(iter(usual.values()))[:4])
+    return (
+        f"its answer grows each time ({sizes_said} bytes), so each request is more work than the last and no number "
+        "would hold. Ask for a part of a fixed size, or leave out what adds to it"
+    )
+
+
+def _expected(
+    asked: Asked, status: int, usual: dict[str, list[Answer]], findings: tuple[tuple[str, str], ...]
+) -> Learned:
+    """Make the expectation, and say how much of it is pinned down."""
+    every = [one for each in usual.values() for one in each]
+    types = {media_type(one.content_type) for one in every}
+    sizes = [len(one.body) for one in every]
+    samples = [Sample(body=one.body, port=one.port) for one in every]
+    common = common_of(samples) if asked.method != "HEAD" else None
+    if common is not None and common.share < LEAST_SHARE:
+        common = None
+    exact = common is not None and len(common.pieces) == 1
+    slack = 0 if exact else max(64, (max(sizes) - min(sizes)) * 2)
+    expectation = Expectation(
+        status=status,
+        content_type=types.pop() if len(types) == 1 else None,
+        pieces=None if common is None else common.pieces,
+        least_bytes=max(0, min(sizes) - slack) if common else min(sizes) // 2,
+        most_bytes=None if asked.method == "HEAD" else max(sizes) + slack if common else 2 * max(sizes) + 1024,
+    )
+    told = replace(asked, expectation=expectation, example=every[-1].body)
+    said = "its length" if asked.method == "HEAD" else _said(common)
+    return Learned(asked=told, findings=(*findings, *_bodies(asked, usual, common)), said=f"{status}, {said}")
+
+
+def _said(common: Common | None) -> str:
+    if common is None:
+        return "checked by status, type and size: too little of the body stays the same"
+    if len(common.pieces) == 1:
+        return "the whole body is checked"
+    varies = " and ".join(common.varies) or "the rest"
+    return f"{common.share:.0%} of the body stays the same and is checked; what varies: {varies}"
+
+
+def _bodies(asked: Asked, usual: dict[str, list[Answer]], common: Common | None) -> tuple[tuple[str, str], ...]:
+    """Find the one server without which all other bodies are one and the same but for what varies in each of them."""
+    if len(usual) < 3 or (common is not None and len(common.pieces) == 1):  # noqa: PLR2004 - one against two
+        return ()
+    found = []
+    for name in usual:
+        rest = [Sample(body=one.body, port=one.port) for each in usual if each != name for one in usual[each]]
+        without = common_of(rest)
+        if without is not None and without.share > (common.share if common else 0.0) + 0.25:
+            body = usual[name][0].body[:SHOWN_BYTES]
+            found.append((name, f"{name} answers {asked.name} with another body than the others: {body!r}"))
+    return tuple(found) if len(found) == 1 else ()
