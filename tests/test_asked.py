@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgibench.answers.expecting import misfit
 from sgibench.engine.orders import LoadProcess
 from sgibench.errors import DeclarationError, ResultsError
-from sgibench.answers.expecting import misfit
 from sgibench.model import Asked, AskedScenario, Expectation
 from sgibench.results.asked import read_asked, write_asked
 

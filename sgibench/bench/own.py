@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgibench import units
+from sgibench.answers.expecting import media_type
 from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
 from sgibench.engine.stage import Listener
 from sgibench.errors import ServerError, UsageError
-from sgibench.answers.expecting import media_type
 from sgibench.model import (
     App,
     AppCost,
@@ -29,6 +29,7 @@ from sgibench.model import (
     ServerEntry,
 )
 from sgibench.serve.own.base import Sources, find_base
+from sgibench.serve.own.copying import MOST_BYTES, size_of
 from sgibench.serve.own.driving import Driven, drive
 from sgibench.serve.own.overlay import Wanted, yours
 from sgibench.serve.own.preparing import folded, tail_of
@@ -39,6 +40,8 @@ from sgibench.serve.process import LOG_CAP_BYTES
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
 OK, BAD, BROKEN = 200, 400, 500
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that don't change what an app keeps (RFC 9110, section 9.2.1)."""
 SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
 FASTEST_CPU_US = 50.0
@@ -60,6 +63,8 @@ class OwnRequest:
     """What all servers together may take; None for what is free."""
     asked: tuple[Asked, ...] = ()
     """Empty for the front page."""
+    copy: bool | None = None
+    """Whether each server gets a copy of the project; None: when a request writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +94,7 @@ def look_at(
     asked = own.asked or (HOME,)
     found: list[App] = []
     for number, text in enumerate(apps):
-        app = probe_app(_telling(text, own), base, scratch / f"look-{number}")
+        app = _copied(probe_app(_telling(text, own), base, scratch / f"look-{number}"), own, listener)
         twins = len([one for one in found if one.id.partition("#")[0] == app.id])
         found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
         packages = units.many(len(base.packages), "package")
@@ -103,6 +108,25 @@ def look_at(
         requests=tuple(expecting(one, came) for one, came in zip(asked, first, strict=True)),
     )
     return Looked(apps=tuple(found), scenario=scenario, driven=driven)
+
+
+def _copied(app: App, own: OwnRequest, listener: Listener) -> App:
+    """Let each start of a server have a copy of the project, when that was asked for or a request writes."""
+    writes = [one.name for one in own.asked if one.method not in SAFE]
+    wanted = bool(writes) if own.copy is None else own.copy
+    if app.own is None or not (wanted or writes):
+        return app
+    size = size_of(app.own.project)
+    if own.copy is None and size > MOST_BYTES:
+        wanted = False
+    if wanted:
+        listener.say(f"each server gets a copy of the project ({units.size(size)}), so that no write stays")
+    else:
+        listener.say(
+            f"what {writes[0]} writes stays in the project, and every server finds what the others wrote; "
+            "--prepare 'COMMAND' can put it back before each start"
+        )
+    return replace(app, own=replace(app.own, copied=wanted))
 
 
 def find_app(text: str, own: OwnRequest, scratch: Path) -> App:
@@ -235,6 +259,7 @@ def own_info(looked: Looked, own: OwnRequest, servers: Sequence[ServerEntry]) ->
         requests=tuple(f"{one.weight} {one.name}" for one in looked.scenario.requests),
         variables=tuple(sorted(own.variables or {})),
         prepare=own.prepare,
+        copied=first.copied,
         yours={name: f"{names[0]} {version}" for name, (names, version) in versions.items() if version},
         costs=tuple(cost for app in looked.apps for cost in costs_of(app, looked, looked.driven[app.id], block=-1)),
     )

@@ -15,6 +15,7 @@ from sgibench import catalogue, machine
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.costs import AppCosts
+from sgibench.bench.learned import learn_answers
 from sgibench.bench.own import Looked
 from sgibench.bench.request import Request
 from sgibench.bench.run import Outcome, look, measure
@@ -64,6 +65,11 @@ def reopened(
         scenarios = described(process, paths, looked, scratch)
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_packages(broken_off, recorded(ready.environments, apps))
+        if looked is not None and not paths:
+            looked = learn_answers(
+                looked, ready.cells, listener, found=found, environments=ready.environments, cpus=cpus, scratch=scratch
+            ).looked
+            scenarios = described(process, (), looked, scratch)
         workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener)
         yield workshop if looked is None else replace(workshop, after_block=AppCosts(looked, writer, workshop))
 

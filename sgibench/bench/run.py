@@ -19,6 +19,7 @@ from sgibench import __version__, catalogue, machine
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
 from sgibench.bench.costs import AppCosts
+from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
@@ -98,6 +99,19 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
         refuse_too_much(needs, room())
         ready = prepare(cells, chosen.servers, chosen.apps, listener)
+        lesson = None
+        if looked is not None and not chosen.scenario_paths:
+            lesson = learn_answers(
+                looked,
+                ready.cells,
+                listener,
+                found=chosen.found,
+                environments=ready.environments,
+                cpus=chosen.cpus,
+                scratch=scratch,
+            )
+            looked = lesson.looked
+            scenarios = described(process, (), looked, scratch)
         info = RunInfo(
             schema=SCHEMA,
             run=folder.name,
@@ -121,7 +135,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         )
         parts = parts_of(request, looked, ready.cells, chosen.servers, listener)
         if info.own is not None:
-            info = replace(info, own=replace(info.own, parts=parts))
+            info = replace(info, own=replace(learned_info(info.own, lesson), parts=parts))
         with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)

@@ -61,6 +61,11 @@ class Own:
     prepare: tuple[str, ...] = option(
         "--prepare", multiple=True, metavar="COMMAND", help="Run before each start of a server. Repeatable."
     )
+    copy: bool | None = option(
+        "--copy/--no-copy",
+        default=None,
+        help="Give each server a copy of the project, so that no write stays.  [default: when a request writes]",
+    )
     ready: str | None = option(
         "--ready", metavar="PATH", help="A server is ready when this is answered; any answer under 500 by default."
     )
@@ -90,6 +95,7 @@ def own_request(own: Own) -> bench.OwnRequest:
         ready=_path("--ready", own.ready),
         memory_bytes=_size(own.memory),
         asked=_asked(own),
+        copy=own.copy,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sgibench.errors import DeclarationError, ResultsError
 from sgibench.answers.expecting import misfit
+from sgibench.errors import DeclarationError, ResultsError
 from sgibench.load.request import Request
 from sgibench.load.user import BenchUser
 from sgibench.load.wire.answer import Answer

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sgibench import catalogue
-from sgibench.errors import ServerError, UsageError
 from sgibench.answers.expecting import misfit
+from sgibench.errors import ServerError, UsageError
 from sgibench.model import Exchange, Scenario
 from sgibench.model.terms import Protocol
 from sgibench.verify.checks import CHECKS, Problem, Target, client_for, load_contract, run, shown

@@ -1,0 +1,96 @@
+"""Asks servers of the user's app for answers before any load: over time, over processes, of every server in turn.
+
+One server lives at a time, started as in the run; what came of it is judged by `answers`, not here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sgibench import machine
+from sgibench.answers.learning import Answer
+from sgibench.catalogue import Catalogue
+from sgibench.engine.stage import Listener, environment_key, folder_name
+from sgibench.errors import ServerError
+from sgibench.model import Asked, Cell
+from sgibench.serve.envs import Environment
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec
+from sgibench.verify.client import Client, Question
+
+ROUNDS = 4
+"""How often each request is asked of each process; between the second and the third more than a second passes."""
+APART_S = 1.1
+
+
+def ask_all(
+    cells: Sequence[Cell],
+    asked: Sequence[Asked],
+    listener: Listener,
+    *,
+    found: Catalogue,
+    environments: Mapping[str, Environment],
+    cpus: machine.CpuPlan,
+    scratch: Path,
+) -> list[list[Answer]]:
+    """Ask every request of each cell's server; gives the answers of each request, a server after the other."""
+    answers: list[list[Answer]] = [[] for _ in asked]
+    for cell in cells:
+        listener.say(f"asking {cell.server} for answers")
+        folder = scratch / folder_name(f"learn-{cell.server}-{cell.app}")
+        environment = environments[environment_key(cell)]
+        spec = ServerSpec(
+            entry=found.server(cell.server),
+            app=found.app(cell.app),
+            settings=cell.settings,
+            bin=environment.bin,
+            versions=environment.versions,
+            python=environment.info.python,
+            cpus=cpus.servers,
+            scratch=folder,
+        )
+        try:
+            with ServerProcess(spec) as process:
+                process.wait_ready()
+                _ask_one(cell, asked, process, answers)
+                process.stop()
+        except ServerError as error:
+            # Whether it starts and stops as it should is the run's business; here only answers are of interest.
+            listener.say(f"{cell.server}: {error.reason}: {error.detail}")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return answers
+
+
+def _ask_one(cell: Cell, asked: Sequence[Asked], process: ServerProcess, answers: list[list[Answer]]) -> None:
+    """Ask all requests in turn, round by round; with several processes, on as many new connections as may reach all."""
+    began_s = time.monotonic()
+    connections = 1 if cell.settings.workers == 1 else 2 * cell.settings.workers
+    for number in range(ROUNDS):
+        if number == ROUNDS // 2:
+            time.sleep(max(0.0, began_s + APART_S - time.monotonic()))
+        clients = [Client(HOST, process.port) for _ in range(connections)]
+        try:
+            for one, known in zip(asked, answers, strict=True):
+                known += [replace(_answer(one, client), server=cell.server, round=number, port=process.port)
+                          for client in clients]  # fmt: skip
+        finally:
+            for client in clients:
+                client.close()
+
+
+def _answer(asked: Asked, client: Client) -> Answer:
+    """Ask once; a connection that the server ended is opened anew for the next question."""
+    question = Question(method=asked.method, path=asked.path, body=asked.body, headers=asked.headers)
+    try:
+        reply = client.ask(question)
+    except ServerError as error:
+        client.close()
+        return Answer(server="", round=0, error=error.detail)
+    if not reply.reusable:
+        client.close()
+    content_type = next(iter(reply.all("content-type")), None)
+    return Answer(server="", round=0, status=reply.status, content_type=content_type, body=reply.body)
