@@ -15,8 +15,8 @@ from sgibench.answers.expecting import SHOWN_BYTES, media_type
 from sgibench.answers.template import Common, Sample, common_of
 from sgibench.model import Asked, Expectation
 
-LEAST_SHARE = 0.5
-"""Less of the body in common is no template: then status, type and size are what can be checked."""
+LEAST_SHARE, LEAST_FIXED = 0.2, 8
+"""Less of the body in common, or fewer bytes, is no template: then status, type and size are what can be checked."""
 MOST_GROWN = 3
 """Sizes in a row, each larger than the last, that make growth."""
 OK_BELOW = 400
@@ -165,9 +165,8 @@ def _expected(
     types = {media_type(one.content_type) for one in every}
     sizes = [len(one.body) for one in every]
     samples = [Sample(body=one.body, port=one.port) for one in every]
-    common = common_of(samples) if asked.method != "HEAD" else None
-    if common is not None and common.share < LEAST_SHARE:
-        common = None
+    whole = common_of(samples) if asked.method != "HEAD" else None
+    common = whole if whole is not None and _is_enough(whole) else None
     exact = common is not None and len(common.pieces) == 1
     slack = 0 if exact else max(64, (max(sizes) - min(sizes)) * 2)
     expectation = Expectation(
@@ -179,7 +178,12 @@ def _expected(
     )
     told = replace(asked, expectation=expectation, example=every[-1].body)
     said = "its length" if asked.method == "HEAD" else _said(common)
-    return Learned(asked=told, findings=(*findings, *_bodies(asked, usual, common)), said=f"{status}, {said}")
+    return Learned(asked=told, findings=(*findings, *_bodies(asked, usual, whole)), said=f"{status}, {said}")
+
+
+def _is_enough(common: Common) -> bool:
+    fixed = sum(map(len, common.pieces))
+    return len(common.pieces) == 1 or (common.share >= LEAST_SHARE and fixed >= LEAST_FIXED)
 
 
 def _said(common: Common | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from sgibench.errors import UsageError
@@ -98,6 +99,12 @@ def with_parts(asked: Asked, body: bytes, headers: tuple[tuple[str, str], ...]) 
         headers=(*headers, *extra),
         body=body,
     )
+
+
+def with_headers(asked: Asked, headers: tuple[tuple[str, str], ...]) -> Asked:
+    """Give a request headers of the user's, which win over its own."""
+    names = {name.lower() for name, _ in headers}
+    return replace(asked, headers=(*(pair for pair in asked.headers if pair[0].lower() not in names), *headers))
 
 
 def _type_of(body: bytes) -> str:

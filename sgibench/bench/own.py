@@ -30,7 +30,7 @@ from sgibench.model import (
 )
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.copying import MOST_BYTES, size_of
-from sgibench.serve.own.driving import Driven, drive
+from sgibench.serve.own.driving import Driven, Seen, drive
 from sgibench.serve.own.overlay import Wanted, yours
 from sgibench.serve.own.preparing import folded, tail_of
 from sgibench.serve.own.probing import Telling, probe_app
@@ -39,7 +39,9 @@ from sgibench.serve.process import LOG_CAP_BYTES
 
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
-OK, BAD, BROKEN = 200, 400, 500
+OK, REDIRECT, BAD, BROKEN = 200, 300, 400, 500
+TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
+"""How an app answers those who are not logged in."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that don't change what an app keeps (RFC 9110, section 9.2.1)."""
 SERVED_S = 15.0
@@ -218,7 +220,8 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
         return f"it is answered {told} when it is asked again: it can't be asked many times. Ask something else"
     status = statuses[0]
     if asked.status is not None and status != asked.status:
-        return f"expected status {asked.status}, but the app answers {status}"
+        hint = login_hint(asked.status, came.answers[0])
+        return f"expected status {asked.status}, but the app answers {status}{hint}"
     if asked.status is None and status >= BROKEN:
         return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
     if asked.status is None and status >= BAD:
@@ -230,6 +233,15 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
             "and would fill the disk: turn that off, e.g. with --env LOG_LEVEL=warning"
         )
     return None
+
+
+def login_hint(wanted: int, seen: Seen) -> str:
+    """Say that a login is missing, when that is what an answer looks like; where a redirect goes to is said too."""
+    if wanted >= REDIRECT or seen.status not in TO_LOGIN:
+        return ""
+    where = seen.header("location")
+    to = f" (to {where.partition('?')[0]})" if where else ""
+    return f"{to}: is a login missing? A browser may leave cookies out; give them with --header 'Cookie: …'"
 
 
 def expecting(asked: Asked, came: Driven) -> Asked:

@@ -11,7 +11,8 @@ from typing import get_args
 import click
 
 from sgibench import bench, secrets
-from sgibench.bench.asking import read_requests
+from sgibench.bench import sources
+from sgibench.bench.asking import read_header, read_requests, with_headers
 from sgibench.cli.options import Folder, Place
 from sgibench.cli.subjects import option
 from sgibench.errors import UsageError, shown
@@ -73,6 +74,21 @@ class Own:
     requests: tuple[str, ...] = option(
         "--request", multiple=True, metavar="REQUEST", help="Asked of your app: '3 GET /path' (3 = weight). Repeatable."
     )
+    har: tuple[Path, ...] = option(
+        "--har", multiple=True, type=click.Path(path_type=Path), help="Ask what a browser recorded. Repeatable."
+    )
+    access_log: tuple[Path, ...] = option(
+        "--access-log",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Ask the most frequent requests of a log, in its proportions. Repeatable.",
+    )
+    openapi: tuple[Path, ...] = option(
+        "--openapi",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Ask the operations of an OpenAPI document that need no invented data. Repeatable.",
+    )
     body: tuple[str, ...] = option(
         "--body", multiple=True, metavar="TEXT|@FILE", help="Body of the next POST, PUT or PATCH. Repeatable."
     )
@@ -100,9 +116,19 @@ def own_request(own: Own) -> bench.OwnRequest:
 
 
 def _asked(own: Own) -> tuple[Asked, ...]:
-    if not own.requests and (own.body or own.header):
+    """Read the requests of all sources, and say what was taken of each and what was not."""
+    if (own.body or own.header) and not (own.requests or own.har or own.access_log or own.openapi):
         raise UsageError("--body and --header belong to a request: expected --request as well")
-    return read_requests(own.requests, [_body(text) for text in own.body], own.header)
+    named = read_requests(own.requests, [_body(text) for text in own.body], own.header)
+    headers = tuple(read_header(text) for text in own.header)
+    found = [
+        *(("--har", sources.read_har(path)) for path in own.har),
+        *(("--access-log", sources.read_access_log(path)) for path in own.access_log),
+        *(("--openapi", sources.read_openapi(path, authorised=bool(headers))) for path in own.openapi),
+    ]
+    for flag, source in found:
+        click.echo(source.said(flag), err=True)
+    return (*named, *(with_headers(one, headers) for _, source in found for one in source.asked))
 
 
 def _body(text: str) -> bytes:
