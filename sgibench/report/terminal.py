@@ -45,6 +45,8 @@ def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") 
     sheet = _Sheet(console)
     if not view.panels:
         sheet.line("No trial has finished: there is nothing to rank.")
+    for finding in () if run.info.own is None else run.info.own.findings:
+        sheet.line(f"Found before the load: {finding}.", "yellow")
     for share in own_shares(view):
         sheet.own(share)
     for panel in view.panels:
