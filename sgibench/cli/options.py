@@ -20,8 +20,8 @@ LONGEST_S = 86_400.0
 MOST_COUNTS = 32
 """Points of one curve."""
 LEAST_SHARE = 0.0001
-LEAST_RATE = 0.01
-"""One request in a hundred seconds."""
+LEAST_RATE = 1e-4
+"""One request in three hours; what is due in a window is looked at when the window is known."""
 MOST_RATE = 1e7
 """Beyond what any generator sends; catches slips of the keyboard."""
 
