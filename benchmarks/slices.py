@@ -120,9 +120,9 @@ def turn_levels(stand: Bench, *, blocks: int, window_s: float, seed: int) -> lis
     for name in UNLIKE:
         row: dict[str, Any] = {"server": name, "way": turns}
         for place, key in enumerate(("p50", "p99")):
-            own = [pair[place] for pair in found[name]]
-            row[f"{key}_level"] = math.exp(statistics.fmean(own))
-            row[f"{key}_error"] = statistics.stdev(own) / math.sqrt(blocks) if blocks > 1 else None
+            own = [pair[place] for pair in found[name] if not math.isnan(pair[place])]
+            row[f"{key}_level"] = math.exp(statistics.fmean(own)) if own else math.nan
+            row[f"{key}_error"] = statistics.stdev(own) / math.sqrt(len(own)) if len(own) > 1 else None
         rows.append(row)
     return rows
 

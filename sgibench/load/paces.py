@@ -390,7 +390,8 @@ def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
     conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
     conn.asked_since = monotonic_ns()
     if target.gate_open:
-        target.think_ns += max(0, conn.asked_since - max(conn.idle_since, target.from_ns))
+        since = max(target.from_ns, conn.idle_since)
+        target.think_ns += conn.asked_since - since
     try:
         target.release(conn, conn.asked_since)
         while conn.outcome is None:

@@ -9,7 +9,7 @@ SequentialTaskSet in which every step did.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from inspect import isclass
+from itertools import cycle
 from math import gcd
 from random import Random
 from typing import Any, Protocol, TypeVar
@@ -20,6 +20,8 @@ from locust.user.task import DefaultTaskSet
 from sgibench.load.request import spread
 
 T = TypeVar("T")
+DECK = 256
+"""Cards dealt before they come again in the same order, at least."""
 
 
 class Ledger(Protocol):
@@ -45,7 +47,7 @@ def conduct(taskset: Any, ledger: Ledger) -> None:
             sleep(seconds)
 
     def run(task: Any) -> None:
-        if isclass(task) and issubclass(task, TaskSet):
+        if isinstance(task, type) and issubclass(task, TaskSet):
             inner: Any = task(taskset.user if isinstance(taskset, DefaultTaskSet) else taskset)
             conduct(inner, ledger)
             inner.run()
@@ -84,8 +86,8 @@ def deal(cards: Sequence[T], random: Random) -> Iterator[T]:
         counts[card] = counts.get(card, 0) + 1
     common = gcd(*counts.values())
     weights = {card: count // common for card, count in counts.items()}
-    while True:
-        yield from spread(weights, random)
+    rounds = -(-DECK // sum(weights.values()))
+    return cycle([card for _ in range(rounds) for card in spread(weights, random)])
 
 
 def _noter(ledger: Ledger) -> Callable[[bool], None]:
