@@ -39,6 +39,6 @@ def computing(run: Run) -> Iterator[None]:
     """Turn figures that arithmetic can't take into one line; a run that was measured here has none."""
     try:
         yield
-    except (ArithmeticError, ValueError) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
         came = f"{type(error).__name__}: {error}"
         raise ResultsError(f"{run.path} holds figures that can't be computed with ({came})") from error
