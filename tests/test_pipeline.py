@@ -327,3 +327,17 @@ def test_each_load_process_says_how_it_fared_and_none_is_hidden_in_the_sum(tmp_p
     assert sum(worker.requests for worker in generator.workers) == run.trials[0].requests
     assert generator.utilisation == max(worker.utilisation or 0.0 for worker in generator.workers)
     assert generator.connect_us_p50 is not None
+
+
+def test_a_server_that_keeps_a_thread_for_each_silent_connection_answers_an_open_load(tmp_path: Path) -> None:
+    """gunicorn's gthread does, for five seconds; so every connection has to be heard of before the rate begins."""
+    command = [sys.executable, "-m", "sgibench.cli", "run", "--server", "gunicorn-gthread", "--scenario", "wait"]
+    words = ["--rate", "20", "--blocks", "1", "--window", "0.5", "--no-control", "--quiet"]
+    folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    done = subprocess.run([*command, *words, *folders], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    (trials,) = (tmp_path / "results").glob("*/trials.jsonl")
+    seen = [json.loads(line) for line in trials.read_text().splitlines()]
+    (trial,) = [one for one in seen if "load" in one and one["load"]["kind"] == "open"]
+    assert trial["status"] == "ok", trial["failure"]
+    assert trial["errors"] == {}
