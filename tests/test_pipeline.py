@@ -330,7 +330,7 @@ def test_each_load_process_says_how_it_fared_and_none_is_hidden_in_the_sum(tmp_p
 
 
 def test_a_server_that_keeps_a_thread_for_each_silent_connection_answers_an_open_load(tmp_path: Path) -> None:
-    """gunicorn's gthread does, for five seconds; so every connection has to be heard of before the rate begins."""
+    """Gunicorn's gthread does, for five seconds; so every connection has to be heard of before the rate begins."""
     command = [sys.executable, "-m", "sgibench.cli", "run", "--server", "gunicorn-gthread", "--scenario", "wait"]
     words = ["--rate", "20", "--blocks", "1", "--window", "0.5", "--no-control", "--quiet"]
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
