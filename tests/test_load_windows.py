@@ -148,6 +148,63 @@ def test_equal_answers_are_sliced_and_the_run_says_so(process: LoadProcess) -> N
     assert {"warm-up", "settling", "asking which process answers"} <= set(window["uncounted"])
 
 
+def test_a_server_that_stops_for_good_in_an_unbroken_window_hung_however_much_it_answered_before(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    """What is lost then is a request for each connection: nothing beside all that was answered, yet no rate is true."""
+    stopped = threading.Event()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        if stopped.is_set():
+            talk.sock.recv(1)  # until the client hangs up
+        else:
+            time.sleep(0.001)
+            talk.send(RIGHT)
+
+    tasks = scenario(
+        tmp_path,
+        """
+        class Reader(BenchUser):
+            @task
+            def read(self):
+                self.client.get("/json", expect=200)
+        """,
+    )
+    for path in (JSON, tasks):
+        stopped.clear()
+        with serving(Numbered(act)) as server:
+            order = measuring(path, target(server), slice_s=None, window_s=1.5, timeout_s=2.0, load={"connections": 3})
+            process.say(**order)
+            while process.read().get("phase") != "measure":
+                pass
+            stopped.set()
+            result = only(process.answer())
+            assert server.requests == accounted(result)
+        assert result["requests"] > 0
+        assert result["errors"] == {"timeout": 3}
+        assert result["gave_up"]["reason"] == "hung"
+        assert "in the end no connection had an answer within 2 s" in result["gave_up"]["detail"]
+
+
+def test_answers_lost_at_the_very_end_of_a_window_are_no_hung_server(process: LoadProcess) -> None:
+    """One connection of three is left waiting while the others go on."""
+
+    def act(talk: Talk, number: int) -> None:
+        if number == 150:
+            talk.sock.recv(1)  # until the client hangs up
+        else:
+            time.sleep(0.005)
+            talk.send(RIGHT)
+
+    with serving(Numbered(act)) as server:
+        order = measuring(
+            JSON, target(server), slice_s=None, window_s=1.0, warmup_s=0.25, timeout_s=1.5, load={"connections": 3}
+        )
+        result = only(process.ask(**order))
+    assert sum(result["errors"].values()) + sum(result["errors_uncounted"].values()) == 1
+    assert result["gave_up"] is None
+
+
 # --- open loops ------------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +386,28 @@ def test_answers_that_are_sent_twice_are_found_out_even_when_the_second_comes_la
     with serving(Numbered(act)) as server:
         result = only(process.ask(**measuring(JSON, target(server))))
     assert result["errors"].get("leftover", 0) + result["errors_uncounted"].get("leftover", 0) > 0
+
+
+def test_one_answer_sent_twice_is_found_out_where_answers_are_slow(process: LoadProcess) -> None:
+    """The second passes for the answer to the next request; what is too many at the end is an answer later."""
+    twice = threading.Event()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        time.sleep(0.4)
+        if twice.is_set():
+            twice.clear()
+            talk.send(RIGHT, RIGHT, pause_s=0.05)
+        else:
+            talk.send(RIGHT)
+
+    with serving(Numbered(act)) as server:
+        load = {"connections": 2}
+        process.say(**measuring(JSON, target(server), slice_s=None, window_s=2.0, load=load, identify=False))
+        while process.read().get("phase") != "measure":
+            pass
+        twice.set()
+        result = only(process.answer())
+    assert result["errors"].get("leftover", 0) + result["errors_uncounted"].get("leftover", 0) == 1
 
 
 # --- users who think -------------------------------------------------------------------------------------------------

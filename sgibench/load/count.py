@@ -24,6 +24,9 @@ from sgibench.load.wire.connection import Connection
 WAITED_IN_VAIN = frozenset({"timeout", "unanswered"})
 """Kinds of errors that end a wait: of the request's latency only a lower bound is known."""
 
+LEAST_IN_VAIN = 2
+"""So many requests have to wait in vain before a server is said to answer no more."""
+
 
 class Counted(Lines):
     """Connections with a gate, and books about what went through it."""
@@ -47,6 +50,8 @@ class Counted(Lines):
         """What users of a kind take their next task from."""
         self.sessions = 0
         """Whole sessions of tasks that ended well while counting."""
+        self._vain: dict[int, tuple[int, int]] = {}
+        """By index, connections on which requests of the window waited in vain: right answers before, and how often."""
         self._strays: dict[tuple[str, str], list[int]] = {}
         """Latencies of right answers that belong to no window, not yet folded."""
 
@@ -104,6 +109,7 @@ class Counted(Lines):
         self.pace.begin_count()
         self.lags_ns.clear()
         self.think_ns = self.sessions = 0
+        self._vain.clear()
         for conn in self.connections:
             conn.count = 0
             if conn.since and conn.ask is not None and self.pace.hot:
@@ -169,6 +175,13 @@ class Counted(Lines):
         self.outside.merge(self.tally)
         self.tally, self.streams = Tally(), Streams()
 
+    @property
+    def fell_silent(self) -> bool:
+        """Whether every connection waited in vain and has had no right answer since; a single vain wait is a loss."""
+        since = [self._vain.get(conn.index, (-1, 0)) for conn in self.connections]
+        silent = all(conn.count == count for conn, (count, _) in zip(self.connections, since, strict=True))
+        return silent and sum(times for _, times in since) >= LEAST_IN_VAIN
+
     # --- errors --------------------------------------------------------------------------------------------------
 
     def owns(self, conn: Connection) -> bool:
@@ -178,6 +191,13 @@ class Counted(Lines):
     def _books(self, moment_ns: int) -> Tally:
         """Where a request belongs that was due or sent at a moment."""
         return self.tally if self.counting and moment_ns >= self.from_ns else self.outside
+
+    def _on_error(self, conn: Connection, error: WireError) -> None:
+        """Count a failed request; and remember of which connections the last ones waited in vain."""
+        if self.counting and conn.since and error.kind in WAITED_IN_VAIN:
+            count, times = self._vain.get(conn.index, (-1, 0))
+            self._vain[conn.index] = (conn.count, times + 1 if count == conn.count else 1)
+        super()._on_error(conn, error)
 
     def lost(self, kind: str, detail: str, since_ns: int, due_ns: int) -> None:
         """Count a request that was sent and failed; one that waited in vain stays in the distributions."""

@@ -34,8 +34,9 @@ STANDING_S = 2.0
 """A target on which no connection stands, or nothing is right, for so long is given up."""
 BURSTY_S = 0.005
 """Answers slower than this get their connections started one after the other, so that they do not come in bursts."""
+SLOWER_THAN_P99 = 1.5
 HEAR_OUT_S = 0.05
-"""How long its connections are listened to after the last visit."""
+"""How long its connections are listened to after the last visit, at least; else for as long as answers take."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 MOST_SETTLE_S = 10.0
@@ -97,7 +98,7 @@ class Visited:
         self._by_pid: dict[str, int] | None = None
         self._before_visit = (0, 0)
         self._fruitless_s = 0.0
-        self._stood_ns = monotonic_ns()
+        self._stood_ns = self._quiet_ns = monotonic_ns()
 
     # --- visits --------------------------------------------------------------------------------------------------
 
@@ -133,6 +134,7 @@ class Visited:
             self._edge()
             self._drain(self.timeout_s if at_rate else self.timeout_s + 1)
             self._end_piece()
+            self._quiet_ns = monotonic_ns()
             target.detach()
             target.fold()
             target.pace = closed
@@ -407,6 +409,8 @@ class Visited:
     def _judge_visit(self, length_s: float) -> None:
         """Give up when nothing came right, and something timed out or this has been going on for too long."""
         answered, timeouts = self._before_visit
+        if not self.cut_short and self.target.fell_silent:
+            self.give_up("hung", f"in the end no connection had an answer within {self.timeout_s:g} s")
         if self.cut_short or self.answered > answered:
             self._fruitless_s = 0.0
             return
@@ -436,9 +440,14 @@ class Visited:
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     def hear_out(self) -> None:
-        """Before its connections are used for anything else: look for answers that nobody asked for."""
+        """Before its connections are used for anything else: look for answers that nobody asked for.
+
+        One that was sent twice can pass for the answer to the next request, whose own comes when its time is up.
+        """
         if self.gave_up is None and not self.cut_short:
-            self.target.hear_out(HEAR_OUT_S)
+            p99_s = (self.target.tally.histogram.percentile_us(0.99) or 0.0) / 1e6
+            passed_s = (monotonic_ns() - self._quiet_ns) / 1e9
+            self.target.hear_out(max(HEAR_OUT_S, SLOWER_THAN_P99 * p99_s - passed_s))
 
     def identify(self) -> None:
         """Find out which of the server's processes answered; each connection stays with one."""
