@@ -19,6 +19,8 @@ KINDS = {
     "/time": lambda environ: "it is " + time.strftime("%Y-%m-%dT%H:%M:%S") + " by the clock on the wall",
     "/grow": lambda environ: rows.append("row") or json.dumps(rows),
     "/note": lambda environ: open("notes.txt", "a").write("x") and "noted",
+    "/row": lambda environ: rows.append("row") or "added",
+    "/last": lambda environ: json.dumps(rows[-3:]),
     "/big": lambda environ: "big",
 }
 
@@ -99,3 +101,9 @@ def test_what_varies_is_blanked_out_a_write_goes_to_a_copy_and_an_odd_server_is_
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     status = {trial["server"]: trial["status"] for trial in trials if "server" in trial}
     assert status == {"waitress": "ok", "granian-wsgi": "ok", "gunicorn-gthread": "failed"}
+
+
+def test_what_is_read_may_come_before_what_is_written(shop: Path) -> None:
+    done = run(shop, "--server", "waitress", "--request", "POST /row", "--request", "9 GET /last")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "GET /last: 200, checked by status, type and size" in done.stderr

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sgibench import secrets
+from sgibench import catalogue, secrets
 from sgibench.bench.asking import read_request, read_requests
-from sgibench.bench.own import OwnRequest, look_at
+from sgibench.bench.own import Looked, OwnRequest, look_at
+from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
-from sgibench.model import App, Asked, BaseEnvironment
+from sgibench.model import App, Asked, AskedScenario, BaseEnvironment
 from sgibench.serve.own.base import Sources, find_base, look
 from sgibench.serve.own.overlay import Wanted, ensure_overlay, yours
 from sgibench.serve.own.probing import Telling, probe_app
@@ -372,6 +373,96 @@ def test_an_app_that_raises_or_prints_too_much_is_refused(tmp_path: Path) -> Non
         own = OwnRequest(project=tmp_path, asked=(Asked(method="GET", path=path),))
         with pytest.raises(UsageError, match=told):
             look_at(("loud:app",), own, tmp_path, Silent())
+
+
+def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent("""
+            from collections import Counter
+            calls = Counter()
+            LATE = {"/limit": (50, "429 Too Many"), "/full": (60, "507 Full")}
+            TO = {"/me": "http://127.0.0.1:8000/accounts/login/?next=/me", "/login": "/login/", "/blog": "/blogin/"}
+            def app(environ, start_response):
+                path = environ["PATH_INFO"]
+                calls[path] += 1
+                least, later = LATE.get(path, (0, ""))
+                status = "302 Found" if path in TO else later if least and calls[path] >= least else "200 OK"
+                start_response(status, [("Content-Length", "0"), ("Location", TO.get(path, "/"))])
+                return [b""]
+        """),
+        encoding="utf-8",
+    )
+    for path, told in (
+        ("/limit", r"answered 200, but call 50 429: the app limits how often"),
+        ("/full", r"answered 200, but call 60 507: it can't be asked many times"),
+        ("/me", r"answers 302 \(to /accounts/login/\): a login is missing.*'GET /me 302'"),
+    ):
+        own = OwnRequest(project=tmp_path, asked=(Asked(method="GET", path=path),))
+        with pytest.raises(UsageError, match=told):
+            look_at(("odd:app",), own, tmp_path / "scratch", Silent())
+    wanted = (
+        Asked(method="GET", path="/me", status=302),
+        *(Asked(method="GET", path=one) for one in ("/login", "/blog")),
+    )
+    look_at(("odd:app",), OwnRequest(project=tmp_path, asked=wanted), tmp_path / "scratch", Silent())
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.lines.append(sentence)
+
+
+@pytest.mark.parametrize(
+    ("method", "copy", "named"),
+    [("GET", None, 1), ("GET", True, 0), ("POST", None, 0)],
+)
+def test_files_that_the_app_changes_are_the_copys_or_are_named(
+    method: str, *, copy: bool | None, named: int, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "hits.py").write_text(
+        textwrap.dedent("""
+            async def app(scope, receive, send):
+                with open("hits.log", "a") as log:
+                    log.write("x")
+                if scope["type"] == "lifespan":
+                    await receive()
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    return
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"ok"})
+        """),
+        encoding="utf-8",
+    )
+    heard = Heard()
+    own = OwnRequest(project=project, asked=(Asked(method=method, path="/"),), copy=copy)
+    look_at(("hits:app",), own, tmp_path / "scratch", heard)
+    assert (project / "hits.log").exists() is bool(named)
+    assert (
+        sum("changed 1 file of the project while it was looked at (hits.log)" in line for line in heard.lines) == named
+    )
+
+
+def test_a_named_server_is_skipped_for_the_reason_that_holds(
+    project: Path, bare: BaseEnvironment, tmp_path: Path
+) -> None:
+    app = probed("shop:asgi", project, bare, tmp_path)
+    looked = Looked(
+        apps=(app,), scenario=AskedScenario(id="it", summary="", interfaces=("asgi",), requests=()), driven={}
+    )
+    found = catalogue.load()
+    reasons = unfit([found.server(name) for name in ("hypercorn-trio", "waitress", "uvicorn-h11")], looked)
+    assert reasons == {
+        "hypercorn-trio": "it runs asgi_anyio of the catalogue only",
+        "waitress": "it serves WSGI apps, and shop:asgi is ASGI",
+    }
 
 
 # --- what must not be said ------------------------------------------------------------------------------------------

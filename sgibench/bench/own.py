@@ -5,12 +5,15 @@ What can't be served or asked is refused here, in one line, before a server star
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sgibench import units
 from sgibench.answers.expecting import media_type
+from sgibench.answers.learning import TOO_MANY
 from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
 from sgibench.engine.stage import Listener
@@ -29,7 +32,7 @@ from sgibench.model import (
     ServerEntry,
 )
 from sgibench.serve.own.base import Sources, find_base
-from sgibench.serve.own.copying import MOST_BYTES, size_of
+from sgibench.serve.own.copying import MOST_BYTES, changes, size_of, state_of
 from sgibench.serve.own.driving import Driven, Seen, drive
 from sgibench.serve.own.overlay import Wanted, yours
 from sgibench.serve.own.preparing import folded, tail_of
@@ -42,8 +45,10 @@ SCENARIO = "requests"
 OK, REDIRECT, BAD, BROKEN = 200, 300, 400, 500
 TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
 """How an app answers those who are not logged in."""
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that don't change what an app keeps (RFC 9110, section 9.2.1)."""
+NAMED_FILES = 4
+"""So many changed files are named."""
+_LOGIN = re.compile(r"(?i)(?<![a-z])(log-?_?in|sign-?_?in|sso)(?![a-z])")
+"""In the path of a page where one logs in."""
 SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
 FASTEST_CPU_US = 50.0
@@ -94,14 +99,18 @@ def look_at(
     """Look at the apps and ask each of them every request; raises UsageError."""
     base = _base(own, listener, python)
     asked = own.asked or (HOME,)
+    copied = _copied(own, listener)
+    before = state_of(own.project.resolve())
     found: list[App] = []
     for number, text in enumerate(apps):
-        app = _copied(probe_app(_telling(text, own), base, scratch / f"look-{number}"), own, listener)
+        app = probe_app(_telling(text, own, copied=copied), base, scratch / f"look-{number}")
         twins = len([one for one in found if one.id.partition("#")[0] == app.id])
         found.append(replace(app, id=f"{app.id}#{twins + 1}") if twins else app)
         packages = units.many(len(base.packages), "package")
         listener.say(f"{app.id} is {app.summary} (Python {base.version}, {packages}){_lifespan(app)}")
     driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
+    if changed := changes(before, state_of(own.project.resolve())):
+        listener.say(_changed(changed, copied=copied))
     first = driven[found[0].id]
     scenario = AskedScenario(
         id=SCENARIO,
@@ -112,13 +121,13 @@ def look_at(
     return Looked(apps=tuple(found), scenario=scenario, driven=driven)
 
 
-def _copied(app: App, own: OwnRequest, listener: Listener) -> App:
-    """Let each start of a server have a copy of the project, when that was asked for or a request writes."""
-    writes = [one.name for one in own.asked if one.method not in SAFE]
+def _copied(own: OwnRequest, listener: Listener) -> bool:
+    """Whether each start of the app has a copy of the project: when that was asked for or a request writes."""
+    writes = [one.name for one in own.asked if one.writes]
     wanted = bool(writes) if own.copy is None else own.copy
-    if app.own is None or not (wanted or writes):
-        return app
-    size = size_of(app.own.project)
+    if not (wanted or writes):
+        return False
+    size = size_of(own.project.resolve())
     if own.copy is None and size > MOST_BYTES:
         wanted = False
     if wanted:
@@ -128,7 +137,16 @@ def _copied(app: App, own: OwnRequest, listener: Listener) -> App:
             f"what {writes[0]} writes stays in the project, and every server finds what the others wrote; "
             "--prepare 'COMMAND' can put it back before each start"
         )
-    return replace(app, own=replace(app.own, copied=wanted))
+    return wanted
+
+
+def _changed(names: Sequence[str], *, copied: bool) -> str:
+    """Say which files of the project are not as they were, and how that can be had otherwise."""
+    told = ", ".join(names[:NAMED_FILES]) + (" …" if len(names) > NAMED_FILES else "")
+    said = (
+        f"your app or --prepare changed {units.many(len(names), 'file')} of the project while it was looked at ({told})"
+    )
+    return said if copied else f"{said}, and so will each server; with --copy each gets a copy of the project"
 
 
 def find_app(text: str, own: OwnRequest, scratch: Path) -> App:
@@ -144,7 +162,7 @@ def _base(own: OwnRequest, listener: Listener, python: str | None) -> BaseEnviro
     return find_base(sources)
 
 
-def _telling(text: str, own: OwnRequest) -> Telling:
+def _telling(text: str, own: OwnRequest, *, copied: bool = False) -> Telling:
     return Telling(
         text=text,
         project=own.project.resolve(),
@@ -153,6 +171,7 @@ def _telling(text: str, own: OwnRequest) -> Telling:
         ready=own.ready,
         first=next((one.path for one in own.asked or (HOME,) if one.method == "GET"), "/"),
         interface=own.interface,
+        copied=copied,
     )
 
 
@@ -214,18 +233,14 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
     """Say why a request can't be measured; None when it can. `printed` is the end of what the app printed."""
     if came.error is not None:
         return f"the app raised {came.error}; every server would answer 500. Mend it, or ask something else"
-    statuses = [seen.status for seen in came.answers]
-    if len(set(statuses)) > 1:
-        told = ", then ".join(map(str, dict.fromkeys(statuses)))
-        return f"it is answered {told} when it is asked again: it can't be asked many times. Ask something else"
-    status = statuses[0]
+    if unsteady := _unsteady(came):
+        return unsteady
+    status = came.answers[0].status
     if asked.status is not None and status != asked.status:
         hint = login_hint(asked.status, came.answers[0])
         return f"expected status {asked.status}, but the app answers {status}{hint}"
-    if asked.status is None and status >= BROKEN:
-        return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
-    if asked.status is None and status >= BAD:
-        return f"the app answers {status}: ask for what it has, or say that you want that: '{asked.name} {status}'"
+    if asked.status is None and (unasked := _unasked(asked, came.answers[0], printed)):
+        return unasked
     most = LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
     if came.printed_bytes > most:
         return (
@@ -233,6 +248,46 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
             "and would fill the disk: turn that off, e.g. with --env LOG_LEVEL=warning"
         )
     return None
+
+
+def _unasked(asked: Asked, seen: Seen, printed: str) -> str | None:
+    """Say that an answer is none that a request without a status of the user's can be about."""
+    status = seen.status
+    if status >= BROKEN:
+        return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
+    if status >= BAD:
+        return f"the app answers {status}: ask for what it has, or say that you want that: '{asked.name} {status}'"
+    if where := _login_of(asked, seen):
+        return (
+            f"the app answers {status} (to {where}): a login is missing. Give it with --header 'Cookie: …', or say "
+            f"that you want that: '{asked.name} {status}'"
+        )
+    return None
+
+
+def _unsteady(came: Driven) -> str | None:
+    """Say that one of many calls was answered with another status than the first: a limit, or something used up."""
+    statuses = [seen.status for seen in came.answers]
+    if len(set(statuses)) > 1:
+        told = ", then ".join(map(str, dict.fromkeys(statuses)))
+        return f"it is answered {told} when it is asked again: it can't be asked many times. Ask something else"
+    others = [(status, number) for status, number in came.statuses if number > 1]
+    if not others:
+        return None
+    status, number = next((each for each in others if each[0] == TOO_MANY), others[0])
+    told = f"it is answered {came.answers[0].status}, but call {number:,} {status or 'not at all'}"
+    if status == TOO_MANY:
+        return f"{told}: the app limits how often it may be asked. Turn that limit off for the run"
+    return f"{told}: it can't be asked many times with the same words. Ask something that can be"
+
+
+def _login_of(asked: Asked, seen: Seen) -> str | None:
+    """Give the page that an answer leads to, when that is a login and not the page that was asked for."""
+    if not REDIRECT <= seen.status < BAD:
+        return None
+    path = urlsplit(seen.header("location") or "").path
+    asked_path = urlsplit(asked.path).path
+    return path if _LOGIN.search(path) and path.rstrip("/") != asked_path.rstrip("/") else None
 
 
 def login_hint(wanted: int, seen: Seen) -> str:

@@ -116,7 +116,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     if looked is not None:
         found = replace(found, apps=(*found.apps, *looked.apps))
         if request.servers:
-            skipped = {**skipped, **_unfit(servers, looked)}
+            skipped = {**skipped, **unfit(servers, looked)}
         servers = _fitting(servers, looked)
     named = looked.apps if looked else _of_the_catalogue(found, request.apps or DEFAULT_APPS)
     pairs = [
@@ -219,11 +219,14 @@ def _fitting(servers: list[ServerEntry], looked: Looked) -> list[ServerEntry]:
     raise UsageError(f"--server: expected servers of {kinds} apps such as {looked.apps[0].id}, got {named}")
 
 
-def _unfit(servers: Sequence[ServerEntry], looked: Looked) -> dict[str, str]:
+def unfit(servers: Sequence[ServerEntry], looked: Looked) -> dict[str, str]:
     """Say of each server that was named and can't run the apps why it can't."""
     kinds = " and ".join(f"{app.id} is {app.interface.upper()}" for app in looked.apps)
+    spoken = {app.interface for app in looked.apps}
     return {
-        server.id: f"it serves {server.variant.interface.upper()} apps, and {kinds}"
+        server.id: f"it runs {' and '.join(server.variant.apps)} of the catalogue only"
+        if server.variant.interface in spoken
+        else f"it serves {server.variant.interface.upper()} apps, and {kinds}"
         for server in servers
         if not any(server.runs(app) for app in looked.apps)
     }

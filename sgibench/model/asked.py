@@ -22,6 +22,10 @@ class Expectation:
     most_bytes: int | None = None
 
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that don't change what an app keeps (RFC 9110, section 9.2.1)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One request of the user's."""
@@ -44,6 +48,11 @@ class Asked:
     def name(self) -> str:
         """Its name in statistics and sentences."""
         return f"{self.method} {self.path}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change what the app keeps."""
+        return self.method not in SAFE
 
 
 @dataclass(frozen=True, kw_only=True)

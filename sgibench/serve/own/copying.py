@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ LEFT_OUT = frozenset({
 })  # fmt: skip
 MOST_BYTES = 200 * 2**20
 """A larger project is not copied for each start of each server."""
+MOST_FILES = 50_000
+"""About so many are looked at for changes."""
 
 
 def in_copy(own: OwnApp, scratch: Path) -> OwnApp:
@@ -59,6 +61,28 @@ def size_of(project: Path) -> int:
         if total > MOST_BYTES:
             break
     return total
+
+
+def state_of(project: Path) -> Mapping[str, tuple[int, int]]:
+    """Give size and time of change of each file that a copy would hold; of a larger project, of the first ones."""
+    found: dict[str, tuple[int, int]] = {}
+    for folder, names, files in os.walk(project):
+        names[:] = sorted(name for name in names if name not in _left_out(folder, names))
+        for name in sorted(files):
+            path = Path(folder) / name
+            try:
+                seen = path.lstat()
+            except OSError:
+                continue
+            found[str(path.relative_to(project))] = (seen.st_size, seen.st_mtime_ns)
+        if len(found) > MOST_FILES:
+            break
+    return found
+
+
+def changes(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """Name the files that are new, gone or not as they were."""
+    return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
 
 
 def _left_out(folder: str, names: Iterator[str] | list[str]) -> set[str]:

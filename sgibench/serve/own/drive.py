@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
 import resource
 import sys
@@ -57,7 +58,7 @@ def drive_wsgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         kept = environ_of(request, body)
         return lambda: call_wsgi(called, dict(kept), body)
 
-    idle = cost_of(caller(nothing_wsgi, order["requests"][0]), order["seconds"])
+    idle = cost_of(noting(caller(nothing_wsgi, order["requests"][0]), {}), order["seconds"])
     return {
         "idle": idle,
         "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
@@ -146,7 +147,7 @@ def drive_asgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         return call
 
     told = {
-        "idle": cost_of(caller(nothing_asgi, order["requests"][0]), order["seconds"]),
+        "idle": cost_of(noting(caller(nothing_asgi, order["requests"][0]), {}), order["seconds"]),
         "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
     }
     del started
@@ -235,6 +236,8 @@ async def call_asgi(app: Any, scope: dict[str, Any], body: bytes) -> dict[str, A
 def measured(call: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Ask once and keep the answer, then measure; an exception is an answer of its own kind."""
     answers: list[dict[str, Any]] = []
+    met: dict[Any, int] = {}
+    call = noting(call, met)
     began = printed()
     try:
         while len(answers) < LEAST_CALLS:
@@ -249,7 +252,20 @@ def measured(call: Callable[[], dict[str, Any]], seconds: float) -> dict[str, An
         at = "" if where is None else f" ({where.tb_frame.f_code.co_filename} line {where.tb_lineno})"
         return {"error": f"{type(error).__name__}: {error}{at}", "answers": answers}
     calls = cost["warm_calls"] + cost["calls"] + LEAST_CALLS
-    return {"answers": answers, "printed_bytes": (printed() - began) / calls, **cost}
+    statuses = list(met.items())
+    return {"answers": answers, "statuses": statuses, "printed_bytes": (printed() - began) / calls, **cost}
+
+
+def noting(call: Callable[[], dict[str, Any]], met: dict[Any, int]) -> Callable[[], dict[str, Any]]:
+    """Note in `met` which call was the first that was answered with each status; the first call is 1."""
+    numbers = itertools.count(1)
+
+    def noted() -> dict[str, Any]:
+        told = call()
+        met.setdefault(told.get("status"), next(numbers))
+        return told
+
+    return noted
 
 
 def shown(told: dict[str, Any]) -> dict[str, Any]:

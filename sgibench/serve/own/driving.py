@@ -46,6 +46,8 @@ class Driven:
     answers: tuple[Seen, ...]
     error: str | None = None
     """What the app raised instead."""
+    statuses: tuple[tuple[int | None, int], ...] = ()
+    """Each status that any of all calls was answered with, and which call was the first; None: no answer."""
     calls: int = 0
     cpu_us: float = 0.0
     """Of the app alone, per call: what an app that does nothing costs is taken off."""
@@ -122,6 +124,7 @@ def _driven(told: Mapping[str, Any], idle_us: float, peak_bytes: int) -> Driven:
         return Driven(answers=answers, error=" ".join(str(told["error"]).split()))
     return Driven(
         answers=answers,
+        statuses=tuple((status, int(number)) for status, number in told["statuses"]),
         calls=int(told["calls"]),
         cpu_us=max(0.0, float(told["cpu_us"]) - idle_us),
         wall_us=float(told["wall_us"]),

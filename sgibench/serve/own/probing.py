@@ -20,6 +20,7 @@ from sgibench import units
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
 from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import folded, prepare_start, tail_of
 from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
 from sgibench.serve.variables import variables_of
@@ -44,6 +45,8 @@ class Telling:
     first: str = "/"
     interface: Interface | None = None
     """What the user says it is; None to look."""
+    copied: bool = False
+    """Look at it in a copy of the project, so that nothing that its start writes stays."""
 
 
 def probe_app(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
@@ -61,18 +64,20 @@ def probe_app(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
         first=telling.first,
     )
     try:
-        prepare_start(own, scratch, variables_of(base.python.parent, scratch / "data", own.paths, own))
+        there = in_copy(own, scratch) if telling.copied else own
+        prepare_start(there, scratch, variables_of(base.python.parent, scratch / "data", there.paths, there))
     except ServerError as error:
         raise UsageError(error.detail) from None
-    with _started(own, telling, scratch / "probe-1") as first:
+    with _started(there, telling, scratch / "probe-1") as first:
         told = _hear(spec, first)
         _refuse(spec, own, told)
-        with _started(own, telling, scratch / "probe-2") as second:
+        with _started(there, telling, scratch / "probe-2") as second:
             _refuse_if_alone(spec, _hear(spec, second))
     interface: Interface = "wsgi" if told["interface"] == "wsgi" else "asgi"
     lifespan: Lifespan | None = None if interface == "wsgi" else told.get("lifespan")
     kind = str(told["kind"]) + (", ASGI 2" if told.get("twice") else "")
-    own = replace(own, source=spec.source(twice=bool(told.get("twice"))), lifespan=lifespan, kind=kind)
+    source = spec.source(twice=bool(told.get("twice")))
+    own = replace(own, source=source, lifespan=lifespan, kind=kind, copied=telling.copied)
     return App(
         id=spec.id,
         interface=interface,
