@@ -55,6 +55,26 @@ def test_an_open_rate_is_shared_out_and_added_up(process: LoadProcess) -> None:
     assert len(result["generator_workers"]) == 2
 
 
+@pytest.mark.parametrize("connections", [1, 3])
+def test_an_open_rate_is_shared_out_as_connections_are(process: LoadProcess, connections: int) -> None:
+    """A process with fewer connections, or with none, owes less of the rate: else what is due there is never sent.
+
+    Answers take 50 ms: 8 per second and connection can be had, and one of three does not carry half of the rate.
+    """
+    load = {"kind": "open", "rate_per_s": 8.0 * connections, "connections": connections}
+    with serving(good(wait_s=0.05)) as server:
+        order = together(target(server), load=load, window_s=3.0, warmup_s=0.5)
+        (result,) = process.ask(**order)["targets"]
+        assert server.requests == accounted(result)
+    assert result["gave_up"] is None
+    assert result["errors"] == result["errors_uncounted"] == {}
+    assert result["requests"] == result["window"]["due"]
+    assert result["requests"] == pytest.approx(8 * connections * result["window_s"], abs=3)
+    assert [worker["requests"] > 0 for worker in result["generator_workers"]] == [True, connections > 1]
+    first = result["generator_workers"][0]["requests"]
+    assert first == pytest.approx(result["requests"] * (1 if connections == 1 else 2 / 3), abs=2)
+
+
 def test_a_target_that_only_fails_is_given_up_by_all(process: LoadProcess) -> None:
     with serving(good(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")) as wrong, serving(good()) as right:
         order = together(target(wrong, "wrong"), target(right, "right"), warmup_s=0.5)

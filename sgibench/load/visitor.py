@@ -152,15 +152,16 @@ class Visited:
         target.give_up_rest()
 
     def _go_on_schedule(self) -> None:
-        """Give this visit a schedule of its own; each process sends its share of the rate."""
+        """Give this visit a schedule of its own; each process sends as much of the rate as it has connections for."""
+        if not self.connections:
+            return
         load, together = self.order.load, self.together
         rate = load.rate_per_s or 0.0
         start_ns = monotonic_ns() + (round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0)
         seed = (self.order.seed + together.index) * 1009 + self._visits
         self.target.detach()
-        fields.open_loop(
-            self.target, Schedule(rate / together.of, load.arrivals, seed, start_ns), awake=self.order.awake
-        )
+        own_rate = rate * self.connections / (load.connections * load.streams)
+        fields.open_loop(self.target, Schedule(own_rate, load.arrivals, seed, start_ns), awake=self.order.awake)
         self.target.attach()
 
     def _restore_connections(self) -> None:
