@@ -229,7 +229,7 @@ class Broadcast(WebSocketUser):
 def test_every_delivery_of_a_broadcast_counts(process: LoadProcess, tmp_path: Path) -> None:
     room = Room()
     with serving(room.script) as server:
-        order = measuring(scenario(tmp_path, BROADCAST), target(server), identify=False, slice_s=None)
+        order = measuring(scenario(tmp_path, BROADCAST), target(server), identify=False, slice_s=None, timeout_s=30.0)
         (result,) = process.ask(**order)["targets"]
         heard = room.deliveries
     assert result["errors"] == result["errors_uncounted"] == {}

@@ -65,9 +65,13 @@ def test_a_trial_holds_everything_that_a_number_needs(side_by_side: Run) -> None
 
 
 def test_slices_add_up_to_what_the_trial_says(side_by_side: Run) -> None:
-    sliced = [trial for trial in side_by_side.trials if trial.load.kind == "closed"]
-    assert sliced
-    for trial in sliced:
+    closed = [trial for trial in side_by_side.trials if trial.load.kind == "closed"]
+    assert closed
+    for trial in closed:
+        assert trial.window is not None
+        if trial.window.visits == "unbroken":  # where other work makes some answers slow, slices are not sound
+            assert trial.slices == ()
+            continue
         assert sum(one.requests for one in trial.slices) == trial.requests
         assert sum(one.window_s for one in trial.slices) == pytest.approx(trial.window_s)
         assert sum(one.cpu_s or 0 for one in trial.slices) == pytest.approx(trial.cpu_s)

@@ -39,7 +39,7 @@ MOST_ASKED = 3
 BAD = 400
 
 
-@click.command(epilog="Example: cd my-project && sgibench init && sgibench run")
+@click.command(epilog="Example: sgibench init --project my-project")
 @one(Apps, "apps")
 @takes(own=Own)
 @click.option("--force", is_flag=True, help="Write over what is there.")

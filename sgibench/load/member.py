@@ -21,7 +21,7 @@ from sgibench.load.parent import follow_parent, settle_down
 from sgibench.load.target import Target
 from sgibench.load.together import Agreement
 
-PLACES_S = 30.0
+PLACES_S = 60.0
 """Longest time for Locust's master to send the users."""
 
 
