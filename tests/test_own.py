@@ -450,20 +450,6 @@ def test_files_that_the_app_changes_are_the_copys_or_are_named(
     )
 
 
-def test_the_cpu_of_what_an_app_starts_for_a_request_is_the_apps(tmp_path: Path) -> None:
-    burn = "import time\\nwhile time.process_time() < 0.1: pass"
-    (tmp_path / "forks.py").write_text(
-        f"import subprocess, sys\nBURN = '{burn}'\n"
-        "def app(environ, start_response):\n"
-        "    subprocess.run([sys.executable, '-c', BURN], check=True)\n"
-        "    start_response('200 OK', [('Content-Length', '0')])\n"
-        "    return [b'']\n",
-        encoding="utf-8",
-    )
-    looked = look_at(("forks:app",), OwnRequest(project=tmp_path), tmp_path / "scratch", Silent())
-    assert looked.driven["forks:app"][0].cpu_us > 95_000
-
-
 def test_a_named_server_is_skipped_for_the_reason_that_holds(
     project: Path, bare: BaseEnvironment, tmp_path: Path
 ) -> None:

@@ -299,21 +299,15 @@ def cost_of(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
         call()
         warm += 1
     calls = 0
-    queued_s, cpu_s, began_s = in_queue_s(), all_cpu_s(), time.perf_counter()
+    queued_s, cpu_s, began_s = in_queue_s(), time.process_time(), time.perf_counter()
     until = began_s + seconds
     while calls < LEAST_CALLS or time.perf_counter() < until:
         call()
         calls += 1
-    took_s, cpu_s = time.perf_counter() - began_s, all_cpu_s() - cpu_s
+    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
     waited_s = max(0.0, took_s - cpu_s - (in_queue_s() - queued_s))
     each = {"cpu_us": cpu_s, "wall_us": took_s, "wait_us": waited_s}
     return {"calls": calls, "warm_calls": warm, **{name: spent_s / calls * 1e6 for name, spent_s in each.items()}}
-
-
-def all_cpu_s() -> float:
-    """CPU seconds of this process and of the children that it waited for: what an app starts is its own."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def in_queue_s() -> float:
