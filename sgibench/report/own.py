@@ -180,7 +180,8 @@ def _sentence(app_us: float, waited_us: float, servers: Sequence[ServerShare]) -
     else:
         between = f"{_percent(least.share)} ({least.label}) to {_percent(most.share)} ({most.label})"
         who = f"{between} of the CPU of your request"
-    text = f"The server is {who}; changing it can win at most {_percent(most.share)}."
+    win = _percent(most.share)
+    text = f"The server is {who}; changing it can win {win if win.startswith('less') else f'at most {win}'}."
     text += f" Your app itself needs {units.microseconds(app_us)} of CPU."
     if most.give_or_take is not None and most.give_or_take > NOISY_SHARE:
         text += f" The machine was not quiet: give or take {_percent(most.give_or_take)} of the whole."
