@@ -174,4 +174,4 @@ def test_a_page_of_another_origin_can_neither_start_a_load_nor_read_anything(
     state = ui.state
     assert state["phase"] == "idle"
     assert state["tests"] == before
-    assert len(ui.descendants()) == 1
+    assert len(ui.descendants()) == 2  # the load process, and the guard before it
