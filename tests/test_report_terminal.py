@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from sgibench.model import Metric, Run, Slo
-from sgibench.report import terminal
+from sgibench import units
+from sgibench.model import Estimate, Metric, Run, Slo
+from sgibench.report import terminal, words
 from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
 
 BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="threads", cpu_us=9, fails="exited")
@@ -152,3 +153,10 @@ def test_a_search_for_capacity_and_a_settled_run_fit_as_well(width: int) -> None
     terminal.capacity(run, Console(file=buffer, width=width))
     assert max(map(len, buffer.getvalue().splitlines())) <= width
     assert "…/s" not in buffer.getvalue()
+
+
+def test_an_interval_that_says_nothing_is_not_written_out() -> None:
+    worlds_apart = Estimate(value=1650.0, low=1.4e-12, high=1.9e18, blocks=2)
+    assert words.interval(worlds_apart, units.microseconds) == "too few blocks, too unlike, for an interval"
+    wide = Estimate(value=1650.0, low=400.0, high=6000.0, blocks=3)
+    assert words.interval(wide, units.microseconds) == "400 µs to 6.00 ms"

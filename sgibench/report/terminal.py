@@ -233,6 +233,8 @@ def _estimate(estimate: Estimate | None, metric: Metric) -> str:
         return shown
     if share < WIDE:
         return f"{shown} ±{share * 100:.0f}%"
+    if words.says_nothing(estimate):
+        return f"{shown} ±?"
     low, high = estimate.low or 0.0, estimate.high or 0.0
     ends = f"{units.significant(low, 2)}–{units.significant(high, 2)}" if metric == "rps" else units.span_us(low, high)
     return f"{shown} ({ends})"

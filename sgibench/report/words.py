@@ -28,11 +28,22 @@ FIGURES: Mapping[Metric, str] = {
 FORMS: Mapping[Metric, Format] = {metric: units.rate if metric == "rps" else units.microseconds for metric in FIGURES}
 
 
+BLUNT = 100.0
+"""An interval whose upper end is so many times its lower one is not written out."""
+
+
 def interval(estimate: Estimate | None, form: Format) -> str:
     """Write `a to b`, or nothing when no interval is known."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
+    if says_nothing(estimate):
+        return "too few blocks, too unlike, for an interval"
     return f"{form(estimate.low)} to {form(estimate.high)}"
+
+
+def says_nothing(estimate: Estimate) -> bool:
+    """Whether an interval is so wide that its ends are figures nobody should read: two blocks that are worlds apart."""
+    return estimate.low is not None and estimate.high is not None and estimate.high > BLUNT * estimate.low
 
 
 def with_interval(estimate: Estimate | None, form: Format) -> str:
