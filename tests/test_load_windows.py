@@ -17,8 +17,9 @@ import pytest
 
 from sgibench.histogram import Histogram
 from sgibench.model import HistogramData
+from tests.h2_server import Asked, Reference, speaking
 from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
-from tests.scripted_server import Talk, answer, serving
+from tests.scripted_server import Script, Talk, answer, serving
 
 JSON = SCENARIOS / "json.py"
 RIGHT = answer(b'{"message":"Hello, World!"}')
@@ -554,7 +555,22 @@ def test_a_pass_of_a_sequence_is_one_session_and_a_failed_one_is_none(process: L
     assert result["window"]["sessions"] == pytest.approx(result["requests"] / 3, abs=5)
 
 
-def test_tasks_that_still_ask_when_a_run_ends_leave_no_traceback(tmp_path: Path) -> None:
+def all_right(server: Reference, asked: Asked) -> None:
+    """Answer as the contract says, over HTTP/2."""
+    server.answer(asked.stream, b'{"message":"Hello, World!"}', 200, ("content-type", "application/json"))
+
+
+@pytest.mark.parametrize(
+    ("script", "load"),
+    [
+        (slow_now_and_then(10**9, 0, 0), {"connections": 16}),
+        (speaking(all_right, lambda: None), {"connections": 4, "protocol": "h2c", "streams": 4}),
+    ],
+    ids=["http", "h2c"],
+)
+def test_tasks_that_still_ask_when_a_run_ends_leave_no_traceback(
+    tmp_path: Path, script: Script, load: dict[str, Any]
+) -> None:
     path = scenario(
         tmp_path,
         """
@@ -568,9 +584,9 @@ def test_tasks_that_still_ask_when_a_run_ends_leave_no_traceback(tmp_path: Path)
         """,
     )
     log = tmp_path / "load.log"
-    with log.open("wb") as stderr, load_process(stderr) as process, serving(slow_now_and_then(10**9, 0, 0)) as server:
+    with log.open("wb") as stderr, load_process(stderr) as process, serving(script) as server:
         for _ in range(3):
-            order = measuring(path, target(server), slice_s=None, window_s=0.2, load={"connections": 16})
+            order = measuring(path, target(server), slice_s=None, window_s=0.2, load=load, identify=False)
             assert only(process.ask(**order))["requests"] > 0
         assert process.ask(do="stop") == {"did": "stop"}
     assert "Traceback" not in log.read_text()

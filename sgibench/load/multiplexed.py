@@ -141,7 +141,7 @@ class Multiplexed(Target):
     def _leave_line(self, conn: Connection) -> None:
         if isinstance(conn, Lane) and conn not in self.connections and conn in conn.line.lanes:
             conn.line.lanes.remove(conn)
-            if not conn.line.lanes:
+            if not conn.line.lanes and conn.line in self.lines:
                 self._hang_up(conn.line)
                 self.lines.remove(conn.line)
 
