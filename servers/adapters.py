@@ -26,8 +26,7 @@ def uvicorn(launch: Launch) -> list[str]:
     argv = [
         launch.executable("uvicorn"),
         f"--app-dir={launch.launchers}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
+        *launch.listening,
         f"--workers={launch.workers}",
         "--loop=uvloop",
         "--http=httptools",
@@ -55,7 +54,7 @@ def gunicorn(launch: Launch) -> list[str]:
     argv = [
         launch.executable("gunicorn"),
         f"--pythonpath={launch.launchers}",
-        f"--bind={launch.host}:{launch.port}",
+        f"--bind={launch.bind}",
         "--worker-class=gthread",
         f"--workers={launch.workers}",
         "--graceful-timeout=3",
@@ -98,6 +97,7 @@ SERVER = Server(
             packages=(*UVICORN, A2WSGI),
             options={"server": "uvicorn", "adapter": "a2wsgi"},
             threads=True,
+            unix=True,
             summary="A WSGI app on uvicorn (uvloop, httptools) through a2wsgi, in a pool of threads.",
         ),
         Variant(
@@ -106,6 +106,7 @@ SERVER = Server(
             concurrency="processes",
             packages=(*UVICORN, "asgiref==3.13.0"),
             options={"server": "uvicorn", "adapter": "asgiref"},
+            unix=True,
             summary="A WSGI app on uvicorn (uvloop, httptools) through asgiref, in one thread.",
             notes=(
                 "asgiref runs the app in one thread of each process, whatever the threads setting says.",
@@ -124,6 +125,7 @@ SERVER = Server(
                 "chunked: *": "a2wsgi hands the app an empty body when the request has no Content-Length",
                 "websocket: *": "WSGI has no WebSocket",
             },
+            unix=True,
             summary="An ASGI app on gunicorn's threads through a2wsgi: each thread waits for one event loop.",
         ),
     ),

@@ -12,8 +12,7 @@ def command(launch: Launch) -> list[str]:
         "-P",
         str(launch.launchers / "prefork.py"),
         f"--serve={launch.launchers / 'serve_bjoern.py'}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
+        *launch.listening,
         f"--workers={launch.workers}",
         f"--backlog={launch.backlog if launch.equal else DEFAULT_BACKLOG}",
     ]
@@ -42,6 +41,7 @@ SERVER = Server(
             concurrency="processes",
             packages=("bjoern==3.2.2",),
             needs=(Need(name="ev.h", how="apt-get install gcc python3-dev libev-dev", header=True),),
+            unix=True,
             summary="A loop in C that calls the app: one request at a time, many connections.",
         ),
     ),

@@ -12,8 +12,7 @@ def command(launch: Launch) -> list[str]:
         "-P",
         str(launch.launchers / "prefork.py"),
         f"--serve={launch.launchers / 'serve_gevent.py'}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
+        *launch.listening,
         f"--workers={launch.workers}",
         f"--backlog={launch.backlog if launch.equal else DEFAULT_BACKLOG}",
     ]
@@ -49,6 +48,7 @@ SERVER = Server(
             concurrency="greenlets",
             packages=(GEVENT,),
             options={"nodelay": "equal"},
+            unix=True,
             summary="A greenlet for each connection; TCP_NODELAY is set on its socket.",
         ),
         Variant(
@@ -57,6 +57,7 @@ SERVER = Server(
             concurrency="greenlets",
             packages=(GEVENT,),
             options={"nodelay": "never"},
+            unix=True,
             summary="The same as it comes: without TCP_NODELAY each kept-alive answer waits some 40 ms.",
             notes=(
                 "It sends head and body apart and never sets TCP_NODELAY.",

@@ -14,7 +14,7 @@ def command(launch: Launch) -> list[str]:
         launch.executable("hypercorn"),
         f"--worker-class={launch.options['loop']}",
         f"--workers={launch.workers}",
-        f"--bind={launch.host}:{launch.port}",
+        f"--bind={launch.bind}",
         "--graceful-timeout=3",
         "--log-level=WARNING",
     ]
@@ -62,6 +62,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
+            unix=True,
             summary="asyncio and the h11 parser: pure Python.",
         ),
         Variant(
@@ -73,6 +74,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
+            unix=True,
             summary="uvloop and the h11 parser.",
         ),
         Variant(
@@ -85,6 +87,7 @@ SERVER = Server(
             speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
             apps=("asgi_anyio",),
+            unix=True,
             summary="trio and the h11 parser: pure Python, structured concurrency.",
             notes=("It runs no app that calls asyncio: asgi_anyio is the plain app without such calls.",),
         ),
@@ -97,6 +100,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             files={"hypercorn.toml": CONFIG},
+            unix=True,
             summary="asyncio reads and writes; the app runs in asyncio's own pool of threads.",
             notes=(
                 "Its pool can't be set: Python's default, as many threads as CPUs and four more, 32 at most.",

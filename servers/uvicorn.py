@@ -11,8 +11,7 @@ def command(launch: Launch) -> list[str]:
     """Name loop and parser; a health check that a busy worker would miss is given time."""
     argv = [
         *program(launch),
-        f"--host={launch.host}",
-        f"--port={launch.port}",
+        *launch.listening,
         f"--workers={launch.workers}",
         f"--loop={launch.options['loop']}",
         f"--http={launch.options['http']}",
@@ -46,7 +45,7 @@ def program(launch: Launch) -> list[str]:
 
 def stalls(launch: Launch) -> bool:
     """Whether asyncio can't tell that the socket the workers inherit speaks TCP, and so doesn't set TCP_NODELAY."""
-    return launch.workers > 1 and launch.options["loop"] == "asyncio"
+    return launch.workers > 1 and launch.options["loop"] == "asyncio" and launch.socket is None
 
 
 def expect(launch: Launch) -> Expected:
@@ -75,6 +74,7 @@ SERVER = Server(
             packages=(UVICORN, UVLOOP, "httptools==0.9.0", WSPROTO),
             options={"loop": "uvloop", "http": "httptools"},
             speaks=("http", "https"),
+            unix=True,
             summary="uvloop and the httptools parser, both in C.",
         ),
         Variant(
@@ -84,6 +84,7 @@ SERVER = Server(
             packages=(UVICORN, "h11==0.16.0", WSPROTO),
             options={"loop": "asyncio", "http": "h11"},
             speaks=("http", "https"),
+            unix=True,
             summary="asyncio and the h11 parser: pure Python.",
             notes=(
                 "With more than one worker it sends without TCP_NODELAY, so a kept-alive answer takes 40 ms.",
@@ -97,6 +98,7 @@ SERVER = Server(
             packages=(UVICORN, UVLOOP, "zttp==0.0.35", WSPROTO),
             options={"loop": "uvloop", "http": "zttp"},
             speaks=("http", "https", "h2c", "h2"),
+            unix=True,
             summary="uvloop and the zttp parser, in Zig; uvicorn calls it experimental.",
         ),
     ),

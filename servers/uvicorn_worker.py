@@ -7,7 +7,7 @@ def command(launch: Launch) -> list[str]:
     """Gunicorn's options, and uvicorn's worker class; its log level quiets uvicorn's access log."""
     argv = [
         launch.executable("gunicorn"),
-        f"--bind={launch.host}:{launch.port}",
+        f"--bind={launch.bind}",
         "--worker-class=uvicorn_worker.UvicornWorker",
         f"--workers={launch.workers}",
         "--graceful-timeout=3",
@@ -49,6 +49,7 @@ SERVER = Server(
                 "wsproto==1.3.2",
             ),
             manager=True,
+            unix=True,
             summary="Gunicorn forks and watches; uvicorn on uvloop with httptools serves.",
         ),
     ),

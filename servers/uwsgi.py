@@ -8,28 +8,10 @@ ROOMY_HEADERS_BYTES = 32768
 
 
 def command(launch: Launch) -> list[str]:
-    """Run uWSGI's own command, or the launcher that starts it with nginx before it."""
-    if launch.options["socket"] == "nginx":
-        return [
-            launch.python,
-            "-P",
-            str(launch.launchers / "uwsgi_nginx.py"),
-            f"--host={launch.host}",
-            f"--port={launch.port}",
-            f"--workers={launch.workers}",
-            f"--backlog={launch.backlog if launch.equal else 511}",
-            *([f"--keep-alive={launch.keep_alive_s}"] if launch.equal else []),
-            f"--scratch={launch.scratch}",
-            *uwsgi(launch, f"--socket={launch.scratch / 'uwsgi.sock'}"),
-        ]
-    return uwsgi(launch, f"--{launch.options['socket']}={launch.host}:{launch.port}")
-
-
-def uwsgi(launch: Launch, socket: str) -> list[str]:
     """What it needs to serve one app and end when it is told to; without a line for each request."""
     argv = [
         launch.executable("uwsgi"),
-        socket,
+        f"--{launch.options['socket']}={launch.bind.removeprefix('unix:')}",
         "--master",
         f"--processes={launch.workers}",
         "--single-interpreter",
@@ -52,7 +34,7 @@ def configured(launch: Launch) -> list[str]:
         return argv
     return [
         *argv,
-        *(["--tcp-nodelay"] if launch.options["socket"] != "nginx" else []),
+        *(["--tcp-nodelay"] if launch.socket is None else []),
         f"--listen={launch.backlog}",
         f"--buffer-size={ROOMY_HEADERS_BYTES}",
         f"--socket-timeout={launch.keep_alive_s}",
@@ -60,14 +42,13 @@ def configured(launch: Launch) -> list[str]:
 
 
 def expect(launch: Launch) -> Expected:
-    """A master and its workers; with nginx a launcher, nginx's master and its workers besides."""
+    """A master and its workers."""
     threads = 1 if launch.configuration == "default" else launch.threads
-    behind = launch.options["socket"] == "nginx"
     return Expected(
         connections=launch.workers * threads if launch.options["socket"] == "http11-socket" else None,
-        backlog=launch.backlog if launch.equal else 511 if behind else DEFAULT_BACKLOG,
-        nodelay=launch.equal or behind,
-        processes=launch.workers + 1 + (2 + launch.workers if behind else 0),
+        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        nodelay=launch.equal,
+        processes=launch.workers + 1,
         threads=(threads, threads + 1),
     )
 
@@ -96,6 +77,7 @@ SERVER = Server(
             packages=(UWSGI,),
             needs=(COMPILER,),
             options={"socket": "http11-socket"},
+            unix=True,
             threads=True,
             manager=True,
             summary="HTTP/1.1 spoken by the workers themselves, one kept-alive connection for each thread.",
@@ -110,6 +92,7 @@ SERVER = Server(
             packages=(UWSGI,),
             needs=(COMPILER,),
             options={"socket": "http-socket"},
+            unix=True,
             keep_alive=False,
             threads=True,
             manager=True,
@@ -123,12 +106,32 @@ SERVER = Server(
             interface="wsgi",
             concurrency="threads",
             packages=(UWSGI,),
-            options={"socket": "nginx"},
-            needs=(COMPILER, Need(name="nginx", how="apt-get install nginx-light")),
+            options={"socket": "socket"},
+            needs=(COMPILER,),
             lacks={"error: GET /error: *": "uWSGI answers nothing when the app fails, so nginx answers 502"},
+            unix=True,
+            behind="uwsgi",
+            front="nginx-uwsgi",
             threads=True,
             manager=True,
-            summary="Behind nginx, over uWSGI's own protocol and a Unix socket: how it is usually run.",
+            summary="Over uWSGI's own protocol and a Unix socket: how it is usually run.",
+            recommended=ADVICE,
+        ),
+        Variant(
+            id="uwsgi-fastcgi",
+            interface="wsgi",
+            concurrency="threads",
+            packages=(UWSGI,),
+            options={"socket": "fastcgi-socket"},
+            needs=(COMPILER,),
+            lacks={"error: GET /error: *": "uWSGI answers nothing when the app fails, so nginx answers 502"},
+            unix=True,
+            behind="fastcgi",
+            front="nginx-fastcgi",
+            threads=True,
+            manager=True,
+            optional="it is uwsgi-nginx over the older protocol",
+            summary="Over FastCGI and a Unix socket: what uWSGI's own protocol is compared with.",
             recommended=ADVICE,
         ),
         Variant(
@@ -137,6 +140,7 @@ SERVER = Server(
             concurrency="threads",
             packages=("pyuwsgi==2.0.30.post1",),
             options={"socket": "http11-socket"},
+            unix=True,
             threads=True,
             manager=True,
             optional="it is uwsgi-http11 one version behind, for machines that can't compile uWSGI",

@@ -15,8 +15,7 @@ def command(launch: Launch) -> list[str]:
         "-P",
         str(launch.launchers / "prefork.py"),
         f"--serve={launch.launchers / 'serve_waitress.py'}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
+        *launch.listening,
         f"--workers={launch.workers}",
     ]
     if launch.equal:
@@ -56,6 +55,7 @@ SERVER = Server(
             concurrency="threads",
             packages=("waitress==3.0.2",),
             threads=True,
+            unix=True,
             summary="Pure Python, a pool of threads, no compiled part.",
         ),
     ),

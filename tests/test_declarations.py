@@ -22,6 +22,8 @@ each_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: serv
 
 def launch_of(server: ServerEntry, **changes: Any) -> Launch:
     chosen = {"port": 8123, "workers": 1, "threads": 8, "backlog": 1024, "keep_alive_s": 75, **changes}
+    if server.front is not None and server.front.variant.link == "unix":
+        chosen["socket"] = Path("/scratch/8123.sock")
     return Launch(
         bin=Path("/env/bin"),
         launchers=server.path.parent / "launchers",
@@ -144,7 +146,7 @@ def test_servers_that_close_every_connection_are_declared() -> None:
 
 def test_a_star_leaves_out_what_is_optional_and_its_name_brings_it_in() -> None:
     optional = {server.id for server in SERVERS if server.variant.optional}
-    assert optional == {"mod_wsgi-express", "pyuwsgi-http11"}
+    assert optional == {"mod_wsgi-express", "pyuwsgi-http11", "uwsgi-fastcgi"}
     assert not optional & {server.id for server in catalogue.select("server", SERVERS, ["*"])}
     for name in optional:
         assert [server.id for server in catalogue.select("server", SERVERS, [name])] == [name]
@@ -198,7 +200,7 @@ def test_versions_are_compared_by_their_numbers(installed: str, asked: tuple[int
 
 
 def test_the_page_on_servers_says_what_the_declarations_say() -> None:
-    assert PAGE.read_text(encoding="utf-8") == servers_page(SERVERS), (
+    assert PAGE.read_text(encoding="utf-8") == servers_page(SERVERS, CATALOGUE.fronts), (
         "docs/servers.md is out of date: sgibench list --markdown > docs/servers.md"
     )
 

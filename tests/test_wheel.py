@@ -55,7 +55,7 @@ def test_the_installed_catalogue_is_the_checkouts(installed: Path, tmp_path: Pat
             [sys.executable, "-m", "sgibench.cli", "list", "--json"], check=True, capture_output=True, text=True
         ).stdout
     )
-    for room in ("servers", "apps", "scenarios"):
+    for room in ("servers", "fronts", "apps", "scenarios"):
         assert [one["id"] for one in there[room]] == [one["id"] for one in here[room]]
     assert all(str(ROOT) not in server["path"] for server in there["servers"])
 

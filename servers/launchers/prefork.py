@@ -51,7 +51,10 @@ def main() -> None:
         settings=dict(word.split("=", 1) for word in given.set),
     )
     serve = load_serve(Path(given.serve))
-    listener = listen(given.host, given.port, given.backlog, nodelay=given.nodelay)
+    if given.uds:
+        listener = listen_locally(given.uds, given.backlog)
+    else:
+        listener = listen(given.host, given.port, given.backlog, nodelay=given.nodelay)
     if given.workers == 1:
         run(serve, listener, options)
     else:
@@ -62,8 +65,9 @@ def read_arguments() -> argparse.Namespace:
     """The command line as the declarations write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", required=True, help="file with the function serve(listener, load, options)")
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--uds", help="a Unix socket, instead of host and port")
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--backlog", type=int, required=True)
     parser.add_argument("--nodelay", action="store_true", help="set TCP_NODELAY, which accepted sockets inherit")
@@ -92,6 +96,14 @@ def listen(host: str, port: int, backlog: int, *, nodelay: bool) -> socket.socke
     if nodelay:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.bind((host, port))
+    listener.listen(backlog)
+    return listener
+
+
+def listen_locally(path: str, backlog: int) -> socket.socket:
+    """The one listening socket, as a Unix socket."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
     listener.listen(backlog)
     return listener
 

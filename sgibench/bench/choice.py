@@ -9,10 +9,13 @@ from typing import Any, get_args
 from sgibench import units
 from sgibench.bench.choosing import apps_for
 from sgibench.bench.request import DEFAULT_APPS
+from sgibench.catalogue.fronted import behind, unfit
 from sgibench.catalogue.reading import Catalogue, nearest
 from sgibench.errors import UsageError, shown
 from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
 
+DIRECT = "none"
+"""No front: the server is asked directly."""
 PLAIN = "plain"
 """The app without a framework, of the server's own interface."""
 MOST_WORKERS = 256
@@ -27,6 +30,8 @@ class Preset:
     """What the form holds when it opens."""
 
     server: str
+    """Its own id; what stands before it is `front`."""
+    front: str = DIRECT
     app: str = PLAIN
     scenario: str = "json"
     load: str = "closed"
@@ -52,6 +57,7 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
     """Give the form's fields in their order, as the order `ui` has them."""
     ours = [
         _option("server", preset.server, [entry.id for entry in found.servers], "how the app is run"),
+        _option("front", preset.front, [DIRECT, *fronts_offered(found)], "what stands before it"),
         _option("app", preset.app, [PLAIN, *(app.id for app in found.apps)], "plain: no framework"),
     ]
     asked = [
@@ -73,7 +79,7 @@ def _option(name: str, default: str, choices: list[str] | None, text: str) -> di
 
 def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_target: bool) -> Choice:
     """Look up what the form says; raises UsageError in one sentence."""
-    entry = None if own_target else server_named(found, values["server"])
+    entry = None if own_target else server_named(found, values["server"], values.get("front", DIRECT))
     return Choice(
         server=entry,
         app=None if entry is None else app_for(entry, found, values["app"]),
@@ -89,12 +95,32 @@ def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_
     )
 
 
-def server_named(found: Catalogue, name: str) -> ServerEntry:
-    """Find one server; raises UsageError with the nearest names."""
+def fronts_offered(found: Catalogue) -> list[str]:
+    """Name the fronts that servers can be put behind."""
+    return [front.id for front in found.fronts if not front.variant.alone]
+
+
+def server_named(found: Catalogue, name: str, front: str = DIRECT) -> ServerEntry:
+    """Find one server, behind a front if one is named; raises UsageError with the nearest names."""
     for entry in found.servers:
         if entry.id == name:
-            return entry
+            return entry if front == DIRECT else _behind(entry, found, front)
     raise UsageError(f"unknown server {name!r}: {nearest(name, [entry.id for entry in found.servers])}")
+
+
+def _behind(entry: ServerEntry, found: Catalogue, name: str) -> ServerEntry:
+    for front in found.fronts:
+        if front.id == name:
+            if wrong := unfit(entry, front):
+                raise UsageError(f"{name}+{entry.id}: {wrong}")
+            return behind(entry, front)
+    raise UsageError(f"unknown front {name!r}: {nearest(name, [DIRECT, *fronts_offered(found)])}")
+
+
+def split(name: str) -> tuple[str, str]:
+    """Split `nginx+waitress` into server and front."""
+    front, plus, server = name.partition("+")
+    return (server, front) if plus else (name, DIRECT)
 
 
 def app_for(entry: ServerEntry, found: Catalogue, name: str) -> App:

@@ -1,25 +1,31 @@
 """Which servers take part: names and globs, other versions and Pythons, and what can't take part and why.
 
 `NAME@VERSION+pyX.Y` names a variant in another version or under another interpreter; each is a server of its own with
-its own environment, so "did the upgrade make it slower?" is one run.
+its own environment, so "did the upgrade make it slower?" is one run. `FRONT+NAME` puts it behind a front: what comes of
+it is a server of its own, too.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue
+from sgibench.catalogue.fronted import behind, unfit
 from sgibench.errors import EnvsError, MisdeclaredError, UsageError, shown
-from sgibench.model import App, Cell, Expected, Launch, Protocol, ServerEntry
+from sgibench.model import App, Cell, Expected, FrontEntry, Launch, Protocol, ServerEntry
 from sgibench.model.terms import TLS
 from sgibench.serve import envs, needs
 from sgibench.serve.certificate import OPENSSL
 from sgibench.serve.process import HOST
 
 _CHOICE = re.compile(r"(?P<name>[^@+]+)(?:@(?P<version>[^@+]+))?(?:\+py(?P<python>.+))?")
+_PYTHON_TAIL = re.compile(r"py[0-9].*")
+"""What follows a `+` and is no server."""
+_WILD = re.compile(r"[*?\[]")
 PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,3})?")
 """An interpreter is named by its version; a path would be part of the server's id."""
 OLDEST_PYTHON = (3, 11)
@@ -39,22 +45,21 @@ def choose_servers(
     chosen: dict[str, ServerEntry] = {}
     missing: dict[str, str] = {}
     named: set[str] = set()
-    for named_version in pythons:
-        _refuse_other_than_version(named_version)
-    for pattern in patterns:
-        match = _CHOICE.fullmatch(pattern)
-        if match is None or (match["version"] and not _VERSION.fullmatch(match["version"])):
-            expected = "a server such as uvicorn-httptools or uvicorn-httptools@0.34"
-            raise UsageError(f"expected {expected}, got {shown(pattern)}")
-        if match["python"]:
-            _refuse_other_than_version(match["python"])
-        for entry in catalogue.select("server", found.servers, [match["name"]]):
-            named.add(entry.id)
-            wanted: list[str | None] = [match["python"]] if match["python"] else [*pythons]
-            for python in wanted or [None]:
-                derived = derive(entry, match["version"], python)
+    for version in pythons:
+        _refuse_other_than_version(version)
+    for said in patterns:
+        fronts, name, version, python = read_name(found, said)
+        entries = catalogue.select("server", found.servers, [name])
+        named |= {entry.id for entry in entries}
+        placed = [one for entry in entries for one in _behind(entry, fronts, said)]
+        if not placed:
+            raise UsageError(f"{said}: none of these servers can stand behind {' or '.join(one.id for one in fronts)}")
+        wanted: list[str | None] = [python] if python else [*pythons]
+        for entry in placed:
+            for each in wanted or [None]:
+                derived = derive(entry, version, each)
                 try:
-                    interpreter = envs.find_python(python) if python else None
+                    interpreter = envs.find_python(each) if each else None
                 except EnvsError as error:
                     missing[derived.id] = str(error)
                     continue
@@ -65,6 +70,44 @@ def choose_servers(
         optional = {entry.id: entry.variant.optional for entry in found.servers if entry.variant.optional}
         missing |= {name: f"{why}: add --server {name}" for name, why in optional.items() if name not in named}
     return list(chosen.values()), missing
+
+
+def read_name(found: catalogue.Catalogue, said: str) -> tuple[list[FrontEntry], str, str | None, str | None]:
+    """Read what names servers: the fronts before them, their names, a version, an interpreter; raises UsageError."""
+    fronts, rest = fronts_of(found, said)
+    match = _CHOICE.fullmatch(rest)
+    if match is None or (match["version"] and not _VERSION.fullmatch(match["version"])):
+        expected = "a server such as uvicorn-httptools, uvicorn-httptools@0.34 or nginx+uvicorn-httptools"
+        raise UsageError(f"expected {expected}, got {shown(said)}")
+    if match["python"]:
+        _refuse_other_than_version(match["python"])
+    return fronts, match["name"], match["version"], match["python"]
+
+
+def fronts_of(found: catalogue.Catalogue, said: str) -> tuple[list[FrontEntry], str]:
+    """Split what stands before a `+` off a name: the fronts that it means, and the rest; raises UsageError."""
+    head, plus, rest = said.partition("+")
+    if not plus or _PYTHON_TAIL.fullmatch(rest):
+        return [], said
+    fronts = [front for front in found.fronts if fnmatch.fnmatchcase(front.id, head)]
+    if not fronts and rest.startswith("py"):
+        return [], said
+    named = [front for front in fronts if front.id == head or not front.variant.alone]
+    if not named:
+        raise UsageError(f"unknown front {head!r}: {catalogue.nearest(head, [front.id for front in found.fronts])}")
+    return named, rest
+
+
+def _behind(entry: ServerEntry, fronts: Sequence[FrontEntry], said: str) -> Iterator[ServerEntry]:
+    """Put a server behind each front that it fits; a pair that was named and doesn't fit is a UsageError."""
+    if not fronts:
+        yield entry
+    for front in fronts:
+        wrong = unfit(entry, front)
+        if wrong is None:
+            yield behind(entry, front)
+        elif not _WILD.search(said):
+            raise UsageError(f"{said}: {wrong}")
 
 
 def _refuse_other_than_version(python: str) -> None:
@@ -84,7 +127,8 @@ def derive(entry: ServerEntry, version: str | None, python: str | None) -> Serve
         variant = replace(variant, id=f"{variant.id}@{version}", packages=(f"{name}=={exact}", *variant.packages[1:]))
     if python:
         variant = replace(variant, id=f"{variant.id}+py{python}")
-    return replace(entry, variant=variant)
+    plain = entry.behind and derive(entry.behind, version, None)
+    return replace(entry, variant=variant, behind=plain)
 
 
 def apps_for(server: ServerEntry, apps: Sequence[App], every: Sequence[App], *, named: bool) -> list[App]:

@@ -21,6 +21,7 @@ import psutil
 from sgibench import machine, units
 from sgibench.errors import EnvsError
 from sgibench.serve import envs
+from sgibench.serve.needs import find_program
 
 State = Literal["fine", "limited", "broken"]
 WATCHED_S = 0.5
@@ -30,7 +31,8 @@ ENOUGH_FILES = 4096
 ENOUGH_BACKLOG = 1024
 OPTIONAL = {
     "wrk": ("an independent load generator, to check ours against", "apt-get install wrk"),
-    "nginx": ("a fast target for benchmarks/generator.py", "apt-get install nginx-light"),
+    "nginx": ("servers behind it, such as nginx+waitress", "apt-get install nginx-light"),
+    "haproxy": ("servers behind it, such as haproxy+waitress", "apt-get install haproxy"),
     "chromium": ("the browser tests of the report", "apt-get install chromium"),
     "gcc": ("servers that are compiled at installation", "apt-get install gcc python3-dev"),
 }
@@ -219,7 +221,7 @@ def _governor() -> Finding:
 
 def _program(name: str) -> Finding:
     use, command = OPTIONAL[name]
-    path = shutil.which(name)
+    path = find_program(name)
     if path is None:
         return Finding(name=name, state="limited", detail=f"not installed; it is for {use}", advice=command)
     return Finding(name=name, state="fine", detail=f"installed; it is for {use}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Served:
     failure: Failure | None = None
     pids: tuple[int, ...] = ()
     """Its processes when counting began."""
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The same by the part that they belong to."""
     began: machine.Snapshot | None = None
     started_at: str = ""
     clocks: dict[int, tuple[float, float]] = field(default_factory=dict)

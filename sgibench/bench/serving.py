@@ -35,6 +35,7 @@ from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry,
 from sgibench.results.codec import encode
 from sgibench.serve import effective
 from sgibench.serve.envs import Environment
+from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
 IDLE_CHECK_S = 0.3
@@ -105,7 +106,7 @@ class Serving:
             now.failure = Failure(reason="log-flood", detail=detail, log_tail=process.log_tail())
             process.kill()
         elif not process.alive():
-            detail = f"it ended with status {process.exit_status} under load"
+            detail = f"{process.end} under load"
             now.failure = Failure(reason="crashed", detail=detail, log_tail=process.log_tail())
         if now.failure is not None:
             said = told(ServerError(now.failure.reason, now.failure.detail, now.failure.log_tail))
@@ -244,7 +245,8 @@ class Serving:
         now = self._served()
         load = replace(now.choice.load, connections=int(words["connections"]))
         now.choice = replace(now.choice, load=load)
-        now.pids = now.process.pids() if now.process is not None else ()
+        now.parts = now.process.pids_by_part() if now.process is not None else {}
+        now.pids = tuple(pid for pids in now.parts.values() for pid in pids)
         now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         now.began = machine.snapshot(now.cpus.servers, now.pids)
         return {}
@@ -260,10 +262,8 @@ class Serving:
         now = self._served()
         self.watch()
         measured = measured_of(words["result"])
-        if now.failure is None and now.process is not None and set(now.pids) - set(now.process.pids()):
-            lost = len(set(now.pids) - set(now.process.pids()))
-            detail = f"{lost} of its processes ended under load"
-            now.failure = Failure(reason="crashed", detail=detail, log_tail=now.process.log_tail())
+        if now.failure is None and now.process is not None and (lost := told_lost(now.parts, now.process.pids())):
+            now.failure = Failure(reason="crashed", detail=f"{lost} under load", log_tail=now.process.log_tail())
         failure = now.failure or judge(measured, now.process.log_tail() if now.process is not None else "")
         trial = self._trial(now, measured, failure, is_last=True)
         doubts = self._doubts(now, trial)
@@ -294,6 +294,7 @@ class Serving:
             started_at=now.started_at,
             floor_s=now.scenario.floor_s,
             argv=process.argv if process is not None else None,
+            front=share_of(process, living=failure is None) if process is not None else None,
             startup_s=process.startup_s if process is not None else None,
             idle_cpu=now.idle_cpu,
             measured=measured if measured.requests else None,

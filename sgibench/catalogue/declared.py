@@ -1,4 +1,4 @@
-"""What `SERVER` in a file of `servers/` must be, and its two functions behind a guard.
+"""What `SERVER` in a file of `servers/` and `FRONT` in one of `fronts/` must be, and their functions behind a guard.
 
 Everything is checked where it comes in: types whole, ids as names without a path in them, files that stay in the
 scratch folder. What a declaration's functions give is checked at each call; what they raise or give that is none
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sgibench.catalogue.fitting import is_text, misfit, shown
 from sgibench.errors import DeclarationError, MisdeclaredError
-from sgibench.model import Expected, Launch, Server, Variant
+from sgibench.model import Expected, Front, FrontLaunch, Launch, Server, Variant
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """Ids: they become names of folders and parts of cells, so no slash, no space, no leading dot or dash."""
@@ -22,6 +22,7 @@ OURS = frozenset({"data", "server.log"})
 """Names in the scratch folder that are the engine's."""
 LONGEST_COMMAND = 65_536
 """Characters of a whole command line: what one argument of the guard's may hold on Linux, less some room."""
+L = TypeVar("L", Launch, FrontLaunch)
 
 
 def check_name(path: Path, what: str, name: object) -> None:
@@ -65,18 +66,52 @@ def _check_variant(path: Path, variant: Variant) -> None:
     check_name(path, "a variant's id", variant.id)
     check_packages(path, variant.packages, f"{variant.id}.packages")
     for name in variant.files:
-        if not NAME.fullmatch(name) or name in OURS or name in {".", ".."}:
-            raise DeclarationError(
-                path,
-                f"files of plain names other than {' and '.join(sorted(OURS))}",
-                f"{variant.id} has {shown(name)}",
-            )
+        if not is_plain(name):
+            raise DeclarationError(path, PLAIN_FILES, f"{variant.id} has {shown(name)}")
 
 
-def guarded_command(path: Path, command: Callable[[Launch], Any]) -> Callable[[Launch], list[str]]:
+PLAIN_FILES = f"files of plain names other than {' and '.join(sorted(OURS))}"
+
+
+def is_plain(name: object) -> bool:
+    """Whether a file of that name stays in the scratch folder and is nobody else's."""
+    return isinstance(name, str) and bool(NAME.fullmatch(name)) and name not in {*OURS, ".", ".."}
+
+
+def check_front(path: Path, declared: object) -> Front:
+    """Refuse what is no whole Front; raises DeclarationError."""
+    if not isinstance(declared, Front):
+        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
+        raise DeclarationError(path, "FRONT = Front(...) at the top level", came)
+    if wrong := misfit(Front, declared, "FRONT"):
+        raise DeclarationError(path, "a Front of the declared types", wrong)
+    if not declared.variants:
+        raise DeclarationError(path, "at least one FrontVariant", "variants is empty")
+    for variant in declared.variants:
+        check_name(path, "a variant's id", variant.id)
+        if variant.backends < 1:
+            raise DeclarationError(path, "at least one backend", f"{variant.id} has {variant.backends}")
+    return declared
+
+
+def guarded_files(path: Path, files: Callable[[FrontLaunch], Any]) -> Callable[[FrontLaunch], dict[str, str]]:
+    """Make `files` give texts under plain names or raise MisdeclaredError."""
+
+    def whole(launch: FrontLaunch) -> dict[str, str]:
+        found = _call(path, "files", files, launch)
+        if wrong := misfit(dict[str, str], found, "files(launch)"):
+            raise MisdeclaredError(path, wrong)
+        if odd := [name for name in found if not is_plain(name)]:
+            raise _misdeclared(path, "files", PLAIN_FILES, odd[0])
+        return dict(found)
+
+    return whole
+
+
+def guarded_command(path: Path, command: Callable[[L], Any]) -> Callable[[L], list[str]]:
     """Make `command` give a whole command line or raise MisdeclaredError."""
 
-    def whole(launch: Launch) -> list[str]:
+    def whole(launch: L) -> list[str]:
         argv = _call(path, "command", command, launch)
         if not isinstance(argv, (list, tuple)) or not argv:
             raise _misdeclared(path, "command", "a list of texts that is not empty", argv)
@@ -90,12 +125,12 @@ def guarded_command(path: Path, command: Callable[[Launch], Any]) -> Callable[[L
     return whole
 
 
-def guarded_expect(path: Path, expect: Callable[[Launch], Any] | None) -> Callable[[Launch], Expected] | None:
+def guarded_expect(path: Path, expect: Callable[[L], Any] | None) -> Callable[[L], Expected] | None:
     """Make `expect` give a whole Expected or raise MisdeclaredError; None stays None."""
     if expect is None:
         return None
 
-    def whole(launch: Launch) -> Expected:
+    def whole(launch: L) -> Expected:
         expected = _call(path, "expect", expect, launch)
         wrong = misfit(Expected, expected, "expect(launch)")
         if wrong or not isinstance(expected, Expected):
@@ -109,7 +144,7 @@ def guarded_expect(path: Path, expect: Callable[[Launch], Any] | None) -> Callab
     return whole
 
 
-def _call(path: Path, name: str, function: Callable[[Launch], Any], launch: Launch) -> Any:
+def _call(path: Path, name: str, function: Callable[[L], Any], launch: L) -> Any:
     try:
         return function(launch)
     except (Exception, SystemExit) as error:

@@ -12,7 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from sgibench.model import Configuration, Launch, Protocol, ServerEntry
+from sgibench.catalogue.fronts_page import fronts_section
+from sgibench.model import Configuration, FrontEntry, Launch, Protocol, ServerEntry
 
 INTRODUCTION = """\
 # The servers
@@ -45,11 +46,11 @@ MEANT = {
 """Field of Expected -> what a person calls it."""
 
 
-def servers_page(servers: Sequence[ServerEntry]) -> str:
+def servers_page(servers: Sequence[ServerEntry], fronts: Sequence[FrontEntry] = ()) -> str:
     """Write the whole page, as Markdown."""
     families = groupby(sorted(servers, key=lambda server: (server.family, server.id)), key=lambda server: server.family)
     parts = [INTRODUCTION, _overview(servers), *(_family(name, list(members)) for name, members in families)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *(fronts_section(fronts) if fronts else ())])
 
 
 def _overview(servers: Sequence[ServerEntry]) -> str:
@@ -95,6 +96,10 @@ def _facts(server: ServerEntry) -> Iterator[str]:
     for need in variant.needs:
         kind = "the C header" if need.header else "the program"
         yield f"- Needs {kind} `{need.name}`: `{need.how}`"
+    if server.front is not None:
+        yield f"- Always behind [{server.front.id}](#{server.front.id})"
+    elif variant.unix:
+        yield "- Can listen on a Unix socket behind a front"
     if variant.optional:
         yield f"- Only when named, since {variant.optional}"
     if variant.apps:
@@ -154,7 +159,7 @@ def _distinct(server: ServerEntry) -> list[tuple[Configuration, ...]]:
 
 
 def _command(server: ServerEntry, configuration: Configuration) -> str:
-    return _folded(server.command(_example(server, configuration)))
+    return folded(server.command(_example(server, configuration)))
 
 
 def _example(server: ServerEntry, configuration: Configuration) -> Launch:
@@ -172,10 +177,11 @@ def _example(server: ServerEntry, configuration: Configuration) -> Launch:
         threads=8,
         backlog=1024,
         keep_alive_s=75,
+        socket=Path("server.sock") if server.front is not None and server.front.variant.link == "unix" else None,
     )
 
 
-def _folded(argv: Iterable[str], width: int = 100) -> str:
+def folded(argv: Iterable[str], width: int = 100) -> str:
     """A command line as a person would type it, folded at its words."""
     lines = [""]
     for word in argv:

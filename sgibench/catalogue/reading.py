@@ -1,4 +1,4 @@
-"""Files to declarations: what stands in `apps/`, `servers/` and `scenarios/` is what there is.
+"""Files to declarations: what stands in `apps/`, `servers/`, `fronts/` and `scenarios/` is what there is.
 
 There is no registry and no central list. Declarations are loaded by path under a private module name, so that a file
 `servers/uvicorn.py` never shadows the real uvicorn; apps are only read, never imported, because their packages live in
@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
-from sgibench.catalogue.declared import check_name, check_packages, check_server, guarded_command, guarded_expect
+from sgibench.catalogue.declared import (
+    check_front,
+    check_name,
+    check_packages,
+    check_server,
+    guarded_command,
+    guarded_expect,
+    guarded_files,
+)
 from sgibench.catalogue.fitting import misfit
+from sgibench.catalogue.fronted import behind_its_own
 from sgibench.errors import DeclarationError, UsageError
-from sgibench.model import App, Interface, ServerEntry
+from sgibench.model import App, FrontEntry, Interface, ServerEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +40,7 @@ class Catalogue:
     apps: tuple[App, ...]
     scenario_paths: tuple[Path, ...]
     roots: tuple[Path, ...]
+    fronts: tuple[FrontEntry, ...] = ()
 
     def server(self, server_id: str) -> ServerEntry:
         """The server of that id."""
@@ -68,12 +78,15 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
     """Read the catalogue, then the user's own folders; a later declaration of the same id is an error."""
     roots = (home(), *(root.resolve() for root in extra))
     for root in roots:
-        if not any((root / name).is_dir() for name in ("apps", "servers", "scenarios")):
-            raise UsageError(f"--catalogue {root}: expected a folder with apps/, servers/ or scenarios/ in it")
-    servers = [entry for root in roots for path in _files(root / "servers") for entry in _servers_of(path)]
+        if not any((root / name).is_dir() for name in ("apps", "servers", "fronts", "scenarios")):
+            raise UsageError(f"--catalogue {root}: expected a folder with apps/, servers/, fronts/ or scenarios/ in it")
+    fronts = [entry for root in roots for path in _files(root / "fronts") for entry in _fronts_of(path)]
+    declared = [entry for root in roots for path in _files(root / "servers") for entry in _servers_of(path)]
+    servers = [behind_its_own(entry, fronts) for entry in declared]
     apps = [app for root in roots for path in _files(root / "apps") if (app := _app_of(path)) is not None]
     scenarios = [path for root in roots for path in _files(root / "scenarios")]
     _refuse_twins((entry.id, entry.path) for entry in servers)
+    _refuse_twins((entry.id, entry.path) for entry in fronts)
     _refuse_twins((app.id, app.folder / f"{app.id}.py") for app in apps)
     _refuse_twins((path.stem, path) for path in scenarios)
     for path in scenarios:
@@ -83,6 +96,7 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
         apps=tuple(sorted(apps, key=lambda app: app.id)),
         scenario_paths=tuple(sorted(scenarios, key=lambda path: path.stem)),
         roots=roots,
+        fronts=tuple(sorted(fronts, key=lambda entry: entry.id)),
     )
 
 
@@ -147,6 +161,29 @@ def _servers_of(path: Path) -> list[ServerEntry]:
             homepage=declared.homepage,
             notes=(*declared.notes, *variant.notes),
             expect=expect,
+            verified=declared.verified,
+        )
+        for variant in declared.variants
+    ]
+
+
+def _fronts_of(path: Path) -> list[FrontEntry]:
+    check_name(path, "a file's name", path.stem)
+    declared = check_front(path, getattr(_import_privately(path), "FRONT", None))
+    files, command = guarded_files(path, declared.files), guarded_command(path, declared.command)
+    expect = guarded_expect(path, declared.expect)
+    return [
+        FrontEntry(
+            variant=variant,
+            family=path.stem,
+            path=path,
+            need=declared.need,
+            files=files,
+            command=command,
+            homepage=declared.homepage,
+            notes=(*declared.notes, *variant.notes),
+            expect=expect,
+            lacks=declared.lacks,
             verified=declared.verified,
         )
         for variant in declared.variants

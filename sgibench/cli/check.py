@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
-from sgibench.bench.choosing import unspoken
+from sgibench.bench.choosing import choose_servers, unspoken
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, Load, json_option, one, takes
 from sgibench.engine.progress import listener_for
@@ -47,7 +47,7 @@ class Asked:
     protocol: Protocol
 
 
-@click.command(epilog="Example: sgibench check 'gunicorn-*' --app wsgi_plain")
+@click.command(epilog="Examples: sgibench check 'gunicorn-*' --app wsgi_plain; sgibench check 'nginx+*'")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)
@@ -57,7 +57,7 @@ class Asked:
 def check(
     servers: tuple[str, ...], what: Apps, own: Own, workers: int, protocol: Protocol, *, every: bool, as_json: bool
 ) -> None:
-    """Start SERVERS (names or globs) and ask each for the whole contract, or your app for your requests.
+    """Start SERVERS (names or globs; FRONT+SERVER) and ask each for the whole contract, or your app for your requests.
 
     Exit 1 when one doesn't hold it.
     """
@@ -66,7 +66,7 @@ def check(
     if not servers and not every and not mine:
         raise UsageError("name the servers to check, or pass --all; sgibench list shows what there is")
     found = catalogue.load(what.catalogues)
-    chosen = catalogue.select("server", found.servers, servers if servers and not every else ("*",))
+    chosen, _ = choose_servers(found, servers if servers and not every else ("*",))
     request = bench.Request(results=Path(), argv=(), apps=what.apps, own=own_request(own))
     with listener_for(Console(stderr=True), quiet=as_json) as listener:
         looked = bench.look(request, listener)

@@ -22,10 +22,10 @@ from sgibench.cli.subjects import catalogue_option, json_option
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the page on all servers instead, as docs/servers.md holds it.")
 def list_command(catalogues: tuple[Path, ...], *, as_json: bool, markdown: bool) -> None:
-    """Show the servers, apps, scenarios and profiles there are."""
+    """Show the servers, fronts, apps, scenarios and profiles there are."""
     found = catalogue.load(catalogues)
     if markdown:
-        click.echo(servers_page(found.servers), nl=False)
+        click.echo(servers_page(found.servers, found.fronts), nl=False)
     elif as_json:
         click.echo(json.dumps(_for_machines(found), indent=1))
     else:
@@ -48,6 +48,20 @@ def _for_machines(found: catalogue.Catalogue) -> dict[str, Any]:
                 "path": str(server.path),
             }
             for server in found.servers
+        ],
+        "fronts": [
+            {
+                "id": front.id,
+                "family": front.family,
+                "backends": front.variant.backends,
+                "link": front.variant.link,
+                "speech": front.variant.speech,
+                "summary": front.variant.summary,
+                "notes": list(front.notes),
+                "homepage": front.homepage,
+                "path": str(front.path),
+            }
+            for front in found.fronts
         ],
         "apps": [
             {"id": app.id, "interface": app.interface, "packages": list(app.packages), "summary": app.summary}
@@ -72,6 +86,11 @@ def _menu(found: catalogue.Catalogue, console: Console) -> None:
                 f"{interface.upper()} servers",
                 [(server.id, server.variant.concurrency, server.variant.summary) for server in rows],
             )
+    _section(
+        console,
+        "Fronts, named before a server: nginx+waitress",
+        [(front.id, front.variant.link, front.variant.summary) for front in found.fronts],
+    )
     _section(console, "Apps", [(app.id, app.interface, app.summary) for app in found.apps])
     _section(console, "Scenarios", [(path.stem, "", catalogue.summary_of(path)) for path in found.scenario_paths])
     _section(

@@ -73,7 +73,10 @@ class Servers:
     """Which servers."""
 
     servers: tuple[str, ...] = option(
-        "--server", multiple=True, metavar="NAME", help="Server or glob; NAME@VERSION for another version. Repeatable."
+        "--server",
+        multiple=True,
+        metavar="NAME",
+        help="Server or glob; NAME@VERSION for another version, nginx+NAME behind a front. Repeatable.",
     )
 
 
@@ -86,7 +89,7 @@ class Apps:
         "--catalogue",
         multiple=True,
         type=Folder(),
-        help="One more folder with apps/, servers/ or scenarios/ in it. Repeatable.",
+        help="One more folder with apps/, servers/, fronts/ or scenarios/ in it. Repeatable.",
     )
 
 

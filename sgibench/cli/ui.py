@@ -22,6 +22,7 @@ from sgibench.bench.choice import (
     app_for,
     options_of,
     server_named,
+    split,
 )
 from sgibench.bench.served import Address
 from sgibench.bench.ui_run import UiRun
@@ -50,7 +51,9 @@ _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 class Form:
     """What the form holds at first, and where it is."""
 
-    server: str | None = option("--server", metavar="NAME", help="[default: uvicorn-httptools]")
+    server: str | None = option(
+        "--server", metavar="NAME", help="A server, or FRONT+SERVER. [default: uvicorn-httptools]"
+    )
     app: str = option(
         "--app", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework; or your own."
     )
@@ -117,8 +120,10 @@ def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Lo
         fitting = [entry.id for entry in found.servers if entry.runs(looked.apps[0])]
         server = server or next((name for name in (*FIRST, *fitting) if name in fitting), "")
         scenario = scenario or looked.scenario.id
+    server, front = split(server or FIRST[0])
     preset = Preset(
-        server=server or FIRST[0],
+        server=server,
+        front=front,
         app=app,
         scenario=bench.select_scenarios(found, [scenario or "json"])[0].stem,
         load=form.load,
@@ -128,7 +133,7 @@ def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Lo
         threads=size.threads,
         configuration=form.configuration,
     )
-    app_for(server_named(found, preset.server), found, app)
+    app_for(server_named(found, preset.server, preset.front), found, app)
     return preset
 
 

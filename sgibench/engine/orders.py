@@ -60,6 +60,8 @@ class Target:
     host: str
     port: int
     pids: tuple[int, ...]
+    front_pids: tuple[int, ...] = ()
+    """Those of them that are its front's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ class Measured:
     errors_uncounted: Mapping[str, int] = field(default_factory=dict)
     error_samples: Mapping[str, str] = field(default_factory=dict)
     cpu_s: float | None = None
+    front_cpu_s: float | None = None
+    """The front's part of it."""
     mean_us: float | None = None
     max_us: float | None = None
     histogram: HistogramData | None = None

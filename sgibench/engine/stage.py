@@ -42,6 +42,7 @@ from sgibench.model import (
 )
 from sgibench.serve import effective, place
 from sgibench.serve.envs import Environment
+from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 
 IDLE_CHECK_S = 0.3
@@ -106,6 +107,8 @@ class Contestant:
     """Cells that were measured on it."""
     stop_failure: Failure | None = None
     """Why all of them count for nothing."""
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The processes of each of its parts when a load began, by what a person calls it."""
 
     def fail(self, error: ServerError) -> None:
         """Keep the first thing that went wrong."""
@@ -234,9 +237,7 @@ def load_group(
     """Put one load on all servers of a group; keeps and returns a draft for each of its cells, in their order."""
     runners = {cell.id: contestants[key_of(cell)] for cell in group.cells}
     fit = {cell_id: contestant for cell_id, contestant in runners.items() if contestant.failure is None}
-    targets = [
-        Target(id=cell_id, host=HOST, port=one.process.port, pids=one.process.pids()) for cell_id, one in fit.items()
-    ]
+    targets = [_target(cell_id, one) for cell_id, one in fit.items()]
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     pids = [pid for target in targets for pid in target.pids]
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
@@ -263,6 +264,19 @@ def load_group(
         if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
             runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
     return drafts
+
+
+def _target(cell_id: str, contestant: Contestant) -> Target:
+    """What the load process needs to know of a server; what it consists of now is kept."""
+    process = contestant.process
+    contestant.parts = process.pids_by_part()
+    return Target(
+        id=cell_id,
+        host=HOST,
+        port=process.port,
+        pids=tuple(sorted(pid for pids in contestant.parts.values() for pid in pids)),
+        front_pids=process.front_pids(),
+    )
 
 
 def _measured(  # noqa: PLR0917 - what an order consists of
@@ -315,6 +329,7 @@ def _draft(cell: Cell, contestant: Contestant, cpus: Sequence[int], ours: Place 
         started_at="",
         floor_s=0.0,
         argv=process.argv or None,
+        front=share_of(process, living=contestant.failure is None),
         startup_s=process.startup_s,
         idle_cpu=contestant.idle_cpu,
         memory=process.memory() if contestant.failure is None else None,
@@ -370,8 +385,7 @@ def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:
             process.kill()
             contestant.fail(ServerError("log-flood", f"it logged more than {units.size(LOG_CAP_BYTES)}", tail))
         if contestant.failure is None and not process.alive():
-            status = process.exit_status
-            contestant.fail(ServerError("crashed", f"it ended with status {status} under load", process.log_tail()))
+            contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
         if contestant.failure is not None:
             gone[cell_id] = contestant.failure.reason
     return gone
@@ -383,9 +397,8 @@ def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
     _watch({target.id: contestant})
     if contestant.failure is not None:
         return
-    lost = set(target.pids) - set(process.pids())
-    if lost:
-        contestant.fail(ServerError("crashed", f"{len(lost)} of its processes ended under load", process.log_tail()))
+    if lost := told_lost(contestant.parts, process.pids()):
+        contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
         return
     contestant.failure = judge(measured, process.log_tail())
 

@@ -19,6 +19,7 @@ from sgibench.model import (
     Effective,
     Expected,
     Failure,
+    FrontShare,
     Generator,
     Latency,
     Memory,
@@ -57,6 +58,7 @@ class Draft:
     memory: Memory | None = None
     expected: Expected = field(default_factory=Expected)
     effective: Effective | None = None
+    front: FrontShare | None = None
     outside: tuple[str, ...] = ()
     memory_looks: tuple[MemoryLook, ...] = ()
     failure: Failure | None = None
@@ -123,6 +125,7 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         memory=draft.memory,
         configuration=cell.settings.configuration,
         effective=draft.effective,
+        front=draft.front,
         outside=draft.outside,
         memory_looks=draft.memory_looks,
         not_as_declared=tuple(differences(draft.effective, draft.expected)) if draft.effective else (),
@@ -144,6 +147,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         rps=measured.requests / measured.window_s,
         cpu_s=measured.cpu_s,
         cpu_us_per_request=None if measured.cpu_s is None else measured.cpu_s / measured.requests * 1e6,
+        front=None if trial.front is None else replace(trial.front, cpu_s=measured.front_cpu_s),
         latency_us=latency_of(measured, open_loop=trial.load.kind == "open"),
         histogram_us=measured.histogram,
         intended_histogram_us=measured.intended_histogram,

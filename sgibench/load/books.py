@@ -24,6 +24,8 @@ class Books:
     series: list[int] = field(default_factory=list)
     """Right answers in each second of an unbroken window."""
     server_cpu_ns: int | None = 0
+    front_cpu_ns: int | None = 0
+    """Of it, what the front used; None without one."""
     own_cpu_ns: int = 0
     awake_ns: int = 0
     in_time: int = 0
@@ -57,6 +59,10 @@ class Books:
         cpu_s = None if cpu_ns is None else cpu_ns / 1e9
         self.pieces.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
 
+    def add_front(self, cpu_ns: int | None) -> None:
+        """Add what a front used in a visit."""
+        self.front_cpu_ns = None if self.front_cpu_ns is None or cpu_ns is None else self.front_cpu_ns + cpu_ns
+
     def share(self, target: Target) -> dict[str, Any]:
         """Say what this process counted."""
         tally = target.tally
@@ -75,6 +81,7 @@ class Books:
             "censored": tally.censored,
             "censored_from_ns": tally.censored_from_ns,
             "server_cpu_ns": self.server_cpu_ns,
+            "front_cpu_ns": self.front_cpu_ns,
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,
             "sum_ns": tally.sum_ns,

@@ -19,6 +19,8 @@ class TargetOrder:
     host: str
     port: int
     pids: tuple[int, ...]
+    front_pids: tuple[int, ...] = ()
+    """Those of them that stand before the server: their CPU is told apart, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     host=str(target["host"]),
                     port=int(target["port"]),
                     pids=tuple(map(int, target.get("pids", ()))),
+                    front_pids=tuple(map(int, target.get("front_pids", ()))),
                 )
                 for target in order["targets"]
             ),

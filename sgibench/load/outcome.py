@@ -44,7 +44,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
     histogram, intended = merged(shares, "histogram"), merged(shares, "intended")
     first_chunk, gaps = merged(shares, "first_chunk"), merged(shares, "gaps")
     sizes, read = _sum(shares, "answer_bytes_sum"), _sum(shares, "answers_read")
-    server_cpu_ns = first["server_cpu_ns"]
+    server_cpu_ns, front_cpu_ns = first["server_cpu_ns"], first["front_cpu_ns"]
     return {
         "id": first["id"],
         "warmup_s": first["warmup_s"],
@@ -55,6 +55,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "error_samples": {kind: text for share in reversed(shares) for kind, text in share["error_samples"].items()},
         "errors_uncounted": _counted(shares, "errors_uncounted"),
         "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
+        "front_cpu_s": None if front_cpu_ns is None or not window_s else front_cpu_ns / 1e9,
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,
         "first_chunk_histogram": pack(first_chunk) if first_chunk.count else None,

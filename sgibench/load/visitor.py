@@ -60,6 +60,7 @@ class Piece:
     """Moments of the schedule before it."""
     window_s: float = 0.0
     cpu_ns: int | None = None
+    front_cpu_ns: int | None = None
 
 
 class Visited:
@@ -85,6 +86,7 @@ class Visited:
         self.connections = (total // together.of + (together.index < total % together.of)) * each
         """This process's share of the connections; of the places on them, where several share one."""
         self.clock = TreeClock(self.spec.pids if together.index == 0 else ())
+        self.front_clock = TreeClock(self.spec.front_pids if together.index == 0 else ())
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False
         self.pulse = Pulse()
@@ -123,6 +125,7 @@ class Visited:
         self._before_visit = (self.answered, self._timeouts)
         self._visits += 1
         self.clock.look()
+        self.front_clock.look()
         target.attach()
         try:
             self._restore_connections()
@@ -263,6 +266,7 @@ class Visited:
             answered=answered,
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
+        self.front_clock.start()
         self.clock.start()
         return self._piece
 
@@ -275,6 +279,7 @@ class Visited:
         pace = target.pace if isinstance(target.pace, OpenPace) else None
         edge_ns = target.close_gate()
         piece.cpu_ns = self.clock.stop()
+        piece.front_cpu_ns = self.front_clock.stop()
         books.own_cpu_ns += time.process_time_ns() - piece.own_ns
         piece.window_s = (edge_ns - piece.from_ns) / 1e9
         books.think_ns += target.thinking_ns(edge_ns)
@@ -306,6 +311,7 @@ class Visited:
             books.queue_max = max(books.queue_max, target.pace.queue_max)
         books.vain_pieces += tally.censored > piece.censored
         excess_s = (tally.busy_ns - piece.busy_ns) / 1e9 - self.connections * piece.window_s
+        books.add_front(piece.front_cpu_ns)
         books.add_piece(len(books.pieces), piece.window_s, tally.requests - piece.requests, piece.cpu_ns, excess_s)
 
     def _take_lags(self) -> None:

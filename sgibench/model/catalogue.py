@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import get_args
 
 from sgibench.model.asked import Expectation
+from sgibench.model.expected import Expected, Need
+from sgibench.model.fronts import FrontEntry
 from sgibench.model.own import OwnApp
-from sgibench.model.terms import MULTIPLEXED, TLS, Concurrency, Configuration, Interface, Protocol
+from sgibench.model.terms import MULTIPLEXED, TLS, Concurrency, Configuration, Interface, Protocol, Speech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,18 @@ class Launch:
     """Package -> version in the environment; empty for those that the variant declares."""
     protocol: Protocol = "http"
     """What the server is asked in; one of those that the variant speaks."""
+    socket: Path | None = None
+    """A Unix socket to listen on instead of host and port; only for variants that say that they can."""
+
+    @property
+    def bind(self) -> str:
+        """Where to listen, as `host:port` or `unix:path`."""
+        return f"{self.host}:{self.port}" if self.socket is None else f"unix:{self.socket}"
+
+    @property
+    def listening(self) -> list[str]:
+        """Where to listen, in the options that many servers have: `--host` and `--port`, or `--uds`."""
+        return [f"--host={self.host}", f"--port={self.port}"] if self.socket is None else [f"--uds={self.socket}"]
 
     @property
     def tls(self) -> bool:
@@ -86,45 +100,12 @@ class Launch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
-    """Something of the system that a server can't do without and that no Python package brings."""
-
-    name: str
-    """A program (`nginx`) or a C header (`ev.h`)."""
-    how: str
-    """The command that adds it, e.g. `apt-get install nginx-light`."""
-    header: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Advice:
     """What a server's own documentation says for production, and so what `recommended` means."""
 
     says: str
     source: str
     """Where it says so."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a launched server should turn out to be; None where nothing can be said beforehand.
-
-    The first two are limits that a plan must respect: a server that is asked for more is measured at its queue.
-    The rest is read back from the system after a trial (`sgibench.serve.effective`).
-    """
-
-    connections: int | None = None
-    """So many connections are served side by side; further ones wait until one of these closes. None: no limit."""
-    kept_alive: int | None = None
-    """So many connections are kept alive; the others are closed after each answer. None: no limit."""
-    backlog: int | None = None
-    """Of each listening socket, before the system's own limit (`net.core.somaxconn`) is applied."""
-    nodelay: bool | None = None
-    """Whether accepted connections have TCP_NODELAY."""
-    processes: int | None = None
-    """All of them: workers, master, helpers, proxies."""
-    threads: tuple[int, int] | None = None
-    """Fewest and most threads of the process that has the most; a pool may start its threads one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +128,13 @@ class Variant:
     manager: bool = False
     """Whether a master process that serves no requests stands above the workers, even when there is one worker."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Files written into the scratch folder before the start, name -> text."""
+    """Files written into the scratch folder before the start, name -> text; one that begins with `#!` is a program."""
+    unix: bool = False
+    """Whether it can listen on a Unix socket (`Launch.socket`)."""
+    behind: Speech = "http"
+    """What it is spoken to in when it stands behind a front."""
+    front: str | None = None
+    """The front that always stands before it, by id; None for a server that is asked directly."""
     speaks: tuple[Protocol, ...] = ("http",)
     """Protocols that it can be started in."""
     workers: bool = True
@@ -196,6 +183,10 @@ class ServerEntry:
     verified: str = ""
     python: str | None = None
     """Interpreter of its environment; None for the one that runs sgibench."""
+    front: FrontEntry | None = None
+    """What stands before it; None when it is asked directly."""
+    behind: ServerEntry | None = None
+    """The server by itself, when something stands before it."""
 
     @property
     def id(self) -> str:

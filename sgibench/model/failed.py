@@ -5,6 +5,8 @@ A list of what is kept, so that a figure which is added to trials tomorrow is dr
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sgibench.model.terms import Status
 from sgibench.model.trial import Failure, Trial
 
@@ -20,4 +22,5 @@ KEPT = (*WHICH, "interface", "concurrency", "floor_s", "argv", "errors", "effect
 def as_failed(trial: Trial, failure: Failure | None, kept: tuple[str, ...] = KEPT) -> Trial:
     """Make the trial a failure; no figure that was measured on it is left."""
     status: Status = "skipped" if trial.status == "skipped" else "failed"
-    return Trial(**{name: getattr(trial, name) for name in kept}, status=status, failure=failure)
+    front = replace(trial.front, cpu_s=None, memory=None) if trial.front and "argv" in kept else None
+    return Trial(**{name: getattr(trial, name) for name in kept}, status=status, failure=failure, front=front)

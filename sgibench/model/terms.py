@@ -16,6 +16,10 @@ know beforehand; `h2`: HTTP/2 over TLS, agreed on by ALPN."""
 TLS: frozenset[Protocol] = frozenset({"https", "h2"})
 MULTIPLEXED: frozenset[Protocol] = frozenset({"h2c", "h2"})
 """Several requests at once on one connection."""
+Speech = Literal["http", "uwsgi", "fastcgi"]
+"""What a front speaks to the servers behind it."""
+Link = Literal["tcp", "unix"]
+"""How it reaches them: loopback TCP or a Unix socket."""
 LoadKind = Literal["closed", "open"]
 Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]

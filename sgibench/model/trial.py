@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sgibench.model.plan import Load, Settings
-from sgibench.model.terms import Concurrency, Configuration, Interface, Status, Visits
+from sgibench.model.terms import Concurrency, Configuration, Interface, Link, Speech, Status, Visits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,29 @@ class Effective:
     """Of the process that has the most."""
     place: Place | None = None
     """None where the system doesn't tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontShare:
+    """What stood before the server, and its part of what the whole deployment used."""
+
+    id: str
+    """The front's variant, e.g. `nginx-rr2`."""
+    program: str
+    """E.g. `nginx`."""
+    behind: str
+    """The server behind it."""
+    backends: int = 1
+    """How many of these."""
+    link: Link = "tcp"
+    speech: Speech = "http"
+    version: str | None = None
+    """What the program says of itself; None when it doesn't."""
+    argv: tuple[str, ...] | None = None
+    cpu_s: float | None = None
+    """Of the trial's CPU time, what the front's processes used."""
+    memory: Memory | None = None
+    """Of the trial's memory, what they hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +249,8 @@ class Trial:
     rps: float | None = None
     cpu_s: float | None = None
     cpu_us_per_request: float | None = None
+    front: FrontShare | None = None
+    """What stood before the server; None when it was asked directly. All other figures are of both together."""
     latency_us: Latency | None = None
     """Open loads: from the time a request was due."""
     histogram_us: HistogramData | None = None

@@ -13,6 +13,7 @@ from sgibench.report import exports, words
 from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
 from sgibench.report.charts.chart import Chart
+from sgibench.report.deployments import deployment_of
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
 from sgibench.report.naming import computing, page_name
@@ -83,6 +84,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         environment=lambda entry: _environment(run.info.environments, entry),
         in_effect=in_effect,
         not_as_declared=not_as_declared,
+        deployment_of=deployment_of,
         longest=_longest,
         latency_trial=_latency_trial,
         csv=exports.csv_link(view),

@@ -7,6 +7,7 @@ from typing import Any
 from sgibench import stats
 from sgibench.model import Doubt, Estimate, Run
 from sgibench.report.capacities import CapacityTable, capacities_of
+from sgibench.report.deployments import deployment_of
 from sgibench.report.own import own_shares
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
@@ -85,11 +86,26 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
             "processes": entry.processes,
         },
         "startup_s": _estimate(entry.startup_s),
+        "front": _front(entry),
         "errors": dict(entry.errors),
         "blocks": len(entry.good),
         "failed_blocks": entry.failed_blocks,
         "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
         "doubts": [_doubt(doubt) for doubt in doubts],
+    }
+
+
+def _front(entry: Entry) -> dict[str, Any] | None:
+    """What stands before the server, and its part of the figures above."""
+    found = deployment_of(entry)
+    if found is None:
+        return None
+    return {
+        "chain": found.chain,
+        "between": found.between,
+        "cpu_us_per_request": _estimate(found.front_us),
+        "cpu_share": _estimate(found.share),
+        "pss_bytes": _estimate(found.pss_bytes),
     }
 
 

@@ -21,16 +21,16 @@ HEADERS = ("/usr/include", "/usr/local/include", "/opt/homebrew/include", "/opt/
 
 def missing(needs: Iterable[Need]) -> str | None:
     """One sentence with all that is missing and how to add it; None when nothing is."""
-    lacking = [need for need in needs if not (_has_header(need.name) if need.header else _has_program(need.name))]
+    lacking = [need for need in needs if not (_has_header(need.name) if need.header else find_program(need.name))]
     if not lacking:
         return None
     names = " and ".join(need.name for need in lacking)
     return f"it needs {names}: {' && '.join(dict.fromkeys(need.how for need in lacking))}"
 
 
-def _has_program(name: str) -> bool:
-    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *PROGRAMS))
-    return shutil.which(name, path=folders) is not None
+def find_program(name: str) -> str | None:
+    """Where a program of the system is; None when it is not."""
+    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *PROGRAMS)))
 
 
 def _has_header(name: str) -> bool:

@@ -1,7 +1,8 @@
 """One running server: started behind a guard, ready when every worker has answered, always killed with all it started.
 
 The engine owns server processes through this module alone. Nothing here measures load; it says which processes a
-server consists of, what they hold in memory, whether they live, and what they logged.
+server consists of, what they hold in memory, whether they live, and what they logged. A server behind a front is
+several commands: the front, and one or more servers of the same kind; all of them are the server to everybody else.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
 from sgibench.model.terms import TLS, Protocol
-from sgibench.serve import certificate
-from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve import certificate, placing
+from sgibench.serve.guarded import Command, NotStartedError
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import prepare_start
 from sgibench.serve.own.spec import MODULE
+from sgibench.serve.parts import Parts
+from sgibench.serve.placing import FRONT, Placed
 from sgibench.serve.variables import import_paths, variables_of
 
 HOST = "127.0.0.1"
@@ -94,7 +97,11 @@ class ServerProcess:
         self.log = spec.scratch / "server.log"
         self._own = spec.app.own
         """The user's app as this start serves it: in a copy of the project where that is wanted."""
-        self._running: Guarded | None = None
+        self._parts = Parts()
+        self._placed: tuple[Placed, ...] = ()
+        """The servers behind the front, or the one server without."""
+        self.front_argv: tuple[str, ...] | None = None
+        """How its front was started; None without one, and before that."""
         self._started_s = 0.0
         self._asked_s: float | None = None
         """When it was asked to stop."""
@@ -116,33 +123,39 @@ class ServerProcess:
             self._prepare_scratch()
         except OSError as error:
             raise ServerError(OURS, f"this machine gave it no port or scratch folder: {error.strerror}") from None
-        self.launch = self._launch()
-        self.argv = for_python(self.spec.entry.command(self.launch), self.spec.python)
-        running = self._running = Guarded(
-            Command(
-                argv=self.argv,
-                env=self._environment(),
-                cwd=self.spec.app.folder if self._own is None else self._own.project,
-                log=self.log,
-                cpus=self.spec.cpus,
-                files=OPEN_FILES,
-            )
-        )
+        self._parts, self.launch, self.front_argv = Parts(), self._placed[0].launch, None
         self._started_s = time.monotonic()
+        for one in self._placed:
+            argv = for_python(one.entry.command(one.launch), self.spec.python)
+            pid = self._start_part(one.name, argv)
+            if one is self._placed[0]:
+                self.pid, self.argv = pid, argv
+
+    def _start_part(self, name: str, argv: tuple[str, ...]) -> int:
+        """Start one command; raises ServerError."""
         try:
-            running.start()
+            return self._parts.start(
+                name,
+                Command(
+                    argv=argv,
+                    env=self._environment(),
+                    cwd=self.spec.app.folder if self._own is None else self._own.project,
+                    log=self.log,
+                    cpus=self.spec.cpus,
+                    files=OPEN_FILES,
+                ),
+            )
         except NotStartedError as error:
             raise ServerError(OURS if error.ours else "not-started", str(error)) from None
-        self.pid = running.pid
 
     def _prepare_scratch(self) -> None:
         shutil.rmtree(self.spec.scratch, ignore_errors=True)
         (self.spec.scratch / "data").mkdir(parents=True)
-        for name, text in self.spec.entry.variant.files.items():
-            (self.spec.scratch / name).write_text(text, encoding="utf-8")
-        launch = self._launch()
-        if launch.tls:
-            certificate.make(launch.certificate, launch.key)
+        self._placed = placing.servers(self.spec.entry, self._launch(), free_port)
+        for one in self._placed:
+            placing.write(one.launch.scratch, one.entry.variant.files)
+            if one.launch.tls:
+                certificate.make(one.launch.certificate, one.launch.key)
         if (own := self.spec.app.own) is not None:
             self._own = own = in_copy(own, self.spec.scratch) if own.copied else own
             (self.spec.scratch / "app").mkdir()
@@ -175,13 +188,26 @@ class ServerProcess:
         return variables_of(self.spec.bin, self.spec.scratch / "data", paths, own)
 
     @property
-    def exit_status(self) -> int | None:
-        """How its first process ended; None while it runs."""
-        return None if self._running is None else self._running.exit_status
+    def end(self) -> str:
+        """How it, or the part of it that ended first, came to its end, as `it ended with status 3`."""
+        ended = self._parts.ended()
+        if ended is None:
+            return "it runs"
+        return f"{self._told(ended.name)} ended with status {ended.status}"
+
+    def _told(self, name: str) -> str:
+        """What a person calls a part."""
+        front = self.spec.entry.front
+        if front is None:
+            return "it"
+        if name == FRONT:
+            return f"its front {front.family}"
+        behind = next(one.entry.id for one in self._placed if one.name == name)
+        return f"{behind} behind {front.family}" + (f" ({name})" if len(self._placed) > 1 else "")
 
     def alive(self) -> bool:
-        """Whether its first process still runs."""
-        return self._running is not None and self._running.alive()
+        """Whether its first process still runs, and that of each of its parts."""
+        return self._parts.alive()
 
     def wait_ready(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Poll `GET /pid` on new connections until every worker has answered; log lines are not believed.
@@ -205,7 +231,9 @@ class ServerProcess:
     def _wait_for_workers(self, meanwhile: Callable[[], None]) -> None:
         limit_s = READY_TIMEOUT_S if self.spec.app.own is None else OWN_READY_TIMEOUT_S
         deadline = self._started_s + limit_s
-        workers = self.spec.settings.workers
+        if self.spec.entry.front is not None:
+            self._start_front(meanwhile, deadline)
+        workers = self.spec.settings.workers * len(self._placed)
         seen: set[int] = set()
         last = "nothing listened"
         answers = 0
@@ -213,9 +241,7 @@ class ServerProcess:
         while time.monotonic() < deadline:
             meanwhile()
             if not self.alive():
-                raise ServerError(
-                    "exited", f"it ended with status {self.exit_status} before it answered", self.log_tail()
-                )
+                raise ServerError("exited", f"{self.end} before it answered", self.log_tail())
             answer = self._ask()
             if isinstance(answer, int):
                 seen.add(answer)
@@ -231,6 +257,19 @@ class ServerProcess:
                 time.sleep(POLL_S)
         raise ServerError("not-ready", f"not ready within {limit_s:g} s: {last}", self.log_tail())
 
+    def _start_front(self, meanwhile: Callable[[], None], deadline: float) -> None:
+        """Start what stands before the servers once each of them listens: a balancer would take the others for dead."""
+        for one in self._placed:
+            while not one.listens():
+                meanwhile()
+                if not self.alive():
+                    raise ServerError("exited", f"{self.end} before it listened", self.log_tail())
+                if time.monotonic() > deadline:
+                    raise ServerError("not-ready", f"{self._told(one.name)} never listened", self.log_tail())
+                time.sleep(POLL_S)
+        self.front_argv = placing.front(self.spec.entry, self._launch(), self._placed)
+        self._start_part(FRONT, self.front_argv)
+
     def _ask(self) -> int | str:
         """Ask whether it is ready: which process answered, or what is wrong. An app of the user's can't say which."""
         own = self.spec.app.own
@@ -244,19 +283,19 @@ class ServerProcess:
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM and don't wait, so that several servers can end at once; `stop` does the rest."""
-        if self._asked_s is None and self._running is not None and self._running.alive():
+        if self._asked_s is None and self._parts.alive():
             self._asked_s = time.monotonic()
-            self._running.ask_to_stop()
+            self._parts.ask_to_stop()
 
     def stop(self) -> None:
         """Ask it to end and wait; raises ServerError when it had to be killed. Everything is killed in any case."""
         self.ask_to_stop()
         asked_s, self._asked_s = self._asked_s, None
-        if asked_s is not None and self._running is not None:
-            self._running.wait(asked_s + STOP_TIMEOUT_S - time.monotonic())
-            exited_s = self._running.exited_s
+        ignored = False
+        if asked_s is not None:
+            ignored = not self._parts.wait(asked_s + STOP_TIMEOUT_S - time.monotonic())
+            exited_s = self._parts.exited_s
             self.stop_s = None if exited_s is None else max(0.0, exited_s - asked_s)
-        ignored = asked_s is not None and self.alive()
         tail = self.log_tail()
         self.kill()
         if ignored:
@@ -264,19 +303,25 @@ class ServerProcess:
 
     def let_go(self) -> None:
         """Have all its processes killed, and don't wait; `kill` does."""
-        if self._running is not None:
-            self._running.let_go()
+        self._parts.let_go()
 
     def kill(self) -> None:
         """End every process that it ever started."""
-        if self._running is not None:
-            self._running.kill()
+        self._parts.kill()
 
     # --- what it is ------------------------------------------------------------------------------------------------
 
     def pids(self) -> tuple[int, ...]:
         """All its processes that live, those included that left its process group."""
-        return () if self._running is None else self._running.pids()
+        return self._parts.pids()
+
+    def front_pids(self) -> tuple[int, ...]:
+        """Those of them that are the front's; none without one."""
+        return () if self.front_argv is None else self._parts.pids([FRONT])
+
+    def pids_by_part(self) -> Mapping[str, tuple[int, ...]]:
+        """The processes of each of its parts, by what a person calls it."""
+        return {self._told(name): pids for name, pids in self._parts.pids_by_name().items()}
 
     def memory(self) -> Memory:
         """Memory of the whole tree."""

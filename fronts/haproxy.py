@@ -1,0 +1,104 @@
+"""HAProxy: a load balancer; passes requests and answers through as they come, and queues what a server can't take."""
+
+from sgibench.model import Expected, Front, FrontLaunch, FrontVariant, Need
+
+CONNECTIONS = 6000
+"""Clients that are served side by side."""
+BALANCE = {"round robin": "roundrobin", "least connections": "leastconn"}
+
+CONFIGURATION = """\
+global
+    nbthread {workers}
+    maxconn {connections}
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 75s
+    timeout server 75s
+    timeout http-keep-alive {keep_alive_s}s
+    timeout tunnel 1h
+    option redispatch
+    http-reuse {reuse}
+frontend clients
+    bind {host}:{port}{listen}
+    default_backend servers
+backend servers
+    balance {balance}
+    option {closing}
+    option forwardfor
+{servers}
+"""
+
+
+def files(launch: FrontLaunch) -> dict[str, str]:
+    """Write the one file that HAProxy reads."""
+    return {"haproxy.cfg": configuration(launch)}
+
+
+def configuration(launch: FrontLaunch) -> str:
+    """No log, clients and servers kept alive, a queue before a server that serves only so many connections."""
+    return CONFIGURATION.format(
+        workers=launch.workers,
+        connections=CONNECTIONS,
+        keep_alive_s=launch.keep_alive_s,
+        reuse="always" if launch.reuse else "never",
+        host=launch.host,
+        port=launch.port,
+        listen=listening(launch),
+        balance=BALANCE[launch.options.get("balance", "round robin")],
+        closing="http-keep-alive" if launch.reuse else "http-server-close",
+        servers="\n".join(server(launch, number, one) for number, one in enumerate(launch.backends, 1)),
+    )
+
+
+def listening(launch: FrontLaunch) -> str:
+    """What stands behind the address that clients ask."""
+    return "" if launch.configuration == "default" else f" backlog {launch.backlog}"
+
+
+def server(launch: FrontLaunch, number: int, address: str) -> str:
+    """One server; of several, each is looked at twice a second and left out while it refuses."""
+    where = f"unix@{address}" if launch.link == "unix" else address
+    limit = "" if launch.limit is None else f" maxconn {launch.limit}"
+    several = " check inter 500ms fall 1 rise 1" if len(launch.backends) > 1 else ""
+    return f"    server server{number} {where}{limit}{several}"
+
+
+def command(launch: FrontLaunch) -> list[str]:
+    """In the foreground."""
+    return [launch.program, "-db", "-q", "-f", str(launch.scratch / "haproxy.cfg")]
+
+
+def expect(launch: FrontLaunch) -> Expected:
+    """One process, a thread for each worker of the servers."""
+    return Expected(
+        connections=CONNECTIONS,
+        backlog=CONNECTIONS if launch.configuration == "default" else launch.backlog,
+        nodelay=True,
+        processes=1,
+        threads=(launch.workers, launch.workers),
+    )
+
+
+FRONT = Front(
+    need=Need(name="haproxy", how="apt-get install haproxy"),
+    files=files,
+    command=command,
+    expect=expect,
+    homepage="https://www.haproxy.org",
+    verified="2026-11-26, HAProxy 2.6.12, Debian 12",
+    variants=(
+        FrontVariant(
+            id="haproxy",
+            summary="Over loopback TCP, connections to the server kept alive.",
+        ),
+        FrontVariant(
+            id="haproxy-unix",
+            link="unix",
+            summary="The same over a Unix socket.",
+        ),
+    ),
+    notes=(
+        "It reads no request's body before it hands it on: a slow client holds the server for as long as it takes.",
+    ),
+)
