@@ -97,6 +97,16 @@ FRONT = Front(
             link="unix",
             summary="The same over a Unix socket.",
         ),
+        *(
+            FrontVariant(
+                id=f"haproxy-{short}{count}",
+                options={"balance": balance},
+                backends=count,
+                summary=f"Before {count} servers, {balance}.",
+            )
+            for short, balance in (("rr", "round robin"), ("lc", "least connections"))
+            for count in (2, 4)
+        ),
     ),
     notes=(
         "It reads no request's body before it hands it on: a slow client holds the server for as long as it takes.",

@@ -1,5 +1,7 @@
 """nginx: the usual proxy before Python servers; keeps clients' connections, buffers both directions, sends files."""
 
+from collections.abc import Iterator
+
 from sgibench.model import Expected, Front, FrontLaunch, FrontVariant, Need, Protocol
 
 CONNECTIONS = 12288
@@ -9,6 +11,8 @@ CLIENTS = 6000
 IDLE = 512
 """Connections to servers that a worker keeps while nobody needs them."""
 DEFAULT_BACKLOG = 511
+CACHED_S = 1
+"""How long an answer is taken from the cache."""
 SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2")
 """HTTP/2 in clear text shares no port with HTTP/1.1 before nginx 1.25, and readiness is asked over HTTP/1.1."""
 BALANCE = {"round robin": "", "least connections": "least_conn;"}
@@ -16,7 +20,7 @@ BALANCE = {"round robin": "", "least connections": "least_conn;"}
 CONFIGURATION = """\
 {user}
 daemon off;
-pid {scratch}/nginx.pid;
+pid "{scratch}/nginx.pid";
 error_log stderr error;
 worker_processes {workers};
 events {{ worker_connections {connections}; }}
@@ -24,11 +28,11 @@ http {{
     access_log off;
     default_type application/octet-stream;
     client_max_body_size 0;
-    client_body_temp_path {scratch}/body;
-    proxy_temp_path {scratch}/proxy;
-    fastcgi_temp_path {scratch}/fastcgi;
-    uwsgi_temp_path {scratch}/uwsgi;
-    scgi_temp_path {scratch}/scgi;
+    client_body_temp_path "{scratch}/body";
+    proxy_temp_path "{scratch}/proxy";
+    fastcgi_temp_path "{scratch}/fastcgi";
+    uwsgi_temp_path "{scratch}/uwsgi";
+    scgi_temp_path "{scratch}/scgi";
     {kept}
     map $http_upgrade $to_server {{ default upgrade; "" "{without}"; }}
     upstream servers {{
@@ -36,12 +40,11 @@ http {{
 {servers}
         {idle}
     }}
+    {shared}
     server {{
         listen {host}:{port}{listen};
         {secured}
-        location / {{
-{passed}
-        }}
+{locations}
     }}
 }}
 """
@@ -54,6 +57,47 @@ proxy_set_header Connection $to_server;
 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 proxy_set_header X-Forwarded-Proto $scheme;
 proxy_read_timeout 75s;
+"""
+STATIC = """\
+location /static/ {{
+    root "{root}";
+    sendfile on;
+    types {{ text/css css; text/html html; text/javascript js; image/svg+xml svg; text/plain txt; }}
+    charset utf-8;
+    charset_types text/css text/html text/javascript text/plain;
+    error_page 404 405 = @servers;
+}}
+location @servers {{
+{passed}
+}}
+"""
+"""Files are sent by nginx; what is none, and what is no GET, is the app's to answer."""
+CACHED = """\
+location /noted/ {{
+    proxy_cache pages;
+    proxy_cache_valid 200 {seconds}s;
+    {locked}
+    add_header X-Cache $upstream_cache_status;
+{passed}
+}}
+"""
+LOCKED = "proxy_cache_lock on; proxy_cache_use_stale updating;"
+COMPRESSED = """\
+gzip on;
+gzip_proxied any;
+gzip_vary on;
+gzip_min_length 256;
+gzip_types application/json text/css text/javascript text/plain image/svg+xml;
+"""
+UNBUFFERED = """\
+proxy_buffering off;
+proxy_request_buffering off;
+"""
+SCRIPT = """\
+fastcgi_param SCRIPT_FILENAME "{script}";
+fastcgi_param SCRIPT_NAME "";
+fastcgi_param GATEWAY_INTERFACE CGI/1.1;
+fastcgi_buffering off;
 """
 PARAMETERS = {
     "QUERY_STRING": "$query_string",
@@ -92,15 +136,36 @@ def configuration(launch: FrontLaunch) -> str:
         host=launch.host,
         port=launch.port,
         listen=listening(launch),
-        secured=f"ssl_certificate {launch.certificate}; ssl_certificate_key {launch.key};" if launch.tls else "",
-        passed=indented(passed(launch)),
+        secured=f'ssl_certificate "{launch.certificate}"; ssl_certificate_key "{launch.key}";' if launch.tls else "",
+        shared=shared(launch),
+        locations=indented("".join(locations(launch)), 8),
     )
+
+
+def shared(launch: FrontLaunch) -> str:
+    """What stands outside the server: where answers are cached."""
+    if "cache" not in launch.options:
+        return ""
+    return f'proxy_cache_path "{launch.scratch}/cache" keys_zone=pages:4m inactive=10m use_temp_path=off;'
+
+
+def locations(launch: FrontLaunch) -> Iterator[str]:
+    """Which requests are handed on, and which are not, or not each time."""
+    options, handed = launch.options, passed(launch)
+    if "compress" in options:
+        yield COMPRESSED
+    if "static" in options:
+        yield STATIC.format(root=launch.static.parent, passed=indented(handed, 4))
+    if "cache" in options:
+        locked = LOCKED if options["cache"] == "one at a time" else ""
+        yield CACHED.format(seconds=CACHED_S, locked=locked, passed=indented(handed, 4))
+    yield f"location / {{\n{indented(handed, 4)}\n}}\n"
 
 
 def address_of(launch: FrontLaunch, address: str) -> str:
     """One server; of several, one that refuses is left out for a second."""
     several = " max_fails=1 fail_timeout=1s" if len(launch.backends) > 1 else ""
-    return f"{'unix:' if launch.link == 'unix' else ''}{address}{several}"
+    return f'"unix:{address}"{several}' if launch.link == "unix" else f"{address}{several}"
 
 
 def listening(launch: FrontLaunch) -> str:
@@ -112,14 +177,15 @@ def listening(launch: FrontLaunch) -> str:
 def passed(launch: FrontLaunch) -> str:
     """How a request is handed on."""
     if launch.speech == "http":
-        return HTTP
+        return HTTP + (UNBUFFERED if launch.options.get("buffers") == "off" else "")
     parameters = "".join(f"{launch.speech}_param {name} {value};\n" for name, value in PARAMETERS.items())
-    return f"{launch.speech}_pass servers;\n{launch.speech}_read_timeout 75s;\n{parameters}"
+    script = SCRIPT.format(script=launch.script) if launch.script else ""
+    return f"{launch.speech}_pass servers;\n{launch.speech}_read_timeout 75s;\n{parameters}{script}"
 
 
-def indented(text: str) -> str:
+def indented(text: str, by: int) -> str:
     """Set a block's lines under its head."""
-    return "\n".join(f"            {line}" for line in text.splitlines())
+    return "\n".join(f"{' ' * by}{line}" for line in text.splitlines())
 
 
 def command(launch: FrontLaunch) -> list[str]:
@@ -157,6 +223,47 @@ FRONT = Front(
             speaks=SPEAKS,
             summary="The same over a Unix socket.",
         ),
+        *(
+            FrontVariant(
+                id=f"nginx-{short}{count}",
+                options={"balance": balance},
+                backends=count,
+                speaks=SPEAKS,
+                summary=f"Before {count} servers, {balance}.",
+            )
+            for short, balance in (("rr", "round robin"), ("lc", "least connections"))
+            for count in (2, 4)
+        ),
+        FrontVariant(
+            id="nginx-static",
+            options={"static": "front"},
+            speaks=SPEAKS,
+            summary="It sends the files under /static/ itself.",
+        ),
+        FrontVariant(
+            id="nginx-gzip",
+            options={"compress": "front"},
+            speaks=SPEAKS,
+            summary="It compresses answers for clients that accept it.",
+        ),
+        FrontVariant(
+            id="nginx-cache",
+            options={"cache": "free"},
+            speaks=SPEAKS,
+            summary="It keeps answers of /noted/ for a second; when they expire, all who ask are handed on.",
+        ),
+        FrontVariant(
+            id="nginx-cache-lock",
+            options={"cache": "one at a time"},
+            speaks=SPEAKS,
+            summary="The same, but one request at a time fetches anew; the others get the old answer, or wait.",
+        ),
+        FrontVariant(
+            id="nginx-unbuffered",
+            options={"buffers": "off"},
+            speaks=SPEAKS,
+            summary="It buffers neither requests nor answers.",
+        ),
         FrontVariant(
             id="nginx-uwsgi",
             link="unix",
@@ -170,6 +277,14 @@ FRONT = Front(
             speech="fastcgi",
             speaks=SPEAKS,
             summary="FastCGI over a Unix socket, a connection for each request.",
+        ),
+        FrontVariant(
+            id="nginx-cgi",
+            link="unix",
+            speech="fastcgi",
+            alone=True,
+            speaks=SPEAKS,
+            summary="FastCGI to a wrapper that starts a program for each request.",
         ),
     ),
     notes=(

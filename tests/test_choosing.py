@@ -58,8 +58,8 @@ def test_what_a_star_leaves_out_is_named_with_what_to_add() -> None:
     assert missing["pyuwsgi-http11"].endswith(": add --server pyuwsgi-http11")
     chosen, missing = choose_servers(FOUND, ["*", "pyuwsgi-*"])
     assert "pyuwsgi-http11" in {server.id for server in chosen}
-    assert set(missing) == {"mod_wsgi-express", "uwsgi-fastcgi"}
-    assert set(choose_servers(FOUND, ["*", "pyuwsgi-*"], [HERE])[1]) == {"mod_wsgi-express", "uwsgi-fastcgi"}
+    assert set(missing) == {"mod_wsgi-express", "uwsgi-fastcgi", "cgi"}
+    assert set(choose_servers(FOUND, ["*", "pyuwsgi-*"], [HERE])[1]) == {"mod_wsgi-express", "uwsgi-fastcgi", "cgi"}
     assert choose_servers(FOUND, ["waitress"])[1] == {}
 
 

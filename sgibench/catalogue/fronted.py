@@ -28,6 +28,7 @@ class Where:
     backends: tuple[str, ...] = ()
     """Where the servers listen; example addresses when empty."""
     static: Path = Path("static")
+    script: Path | None = None
     user: str | None = None
 
 
@@ -128,5 +129,6 @@ def front_launch(server: ServerEntry, front: FrontEntry, launch: Launch, where: 
         configuration=launch.configuration,
         protocol=launch.protocol,
         static=where.static,
+        script=where.script or (Path(server.variant.script) if server.variant.script else None),
         user=where.user,
     )

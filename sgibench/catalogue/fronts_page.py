@@ -78,5 +78,6 @@ def _example(front: FrontEntry) -> FrontLaunch:
         configuration="equal",
         protocol="http",
         static=Path("static"),
+        script=Path("scratch/script") if variant.alone else None,
         user=None,
     )

@@ -133,6 +133,8 @@ class Variant:
     """Whether it can listen on a Unix socket (`Launch.socket`)."""
     behind: Speech = "http"
     """What it is spoken to in when it stands behind a front."""
+    script: str | None = None
+    """Which of its files a front's CGI runs for each request; None for a server that lives longer than that."""
     front: str | None = None
     """The front that always stands before it, by id; None for a server that is asked directly."""
     speaks: tuple[Protocol, ...] = ("http",)

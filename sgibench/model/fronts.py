@@ -44,6 +44,8 @@ class FrontLaunch:
     """What clients ask in."""
     static: Path
     """Folder of the files that the apps serve under `/static/`."""
+    script: Path | None
+    """What CGI runs for each request; None without CGI."""
     user: str | None
     """The user's name when that is root, whose workers would else run as somebody who may read nothing here."""
 

@@ -102,12 +102,14 @@ def front(entry: ServerEntry, launch: Launch, placed: Sequence[Placed]) -> tuple
     program = find_program(entry.front.need.name)
     if program is None:
         raise ServerError("not-started", f"{entry.front.need.name} is not here: {entry.front.need.how}")
+    script = entry.behind.variant.script
     where = Where(
         program=program,
         scratch=launch.scratch / FRONT,
         port=launch.port,
         backends=tuple(one.address for one in placed),
         static=catalogue.home() / "apps" / "static",
+        script=None if script is None else placed[0].launch.scratch / script,
         user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None,
     )
     found = front_launch(entry.behind, entry.front, launch, where)
