@@ -1,4 +1,4 @@
-"""CGI, the interface of 1993: fcgiwrap starts a process for each request, and wsgiref's CGIHandler runs the app in it."""
+"""CGI, the interface of 1993: for each request fcgiwrap starts a process, in which wsgiref runs the app."""
 
 from sgibench.model import Expected, Launch, Need, Server, Variant
 
@@ -6,11 +6,16 @@ SCRIPT = """\
 #!/usr/bin/env python3
 import importlib
 import os
+import struct
+import time
 from wsgiref.handlers import CGIHandler
 
 module, _, attribute = os.environ["SGIBENCH_TARGET"].partition(":")
 CGIHandler().run(getattr(importlib.import_module(module), attribute))
+spent = os.open(os.environ["SGIBENCH_DATA"] + "/spent", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+os.write(spent, struct.pack("=qq", time.monotonic_ns(), time.process_time_ns()))
 """
+"""It notes at its end what CPU it used: who started it does not look, and the kernel forgets."""
 
 
 def command(launch: Launch) -> list[str]:
@@ -53,5 +58,8 @@ SERVER = Server(
             summary="A new Python process for each request, by fcgiwrap and wsgiref's CGIHandler.",
         ),
     ),
-    notes=("What an app keeps in memory is gone after each request, and its database is opened anew.",),
+    notes=(
+        "Its processes note their own CPU time; what the interpreter needs after that to end is not counted.",
+        "What an app keeps in memory is gone after each request, and its database is opened anew.",
+    ),
 )

@@ -49,6 +49,8 @@ class Served:
     """Its processes when counting began."""
     parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The same by the part that they belong to."""
+    front_s: float | None = None
+    """CPU time of its front when counting began."""
     began: machine.Snapshot | None = None
     started_at: str = ""
     clocks: dict[int, tuple[float, float]] = field(default_factory=dict)

@@ -247,6 +247,7 @@ class Serving:
         now.choice = replace(now.choice, load=load)
         now.parts = now.process.pids_by_part() if now.process is not None else {}
         now.pids = tuple(pid for pids in now.parts.values() for pid in pids)
+        now.front_s = machine.tree_cpu_s(now.process.front_pids()) if now.process is not None else None
         now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         now.began = machine.snapshot(now.cpus.servers, now.pids)
         return {}
@@ -281,6 +282,9 @@ class Serving:
             disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids))
         cell = cell_of(now.choice, self._target)
         process = now.process
+        if process is not None and now.front_s is not None:
+            used_s = machine.tree_cpu_s(process.front_pids())
+            measured = replace(measured, front_cpu_s=None if used_s is None else used_s - now.front_s)
         entry = now.choice.server or stranger(cell.server)
         expected, failure = _expected_of(entry, process, failure)
         draft = Draft(

@@ -62,6 +62,8 @@ class Target:
     pids: tuple[int, ...]
     front_pids: tuple[int, ...] = ()
     """Those of them that are its front's."""
+    spawns: bool = False
+    """Whether it starts a process for each request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class Measured:
     cpu_s: float | None = None
     front_cpu_s: float | None = None
     """The front's part of it."""
+    edges_ns: tuple[tuple[int, int], ...] = ()
+    """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     mean_us: float | None = None
     max_us: float | None = None
     histogram: HistogramData | None = None

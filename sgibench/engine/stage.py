@@ -18,6 +18,7 @@ from typing import Protocol
 
 from sgibench import machine, units, verify
 from sgibench.catalogue.reading import Catalogue
+from sgibench.engine import noted
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
@@ -244,6 +245,8 @@ def load_group(
     before = machine.snapshot(workshop.cpus.servers, pids)
     measured = _measured(workshop, windows, group, seed, targets, fit, memory) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
+    if any(target.spawns for target in targets):
+        disturbance = replace(disturbance, foreign_cpu=None)  # their short-lived processes look like somebody else's
     for target in targets:
         _judge(fit[target.id], target, measured[target.id])
     ours = place.read([os.getpid()])
@@ -276,6 +279,7 @@ def _target(cell_id: str, contestant: Contestant) -> Target:
         port=process.port,
         pids=tuple(sorted(pid for pids in contestant.parts.values() for pid in pids)),
         front_pids=process.front_pids(),
+        spawns=contestant.entry.variant.script is not None,
     )
 
 
@@ -305,7 +309,20 @@ def _measured(  # noqa: PLR0917 - what an order consists of
         scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch, identify=contract
     )
     _tell_way(workshop, windows, group, seen)
-    return {one.id: one for one in seen}
+    return {one.id: _as_seen_here(one, fit[one.id]) for one in seen}
+
+
+def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
+    """Add what the load process can't know: the CPU of processes that served a request and ended; who answered."""
+    process = contestant.process
+    if contestant.entry.front is None:
+        return measured
+    measured = replace(measured, requests_by_pid=None)  # one connection to a front has answers of many
+    if contestant.entry.variant.script is None:
+        return measured
+    spent_s = noted.spent_s(process.spec.scratch / "data", measured.edges_ns)
+    whole = None if measured.cpu_s is None or spent_s is None else measured.cpu_s + spent_s
+    return replace(measured, cpu_s=whole, slices=tuple(replace(one, cpu_s=None) for one in measured.slices))
 
 
 def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:

@@ -26,6 +26,8 @@ class Books:
     server_cpu_ns: int | None = 0
     front_cpu_ns: int | None = 0
     """Of it, what the front used; None without one."""
+    edges_ns: list[tuple[int, int]] = field(default_factory=list)
+    """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     own_cpu_ns: int = 0
     awake_ns: int = 0
     in_time: int = 0
@@ -82,6 +84,7 @@ class Books:
             "censored_from_ns": tally.censored_from_ns,
             "server_cpu_ns": self.server_cpu_ns,
             "front_cpu_ns": self.front_cpu_ns,
+            "edges_ns": self.edges_ns,
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,
             "sum_ns": tally.sum_ns,

@@ -60,14 +60,16 @@ def _children(pid: int) -> list[int]:
 class TreeClock:
     """CPU of a process tree over counted stretches; the tree is looked at afresh before each, outside counted time."""
 
-    def __init__(self, pids: Iterable[int]) -> None:
+    def __init__(self, pids: Iterable[int], *, grows: bool = True) -> None:
+        """`grows`: whether what they start belongs to them, and lives as long as a stretch does."""
         self._roots = list(pids)
+        self._grows = grows
         self._pids = self._roots
         self._start: list[int | None] = []
 
     def look(self) -> None:
         """Find the tree's processes."""
-        self._pids = descendants(self._roots)
+        self._pids = descendants(self._roots) if self._grows else self._roots
 
     def start(self) -> None:
         """Read the clocks at a stretch's beginning."""

@@ -21,6 +21,8 @@ class TargetOrder:
     pids: tuple[int, ...]
     front_pids: tuple[int, ...] = ()
     """Those of them that stand before the server: their CPU is told apart, too."""
+    spawns: bool = False
+    """Whether it starts a process for each request: those say themselves what CPU they used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     port=int(target["port"]),
                     pids=tuple(map(int, target.get("pids", ()))),
                     front_pids=tuple(map(int, target.get("front_pids", ()))),
+                    spawns=bool(target.get("spawns")),
                 )
                 for target in order["targets"]
             ),

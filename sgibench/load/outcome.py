@@ -55,6 +55,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "error_samples": {kind: text for share in reversed(shares) for kind, text in share["error_samples"].items()},
         "errors_uncounted": _counted(shares, "errors_uncounted"),
         "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
+        "edges_ns": [list(pair) for pair in first["edges_ns"]],
         "front_cpu_s": None if front_cpu_ns is None or not window_s else front_cpu_ns / 1e9,
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,

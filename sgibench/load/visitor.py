@@ -85,7 +85,7 @@ class Visited:
         total, each = order.load.connections, order.load.streams
         self.connections = (total // together.of + (together.index < total % together.of)) * each
         """This process's share of the connections; of the places on them, where several share one."""
-        self.clock = TreeClock(self.spec.pids if together.index == 0 else ())
+        self.clock = TreeClock(self.spec.pids if together.index == 0 else (), grows=not self.spec.spawns)
         self.front_clock = TreeClock(self.spec.front_pids if together.index == 0 else ())
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False
@@ -280,6 +280,7 @@ class Visited:
         edge_ns = target.close_gate()
         piece.cpu_ns = self.clock.stop()
         piece.front_cpu_ns = self.front_clock.stop()
+        books.edges_ns.append((piece.from_ns, edge_ns))
         books.own_cpu_ns += time.process_time_ns() - piece.own_ns
         piece.window_s = (edge_ns - piece.from_ns) / 1e9
         books.think_ns += target.thinking_ns(edge_ns)
