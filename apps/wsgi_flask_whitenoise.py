@@ -1,0 +1,15 @@
+"""Flask with WhiteNoise as its documentation has it: around the app's WSGI callable."""
+
+# mypy: disable-error-code="import-not-found,import-untyped"
+from __future__ import annotations
+
+from pathlib import Path
+
+from whitenoise import WhiteNoise
+from wsgi_flask import app
+
+INTERFACE = "wsgi"
+TARGET = "app"
+PACKAGES: tuple[str, ...] = ("flask==3.1.3", "whitenoise==6.12.0")
+
+app.wsgi_app = WhiteNoise(app.wsgi_app, root=Path(__file__).with_name("static"), prefix="static/")
