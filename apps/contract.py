@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import string
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from pathlib import Path
@@ -163,6 +165,20 @@ def get_stream(argument: str, query: str, _body: bytes) -> Parts:
 def get_pid(_argument: str, _query: str, _body: bytes) -> Answer:
     """Tell which process answers."""
     return Answer(200, TEXT, b"%d" % os.getpid())
+
+
+@functools.cache
+def _notes(pid: int) -> int:
+    """Open the file in which a process notes when requests reached it: 8 bytes each, in the order they came."""
+    folder = os.environ.get("SGIBENCH_DATA") or tempfile.gettempdir()
+    return os.open(f"{folder}/noted-{pid}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def noted(argument: str, query: str, _body: bytes) -> Answer:
+    """Note that this request reached the app, and when; then the page, after that many milliseconds."""
+    wait_ms = number(argument, MOST_WAIT_MS, "the milliseconds to wait")
+    os.write(_notes(os.getpid()), time.monotonic_ns().to_bytes(8, sys.byteorder))
+    return get_page("", query, b"")._replace(wait_s=wait_ms / 1000)
 
 
 def get_error(_argument: str, _query: str, _body: bytes) -> Answer:
@@ -434,6 +450,7 @@ PREFIXED: dict[str, dict[str, Handler]] = {
     "/cpu": _reads(get_cpu),
     "/static": _reads(get_static),
     "/stream": _reads(get_stream),
+    "/noted": {**_reads(noted), "POST": noted},
     "/items": {**_reads(get_item), "PUT": put_item, "PATCH": patch_item, "DELETE": delete_item},
 }
 """Path up to its last slash -> method -> handler; what follows the slash is the handler's argument."""

@@ -135,6 +135,7 @@ def make_cells(
         for load in loads
         for server, app in pairs
         if server.runs(app) and app.interface in scenario.interfaces and load.protocol in scenario.protocols
+        if servers_of(server) >= scenario.watched.servers
     ]
     if not cells:
         raise UsageError(
@@ -142,8 +143,28 @@ def make_cells(
             f"(servers: {_kinds(server.variant.interface for server, _ in pairs)}; "
             f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)}; "
             f"protocols: {_kinds(load.protocol for load in loads)})"
+            + "".join(f"; {sentence}" for sentence in too_few_servers(pairs, scenarios))
         )
     return cells
+
+
+def servers_of(entry: ServerEntry) -> int:
+    """How many servers stand behind its front; 1 without one."""
+    return 1 if entry.front is None else entry.front.variant.backends
+
+
+def too_few_servers(pairs: Sequence[tuple[ServerEntry, App]], scenarios: Sequence[Scenario]) -> list[str]:
+    """Say which servers a scenario leaves out because it takes one of several away."""
+    told = []
+    for scenario in scenarios:
+        wanted = scenario.watched.servers
+        names = dict.fromkeys(server.id for server, _ in pairs if servers_of(server) < wanted)
+        if names:
+            told.append(
+                f"{scenario.id} needs {wanted} servers behind a front, such as nginx-rr2+waitress: "
+                f"without {', '.join(names)}"
+            )
+    return told
 
 
 def _load_for(server: ServerEntry, load: Load) -> Load:

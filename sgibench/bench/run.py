@@ -23,7 +23,7 @@ from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
-from sgibench.bench.plan import make_cells, make_plan, with_rates
+from sgibench.bench.plan import make_cells, make_plan, too_few_servers, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.ledger import Ledger
@@ -95,6 +95,8 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         for server, reason in chosen.skipped.items():
             listener.say(f"skipped {server}: {reason}")
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
+        for sentence in too_few_servers(chosen.pairs, scenarios):
+            listener.say(sentence)
         refused = refusals(cells, {server.id: server for server in chosen.servers})
         needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
         refuse_too_much(needs, room())

@@ -30,6 +30,7 @@ from sgibench.model import (
     Window,
     Windows,
 )
+from sgibench.model.behaviour import Behaviour, Sample, Watched
 from sgibench.results.codec import decode, encode
 from sgibench.secrets import hidden_in
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
@@ -89,6 +90,10 @@ class Measured:
     cpu_s: float | None = None
     front_cpu_s: float | None = None
     """The front's part of it."""
+    behaviour: Behaviour | None = None
+    """What the engine makes of it where something was done to the deployment, or noted by the app."""
+    samples: tuple[Sample, ...] = ()
+    """Of an unbroken window, where they were asked for."""
     edges_ns: tuple[tuple[int, int], ...] = ()
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     mean_us: float | None = None
@@ -179,10 +184,12 @@ class LoadProcess:
         on_step: Callable[[Step], None],
         watch: Callable[[], Mapping[str, str]],
         identify: bool = True,
+        samples: bool = False,
     ) -> list[Measured]:
         """Load the targets and return what was seen of each, in their order.
 
-        `identify`: ask `GET /pid` afterwards which process served each connection.
+        `identify`: ask `GET /pid` afterwards which process served each connection. `samples`: note what was answered
+        and what failed every tenth of a second.
 
         `watch` is called several times a second and names the targets that are gone, with the reason.
         """
@@ -194,6 +201,7 @@ class LoadProcess:
             **encode(windows),
             "seed": seed,
             "identify": identify,
+            "samples": samples,
             "load_workers": self.workers,
             "awake": self.awake,
         }
@@ -384,6 +392,7 @@ def _scenario(data: Mapping[str, Any]) -> Scenario:
         floor_s=float(data["floor_s"]),
         interfaces=interfaces,
         protocols=tuple(data.get("protocols") or ("http",)),
+        watched=decode(Watched, data.get("watched") or {}),
     )
 
 

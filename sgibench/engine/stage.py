@@ -19,6 +19,7 @@ from typing import Protocol
 from sgibench import machine, units, verify
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine import noted
+from sgibench.engine.directing import Directors
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
@@ -108,6 +109,8 @@ class Contestant:
     """Cells that were measured on it."""
     stop_failure: Failure | None = None
     """Why all of them count for nothing."""
+    eventful: bool = False
+    """Whether a scenario has something done to it, so that requests may be lost."""
     parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The processes of each of its parts when a load began, by what a person calls it."""
 
@@ -295,21 +298,40 @@ def _measured(  # noqa: PLR0917 - what an order consists of
     """Have the load process load the targets, and watch the servers meanwhile."""
     cells = {cell.id: cell for cell in group.cells}
 
+    scenario = workshop.scenarios[group.scenario]
+    watched = scenario.watched
+    windows = replace(windows, slice_s=None, turn_s=None) if watched.any else windows
+    directors = Directors(watched, {name: one.process for name, one in fit.items()}, windows.window_s)
+
     def stepped(step: Step) -> None:
         workshop.listener.step(cells[step.target], step.phase, step.done)
         memory.stepped(step.target, step.phase)
+        directors.stepped(step.target, step.phase, step.done)
 
     def watch() -> dict[str, str]:
         memory.look()
+        directors.act()
         return _watch(fit)
 
-    scenario = workshop.scenarios[group.scenario]
     contract = all(one.process.spec.app.own is None for one in fit.values())
     seen = workshop.load.measure(
-        scenario, targets, group.load, windows, seed, on_step=stepped, watch=watch, identify=contract
+        scenario,
+        targets,
+        group.load,
+        windows,
+        seed,
+        on_step=stepped,
+        watch=watch,
+        identify=contract and not watched.any,
+        samples=watched.any,
     )
     _tell_way(workshop, windows, group, seen)
-    return {one.id: _as_seen_here(one, fit[one.id]) for one in seen}
+    for each in seen:
+        one = fit[each.id]
+        one.eventful = bool(watched.incidents)
+        if each.gave_up_reason is None and (missed := directors.missed(each.id)) is not None:
+            one.fail(missed)
+    return {one.id: directors.seen(_as_seen_here(one, fit[one.id])) for one in seen}
 
 
 def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
@@ -414,10 +436,11 @@ def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
     _watch({target.id: contestant})
     if contestant.failure is not None:
         return
-    if lost := told_lost(contestant.parts, process.pids()):
+    parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
+    if lost := told_lost(parts, process.pids()):
         contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
         return
-    contestant.failure = judge(measured, process.log_tail())
+    contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
 
 
 def _stop(workshop: Workshop, contestant: Contestant) -> None:

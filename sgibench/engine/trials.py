@@ -64,9 +64,15 @@ class Draft:
     failure: Failure | None = None
 
 
-def judge(measured: Measured, log_tail: str) -> Failure | None:
-    """Say why what was seen is no result, or None when it is one."""
+def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failure | None:
+    """Say why what was seen is no result, or None when it is one.
+
+    `eventful`: a server was taken away on purpose. Then the window's lost requests are the result, those included that
+    a front answers with a status of its own.
+    """
     everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted)
+    if eventful:
+        everywhere["status"] -= measured.errors.get("status", 0)
     for weight, reason in OUTRIGHT:
         if found := of_weight(everywhere, weight):
             return Failure(reason=reason, detail=_tell(found, measured), log_tail=log_tail)
@@ -79,7 +85,7 @@ def judge(measured: Measured, log_tail: str) -> Failure | None:
         detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"
         return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
     lost = sum(measured.errors.values())
-    if lost > FORGIVEN_SHARE * (measured.requests + lost):
+    if not eventful and lost > FORGIVEN_SHARE * (measured.requests + lost):
         return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
     return None
 
@@ -154,6 +160,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         first_chunk_histogram_us=measured.first_chunk_histogram,
         gap_histogram_us=measured.gap_histogram,
         window=measured.window,
+        behaviour=measured.behaviour,
         slices=measured.slices,
         series=measured.series,
         generator=Generator(

@@ -26,6 +26,8 @@ class Books:
     server_cpu_ns: int | None = 0
     front_cpu_ns: int | None = 0
     """Of it, what the front used; None without one."""
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    """Right answers and failures in each tenth of a second of an unbroken window, where they are asked for."""
     edges_ns: list[tuple[int, int]] = field(default_factory=list)
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     own_cpu_ns: int = 0
@@ -84,6 +86,7 @@ class Books:
             "censored_from_ns": tally.censored_from_ns,
             "server_cpu_ns": self.server_cpu_ns,
             "front_cpu_ns": self.front_cpu_ns,
+            "samples": self.samples,
             "edges_ns": self.edges_ns,
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,

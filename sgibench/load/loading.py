@@ -21,7 +21,9 @@ from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.user import BenchUser
 from sgibench.model import Protocol
+from sgibench.model.behaviour import Watched
 from sgibench.results.asked import is_asked
+from sgibench.results.codec import encode
 
 
 @cache
@@ -72,6 +74,10 @@ def _check(path: Path, cls: type[BenchUser]) -> None:
     unknown = set(cls.interfaces) - {"wsgi", "asgi", "rsgi"}
     if unknown or not cls.interfaces:
         raise DeclarationError(path, "`interfaces` of wsgi, asgi, rsgi", f"it is {cls.interfaces!r}")
+    if not isinstance(cls.watched, Watched) or not all(0 <= one.at < 1 for one in cls.watched.incidents):
+        raise DeclarationError(
+            path, "`watched` to be Watched(...), its events inside the window", f"it is {cls.watched!r}"
+        )
     if cls.connection not in {"keep-alive", "close"}:
         raise DeclarationError(path, "`connection` keep-alive or close", f"it is {cls.connection!r}")
 
@@ -90,6 +96,7 @@ def describe(path: Path) -> dict[str, Any]:
         ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
+        "watched": encode(cls.watched),
         "protocols": ["http"] if cls.handshake() else list(get_args(Protocol)),
     }
 

@@ -43,6 +43,8 @@ class MeasureOrder:
     """Open loops: the counted part of a visit; None for unbroken windows."""
     load_workers: int = 1
     """Processes that share the load."""
+    samples: bool = False
+    """Whether an unbroken window's answers and failures are noted every tenth of a second."""
     awake: bool = False
     """Whether each of them has a CPU for itself, and may wait there without sleeping."""
 
@@ -75,6 +77,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             identify=bool(order.get("identify", True)),
             turn_s=None if turn_s is None else float(turn_s),
             load_workers=int(order.get("load_workers") or 1),
+            samples=bool(order.get("samples")),
             awake=bool(order.get("awake")),
         )
     except (KeyError, TypeError, ValueError) as error:

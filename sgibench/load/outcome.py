@@ -55,6 +55,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "error_samples": {kind: text for share in reversed(shares) for kind, text in share["error_samples"].items()},
         "errors_uncounted": _counted(shares, "errors_uncounted"),
         "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
+        "samples": [_sample(parts) for parts in zip(*(share["samples"] for share in shares), strict=False)],
         "edges_ns": [list(pair) for pair in first["edges_ns"]],
         "front_cpu_s": None if front_cpu_ns is None or not window_s else front_cpu_ns / 1e9,
         "histogram": pack(histogram),
@@ -155,6 +156,11 @@ def _slice(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "requests": sum(part["requests"] for part in parts),
         "cpu_s": parts[0]["cpu_s"],
     }
+
+
+def _sample(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A piece of the window, by all processes."""
+    return {"at_s": parts[0]["at_s"], "answered": _sum(parts, "answered"), "failed": _sum(parts, "failed")}
 
 
 def _by_pid(shares: Sequence[Share]) -> dict[str, int] | None:

@@ -25,11 +25,26 @@ from sgibench.load.sessions import conduct
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
 from sgibench.model import Arrivals, Connection, Interface
+from sgibench.model.behaviour import Incident, Watched
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
-__all__ = ["Answer", "BenchUser", "Request", "Variant", "delete", "events", "get", "head", "patch", "post", "put"]
+__all__ = [
+    "Answer",
+    "BenchUser",
+    "Incident",
+    "Request",
+    "Variant",
+    "Watched",
+    "delete",
+    "events",
+    "get",
+    "head",
+    "patch",
+    "post",
+    "put",
+]
 
 
 # The loop's idea of now dates from before Locust was imported; without this, --run-time would count that time too.
@@ -46,6 +61,8 @@ class BenchUser(User):
     """No right answer can take less than this."""
     interfaces: ClassVar[tuple[Interface, ...]] = ("wsgi", "asgi", "rsgi")
     """Interfaces that can serve it."""
+    watched: ClassVar[Watched] = Watched()
+    """What is done to the deployment in the window, and what is looked at."""
     timeout_s: ClassVar[float] = 10.0
     connection: ClassVar[Connection] = "keep-alive"
     rate: ClassVar[Rate | None] = None

@@ -37,6 +37,7 @@ BURSTY_S = 0.005
 SLOWER_THAN_P99 = 1.5
 HEAR_OUT_S = 0.05
 """How long its connections are listened to after the last visit, at least; else for as long as answers take."""
+SAMPLE_S = 0.1
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 MOST_SETTLE_S = 10.0
@@ -56,6 +57,8 @@ class Piece:
     censored: int
     answered: int
     """Right answers before it, counted or not."""
+    failed: int
+    """Errors before it, likewise."""
     due: int
     """Moments of the schedule before it."""
     window_s: float = 0.0
@@ -239,10 +242,26 @@ class Visited:
             if passed >= second:
                 self._note_second(piece)
             else:
-                self.sleep(min(second - passed, window_s - passed, 0.25))
+                self.sleep(min(second - passed, window_s - passed, SAMPLE_S))
+                self._sample(piece)
                 progress(passed / window_s)
         if not self.cut_short and window_s >= len(series) + 1:
             self._note_second(piece)
+
+    def _sample(self, piece: Piece) -> None:
+        """Note what was answered, and what failed, since the last time."""
+        if not self.order.samples:
+            return
+        self.target.fold()
+        answered, failed = self.answered - piece.answered, self.errors.total() - piece.failed
+        samples = self.books.samples
+        samples.append(
+            {
+                "at_s": (monotonic_ns() - piece.from_ns) / 1e9,
+                "answered": answered - sum(one["answered"] for one in samples),
+                "failed": failed - sum(one["failed"] for one in samples),
+            }
+        )
 
     def _note_second(self, piece: Piece) -> None:
         """Note how many right answers the second that is over brought, whoever owns them."""
@@ -264,6 +283,7 @@ class Visited:
             busy_ns=tally.busy_ns,
             censored=tally.censored,
             answered=answered,
+            failed=self.errors.total(),
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
         self.front_clock.start()

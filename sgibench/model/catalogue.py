@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from sgibench.model.asked import Expectation
+from sgibench.model.behaviour import Watched
 from sgibench.model.expected import Expected, Need
 from sgibench.model.fronts import FrontEntry
 from sgibench.model.own import OwnApp
@@ -250,5 +251,7 @@ class Scenario:
     """No right answer can take less than this; 0 when nothing is declared."""
     interfaces: tuple[Interface, ...]
     """Interfaces that can serve it."""
+    watched: Watched = field(default_factory=Watched)
+    """What is done and looked at in its window."""
     protocols: tuple[Protocol, ...] = get_args(Protocol)
     """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""

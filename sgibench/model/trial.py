@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sgibench.model.behaviour import Behaviour
 from sgibench.model.plan import Load, Settings
 from sgibench.model.terms import Concurrency, Configuration, Interface, Link, Speech, Status, Visits
 
@@ -263,6 +264,8 @@ class Trial:
     """Streams: between one chunk and the next."""
     window: Window | None = None
     """What the window owned and how it was made; None in results of before there were such facts."""
+    behaviour: Behaviour | None = None
+    """What happened to the deployment in the window, and how it took it; None for most scenarios."""
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     """Right answers in each second of an unbroken window."""

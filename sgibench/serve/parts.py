@@ -27,6 +27,8 @@ class Parts:
     def __init__(self) -> None:
         self._running: dict[str, Guarded] = {}
         self._away: set[str] = set()
+        self.replaced: set[str] = set()
+        """Those that were taken away at some time."""
 
     def start(self, name: str, command: Command) -> int:
         """Start one, or start it again; gives its pid. Raises NotStartedError."""
@@ -38,6 +40,7 @@ class Parts:
     def take_away(self, name: str) -> None:
         """Kill one with all that it started; from here on nobody misses it."""
         self._away.add(name)
+        self.replaced.add(name)
         self._running[name].kill()
 
     def ended(self) -> Ended | None:

@@ -209,6 +209,28 @@ class ServerProcess:
         """Whether its first process still runs, and that of each of its parts."""
         return self._parts.alive()
 
+    # --- what is done to it ----------------------------------------------------------------------------------------
+
+    @property
+    def servers(self) -> int:
+        """How many of the kind stand behind its front; 1 without one."""
+        return max(1, len(self._placed))
+
+    def take_away(self, number: int) -> None:
+        """Kill one of the servers behind its front; from here on nobody misses it."""
+        self._parts.take_away(self._placed[number - 1].name)
+
+    def bring_back(self, number: int) -> None:
+        """Start that one again, where it was; whether it is ready is not waited for. Raises ServerError."""
+        one = self._placed[number - 1]
+        if one.launch.socket is not None:
+            one.launch.socket.unlink(missing_ok=True)
+        self._start_part(one.name, for_python(one.entry.command(one.launch), self.spec.python))
+
+    def is_away(self, part: str) -> bool:
+        """Whether a part, by what a person calls it, was taken away and is not back, or is a new one."""
+        return any(self._told(name) == part for name in self._parts.replaced)
+
     def wait_ready(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Poll `GET /pid` on new connections until every worker has answered; log lines are not believed.
 

@@ -1,0 +1,79 @@
+"""What happens to a deployment in the middle of a window, and how it takes it: behaviours beside figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Act = Literal["kill", "start"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """Something that is done to a deployment while it is measured."""
+
+    at: float
+    """When, as a share of the window."""
+    do: Act
+    """`kill`: one server behind the front, with all that it started. `start`: the same again."""
+    server: int = 1
+    """Which of them, from 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What a scenario wants to have done and looked at in its window; nothing, for most."""
+
+    incidents: tuple[Incident, ...] = ()
+    servers: int = 1
+    """So many servers have to stand behind a front."""
+    noted: bool = False
+    """Whether the app notes each request that reaches it (`/noted/…` of the contract)."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to watch, so that its window has to be unbroken."""
+        return bool(self.incidents) or self.noted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One short piece of a window."""
+
+    at_s: float
+    """Its end, since the window began."""
+    answered: int
+    """Right answers in it."""
+    failed: int
+    """Requests that got none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """Something that was done to a deployment."""
+
+    at_s: float
+    """Since the window began."""
+    what: str
+    """`server 1 of 2 killed`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """How a deployment took what happened to it."""
+
+    samples: tuple[Sample, ...] = ()
+    happened: tuple[Happened, ...] = ()
+    lost: int = 0
+    """Requests of the window that got no right answer."""
+    recovered_after_s: float | None = None
+    """From the first event to the last lost request, or the last piece of the window in which nothing was answered; 0
+    when there was neither; None without an event, or when it went on until the next event or the end."""
+    back_after_s: float | None = None
+    """From the new start of a server to the first request that reached it; None when none did, or nobody could tell."""
+    reached: int | None = None
+    """Requests that reached the app in the window, as it noted them itself."""
+    reached_at: tuple[int, ...] = ()
+    """The same in each tenth of a second."""
+    bursts: tuple[int, ...] = ()
+    """The same by bursts: those that came within a fifth of a second of the one before are one."""
