@@ -6,6 +6,7 @@ from typing import Any
 
 from sgibench import stats
 from sgibench.model import Doubt, Estimate, Run
+from sgibench.model.behaviour import Behaviour
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
 from sgibench.report.own import own_shares
@@ -87,11 +88,24 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         },
         "startup_s": _estimate(entry.startup_s),
         "front": _front(entry),
+        "behaviours": [_behaviour(trial.behaviour) for trial in entry.good if trial.behaviour is not None],
         "errors": dict(entry.errors),
         "blocks": len(entry.good),
         "failed_blocks": entry.failed_blocks,
         "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
         "doubts": [_doubt(doubt) for doubt in doubts],
+    }
+
+
+def _behaviour(behaviour: Behaviour) -> dict[str, Any]:
+    """How one block took what happened to it, without its samples."""
+    return {
+        "happened": [encode(one) for one in behaviour.happened],
+        "lost": behaviour.lost,
+        "recovered_after_s": behaviour.recovered_after_s,
+        "back_after_s": behaviour.back_after_s,
+        "reached": behaviour.reached,
+        "largest_burst": max(behaviour.bursts) if len(behaviour.bursts) > 1 else None,
     }
 
 
