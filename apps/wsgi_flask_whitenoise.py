@@ -1,6 +1,6 @@
 """Flask with WhiteNoise as its documentation has it: around the app's WSGI callable."""
 
-# mypy: disable-error-code="import-not-found,import-untyped"
+# mypy: disable-error-code="import-not-found,import-untyped,method-assign"
 from __future__ import annotations
 
 from pathlib import Path

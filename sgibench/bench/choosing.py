@@ -45,8 +45,8 @@ def choose_servers(
     chosen: dict[str, ServerEntry] = {}
     missing: dict[str, str] = {}
     named: set[str] = set()
-    for version in pythons:
-        _refuse_other_than_version(version)
+    for given in pythons:
+        _refuse_other_than_version(given)
     for said in patterns:
         fronts, name, version, python = read_name(found, said)
         entries = catalogue.select("server", found.servers, [name])

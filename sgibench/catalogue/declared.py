@@ -131,17 +131,21 @@ def guarded_expect(path: Path, expect: Callable[[L], Any] | None) -> Callable[[L
         return None
 
     def whole(launch: L) -> Expected:
-        expected = _call(path, "expect", expect, launch)
-        wrong = misfit(Expected, expected, "expect(launch)")
-        if wrong or not isinstance(expected, Expected):
-            raise MisdeclaredError(path, wrong or "expect(launch): expected an Expected")
-        numbers = (expected.connections, expected.kept_alive, expected.backlog, expected.processes)
-        for number in (*numbers, *(expected.threads or ())):
-            if number is not None and number < 0:
-                raise _misdeclared(path, "expect", "no number below 0", number)
-        return expected
+        return _whole_expected(path, _call(path, "expect", expect, launch))
 
     return whole
+
+
+def _whole_expected(path: Path, expected: object) -> Expected:
+    """Refuse what is no whole Expected; raises MisdeclaredError."""
+    wrong = misfit(Expected, expected, "expect(launch)")
+    if wrong or not isinstance(expected, Expected):
+        raise MisdeclaredError(path, wrong or "expect(launch): expected an Expected")
+    numbers = (expected.connections, expected.kept_alive, expected.backlog, expected.processes)
+    for number in (*numbers, *(expected.threads or ())):
+        if number is not None and number < 0:
+            raise _misdeclared(path, "expect", "no number below 0", number)
+    return expected
 
 
 def _call(path: Path, name: str, function: Callable[[L], Any], launch: L) -> Any:

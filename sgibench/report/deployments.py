@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Estimate, FrontShare, Trial
+from sgibench.model import Estimate, Trial
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
@@ -52,12 +52,12 @@ def deployment_of(entry: Entry) -> Deployment | None:
         between=f"{SPEECH[front.speech]} over {LINKS[front.link]}",
         front_us=_over(entry.good, _front_us),
         share=_over(entry.good, _share),
-        pss_bytes=_over(entry.good, lambda trial: trial.front.memory.pss_bytes if _memory(trial.front) else None),
+        pss_bytes=_over(entry.good, _pss_bytes),
     )
 
 
-def _memory(front: FrontShare | None) -> bool:
-    return front is not None and front.memory is not None
+def _pss_bytes(trial: Trial) -> float | None:
+    return trial.front.memory.pss_bytes if trial.front is not None and trial.front.memory is not None else None
 
 
 def _front_us(trial: Trial) -> float | None:
