@@ -6,8 +6,11 @@ All else is asgi_plain's own code, so that what differs between the two is the w
 from __future__ import annotations
 
 import anyio
+import anyio.to_thread
 import contract
 from asgi_plain import OTHER_PROTOCOLS, Message, Receive, Scope, Send, read_body
+from inside import INSIDE
+from waiting import block
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -29,7 +32,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     status, content_type, body, extra, wait_s = answer
     if wait_s:
-        await anyio.sleep(wait_s)
+        await wait(answer)
     headers: list[tuple[bytes, bytes]] = []
     if status != 204:  # noqa: PLR2004 - the one status without content
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
@@ -37,6 +40,15 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers += [(name.lower().encode(), value.encode()) for name, value in extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def wait(answer: contract.Answer) -> None:
+    """Wait, or have a call that blocks made in a thread of anyio's pool."""
+    if answer.blocks:
+        await anyio.to_thread.run_sync(block, answer.wait_s)
+        return
+    with INSIDE:
+        await anyio.sleep(answer.wait_s)
 
 
 async def send_parts(answer: contract.Parts, method: str, send: Send) -> None:

@@ -11,6 +11,8 @@ from django.core.asgi import get_asgi_application
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("django==5.2.19",)
+SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {
     "websocket: *": "Django has no WebSockets of its own",
     "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",

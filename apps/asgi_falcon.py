@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import contract
 import falcon
 import falcon.asgi
 from falcon.asgi import Request, Response
 from falcon.routing import BaseConverter
+from jobs import do, handed
+from waiting import waited
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -27,7 +30,7 @@ async def reply(resp: Response, answer: contract.Answer | contract.Parts) -> Non
             resp.content_length = answer.length
         return
     if answer.wait_s:
-        await asyncio.sleep(answer.wait_s)
+        await waited(answer)
     resp.status = answer.status
     resp.data = answer.body
     resp.set_headers(answer.extra)
@@ -108,6 +111,15 @@ class Upload:
         await reply(resp, contract.post_upload("", "", await req.stream.read()))
 
 
+class Jobs:
+    """Where jobs are handed in."""
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Have one done in a thread once the answer is sent."""
+        body = await req.stream.read()
+        await reply(resp, handed(req.query_string, body, lambda job: resp.schedule_sync(partial(do, job))))
+
+
 class Items(Reader):
     """All items."""
 
@@ -150,10 +162,14 @@ app.add_route("/bytes/{argument:some}", Contracted(contract.get_bytes))
 app.add_route("/echo", Echo())
 app.add_route("/upload", Upload())
 app.add_route("/wait/{argument:some}", Contracted(contract.get_wait))
+app.add_route("/block/{argument:some}", Contracted(contract.get_block))
 app.add_route("/cpu/{argument:some}", Contracted(contract.get_cpu))
 app.add_route("/page", Contracted(contract.get_page))
+app.add_route("/cached/{argument:some}", Contracted(contract.get_cached))
 app.add_route("/static/{argument:some}", Contracted(contract.get_static))
 app.add_route("/stream/{argument:some}", Contracted(contract.get_stream))
+app.add_route("/jobs", Jobs())
+app.add_route("/jobs/{argument:some}", Contracted(contract.get_job))
 app.add_route("/pid", Contracted(contract.get_pid))
 app.add_route("/error", Contracted(contract.get_error))
 app.add_route("/items", Items())

@@ -4,21 +4,29 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import caching
 import contract
-from fastapi import FastAPI, HTTPException, Query, Request, WebSocket
+from aiocache import Cache
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader
+from jobs import do, handed
 from pydantic import BaseModel, Field
+from waiting import block, waited
 
 INTERFACE = "asgi"
 TARGET = "app"
-PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6")
+PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6", "aiocache==0.12.3")
+SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 
 TEMPLATES = Jinja2Templates(
     env=Environment(
@@ -61,17 +69,25 @@ class AsciiJSONResponse(JSONResponse):
 
 app = FastAPI(redirect_slashes=False, default_response_class=AsciiJSONResponse)
 READS = ["GET", "HEAD"]
+QUEUE = importlib.import_module("jobs_celery" if caching.redis_url() else "contract")
+cache = Cache.from_url(caching.redis_url() or "memory://")
 
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response:
     """Make an answer of the contract FastAPI's."""
-    headers = {"content-type": answer.content_type} if answer.content_type else {}
     if isinstance(answer, contract.Parts):
+        headers = {"content-type": answer.content_type}
         if answer.length is not None:
             headers["content-length"] = str(answer.length)
         return StreamingResponse(paused(answer), headers=headers)
     if answer.wait_s:
-        await asyncio.sleep(answer.wait_s)
+        await waited(answer)
+    return said(answer)
+
+
+def said(answer: contract.Answer) -> Response:
+    """Make a whole answer FastAPI's."""
+    headers = {"content-type": answer.content_type} if answer.content_type else {}
     return Response(answer.body, answer.status, headers | dict(answer.extra))
 
 
@@ -146,6 +162,14 @@ async def wait(ms: str) -> Response:
     return await reply(contract.get_wait(ms, "", b""))
 
 
+@app.api_route("/block/{ms}", methods=READS)
+def blocking(ms: str) -> Response:
+    """Answer after a call that blocks: FastAPI runs a plain function in a thread of its pool."""
+    answer = contract.get_block(ms, "", b"")
+    block(answer.wait_s)
+    return said(answer)
+
+
 @app.api_route("/cpu/{n}", methods=READS)
 async def cpu(n: str) -> Response:
     """Work."""
@@ -158,6 +182,19 @@ async def page(request: Request) -> Response:
     return TEMPLATES.TemplateResponse(request, "page.html", contract.page_data())
 
 
+@app.api_route("/cached/{n}", methods=READS)
+async def cached(n: str) -> Response:
+    """Send the page from aiocache."""
+    key = caching.key_of(contract.page_number(n))
+    caching.ASKED()
+    page = await cache.get(key)
+    if page is None:
+        caching.MISSED()
+        page = TEMPLATES.get_template("page.html").render(contract.page_data())
+        await cache.set(key, page, ttl=caching.TIMEOUT_S)
+    return HTMLResponse(page)
+
+
 @app.api_route("/static/{name}", methods=READS)
 async def static_file(name: str) -> Response:
     """Send a file."""
@@ -168,6 +205,21 @@ async def static_file(name: str) -> Response:
 async def stream(n: str, request: Request) -> Response:
     """Send events."""
     return await reply(contract.get_stream(n, request.url.query, b""))
+
+
+@app.post("/jobs")
+async def create_job(request: Request, tasks: BackgroundTasks) -> Response:
+    """Have a job done as a background task of FastAPI's, or hand it to Celery where there is Redis."""
+    query, body = request.url.query, await request.body()
+    if QUEUE is contract:
+        return said(handed(query, body, lambda job: tasks.add_task(do, job)))
+    return said(await run_in_threadpool(QUEUE.post_job, "", query, body))
+
+
+@app.api_route("/jobs/{job_id}", methods=READS)
+def read_job(job_id: str) -> Response:
+    """Tell what became of a job; a plain function, because Celery's client blocks."""
+    return said(QUEUE.get_job(job_id, "", b""))
 
 
 @app.api_route("/pid", methods=READS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import contract
 from jinja2 import Environment, FileSystemLoader
+from jobs import do, handed
 from litestar import (
     HttpMethod,
     Litestar,
@@ -24,9 +25,11 @@ from litestar import (
     route,
     websocket,
 )
+from litestar.background_tasks import BackgroundTask
 from litestar.contrib.jinja import JinjaTemplateEngine
 from litestar.response import Stream, Template
 from litestar.template.config import TemplateConfig
+from waiting import block, waited
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -48,7 +51,7 @@ async def reply(answer: contract.Answer | contract.Parts) -> Response[Any]:
             headers["content-length"] = str(answer.length)
         return Stream(paused(answer), status_code=200, headers=headers, media_type=answer.content_type)
     if answer.wait_s:
-        await asyncio.sleep(answer.wait_s)
+        await waited(answer)
     return said(answer)
 
 
@@ -115,6 +118,14 @@ async def wait(ms: str) -> Response[Any]:
     return await reply(contract.get_wait(ms, "", b""))
 
 
+@route("/block/{ms:str}", http_method=READS, sync_to_thread=True)
+def blocking(ms: str) -> Response[Any]:
+    """Answer after a call that blocks, in a thread."""
+    answer = contract.get_block(ms, "", b"")
+    block(answer.wait_s)
+    return said(answer)
+
+
 @route("/cpu/{n:str}", http_method=READS)
 async def cpu(n: str) -> Response[Any]:
     """Work."""
@@ -127,6 +138,12 @@ async def page() -> Template:
     return Template("page.html", context=contract.page_data(), media_type=MediaType.HTML)
 
 
+@route("/cached/{n:str}", http_method=READS)
+async def cached(n: str) -> Response[Any]:
+    """Send the page from a cache."""
+    return await reply(contract.get_cached(n, "", b""))
+
+
 @route("/static/{name:str}", http_method=READS)
 async def static_file(name: str) -> Response[Any]:
     """Send a file."""
@@ -137,6 +154,22 @@ async def static_file(name: str) -> Response[Any]:
 async def stream(n: str, request: Request[Any, Any, Any]) -> Response[Any]:
     """Send events."""
     return await reply(contract.get_stream(n, request.url.query, b""))
+
+
+@post("/jobs")
+async def create_job(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Have a job done as a background task of Litestar's: a plain function is run in a thread."""
+    tasks: list[BackgroundTask] = []
+    body = await request.body()
+    response = said(handed(request.url.query, body, lambda job: tasks.append(BackgroundTask(do, job))))
+    response.background = tasks[0] if tasks else None
+    return response
+
+
+@route("/jobs/{job_id:str}", http_method=READS)
+async def read_job(job_id: str) -> Response[Any]:
+    """Tell what became of a job."""
+    return await reply(contract.get_job(job_id, "", b""))
 
 
 @route("/pid", http_method=READS)
@@ -197,7 +230,24 @@ async def websocket_echo(socket: WebSocket[Any, Any, Any]) -> None:
 
 
 HANDLERS: list[Any] = [
-    *(plaintext, document, octets, echo, upload, wait, cpu, page, static_file, stream, pid, error),
+    *(
+        plaintext,
+        document,
+        octets,
+        echo,
+        upload,
+        wait,
+        blocking,
+        cpu,
+        page,
+        cached,
+        static_file,
+        stream,
+        create_job,
+        read_job,
+        pid,
+        error,
+    ),
     *(list_items, create_item, read_item, replace_item, change_item, delete_item, websocket_echo),
 ]
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import contract
+from waiting import waited
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -38,7 +39,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     status, content_type, body, extra, wait_s = answer
     if wait_s:
-        await asyncio.sleep(wait_s)
+        await waited(answer)
     headers: list[tuple[bytes, bytes]] = []
     if status != 204:  # noqa: PLR2004 - the one status without content
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]

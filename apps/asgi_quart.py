@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import contract
+from jobs import do, handed
 from quart import Quart, Response, render_template, request, websocket
+from waiting import block, waited
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -24,7 +26,12 @@ async def reply(answer: contract.Answer | contract.Parts) -> Response:
     if isinstance(answer, contract.Parts):
         headers = {} if answer.length is None else {"Content-Length": str(answer.length)}
         return Response(paused(answer), content_type=answer.content_type, headers=headers)
-    await asyncio.sleep(answer.wait_s) if answer.wait_s else None
+    await waited(answer) if answer.wait_s else None
+    return said(answer)
+
+
+def said(answer: contract.Answer) -> Response:
+    """Make a whole answer Quart's."""
     response = Response(answer.body, answer.status, dict(answer.extra), content_type=answer.content_type)
     if not answer.content_type:
         del response.headers["Content-Type"]
@@ -94,6 +101,14 @@ async def wait(ms: str) -> Response:
     return await reply(contract.get_wait(ms, "", b""))
 
 
+@app.get("/block/<ms>")
+def blocking(ms: str) -> Response:
+    """Answer after a call that blocks: Quart runs a plain function in a thread."""
+    answer = contract.get_block(ms, "", b"")
+    block(answer.wait_s)
+    return said(answer)
+
+
 @app.get("/cpu/<n>")
 async def cpu(n: str) -> Response:
     """Work."""
@@ -106,6 +121,12 @@ async def page() -> str:
     return await render_template("page.html", **contract.page_data())
 
 
+@app.get("/cached/<n>")
+async def cached(n: str) -> Response:
+    """Send the page from a cache."""
+    return await reply(contract.get_cached(n, "", b""))
+
+
 @app.get("/static/<name>")
 async def static_file(name: str) -> Response:
     """Send a file."""
@@ -116,6 +137,19 @@ async def static_file(name: str) -> Response:
 async def stream(n: str) -> Response:
     """Send events."""
     return await reply(contract.get_stream(n, query(), b""))
+
+
+@app.post("/jobs")
+async def create_job() -> Response:
+    """Have a job done as a background task of Quart's: a plain function is run in a thread."""
+    body = await request.get_data()
+    return await reply(handed(query(), body, lambda job: app.add_background_task(do, job)))
+
+
+@app.get("/jobs/<job_id>")
+async def read_job(job_id: str) -> Response:
+    """Tell what became of a job."""
+    return await reply(contract.get_job(job_id, "", b""))
 
 
 @app.get("/pid")

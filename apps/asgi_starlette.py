@@ -10,12 +10,15 @@ from typing import Any
 
 import contract
 from jinja2 import Environment, FileSystemLoader
+from jobs import do, handed
 from starlette.applications import Starlette
+from starlette.background import BackgroundTasks
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.templating import Jinja2Templates
 from starlette.websockets import WebSocket
+from waiting import block, waited
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -30,13 +33,19 @@ TEMPLATES = Jinja2Templates(
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response:
     """Make an answer of the contract Starlette's."""
-    headers = {"content-type": answer.content_type} if answer.content_type else {}
     if isinstance(answer, contract.Parts):
+        headers = {"content-type": answer.content_type}
         if answer.length is not None:
             headers["content-length"] = str(answer.length)
         return StreamingResponse(paused(answer), headers=headers)
     if answer.wait_s:
-        await asyncio.sleep(answer.wait_s)
+        await waited(answer)
+    return said(answer)
+
+
+def said(answer: contract.Answer) -> Response:
+    """Make a whole answer Starlette's."""
+    headers = {"content-type": answer.content_type} if answer.content_type else {}
     return Response(answer.body, answer.status, headers | dict(answer.extra))
 
 
@@ -88,6 +97,13 @@ async def wait(request: Request) -> Response:
     return await reply(contract.get_wait(request.path_params["ms"], "", b""))
 
 
+def blocking(request: Request) -> Response:
+    """Answer after a call that blocks: Starlette runs a plain function in a thread of its pool."""
+    answer = contract.get_block(request.path_params["ms"], "", b"")
+    block(answer.wait_s)
+    return said(answer)
+
+
 async def cpu(request: Request) -> Response:
     """Work."""
     return await reply(contract.get_cpu(request.path_params["n"], "", b""))
@@ -98,6 +114,11 @@ async def page(request: Request) -> Response:
     return TEMPLATES.TemplateResponse(request, "page.html", contract.page_data())
 
 
+async def cached(request: Request) -> Response:
+    """Send the page from a cache; Starlette brings none."""
+    return await reply(contract.get_cached(request.path_params["n"], "", b""))
+
+
 async def static_file(request: Request) -> Response:
     """Send a file."""
     return await reply(contract.get_static(request.path_params["name"], "", b""))
@@ -106,6 +127,20 @@ async def static_file(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Send events."""
     return await reply(contract.get_stream(request.path_params["n"], request.url.query, b""))
+
+
+async def create_job(request: Request) -> Response:
+    """Have a job done as a background task of Starlette's: a plain function is run in a thread of its pool."""
+    tasks = BackgroundTasks()
+    body = await request.body()
+    response = said(handed(request.url.query, body, lambda job: tasks.add_task(do, job)))
+    response.background = tasks
+    return response
+
+
+async def read_job(request: Request) -> Response:
+    """Tell what became of a job."""
+    return await reply(contract.get_job(request.path_params["job_id"], "", b""))
 
 
 async def pid(_request: Request) -> Response:
@@ -163,10 +198,14 @@ ROUTES: list[Any] = [
     Route("/echo", echo, methods=["POST"]),
     Route("/upload", upload, methods=["POST"]),
     Route("/wait/{ms}", wait),
+    Route("/block/{ms}", blocking),
     Route("/cpu/{n}", cpu),
     Route("/page", page),
+    Route("/cached/{n}", cached),
     Route("/static/{name}", static_file),
     Route("/stream/{n}", stream),
+    Route("/jobs", create_job, methods=["POST"]),
+    Route("/jobs/{job_id}", read_job),
     Route("/pid", pid),
     Route("/error", error),
     Route("/items", list_items),
@@ -178,5 +217,12 @@ ROUTES: list[Any] = [
     WebSocketRoute(contract.WEBSOCKET, websocket_echo),
 ]
 
-app = Starlette(routes=ROUTES, exception_handlers={404: unmatched, 405: unmatched, contract.Refusal: refused})
-app.router.redirect_slashes = False
+
+def site(routes: list[Any]) -> Starlette:
+    """Make the app of these routes; of two for one address the first is asked."""
+    made = Starlette(routes=routes, exception_handlers={404: unmatched, 405: unmatched, contract.Refusal: refused})
+    made.router.redirect_slashes = False
+    return made
+
+
+app = site(ROUTES)

@@ -35,6 +35,7 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_WAIT_MS = 60_000
 MOST_ROUNDS = 10_000_000
 MOST_EVENTS = 10_000
+MOST_PAGES = 1_000_000_000
 MOST_PAUSE_MS = 1_000
 MOST_ITEMS = 100
 """Largest `limit` of the list of items."""
@@ -59,6 +60,22 @@ class Answer(NamedTuple):
     extra: tuple[tuple[str, str], ...] = ()
     wait_s: float = 0.0
     """The app waits this long before it answers."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether that wait is a call which blocks its thread."""
+        return False
+
+
+class Blocking(Answer):
+    """An answer that waits for a client library which knows nothing of coroutines: each app calls it in its own way."""
+
+    __slots__ = ()
+
+    @property
+    def blocks(self) -> bool:
+        """It does."""
+        return True
 
 
 class Parts(NamedTuple):
@@ -140,6 +157,12 @@ def get_wait(argument: str, _query: str, _body: bytes) -> Answer:
     """Answer after that many milliseconds, as if an upstream service had been asked."""
     wait_ms = number(argument, MOST_WAIT_MS, "the milliseconds to wait")
     return Answer(200, TEXT, b"waited %d ms" % wait_ms, wait_s=wait_ms / 1000)
+
+
+def get_block(argument: str, _query: str, _body: bytes) -> Answer:
+    """Answer after a call that holds its thread for that many milliseconds."""
+    block_ms = number(argument, MOST_WAIT_MS, "the milliseconds to block")
+    return Blocking(200, TEXT, b"blocked %d ms" % block_ms, wait_s=block_ms / 1000)
 
 
 def get_cpu(argument: str, _query: str, _body: bytes) -> Answer:
@@ -261,6 +284,25 @@ def get_page(_argument: str, _query: str, _body: bytes) -> Answer:
     total = sum(quantity for _, quantity, _ in PAGE_ITEMS)
     page = _PAGE.substitute(title=escape(PAGE_TITLE), rows=rows, count=len(PAGE_ITEMS), total=total)
     return Answer(200, HTML, page.encode())
+
+
+def page_number(argument: str) -> int:
+    """Read which page is asked for; all have the same content."""
+    return number(argument, MOST_PAGES, "the number of the page")
+
+
+def get_cached(argument: str, query: str, body: bytes) -> Answer:
+    """Send the page from the cache; it is rendered and kept when it isn't there."""
+    page = page_number(argument)  # first: what is refused must not need the cache
+    from caching import ASKED, LOCAL, MISSED, key_of  # noqa: PLC0415 - as in `items`
+
+    ASKED()
+    found = LOCAL.get(key_of(page))
+    if found is None:
+        MISSED()
+        found = get_page("", query, body).body
+        LOCAL.set(key_of(page), found)
+    return Answer(200, HTML, found)
 
 
 CONTENT_TYPES = {
@@ -425,6 +467,68 @@ def delete_item(argument: str, _query: str, _body: bytes) -> Answer:
     return _DELETED
 
 
+# --- jobs: slow work that a request hands in --------------------------------------------------------------------------
+
+
+def read_job(body: bytes) -> int:
+    """Read what is to be done from JSON: how many rounds of arithmetic."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(422, "the body must be JSON") from None
+    rounds = document.get("rounds") if isinstance(document, dict) else None
+    if type(rounds) is not int or not 0 <= rounds <= MOST_ROUNDS:
+        raise Refusal(422, f"rounds must be a whole number from 0 to {MOST_ROUNDS}")
+    return rounds
+
+
+def wants_inline(query: str) -> bool:
+    """Whether a job is to be done before the answer, whatever the app's own way is: `?how=inline`."""
+    asked = dict(parse_qsl(query, keep_blank_values=True)).get("how") if query else None
+    if asked not in {None, "inline"}:
+        raise Refusal(422, "how must be inline, or left out")
+    return asked is not None
+
+
+def accepted(job_id: int | str) -> Answer:
+    """Say that a job was taken, and where it can be asked about."""
+    return Answer(202, JSON, dump({"id": str(job_id)}), (("Location", f"/jobs/{job_id}"),))
+
+
+def post_job(_argument: str, query: str, body: bytes) -> Answer:
+    """Do a job before the answer."""
+    wants_inline(query)
+    rounds = read_job(body)
+    from jobs import jobs  # noqa: PLC0415 - as in `items`
+
+    job = jobs().hand_in(rounds)
+    jobs().do(job)
+    return accepted(job.number)
+
+
+def job_answer(job_id: str, state: str, result: str | None) -> Answer:
+    """Tell a job's state: queued, done or failed; the result of one that is done."""
+    return Answer(200, JSON, dump({"id": job_id, "state": state, "result": result}))
+
+
+def get_job(argument: str, _query: str, _body: bytes) -> Answer:
+    """Tell what became of a job that this app did itself."""
+    if not (argument.isascii() and argument.isdecimal() and len(argument) < len(str(2**63))):
+        raise Refusal(404, "no such job")
+    from jobs import jobs  # noqa: PLC0415 - as in `items`
+
+    found = jobs().result_of(int(argument))
+    if found is None:
+        raise Refusal(404, "no such job")
+    return job_answer(argument, "queued" if found[0] is None else "done", found[0])
+
+
+def is_uuid(argument: str) -> bool:
+    """Whether it is the id of a job in a queue, spelt as they are."""
+    pieces = argument.split("-")
+    return [len(piece) for piece in pieces] == [8, 4, 4, 4, 12] and set("".join(pieces)) <= set("0123456789abcdef")
+
+
 # --- the routes -----------------------------------------------------------------------------------------------------
 
 
@@ -439,6 +543,7 @@ FIXED: dict[str, dict[str, Handler]] = {
     "/upload": {"POST": post_upload},
     "/page": _reads(get_page),
     "/items": {**_reads(get_items), "POST": post_item},
+    "/jobs": {"POST": post_job},
     "/pid": _reads(get_pid),
     "/error": _reads(get_error),
 }
@@ -447,10 +552,13 @@ FIXED: dict[str, dict[str, Handler]] = {
 PREFIXED: dict[str, dict[str, Handler]] = {
     "/bytes": _reads(get_bytes),
     "/wait": _reads(get_wait),
+    "/block": _reads(get_block),
     "/cpu": _reads(get_cpu),
+    "/cached": _reads(get_cached),
     "/static": _reads(get_static),
     "/stream": _reads(get_stream),
     "/noted": {**_reads(noted), "POST": noted},
+    "/jobs": _reads(get_job),
     "/items": {**_reads(get_item), "PUT": put_item, "PATCH": patch_item, "DELETE": delete_item},
 }
 """Path up to its last slash -> method -> handler; what follows the slash is the handler's argument."""

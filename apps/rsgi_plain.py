@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 import contract
+from waiting import waited
 
 INTERFACE = "rsgi"
 TARGET = "app"
@@ -29,7 +30,7 @@ async def app(scope: Any, protocol: Any) -> None:
         return
     status, content_type, body, extra, wait_s = answer
     if wait_s:
-        await asyncio.sleep(wait_s)
+        await waited(answer)
     if status == 204:  # noqa: PLR2004 - the one status without content
         protocol.response_empty(status, lowered(extra))
         return

@@ -10,6 +10,8 @@ from typing import Any
 
 import contract
 from bottle import Bottle, HTTPResponse, SimpleTemplate, request, response
+from jobs import do, handed, pool
+from waiting import block
 
 INTERFACE = "wsgi"
 TARGET = "app"
@@ -27,7 +29,7 @@ def reply(answer: contract.Answer | contract.Parts) -> HTTPResponse:
             headers["Content-Length"] = str(answer.length)
         return HTTPResponse(paused(answer), 200, headers)
     if answer.wait_s:
-        time.sleep(answer.wait_s)
+        block(answer.wait_s)
     if answer.status != 204:  # noqa: PLR2004 - the one status without content
         headers["Content-Length"] = str(len(answer.body))
     return HTTPResponse(answer.body, answer.status, headers | dict(answer.extra))
@@ -112,6 +114,12 @@ def wait(ms: str) -> HTTPResponse:
     return reply(contract.get_wait(ms, "", b""))
 
 
+@app.get("/block/<ms>")
+def blocking(ms: str) -> HTTPResponse:
+    """Answer after a call that blocks."""
+    return reply(contract.get_block(ms, "", b""))
+
+
 @app.get("/cpu/<n>")
 def cpu(n: str) -> HTTPResponse:
     """Work."""
@@ -125,6 +133,12 @@ def page() -> str:
     return PAGE.render(**contract.page_data())
 
 
+@app.get("/cached/<n>")
+def cached(n: str) -> HTTPResponse:
+    """Send the page from a cache."""
+    return reply(contract.get_cached(n, "", b""))
+
+
 @app.get("/static/<name>")
 def static_file(name: str) -> HTTPResponse:
     """Send a file."""
@@ -135,6 +149,18 @@ def static_file(name: str) -> HTTPResponse:
 def stream(n: str) -> HTTPResponse:
     """Send events."""
     return reply(contract.get_stream(n, request.query_string, b""))
+
+
+@app.post("/jobs")
+def create_job() -> HTTPResponse:
+    """Have a job done by a pool of threads."""
+    return reply(handed(request.query_string, body(), lambda job: pool().submit(do, job)))
+
+
+@app.get("/jobs/<job_id>")
+def read_job(job_id: str) -> HTTPResponse:
+    """Tell what became of a job."""
+    return reply(contract.get_job(job_id, "", b""))
 
 
 @app.get("/pid")

@@ -10,6 +10,7 @@ import contract
 import falcon
 from falcon import Request, Response
 from falcon.routing import BaseConverter
+from waiting import block
 
 INTERFACE = "wsgi"
 TARGET = "app"
@@ -25,7 +26,7 @@ def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:
             resp.content_length = answer.length
         return
     if answer.wait_s:
-        time.sleep(answer.wait_s)
+        block(answer.wait_s)
     resp.status = answer.status
     resp.data = answer.body
     resp.set_headers(answer.extra)
@@ -112,6 +113,14 @@ class Upload:
         reply(resp, contract.post_upload("", "", body_of(req)))
 
 
+class Jobs:
+    """Where jobs are handed in."""
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Do one before the answer."""
+        reply(resp, contract.post_job("", req.query_string, body_of(req)))
+
+
 class Items(Reader):
     """All items."""
 
@@ -154,10 +163,14 @@ app.add_route("/bytes/{argument:some}", Contracted(contract.get_bytes))
 app.add_route("/echo", Echo())
 app.add_route("/upload", Upload())
 app.add_route("/wait/{argument:some}", Contracted(contract.get_wait))
+app.add_route("/block/{argument:some}", Contracted(contract.get_block))
 app.add_route("/cpu/{argument:some}", Contracted(contract.get_cpu))
 app.add_route("/page", Contracted(contract.get_page))
+app.add_route("/cached/{argument:some}", Contracted(contract.get_cached))
 app.add_route("/static/{argument:some}", Contracted(contract.get_static))
 app.add_route("/stream/{argument:some}", Contracted(contract.get_stream))
+app.add_route("/jobs", Jobs())
+app.add_route("/jobs/{argument:some}", Contracted(contract.get_job))
 app.add_route("/pid", Contracted(contract.get_pid))
 app.add_route("/error", Contracted(contract.get_error))
 app.add_route("/items", Items())

@@ -3,20 +3,36 @@
 # mypy: disable-error-code="import-not-found,import-untyped,untyped-decorator,no-any-return"
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator
 
+import caching
 import contract
 from flask import Flask, Response, render_template, request
+from flask_caching import Cache
+from waiting import block
 
 INTERFACE = "wsgi"
 TARGET = "app"
-PACKAGES: tuple[str, ...] = ("flask==3.1.3",)
+PACKAGES: tuple[str, ...] = ("flask==3.1.3", "flask-caching==2.5.1")
+SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 
 app = Flask(__name__, static_folder=None)
 app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 app.url_map.merge_slashes = False
 app.jinja_options = {"keep_trailing_newline": True}
+SHARED = caching.redis_url()
+queue = importlib.import_module("jobs_celery" if SHARED else "contract")
+cache = Cache(
+    app,
+    config={
+        "CACHE_TYPE": "RedisCache" if SHARED else "SimpleCache",
+        "CACHE_REDIS_URL": SHARED,
+        "CACHE_DEFAULT_TIMEOUT": caching.TIMEOUT_S,
+    },
+)
 
 
 def reply(answer: contract.Answer | contract.Parts) -> Response:
@@ -24,7 +40,12 @@ def reply(answer: contract.Answer | contract.Parts) -> Response:
     if isinstance(answer, contract.Parts):
         headers = {} if answer.length is None else {"Content-Length": str(answer.length)}
         return Response(paused(answer), content_type=answer.content_type, headers=headers)
-    time.sleep(answer.wait_s) if answer.wait_s else None
+    block(answer.wait_s) if answer.wait_s else None
+    return said(answer)
+
+
+def said(answer: contract.Answer) -> Response:
+    """Make a whole answer Flask's."""
     response = Response(answer.body, answer.status, dict(answer.extra), content_type=answer.content_type)
     if not answer.content_type:
         del response.headers["Content-Type"]
@@ -93,6 +114,12 @@ def wait(ms: str) -> Response:
     return reply(contract.get_wait(ms, "", b""))
 
 
+@app.get("/block/<ms>")
+def blocking(ms: str) -> Response:
+    """Answer after a call that blocks."""
+    return reply(contract.get_block(ms, "", b""))
+
+
 @app.get("/cpu/<n>")
 def cpu(n: str) -> Response:
     """Work."""
@@ -102,6 +129,20 @@ def cpu(n: str) -> Response:
 @app.get("/page")
 def page() -> str:
     """Render a template."""
+    return render_template("page.html", **contract.page_data())
+
+
+@app.get("/cached/<n>")
+def cached(n: str) -> str:
+    """Send the page from the cache."""
+    caching.ASKED()
+    return rendered(contract.page_number(n))
+
+
+@cache.cached(make_cache_key=caching.key_of)
+def rendered(_number: int) -> str:
+    """Render the page, when the cache hasn't got it; without its cache Flask-Caching renders it each time."""
+    caching.MISSED()
     return render_template("page.html", **contract.page_data())
 
 
@@ -115,6 +156,18 @@ def static_file(name: str) -> Response:
 def stream(n: str) -> Response:
     """Send events."""
     return reply(contract.get_stream(n, query(), b""))
+
+
+@app.post("/jobs")
+def create_job() -> Response:
+    """Do a job before the answer, or hand it to Celery where there is Redis."""
+    return reply(queue.post_job("", query(), request.get_data()))
+
+
+@app.get("/jobs/<job_id>")
+def read_job(job_id: str) -> Response:
+    """Tell what became of a job."""
+    return reply(queue.get_job(job_id, "", b""))
 
 
 @app.get("/pid")

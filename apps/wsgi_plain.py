@@ -13,6 +13,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import contract
+from waiting import block
 
 INTERFACE = "wsgi"
 TARGET = "app"
@@ -24,6 +25,7 @@ NOTHING = (b"",)
 STATUS = {
     200: "200 OK",
     201: "201 Created",
+    202: "202 Accepted",
     204: "204 No Content",
     400: "400 Bad Request",
     404: "404 Not Found",
@@ -46,7 +48,7 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
         return send_parts(answer, method, start_response)
     status, content_type, body, extra, wait_s = answer
     if wait_s:
-        time.sleep(wait_s)  # looked up at each call, because gevent's workers replace it
+        block(wait_s)
     if status == 204:  # noqa: PLR2004 - the one status without content
         start_response(STATUS[status], list(extra))
         return NOTHING

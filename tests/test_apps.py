@@ -27,7 +27,7 @@ import pytest
 from sgibench import catalogue, verify
 from sgibench.errors import DeclarationError
 from sgibench.model import App, ServerEntry, Settings
-from sgibench.serve import envs, needs, process
+from sgibench.serve import envs, inside, needs, process
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking
 
@@ -37,6 +37,10 @@ PLAIN = [app for app in CATALOGUE.apps if not app.packages]
 """Apps that need no package run in this process; all run live."""
 FRAMEWORKS = [app for app in CATALOGUE.apps if app.packages and app.id != "asgi_anyio"]
 """Apps of a framework: asked in-process in an environment of their own, and live behind one server."""
+TWISTS = {"asgi_blocking", "asgi_one_thread", "wsgi_flask_async"}
+"""Of those, apps that are another one but for the way in which they wait."""
+OWN_MODULES = {"contract", "inside", "waiting", "caching", "jobs"}
+"""Modules of `apps/` that are no apps and that all apps may use."""
 SERVERS = [entry for entry in CATALOGUE.servers if entry.variant.optional is None]
 TYPICAL = {"wsgi": "gunicorn-gthread", "asgi": "uvicorn-httptools"}
 """The servers behind which every app is tested; the others are tested with the first app that they can run."""
@@ -177,6 +181,7 @@ def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SGIBENCH_DATA", str(tmp_path))
     module = importlib.import_module("contract")
     module.items.cache_clear()
+    importlib.import_module("jobs").jobs.cache_clear()
     return module
 
 
@@ -431,6 +436,53 @@ def test_half_an_item_is_enough_only_for_patch(ask: Ask) -> None:
     assert ask("PATCH", "/items/1", b'{"name":"a"}').status == 200
 
 
+# --- the cache and jobs ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_from_the_cache_is_the_page_and_is_made_once(ask: Ask) -> None:
+    caching = importlib.import_module("caching")
+    number, asked, missed = time.time_ns() % 10**9, caching.ASKED.count, caching.MISSED.count
+    page = ask("GET", "/page")
+    assert [ask("GET", f"/cached/{number}") for _ in range(3)] == [page] * 3
+    assert (caching.ASKED.count - asked, caching.MISSED.count - missed) == (3, 1)
+
+
+def test_the_small_cache_keeps_so_many_and_for_so_long(contract: Any) -> None:  # noqa: ARG001 - sets the module path
+    cache = importlib.import_module("caching").LocalCache(most=3)
+    for number in range(4):
+        cache.set(str(number), b"%d" % number)
+    assert [cache.get(str(number)) for number in range(4)] == [None, b"1", b"2", b"3"]
+    cache.set("1", b"again")
+    cache.set("4", b"4")
+    assert [cache.get(str(number)) for number in (1, 2, 3, 4)] == [b"again", None, b"3", b"4"]
+    past = importlib.import_module("caching").LocalCache(timeout_s=-1)
+    past.set("1", b"1")
+    assert past.get("1") is None
+
+
+def test_a_job_is_taken_done_and_told(ask: Ask) -> None:
+    taken = ask("POST", "/jobs", b'{"rounds": 50}')
+    job_id = taken.document["id"]
+    assert (taken.status, taken.headers["location"]) == (202, f"/jobs/{job_id}")
+    told = ask("GET", f"/jobs/{job_id}").document
+    assert told == {"id": job_id, "state": "done", "result": ask("GET", "/cpu/50").body.decode()}
+    assert ask("POST", "/jobs", b'{"rounds": 50}').document["id"] != job_id
+
+
+@pytest.mark.parametrize("path", ["/jobs/0", "/jobs/x", "/jobs/-1", "/jobs/" + "9" * 30, "/jobs/a-b-c-d-e"])
+def test_a_job_that_nobody_handed_in_is_missing(ask: Ask, path: str) -> None:
+    heard = ask("GET", path)
+    assert (heard.status, heard.document) == (404, {"error": "no such job"})
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1]", b"{}", b'{"rounds": 1.0}', b'{"rounds": "9"}', b'{"rounds": 10000001}', b"[" * 100_000]
+)
+def test_a_wrong_job_is_refused_with_one_sentence(ask: Ask, body: bytes) -> None:
+    heard = ask("POST", "/jobs", body)
+    assert (heard.status, heard.document.keys()) == (422, {"error"})
+
+
 def test_many_processes_may_open_one_new_database_at_once(tmp_path: Path) -> None:
     program = (
         "import sys, threading, contract\n"
@@ -499,6 +551,7 @@ ALIKE: tuple[tuple[str, str, bytes, str], ...] = (
         for path in (
             *("/plaintext", "/json", "/bytes/0", "/bytes/70000", "/bytes/16777217", "/bytes/x", "/echo", "/upload"),
             *("/wait/1", "/cpu/10", "/page", "/pid", "/static/style.css", "/static/pattern.bin", "/static/none"),
+            *("/block/1", "/block/60001", "/cached/7", "/cached/x", "/jobs", "/jobs/x", "/jobs/77"),
             *("/stream/3", "/items", "/items/7", "/items/x", "/items/é", "/", "//", "/Plaintext", "/plaintext/"),
         )
     ),
@@ -514,6 +567,12 @@ ALIKE: tuple[tuple[str, str, bytes, str], ...] = (
     ("POST", "/echo", bytes(range(256)), ""),
     ("POST", "/upload", bytes(range(256)), ""),
     ("GET", "/plaintext", b"a body that nobody asked for", ""),
+    ("GET", "/cached/7", b"", ""),
+    ("POST", "/jobs", b'{"rounds":10}', "how=inline"),
+    ("GET", "/jobs/1", b"", ""),
+    *(("POST", "/jobs", body, "how=inline") for body in (b"{", b"[]", b'{"rounds":-1}', b'{"rounds":true}')),
+    ("POST", "/jobs", b'{"rounds":10}', "how=slowly"),
+    ("POST", "/jobs", b"{", "how="),
 )
 
 
@@ -522,6 +581,7 @@ def test_all_apps_answer_alike_byte_for_byte(contract: Any, tmp_path: Path, monk
     for app in PLAIN:
         monkeypatch.setenv("SGIBENCH_DATA", str(tmp_path / app.id))
         contract.items.cache_clear()
+        importlib.import_module("jobs").jobs.cache_clear()
         ask = asker(app)
         heard[app.id] = [ask(method, path, body, query=query) for method, path, body, query in ALIKE]
     assert len(heard) >= 2
@@ -618,7 +678,8 @@ def test_a_framework_answers_byte_for_byte_like_the_plain_app_but_for_what_it_de
 def test_every_framework_is_there_in_the_interfaces_that_it_has() -> None:
     named = {"wsgi": {"flask", "django", "falcon", "bottle"}}
     named["asgi"] = {"django", "starlette", "fastapi", "falcon", "litestar", "quart"}
-    assert {app.id for app in FRAMEWORKS} == {f"{kind}_{name}" for kind, names in named.items() for name in names}
+    expected = {f"{kind}_{name}" for kind, names in named.items() for name in names}
+    assert {app.id for app in FRAMEWORKS} == expected | TWISTS
     for app in FRAMEWORKS:
         assert all("==" in package for package in app.packages), "versions are pinned"
 
@@ -637,7 +698,7 @@ def test_a_users_framework_is_one_file(tmp_path: Path) -> None:
         catalogue.load([tmp_path])
 
 
-@pytest.mark.parametrize("name", ["contract", *(app.id for app in PLAIN), "database/sqlite"])
+@pytest.mark.parametrize("name", [*sorted(OWN_MODULES), *(app.id for app in PLAIN), "database/sqlite"])
 def test_an_app_without_packages_imports_only_the_standard_library(name: str) -> None:
     tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     imported = {
@@ -651,7 +712,7 @@ def test_an_app_without_packages_imports_only_the_standard_library(name: str) ->
             else []
         )
     }
-    assert imported <= sys.stdlib_module_names | {"contract", "database"}
+    assert imported <= sys.stdlib_module_names | OWN_MODULES | {"database"}
 
 
 def test_the_contracts_page_names_every_route(contract: Any) -> None:
@@ -885,3 +946,37 @@ def test_waiting_requests_do_not_hold_each_other_up(serve: Serve, entry: ServerE
     assert heard == [b"waited 300 ms"] * 8
     # One after the other they would take 2.4 s, whatever else the machine does meanwhile.
     assert time.monotonic() - started_s < 2.4
+
+
+AT_ONCE = {
+    "wsgi_plain": ("gunicorn-gthread", "/block/700", 4),
+    "wsgi_flask_async": ("gunicorn-gthread", "/wait/700", 4),
+    "asgi_fastapi": ("uvicorn-httptools", "/block/700", 6),
+    "asgi_django": ("uvicorn-httptools", "/block/700", 6),
+    "asgi_one_thread": ("uvicorn-httptools", "/block/70", 1),
+    "asgi_blocking": ("uvicorn-httptools", "/block/70", 1),
+}
+"""What six clients ask at once of an app behind a server with four threads, and how many of them are inside at once."""
+
+
+@pytest.mark.parametrize("app_id", AT_ONCE)
+def test_an_app_counts_the_requests_that_are_inside_it_at_once(serve: Serve, app_id: str) -> None:
+    server_id, path, expected = AT_ONCE[app_id]
+    server = serve(server_id, CATALOGUE.app(app_id))
+    assert inside.read(server.data) is None
+    for _ in range(2):  # the second time, what was counted before is forgotten
+        inside.forget(server.data)
+        threads = [threading.Thread(target=heard_once, args=(server.port, path)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert inside.read(server.data) == (expected,)
+    inside.forget(server.data)
+    heard_once(server.port, path)
+    assert inside.read(server.data) == (1,)
+
+
+def heard_once(port: int, path: str) -> None:
+    with Client(process.HOST, port) as client:
+        client.ask(Question(method="GET", path=path))

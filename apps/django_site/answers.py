@@ -3,13 +3,18 @@
 # mypy: disable-error-code="import-not-found,misc,no-any-return"
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import caching
 import contract
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+
+queue: Any = importlib.import_module("jobs_celery" if caching.redis_url() else "contract")
 
 
 def reply(request: HttpRequest, answer: contract.Answer) -> HttpResponse:
@@ -56,6 +61,12 @@ def document(request: HttpRequest, content: Any, status: int = 200, **headers: s
 def page(request: HttpRequest) -> HttpResponse:
     """Render a template."""
     return without_body(request, render(request, "page.html", contract.page_data(), content_type=contract.HTML))
+
+
+def rendered() -> str:
+    """Render the page, when the cache hasn't got it."""
+    caching.MISSED()
+    return str(render_to_string("page.html", contract.page_data()))
 
 
 def without_body(request: HttpRequest, response: HttpResponse) -> HttpResponse:

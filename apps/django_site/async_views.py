@@ -7,9 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
+import caching
 import contract
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.views import View
+from jobs import Job, do, handed
+from waiting import waited
 
 from django_site import answers
 from django_site.models import Item
@@ -22,7 +26,7 @@ async def reply(request: HttpRequest, answer: contract.Answer | contract.Parts) 
     if isinstance(answer, contract.Parts):
         return answers.streamed(request, answer, paused(answer))
     if answer.wait_s:
-        await asyncio.sleep(answer.wait_s)
+        await waited(answer)
     return answers.reply(request, answer)
 
 
@@ -76,6 +80,17 @@ class Page(ContractView):
         return answers.page(request)
 
 
+class Cached(ContractView):
+    """The page from Django's cache."""
+
+    async def get(self, request: HttpRequest, argument: str) -> HttpResponse:
+        """Send it; it is rendered and kept when it isn't there."""
+        key = caching.key_of(contract.page_number(argument))
+        caching.ASKED()
+        page = await cache.aget_or_set(key, answers.rendered)
+        return answers.without_body(request, HttpResponse(page, content_type=contract.HTML))
+
+
 class Contracted(ContractView):
     """A view whose answer is a handler of the contract."""
 
@@ -84,6 +99,36 @@ class Contracted(ContractView):
     async def get(self, request: HttpRequest, argument: str = "") -> HttpResponse:
         """Answer."""
         return await reply(request, self.handler(argument, request.META["QUERY_STRING"], b""))
+
+
+RUNNING: set[asyncio.Task[None]] = set()
+"""Jobs that threads are at, held here because the event loop holds tasks only weakly."""
+
+
+def in_thread(job: Job) -> None:
+    """Have a job done by a thread of the loop's pool."""
+    task = asyncio.get_running_loop().create_task(asyncio.to_thread(do, job))
+    RUNNING.add(task)
+    task.add_done_callback(RUNNING.discard)
+
+
+class Jobs(ContractView):
+    """Where jobs are handed in."""
+
+    async def post(self, request: HttpRequest) -> HttpResponse:
+        """Have one done in a thread, or hand it to Celery where there is Redis."""
+        query, body = request.META["QUERY_STRING"], request.body
+        if answers.queue is contract:
+            return await reply(request, handed(query, body, in_thread))
+        return await reply(request, await asyncio.to_thread(answers.queue.post_job, "", query, body))
+
+
+class OneJob(ContractView):
+    """A job that was handed in."""
+
+    async def get(self, request: HttpRequest, job_id: str) -> HttpResponse:
+        """Tell what became of it."""
+        return await reply(request, await asyncio.to_thread(answers.queue.get_job, job_id, "", b""))
 
 
 class Posted(ContractView):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import caching
 import contract
 
 BASE_DIR = Path(__file__).resolve().parent
@@ -53,6 +54,15 @@ DATABASES = {
         "CONN_MAX_AGE": None,
         "OPTIONS": {"timeout": 5, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA synchronous=OFF"},
     },
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": caching.redis_url(),
+        "TIMEOUT": caching.TIMEOUT_S,
+    }
+    if caching.redis_url()
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": caching.TIMEOUT_S},
 }
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
+import caching
 import contract
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.views import View
+from waiting import block
 
 from django_site import answers
 from django_site.models import Item
@@ -22,7 +25,7 @@ def reply(request: HttpRequest, answer: contract.Answer | contract.Parts) -> Htt
     if isinstance(answer, contract.Parts):
         return answers.streamed(request, answer, paused(answer))
     if answer.wait_s:
-        time.sleep(answer.wait_s)
+        block(answer.wait_s)
     return answers.reply(request, answer)
 
 
@@ -76,6 +79,17 @@ class Page(ContractView):
         return answers.page(request)
 
 
+class Cached(ContractView):
+    """The page from Django's cache."""
+
+    def get(self, request: HttpRequest, argument: str) -> HttpResponse:
+        """Send it; it is rendered and kept when it isn't there."""
+        key = caching.key_of(contract.page_number(argument))
+        caching.ASKED()
+        page = cache.get_or_set(key, answers.rendered)
+        return answers.without_body(request, HttpResponse(page, content_type=contract.HTML))
+
+
 class Contracted(ContractView):
     """A view whose answer is a handler of the contract."""
 
@@ -84,6 +98,22 @@ class Contracted(ContractView):
     def get(self, request: HttpRequest, argument: str = "") -> HttpResponse:
         """Answer."""
         return reply(request, self.handler(argument, request.META["QUERY_STRING"], b""))
+
+
+class Jobs(ContractView):
+    """Where jobs are handed in."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Do one before the answer, or hand it to Celery where there is Redis."""
+        return reply(request, answers.queue.post_job("", request.META["QUERY_STRING"], request.body))
+
+
+class OneJob(ContractView):
+    """A job that was handed in."""
+
+    def get(self, request: HttpRequest, job_id: str) -> HttpResponse:
+        """Tell what became of it."""
+        return reply(request, answers.queue.get_job(job_id, "", b""))
 
 
 class Posted(ContractView):

@@ -11,6 +11,7 @@ import ast
 import difflib
 import fnmatch
 import importlib.util
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
 from sgibench.catalogue.declared import (
+    NAME,
     check_front,
     check_name,
     check_packages,
@@ -228,11 +230,28 @@ def _app_of(path: Path) -> App | None:
         packages=packages,
         summary=_first_line(tree),
         lacks=_lacks(path, literals.get("LACKS", {})),
+        workers=_workers(path, literals.get("WORKERS", {})),
     )
 
 
-DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "TARGET"}
+DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "TARGET", "WORKERS"}
 """What an app may declare."""
+
+
+def _workers(path: Path, said: object) -> dict[str, str]:
+    """Check what an app says of its worker processes."""
+    if wrong := misfit(dict[str, str], said, "WORKERS"):
+        raise DeclarationError(path, "WORKERS to map services to command lines", wrong)
+    workers = said if isinstance(said, dict) else {}
+    for service, command in workers.items():
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise DeclarationError(path, f"WORKERS[{service!r}] to be a command line", f"{error}") from None
+        if not words or not NAME.fullmatch(words[0]):
+            came = f"it is {command!r}"
+            raise DeclarationError(path, f"WORKERS[{service!r}] to begin with a program of the app's packages", came)
+    return workers
 
 
 def _lacks(path: Path, said: object) -> dict[str, str]:

@@ -117,6 +117,7 @@ class Measured:
     reopened: int | None = None
     answer_bytes: float | None = None
     requests_by_pid: Mapping[str, int] | None = None
+    by_request: Mapping[str, HistogramData] = field(default_factory=dict)
     gave_up_reason: str | None = None
     gave_up_detail: str = ""
 
@@ -393,6 +394,7 @@ def _scenario(data: Mapping[str, Any]) -> Scenario:
         interfaces=interfaces,
         protocols=tuple(data.get("protocols") or ("http",)),
         watched=decode(Watched, data.get("watched") or {}),
+        jobs=bool(data.get("jobs")),
     )
 
 

@@ -20,6 +20,7 @@ from sgibench import machine, units, verify
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine import noted
 from sgibench.engine.directing import Directors
+from sgibench.engine.jobs import JobWatch, judge_jobs, unbroken, watching
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
@@ -32,6 +33,7 @@ from sgibench.model import (
     Expected,
     Failure,
     Group,
+    Jobs,
     Place,
     Plan,
     Scenario,
@@ -42,7 +44,7 @@ from sgibench.model import (
     Visits,
     Windows,
 )
-from sgibench.serve import effective, place
+from sgibench.serve import effective, inside, place
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
@@ -107,6 +109,10 @@ class Contestant:
     idle_cpu: float | None = None
     measured: list[str] = field(default_factory=list)
     """Cells that were measured on it."""
+    jobs: JobWatch | None = None
+    """What watches its jobs while it is loaded."""
+    did: Jobs | None = None
+    """What came of the jobs of its last load."""
     stop_failure: Failure | None = None
     """Why all of them count for nothing."""
     eventful: bool = False
@@ -245,13 +251,16 @@ def load_group(
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     pids = [pid for target in targets for pid in target.pids]
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
+    for one in fit.values():
+        inside.forget(one.process.data)
     before = machine.snapshot(workshop.cpus.servers, pids)
-    measured = _measured(workshop, windows, group, seed, targets, fit, memory) if targets else {}
+    measured = _loaded(workshop, windows, group, seed, targets, fit, memory) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
     if any(target.spawns for target in targets):
         disturbance = replace(disturbance, foreign_cpu=None)  # their short-lived processes look like somebody else's
     for target in targets:
-        _judge(fit[target.id], target, measured[target.id])
+        if target.id in measured:
+            _judge(fit[target.id], target, measured[target.id])
     ours = place.read([os.getpid()])
     drafts = [
         replace(
@@ -286,6 +295,35 @@ def _target(cell_id: str, contestant: Contestant) -> Target:
     )
 
 
+def _loaded(  # noqa: PLR0917 - as below
+    workshop: Workshop,
+    windows: Windows,
+    group: Group,
+    seed: int,
+    targets: Sequence[Target],
+    fit: Mapping[str, Contestant],
+    memory: MemoryWatch,
+) -> dict[str, Measured]:
+    """Load the targets together; those that are handed jobs one after the other, each beside its worker."""
+    for one in fit.values():
+        one.did = None
+    if not workshop.scenarios[group.scenario].jobs:
+        return _measured(workshop, windows, group, seed, targets, fit, memory)
+    found: dict[str, Measured] = {}
+    for target in targets:
+        contestant = fit[target.id]
+        try:
+            with watching(contestant.process) as contestant.jobs:
+                alone = {target.id: contestant}
+                found |= _measured(workshop, unbroken(windows), group, seed, [target], alone, memory)
+                contestant.did = contestant.jobs.end()
+        except ServerError as error:
+            contestant.fail(error)
+        finally:
+            contestant.jobs = None
+    return found
+
+
 def _measured(  # noqa: PLR0917 - what an order consists of
     workshop: Workshop,
     windows: Windows,
@@ -297,6 +335,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
 ) -> dict[str, Measured]:
     """Have the load process load the targets, and watch the servers meanwhile."""
     cells = {cell.id: cell for cell in group.cells}
+    begun: set[str] = set()
 
     scenario = workshop.scenarios[group.scenario]
     watched = scenario.watched
@@ -307,6 +346,9 @@ def _measured(  # noqa: PLR0917 - what an order consists of
         workshop.listener.step(cells[step.target], step.phase, step.done)
         memory.stepped(step.target, step.phase)
         directors.stepped(step.target, step.phase, step.done)
+        if step.phase == "measure" and step.target not in begun:
+            begun.add(step.target)
+            _begin(fit[step.target])
 
     def watch() -> dict[str, str]:
         memory.look()
@@ -347,6 +389,13 @@ def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
     return replace(measured, cpu_s=whole, slices=tuple(replace(one, cpu_s=None) for one in measured.slices))
 
 
+def _begin(contestant: Contestant) -> None:
+    """Its window begins: what its warm-up did is not the window's."""
+    inside.forget(contestant.process.data)
+    if contestant.jobs is not None:
+        contestant.jobs.begin()
+
+
 def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:
     """Say once of each scenario and load when its windows were not made in visits of the usual kind."""
     asked = windows.turn_s if group.load.kind == "open" else windows.slice_s
@@ -375,6 +424,9 @@ def _draft(cell: Cell, contestant: Contestant, cpus: Sequence[int], ours: Place 
         expected=_expected(contestant),
         effective=seen,
         outside=place.outside(seen.place if seen else None, cpus, ours),
+        inside=inside.read(process.data),
+        cache=inside.read_cache(process.data),
+        jobs=contestant.did,
         failure=contestant.failure,
     )
 
@@ -425,6 +477,8 @@ def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:
             contestant.fail(ServerError("log-flood", f"it logged more than {units.size(LOG_CAP_BYTES)}", tail))
         if contestant.failure is None and not process.alive():
             contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
+        if contestant.failure is None and contestant.jobs and (trouble := contestant.jobs.trouble()):
+            contestant.fail(trouble)
         if contestant.failure is not None:
             gone[cell_id] = contestant.failure.reason
     return gone
@@ -441,6 +495,8 @@ def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
         contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
         return
     contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
+    if contestant.failure is None and contestant.did is not None:
+        contestant.failure = judge_jobs(contestant.did, process.log_tail())
 
 
 def _stop(workshop: Workshop, contestant: Contestant) -> None:
@@ -453,4 +509,4 @@ def _stop(workshop: Workshop, contestant: Contestant) -> None:
         contestant.stop_failure = contestant.failure
         if not failed_before:
             workshop.listener.say(f"{contestant.entry.id}: {error}; what was measured on it counts for nothing")
-    shutil.rmtree(contestant.process.spec.scratch / "data", ignore_errors=True)
+    shutil.rmtree(contestant.process.data, ignore_errors=True)

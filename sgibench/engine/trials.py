@@ -15,12 +15,14 @@ from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
 from sgibench.model import (
+    CacheUse,
     Cell,
     Effective,
     Expected,
     Failure,
     FrontShare,
     Generator,
+    Jobs,
     Latency,
     Memory,
     MemoryLook,
@@ -61,6 +63,9 @@ class Draft:
     front: FrontShare | None = None
     outside: tuple[str, ...] = ()
     memory_looks: tuple[MemoryLook, ...] = ()
+    inside: tuple[int, ...] | None = None
+    cache: CacheUse | None = None
+    jobs: Jobs | None = None
     failure: Failure | None = None
 
 
@@ -134,6 +139,9 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         front=draft.front,
         outside=draft.outside,
         memory_looks=draft.memory_looks,
+        inside=draft.inside,
+        cache=draft.cache,
+        jobs=draft.jobs,
         not_as_declared=tuple(differences(draft.effective, draft.expected)) if draft.effective else (),
         errors=measured.errors if measured is not None else {},
         retries=retries,
@@ -180,6 +188,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         pressure=disturbance.pressure if disturbance else None,
         foreign_cpu=disturbance.foreign_cpu if disturbance else None,
         requests_by_pid=measured.requests_by_pid,
+        by_request=measured.by_request,
         answer_bytes=measured.answer_bytes,
     )
 

@@ -93,6 +93,7 @@ class Books:
             "sum_ns": tally.sum_ns,
             "max_ns": tally.max_ns,
             "histogram": pack(tally.service),
+            "by_request": {kind: pack(histogram) for kind, histogram in tally.by_request.items()},
             "intended": pack(tally.from_due),
             "first_chunk": pack(target.streams.first),
             "gaps": pack(target.streams.gaps),

@@ -12,7 +12,7 @@ from typing import Any
 from sgibench.errors import DeclarationError, LoadError
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import Measurement
-from sgibench.load.null_server import null_server, whole_answer
+from sgibench.load.null_server import family_of, null_server, whole_answer
 from sgibench.load.orders import MeasureOrder, TargetOrder
 from sgibench.load.request import expand
 from sgibench.load.user import BenchUser
@@ -29,9 +29,11 @@ def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
     answers |= cls.rehearsal()[0]
     for request in (each for declared in cls.requests for each in expand(declared)):
         body = request.expect if isinstance(request.expect, bytes) else request.example
-        answers.setdefault(
-            f"{request.method} {request.path}", [whole_answer(request.status, body, request.example_type)]
-        )
+        line = f"{request.method} {request.path}"
+        whole = [whole_answer(request.status, body, request.example_type)]
+        answers.setdefault(line, whole)
+        if request.make is not None:
+            answers.setdefault(family_of(line.encode()).decode(), whole)
     if not answers:
         raise DeclarationError(path, "`examples` of right answers, to calibrate with", f"{cls.__name__} has none")
     return answers

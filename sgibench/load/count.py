@@ -161,7 +161,7 @@ class Counted(Lines):
         for lists, into in ((self.program.latencies, tally), (self._strays, self.outside)):
             for (method, name), latencies in lists.items():
                 if latencies:
-                    into.add(latencies)
+                    into.add(latencies, f"{method} {name}" if self.program.of_kinds else "")
                     if self.on_fold is not None:
                         self.on_fold(method, name, latencies)
                     latencies.clear()

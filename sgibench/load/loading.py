@@ -97,6 +97,7 @@ def describe(path: Path) -> dict[str, Any]:
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
         "watched": encode(cls.watched),
+        "jobs": bool(cls.jobs),
         "protocols": ["http"] if cls.handshake() else list(get_args(Protocol)),
     }
 

@@ -61,6 +61,8 @@ class Measurement:
         self._stopped = False
         self._say = say
         self._said_at = 0
+        self._begun: set[tuple[str, str]] = set()
+        """Targets and phases that were told of."""
         self._random = Random(order.seed)
         self.way = Way(visits="unbroken", length_s=order.window_s, why="")
         self.visited = [Visited(order, index, self.together) for index in range(len(order.targets))]
@@ -134,10 +136,12 @@ class Measurement:
         return agreement
 
     def _progress(self, visited: Visited, phase: str, done: float) -> None:
-        """Tell the engine how far this is, not too often."""
+        """Tell the engine how far this is: where a phase begins, and else not too often."""
         now = monotonic_ns()
-        if self.together.index == 0 and now - self._said_at > PROGRESS_S * 1e9:
+        new = (visited.id, phase) not in self._begun
+        if self.together.index == 0 and (new or now - self._said_at > PROGRESS_S * 1e9):
             self._said_at = now
+            self._begun.add((visited.id, phase))
             self._say({"event": "progress", "target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3)})
 
     # --- the warm-up -----------------------------------------------------------------------------------------------

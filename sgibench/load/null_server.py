@@ -47,12 +47,17 @@ class Peer:
 
     def answer_to(self, line: bytes) -> bytes:
         """Give the next answer for a request line."""
-        answers = self.answers.get(line)
+        answers = self.answers.get(line) or self.answers.get(family_of(line))
         if not answers:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         turn = self.turns.get(line, 0)
         self.turns[line] = (turn + 1) % len(answers)
         return answers[turn]
+
+
+def family_of(line: bytes) -> bytes:
+    """Under this line stand the answers to all requests that differ in the last segment of their path alone."""
+    return line.rpartition(b"/")[0] + b"/*"
 
 
 def whole_request(data: bytes) -> int:

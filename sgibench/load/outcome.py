@@ -18,6 +18,9 @@ from sgibench.model import HistogramData
 OF_OPEN = ("due", "queue_start", "queue_end", "queue_max", "waiting_start", "waiting_end")
 """What only open loops have."""
 
+MOST_KINDS = 24
+"""Kinds of requests whose latencies are kept apart."""
+
 Share = Mapping[str, Any]
 """What one process counted of one target; made by `Visited.share`."""
 
@@ -80,6 +83,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "generator_workers": [_worker(share, is_open=is_open) for share in shares],
         "answer_bytes": sizes / read if read else None,
         "requests_by_pid": _by_pid(shares),
+        "by_request": _by_request(shares),
         "achieved_rate_per_s": requests / window_s if is_open and window_s else None,
         "queue_max": _sum(shares, "queue_max") if is_open else None,
         "reopened": _sum(shares, "reopened"),
@@ -161,6 +165,16 @@ def _slice(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _sample(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A piece of the window, by all processes."""
     return {"at_s": parts[0]["at_s"], "answered": _sum(parts, "answered"), "failed": _sum(parts, "failed")}
+
+
+def _by_request(shares: Sequence[Share]) -> dict[str, dict[str, list[int]]]:
+    """Service times by kind of request where there are several; of very many those that were asked most."""
+    kinds = dict.fromkeys(kind for share in shares for kind in share["by_request"])
+    found = {
+        kind: merged([share["by_request"] for share in shares if kind in share["by_request"]], kind) for kind in kinds
+    }
+    most = sorted(found, key=lambda kind: -found[kind].count)[:MOST_KINDS]
+    return {kind: pack(found[kind]) for kind in kinds if kind in most} if len(found) > 1 else {}
 
 
 def _by_pid(shares: Sequence[Share]) -> dict[str, int] | None:

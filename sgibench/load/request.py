@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import cycle, repeat
 from math import gcd
 from random import Random
@@ -222,6 +223,11 @@ class Program:
     def many(self) -> bool:
         """Whether one request may be unlike the one before."""
         return len(self.requests) != 1 or bool(self.requests[0].variants or self.requests[0].make)
+
+    @cached_property
+    def of_kinds(self) -> bool:
+        """Whether there may be several kinds of requests: declared ones of several names, or those of tasks."""
+        return len({(request.method, request.title) for request in self.requests}) != 1
 
     def ask_for(self, request: Request) -> Ask:
         """Make one ask whose latencies land in this program's lists."""

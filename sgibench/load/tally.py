@@ -29,6 +29,8 @@ class Tally:
     sum_ns: int = 0
     max_ns: int = 0
     histogram: Histogram = field(default_factory=Histogram)
+    by_request: dict[str, Histogram] = field(default_factory=dict)
+    """Service times of right answers by kind of request, `METHOD name`; empty where there is one kind."""
     intended: Histogram = field(default_factory=Histogram)
     errors: Counter[str] = field(default_factory=Counter)
     samples: dict[str, str] = field(default_factory=dict)
@@ -65,8 +67,8 @@ class Tally:
         """For how long connections had a request in flight."""
         return self.sum_ns + self.failed_ns
 
-    def add(self, latencies_ns: list[int]) -> None:
-        """Fold a list of service times in."""
+    def add(self, latencies_ns: list[int], kind: str = "") -> None:
+        """Fold a list of service times in; `kind` names the requests where there are several kinds."""
         if not latencies_ns:
             return
         values = np.array(latencies_ns, dtype=np.int64)
@@ -74,6 +76,8 @@ class Tally:
         self.sum_ns += int(values.sum())
         self.max_ns = max(self.max_ns, int(values.max()))
         self.histogram.record(values)
+        if kind:
+            self.by_request.setdefault(kind, Histogram()).record(values)
 
     def fail(self, kind: str, detail: str) -> None:
         """Count an error, and keep the first example of its kind."""
@@ -116,6 +120,8 @@ class Tally:
         self.sum_ns += other.sum_ns
         self.max_ns = max(self.max_ns, other.max_ns)
         self.histogram.merge(other.histogram)
+        for kind, histogram in other.by_request.items():
+            self.by_request.setdefault(kind, Histogram()).merge(histogram)
         self.intended.merge(other.intended)
         self.errors.update(other.errors)
         for kind, sample in other.samples.items():

@@ -63,6 +63,8 @@ class BenchUser(User):
     """Interfaces that can serve it."""
     watched: ClassVar[Watched] = Watched()
     """What is done to the deployment in the window, and what is looked at."""
+    jobs: ClassVar[bool] = False
+    """Whether its requests hand in jobs, which go on after their answers."""
     timeout_s: ClassVar[float] = 10.0
     connection: ClassVar[Connection] = "keep-alive"
     rate: ClassVar[Rate | None] = None

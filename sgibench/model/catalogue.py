@@ -218,6 +218,8 @@ class App:
     summary: str
     own: OwnApp | None = None
     """How it is brought to life when it is the user's own."""
+    workers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Service -> command of the worker process that does this app's jobs where it uses that service."""
     lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What its framework can't answer as the contract has it: pattern of the finding -> reason, as for servers."""
 
@@ -253,5 +255,7 @@ class Scenario:
     """Interfaces that can serve it."""
     watched: Watched = field(default_factory=Watched)
     """What is done and looked at in its window."""
+    jobs: bool = False
+    """Whether its requests hand in jobs."""
     protocols: tuple[Protocol, ...] = get_args(Protocol)
     """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""

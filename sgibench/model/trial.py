@@ -209,6 +209,57 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CacheUse:
+    """How an app's cache fared in a window, by the app's own count."""
+
+    asked: int
+    """Pages that were asked of it."""
+    missed: int
+    """Those that it hadn't got, or couldn't give, and that had to be made."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Share that it had."""
+        return 1 - self.missed / self.asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Jobs that an app was handed, from when its window began until the load had ended."""
+
+    span_s: float
+    handed: int
+    done: int
+    failed: int
+    waiting_start: int
+    """Jobs handed in and not done yet at its beginning."""
+    waiting_end: int
+    """The same at its end: a queue that has grown says that more was handed in than is done."""
+    took_histogram_us: HistogramData | None = None
+    """From handing in until it was done, of the jobs that were done."""
+    server_cpu_s: float | None = None
+    worker_cpu_s: float | None = None
+    """CPU of the worker process; None for an app that does its jobs in its server."""
+    worker_memory: Memory | None = None
+    worker: tuple[str, ...] = ()
+    """Command line of the worker."""
+
+    @property
+    def growth_per_s(self) -> float:
+        """Jobs by which the queue grew each second."""
+        return (self.waiting_end - self.waiting_start) / self.span_s
+
+    @property
+    def cpu_us_per_job(self) -> float | None:
+        """CPU of the server for each job: to hand it in where a worker does it, else to do it; and the worker's."""
+        if self.server_cpu_s is None or not self.done or not self.handed:
+            return None
+        if self.worker_cpu_s is None:
+            return self.server_cpu_s / self.done * 1e6
+        return (self.server_cpu_s / self.handed + self.worker_cpu_s / self.done) * 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One execution of a cell: a line of trials.jsonl (design, section 6)."""
 
@@ -290,6 +341,15 @@ class Trial:
     idle_cpu: float | None = None
     """CPUs that the server's tree burned while nothing was asked of it."""
     requests_by_pid: Mapping[str, int] | None = None
+    inside: tuple[int, ...] | None = None
+    """Most requests at once at work in the app's own code, by the app's own counter (`apps/inside.py`), in each process
+    that had any, the busiest first; None where nothing was counted: no request waited, blocked or asked a service."""
+    jobs: Jobs | None = None
+    """What became of the jobs that it was handed; None where the scenario hands in none."""
+    cache: CacheUse | None = None
+    """How the app's cache fared; None when it was not asked."""
+    by_request: Mapping[str, HistogramData] = field(default_factory=dict)
+    """Service times by kind of request (`GET /json`), where the scenario has several: right answers of the window."""
     answer_bytes: float | None = None
     """Mean size of an answer on the wire, head and body."""
     retries: int = 0

@@ -16,6 +16,7 @@ from sgibench.report.charts.chart import Chart
 from sgibench.report.deployments import deployment_of
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
+from sgibench.report.inside import inside_words
 from sgibench.report.naming import computing, page_name
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, Row, View, view_of
@@ -83,6 +84,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         by_interface=_by_interface,
         environment=lambda entry: _environment(run.info.environments, entry),
         in_effect=in_effect,
+        inside_words=inside_words,
         not_as_declared=not_as_declared,
         deployment_of=deployment_of,
         longest=_longest,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sgibench import stats
+from sgibench.histogram import Histogram
 from sgibench.model import Doubt, Estimate, Run
 from sgibench.model.behaviour import Behaviour
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
+from sgibench.report.inside import by_request, most_inside
 from sgibench.report.own import own_shares
 from sgibench.report.panels import View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
@@ -89,6 +91,9 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "startup_s": _estimate(entry.startup_s),
         "front": _front(entry),
         "behaviours": [_behaviour(trial.behaviour) for trial in entry.good if trial.behaviour is not None],
+        "inside": most_inside(entry.good),
+        "cache": [encode(trial.cache) for trial in entry.good if trial.cache],
+        "requests": {kind: _latency(histogram) for kind, histogram in by_request(entry).items()},
         "errors": dict(entry.errors),
         "blocks": len(entry.good),
         "failed_blocks": entry.failed_blocks,
@@ -121,6 +126,15 @@ def _front(entry: Entry) -> dict[str, Any] | None:
         "cpu_share": _estimate(found.share),
         "pss_bytes": _estimate(found.pss_bytes),
     }
+
+
+def _latency(histogram: Histogram) -> dict[str, float | int | None]:
+    """Service times of a kind of request, all blocks merged; None where too few answers stand behind a percentile."""
+    figures: dict[str, float | int | None] = {"answers": histogram.count}
+    for name, share in (("p50_us", 0.5), ("p99_us", 0.99)):
+        enough = stats.percentile_allowed(share, histogram.count)
+        figures[name] = histogram.percentile_us(share) if enough else None
+    return figures
 
 
 def _capacity(table: CapacityTable) -> dict[str, Any]:

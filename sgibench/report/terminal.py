@@ -15,9 +15,10 @@ from rich.text import Text
 
 from sgibench import stats, units
 from sgibench.model import Estimate, Metric, Run
-from sgibench.report import words
+from sgibench.report import inside, jobs, words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
+from sgibench.report.charts.chart import Table
 from sgibench.report.narrow import Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
@@ -98,6 +99,8 @@ class _Sheet:
         if latencies:
             shown = _first(latencies, panel.rank_by if panel.rank_by in latencies else "p99_us")
             self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
+        self.beside("Inside the app", inside.in_short(panel))
+        self.beside("Jobs", jobs.in_short(panel))
         for said in answer_of(panel).said:
             told = self.text(f"{said.interface}: {said.text}" if said.interface else said.text)
             self.console.print(Padding(told, (0, 0, 0, 2)), highlight=False)
@@ -127,6 +130,16 @@ class _Sheet:
             )
             for row, place, following in zip(rows, places, [*places[1:], None], strict=True)
         ]
+        show(self.console, columns, lines, ascii_only=self.ascii)
+
+    def beside(self, title: str, found: Table | None) -> None:
+        """Print a table of what was counted beside the figures, where there is one."""
+        if found is None:
+            return
+        self.line(title, "dim")
+        name, *heads = map(self.plain, found.headers)
+        columns = [Column(head=name, kind="name"), *(Column(head=head, kind="words") for head in heads)]
+        lines = [Line(cells=tuple(map(self.plain, row))) for row in found.rows]
         show(self.console, columns, lines, ascii_only=self.ascii)
 
     def own(self, share: OwnShare) -> None:

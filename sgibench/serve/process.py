@@ -95,6 +95,8 @@ class ServerProcess:
         self.pid = 0
         self.startup_s: float | None = None
         self.log = spec.scratch / "server.log"
+        self.data = spec.scratch / "data"
+        """What the app may write to; SGIBENCH_DATA names it."""
         self._own = spec.app.own
         """The user's app as this start serves it: in a copy of the project where that is wanted."""
         self._parts = Parts()
@@ -150,7 +152,7 @@ class ServerProcess:
 
     def _prepare_scratch(self) -> None:
         shutil.rmtree(self.spec.scratch, ignore_errors=True)
-        (self.spec.scratch / "data").mkdir(parents=True)
+        self.data.mkdir(parents=True)
         self._placed = placing.servers(self.spec.entry, self._launch(), free_port)
         for one in self._placed:
             placing.write(one.launch.scratch, one.entry.variant.files)
@@ -185,7 +187,12 @@ class ServerProcess:
         """Give the server little, and the same every time: no variable of the user's changes a result."""
         own = self._own
         paths = import_paths(self.spec.app.folder, own, self.spec.scratch / "app")
-        return variables_of(self.spec.bin, self.spec.scratch / "data", paths, own)
+        return variables_of(self.spec.bin, self.data, paths, own)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its processes find, and those of a worker beside it."""
+        return self._environment()
 
     @property
     def end(self) -> str:

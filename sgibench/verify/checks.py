@@ -23,6 +23,7 @@ from sgibench.verify.client import Asker, Client, Question, Reply, echo_over_web
 
 SHOWN_BYTES = 60
 """How much of an unexpected body a message quotes."""
+ACCEPTED = 202
 NO_CONTENT = 204
 LENGTH_REQUIRED = 411
 SERVER_ERROR = 500
@@ -166,6 +167,23 @@ def check_wait(target: Target) -> Findings:
         took_ms = (time.monotonic() - started_s) * 1000
     if took_ms < 40:  # noqa: PLR2004 - what was asked for
         yield "wrong", f"{question}: expected an answer after 40 ms at the earliest, but it came after {took_ms:.1f} ms"
+
+
+def check_block(target: Target) -> Findings:
+    """A call that blocks has an answer like any other, and what the path can't mean is refused."""
+    with target.client() as client:
+        for path in ("/block/5", "/block/60001", "/block/long"):
+            yield from ask_and_compare(client, target, Question(method="GET", path=path))
+
+
+def check_cached(target: Target) -> Findings:
+    """The page from the cache is the page, the first time and ever after."""
+    page = target.contract.respond("GET", "/page", "", b"")
+    with target.client() as client:
+        for method, number in (("GET", 1), ("GET", 1), ("HEAD", 1), ("GET", 2)):
+            yield from ask_and_compare(client, target, Question(method=method, path=f"/cached/{number}"), page)
+        for path in ("/cached/some", "/cached/1000000001"):
+            yield from ask_and_compare(client, target, Question(method="GET", path=path))
 
 
 def check_static(target: Target) -> Findings:
@@ -353,6 +371,54 @@ def _id_of(reply: Reply) -> int | None:
     return item_id if isinstance(item_id, int) else None
 
 
+def check_jobs(target: Target) -> Findings:
+    """A job is taken, and can be asked about where the answer says; what is none is refused."""
+    contract = target.contract
+    with target.client() as client:
+        for path in ("/jobs", "/jobs?how=inline"):
+            question = Question(method="POST", path=path, body=contract.dump({"rounds": 10}))
+            reply = client.ask(question)
+            client.close() if not reply.reusable else None
+            job_id = _text_id_of(reply)
+            if job_id is None:
+                yield "wrong", f"{question}: expected 202 and an id, but {reply.status} came with {shown(reply.body)}"
+                continue
+            yield from differences(question, reply, contract.accepted(job_id))
+            yield from _check_job(client, target, job_id, done=path.endswith("inline"))
+        for question in REFUSED_JOBS:
+            yield from ask_and_compare(client, target, question)
+
+
+def _check_job(client: Asker, target: Target, job_id: str, *, done: bool) -> Findings:
+    """What is told of a job: where nobody is there to do it, it waits."""
+    question = Question(method="GET", path=f"/jobs/{job_id}")
+    reply = client.ask(question)
+    client.close() if not reply.reusable else None
+    result = target.contract.get_cpu("10", "", b"").body.decode()
+    finished = target.contract.job_answer(job_id, "done", result)
+    waits = target.contract.job_answer(job_id, "queued", None)
+    yield from differences(question, reply, finished if done or b"done" in reply.body else waits)
+
+
+def _text_id_of(reply: Reply) -> str | None:
+    try:
+        job_id = json.loads(reply.body)["id"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return job_id if isinstance(job_id, str) and reply.status == ACCEPTED else None
+
+
+REFUSED_JOBS = (
+    Question(method="POST", path="/jobs", body=b'{"rounds": 10'),
+    Question(method="POST", path="/jobs", body=b'{"rounds": "many"}'),
+    Question(method="POST", path="/jobs", body=b'{"rounds": 10000001}'),
+    Question(method="POST", path="/jobs?how=slowly", body=b'{"rounds": 10}'),
+    Question(method="GET", path="/jobs/none"),
+    Question(method="GET", path="/jobs"),
+    Question(method="DELETE", path="/jobs/1"),
+)
+"""Refused before anything is handed in."""
+
 REFUSED_ITEMS = (
     Question(method="POST", path="/items", body=b'{"name": "half'),
     Question(method="POST", path="/items", body=b'{"name": 5, "quantity": 1}'),
@@ -383,10 +449,13 @@ CHECKS: dict[str, Check] = {
         Question(method="POST", path="/upload", body=ALL_BYTES * 25),
     ),
     "wait": check_wait,
+    "block": check_block,
     "cpu": asking(*get("/cpu/0", "/cpu/100")),
     "page": asking(*get("/page")),
+    "cached": check_cached,
     "static": check_static,
     "items": check_items,
+    "jobs": check_jobs,
     "stream": check_stream,
     "pid": check_pid,
     "unknown": asking(
