@@ -11,7 +11,10 @@ from django.core.asgi import get_asgi_application
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("django==5.2.19",)
-SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+SERVICES: dict[str, tuple[str, ...]] = {
+    "postgresql": ("psycopg[binary,pool]==3.3.9",),
+    "redis": ("redis==8.1.0", "celery==5.7.0"),
+}
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {
     "websocket: *": "Django has no WebSockets of its own",
@@ -20,6 +23,7 @@ LACKS = {
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_site.settings"
 os.environ["SGIBENCH_DJANGO_URLS"] = "django_site.async_urls"
+os.environ["SGIBENCH_DJANGO_POOL"] = "1"
 site = get_asgi_application()
 
 

@@ -18,12 +18,17 @@ from waiting import waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+
+contract.await_items("psycopg")
 LACKS = {"websocket: *": "a responder must know beforehand whether the next message is text or binary"}
 
 
 async def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:
     """Make an answer of the contract Falcon's."""
     resp.content_type = answer.content_type or None
+    if isinstance(answer, contract.Later):
+        answer = await answer.whole()
     if isinstance(answer, contract.Parts):
         resp.stream = paused(answer)
         if answer.length is not None:
@@ -152,6 +157,14 @@ class Item(Reader):
         await reply(resp, contract.delete_item(argument, "", b""))
 
 
+class Raise:
+    """The quantity of one item."""
+
+    async def on_post(self, _req: Request, resp: Response, argument: str) -> None:
+        """Raise it by one, under a lock."""
+        await reply(resp, contract.post_raise(argument, "", b""))
+
+
 app = falcon.asgi.App()
 app.router_options.converters["some"] = Some
 app.add_error_handler(contract.Refusal, refused)
@@ -174,3 +187,5 @@ app.add_route("/pid", Contracted(contract.get_pid))
 app.add_route("/error", Contracted(contract.get_error))
 app.add_route("/items", Items())
 app.add_route("/items/{argument:some}", Item())
+app.add_route("/raise/{argument:some}", Raise())
+app.add_route("/query/{argument:some}", Contracted(contract.get_query))

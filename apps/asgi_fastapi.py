@@ -25,8 +25,13 @@ from waiting import block, waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6", "aiocache==0.12.3")
-SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+SERVICES: dict[str, tuple[str, ...]] = {
+    "postgresql": ("psycopg[binary,pool]==3.3.9",),
+    "redis": ("redis==8.1.0", "celery==5.7.0"),
+}
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
+
+contract.await_items("psycopg")
 
 TEMPLATES = Jinja2Templates(
     env=Environment(
@@ -75,6 +80,8 @@ cache = Cache.from_url(caching.redis_url() or "memory://")
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response:
     """Make an answer of the contract FastAPI's."""
+    if isinstance(answer, contract.Later):
+        answer = await answer.whole()
     if isinstance(answer, contract.Parts):
         headers = {"content-type": answer.content_type}
         if answer.length is not None:
@@ -240,13 +247,13 @@ async def list_items(
     offset: Annotated[int, Query(ge=0, le=contract.MOST_OFFSET)] = 0,
 ) -> list[Item]:
     """List items."""
-    return [found(row) for row in contract.items().page(limit, offset)]
+    return [found(row) for row in await contract.given(contract.items().page(limit, offset))]
 
 
 @app.post("/items", status_code=201)
 async def create_item(item: NewItem, response: Response) -> Item:
     """Add an item."""
-    created = found(contract.items().add(item.name, item.quantity))
+    created = found(await contract.given(contract.items().add(item.name, item.quantity)))
     response.headers["Location"] = f"/items/{created.id}"
     return created
 
@@ -254,13 +261,14 @@ async def create_item(item: NewItem, response: Response) -> Item:
 @app.api_route("/items/{item_id}", methods=READS)
 async def read_item(item_id: str) -> Item:
     """Tell one item."""
-    return found(contract.items().get(contract.item_id_of(item_id)))
+    return found(await contract.given(contract.items().get(contract.item_id_of(item_id))))
 
 
 @app.put("/items/{item_id}")
 async def replace_item(item_id: str, item: NewItem) -> Item:
     """Replace an item."""
-    return found(contract.items().change(contract.item_id_of(item_id), item.name, item.quantity))
+    change = contract.items().change(contract.item_id_of(item_id), item.name, item.quantity)
+    return found(await contract.given(change))
 
 
 @app.patch("/items/{item_id}")
@@ -269,13 +277,26 @@ async def change_item(item_id: str, change: Change) -> Item:
     given = change.model_dump(exclude_unset=True)
     if not given:
         raise contract.Refusal(422, "give a name, a quantity or both")
-    return found(contract.items().change(contract.item_id_of(item_id), given.get("name"), given.get("quantity")))
+    name, quantity = given.get("name"), given.get("quantity")
+    return found(await contract.given(contract.items().change(contract.item_id_of(item_id), name, quantity)))
 
 
 @app.delete("/items/{item_id}", status_code=204, response_class=Response)
 async def delete_item(item_id: str) -> None:
     """Delete an item."""
-    found(contract.items().delete(contract.item_id_of(item_id)))
+    found(await contract.given(contract.items().delete(contract.item_id_of(item_id))))
+
+
+@app.post("/raise/{item_id}")
+async def raise_item(item_id: str) -> Item:
+    """Raise an item's quantity by one, under a lock."""
+    return found(await contract.given(contract.items().raise_by_one(contract.item_id_of(item_id))))
+
+
+@app.api_route("/query/{ms}", methods=READS)
+async def slow_query(ms: str) -> Response:
+    """Ask the database something slow."""
+    return await reply(contract.get_query(ms, "", b""))
 
 
 @app.websocket(contract.WEBSOCKET)

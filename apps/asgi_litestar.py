@@ -34,6 +34,9 @@ from waiting import block, waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("litestar==2.25.0", "jinja2==3.1.6")
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
+
+contract.await_items("asyncpg")
 LACKS = {"*: * /*/: expected status 404*": "Litestar takes an address with a slash at its end for the one without"}
 
 CHARSET = "; charset=utf-8"
@@ -46,6 +49,8 @@ TEMPLATES = Environment(
 async def reply(answer: contract.Answer | contract.Parts) -> Response[Any]:
     """Make an answer of the contract Litestar's."""
     headers = {"content-type": answer.content_type} if answer.content_type else {}
+    if isinstance(answer, contract.Later):
+        answer = await answer.whole()
     if isinstance(answer, contract.Parts):
         if answer.length is not None:
             headers["content-length"] = str(answer.length)
@@ -220,6 +225,18 @@ async def delete_item(item_id: str) -> Response[Any]:
     return await reply(contract.delete_item(item_id, "", b""))
 
 
+@post("/raise/{item_id:str}", status_code=200)
+async def raise_item(item_id: str) -> Response[Any]:
+    """Raise an item's quantity by one, under a lock."""
+    return await reply(contract.post_raise(item_id, "", b""))
+
+
+@route("/query/{ms:str}", http_method=READS)
+async def slow_query(ms: str) -> Response[Any]:
+    """Ask the database something slow."""
+    return await reply(contract.get_query(ms, "", b""))
+
+
 @websocket(contract.WEBSOCKET)
 async def websocket_echo(socket: WebSocket[Any, Any, Any]) -> None:
     """Send every message back, text as text and binary as binary."""
@@ -249,6 +266,7 @@ HANDLERS: list[Any] = [
         error,
     ),
     *(list_items, create_item, read_item, replace_item, change_item, delete_item, websocket_echo),
+    *(raise_item, slow_query),
 ]
 
 app = Litestar(

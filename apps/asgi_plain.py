@@ -2,7 +2,7 @@
 
 The translation is kept short because servers are compared by it. A body is read to its end before anything is answered;
 GET and HEAD have none. SQLite and small files are used on the event loop itself: an embedded database answers in tens
-of microseconds, less than handing the work to a thread and back would cost, and a network database would be awaited.
+of microseconds, less than handing the work to a thread and back would cost; PostgreSQL is awaited.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from waiting import waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ()
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+
+contract.await_items("psycopg")
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -34,9 +37,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if body is None:
         return  # the client went away
     answer = contract.respond(method, scope["path"], scope["query_string"].decode("latin-1"), body)
-    if isinstance(answer, contract.Parts):
-        await send_parts(answer, method, send)
-        return
+    if not isinstance(answer, contract.Answer):
+        if isinstance(answer, contract.Parts):
+            await send_parts(answer, method, send)
+            return
+        answer = await answer.whole()
     status, content_type, body, extra, wait_s = answer
     if wait_s:
         await waited(answer)

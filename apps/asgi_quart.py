@@ -14,6 +14,9 @@ from waiting import block, waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("quart==0.22.0",)
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
+
+contract.await_items("asyncpg")
 
 app = Quart(__name__, static_folder=None)
 app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -23,6 +26,8 @@ app.jinja_options = {"keep_trailing_newline": True}
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response:
     """Make an answer of the contract Quart's."""
+    if isinstance(answer, contract.Later):
+        answer = await answer.whole()
     if isinstance(answer, contract.Parts):
         headers = {} if answer.length is None else {"Content-Length": str(answer.length)}
         return Response(paused(answer), content_type=answer.content_type, headers=headers)
@@ -198,6 +203,18 @@ async def change_item(item_id: str) -> Response:
 async def delete_item(item_id: str) -> Response:
     """Delete an item."""
     return await reply(contract.delete_item(item_id, "", b""))
+
+
+@app.post("/raise/<item_id>")
+async def raise_item(item_id: str) -> Response:
+    """Raise an item's quantity by one, under a lock."""
+    return await reply(contract.post_raise(item_id, "", b""))
+
+
+@app.get("/query/<ms>")
+async def slow_query(ms: str) -> Response:
+    """Ask the database something slow."""
+    return await reply(contract.get_query(ms, "", b""))
 
 
 @app.websocket(contract.WEBSOCKET)

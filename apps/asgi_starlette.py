@@ -23,6 +23,9 @@ from waiting import block, waited
 INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("starlette==1.10.0", "jinja2==3.1.6")
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
+
+contract.await_items("asyncpg")
 
 TEMPLATES = Jinja2Templates(
     env=Environment(
@@ -33,6 +36,8 @@ TEMPLATES = Jinja2Templates(
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response:
     """Make an answer of the contract Starlette's."""
+    if isinstance(answer, contract.Later):
+        answer = await answer.whole()
     if isinstance(answer, contract.Parts):
         headers = {"content-type": answer.content_type}
         if answer.length is not None:
@@ -183,6 +188,16 @@ async def delete_item(request: Request) -> Response:
     return await reply(contract.delete_item(request.path_params["item_id"], "", b""))
 
 
+async def raise_item(request: Request) -> Response:
+    """Raise an item's quantity by one, under a lock."""
+    return await reply(contract.post_raise(request.path_params["item_id"], "", b""))
+
+
+async def slow_query(request: Request) -> Response:
+    """Ask the database something slow."""
+    return await reply(contract.get_query(request.path_params["ms"], "", b""))
+
+
 async def websocket_echo(websocket: WebSocket) -> None:
     """Send every message back, text as text and binary as binary."""
     await websocket.accept()
@@ -214,6 +229,8 @@ ROUTES: list[Any] = [
     Route("/items/{item_id}", replace_item, methods=["PUT"]),
     Route("/items/{item_id}", change_item, methods=["PATCH"]),
     Route("/items/{item_id}", delete_item, methods=["DELETE"]),
+    Route("/raise/{item_id}", raise_item, methods=["POST"]),
+    Route("/query/{ms}", slow_query),
     WebSocketRoute(contract.WEBSOCKET, websocket_echo),
 ]
 

@@ -16,13 +16,16 @@ import string
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
+    from database.awaited import AsyncpgItems, PsycopgItems
+    from database.postgresql import PostgresItems
     from database.sqlite import SqliteItems
 
 TEXT = "text/plain; charset=utf-8"
@@ -33,6 +36,7 @@ EVENTS = "text/event-stream"
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_WAIT_MS = 60_000
+MOST_QUERY_MS = 10_000
 MOST_ROUNDS = 10_000_000
 MOST_EVENTS = 10_000
 MOST_PAGES = 1_000_000_000
@@ -87,6 +91,22 @@ class Parts(NamedTuple):
     """Content-Length; None for an event stream, which is framed by the server."""
     pause_s: float = 0.0
     """The app waits this long between two pieces."""
+
+
+class Later(NamedTuple):
+    """An answer that waits for a database; only an app of coroutines ever gets one, and awaits `whole()`."""
+
+    found: Coroutine[Any, Any, Any]
+    """What was asked of the database."""
+    answer: Callable[[Any], Answer]
+    """Makes the answer of what came; may raise Refusal."""
+
+    async def whole(self) -> Answer:
+        """Wait for it."""
+        try:
+            return self.answer(await self.found)
+        except Refusal as refusal:
+            return refusal.answer
 
 
 class Refusal(Exception):  # noqa: N818 - not a fault of the program: an answer that says no
@@ -345,15 +365,40 @@ def get_static(argument: str, _query: str, _body: bytes) -> Answer | Parts:
 # --- items: a small table in a real database ------------------------------------------------------------------------
 
 
+POSTGRESQL = "SGIBENCH_POSTGRESQL"
+"""The variable with the address of a PostgreSQL; without it, items stand in an embedded SQLite."""
+
+_awaited: list[str] = []
+
+
+def await_items(driver: str) -> None:
+    """Say, when an app of coroutines is imported, that it awaits PostgreSQL through `psycopg` or `asyncpg`."""
+    _awaited[:] = [driver]
+
+
 @functools.cache
-def items() -> SqliteItems:
+def items() -> SqliteItems | PostgresItems | PsycopgItems | AsyncpgItems:
     """Open the table on first use, and so after a server has forked its workers.
 
-    It stands in the folder that SGIBENCH_DATA names, else in a temporary folder named after the user and the process
-    group, which the workers of one server share. The database's module is imported here and not above, because a
-    verifier loads this file alone.
+    It stands in PostgreSQL where SGIBENCH_POSTGRESQL has an address, else in an SQLite file in the folder that
+    SGIBENCH_DATA names, or in a temporary folder named after the user and the process group, which the workers of one
+    server share. The databases' modules are imported here and not above, because a verifier loads this file alone.
     """
-    from database.sqlite import SqliteItems as Items  # noqa: PLC0415 - see the docstring
+    if url := os.environ.get(POSTGRESQL):
+        if _awaited:
+            from database.awaited import DRIVERS  # noqa: PLC0415 - see the docstring
+
+            return DRIVERS[_awaited[0]](url)
+        from database.postgresql import PostgresItems as Threaded  # noqa: PLC0415 - see the docstring
+
+        return Threaded(url)
+    return embedded_items()
+
+
+@functools.cache
+def embedded_items() -> SqliteItems:
+    """The table in an SQLite file."""
+    from database.sqlite import SqliteItems as Items  # noqa: PLC0415 - see `items`
 
     folder = os.environ.get("SGIBENCH_DATA")
     if folder:
@@ -366,8 +411,23 @@ def items() -> SqliteItems:
 
 
 def items_file() -> Path:
-    """Tell where the items are, made and filled: for frameworks that bring a database layer of their own."""
-    return items().path
+    """Tell where the embedded items are, made and filled: for frameworks that bring a database layer of their own."""
+    return embedded_items().path
+
+
+def _with(found: Any, answer: Callable[[Any], Answer]) -> Answer:
+    """Make the answer of what the database gave; of what has to be awaited, a `Later`.
+
+    Its type says Answer, because only apps that called `await_items` can meet the other.
+    """
+    if type(found) is CoroutineType:
+        return Later(found, answer)  # type: ignore[return-value]
+    return answer(found)
+
+
+async def given(found: Any) -> Any:
+    """What the database gives, awaited where it has to be."""
+    return await found if type(found) is CoroutineType else found
 
 
 def read_item(body: bytes) -> tuple[str, int]:
@@ -429,42 +489,75 @@ def page_asked(query: str) -> tuple[int, int]:
     return asked["limit"], asked["offset"]
 
 
+def _listed(rows: list[tuple[int, str, int]]) -> Answer:
+    return Answer(200, JSON, dump([_document(row) for row in rows]))
+
+
+def _added(row: tuple[int, str, int]) -> Answer:
+    return Answer(201, JSON, dump(_document(row)), (("Location", f"/items/{row[0]}"),))
+
+
+def _gone(row: tuple[int, str, int] | None) -> Answer:
+    _one(row)
+    return _DELETED
+
+
 def get_items(_argument: str, query: str, _body: bytes) -> Answer:
     """List items as a JSON array, `?limit=` of them (default 20) from `?offset=` on (default 0)."""
     limit, offset = page_asked(query)  # first: what is refused must not need the database
-    return Answer(200, JSON, dump([_document(row) for row in items().page(limit, offset)]))
+    return _with(items().page(limit, offset), _listed)
 
 
 def post_item(_argument: str, _query: str, body: bytes) -> Answer:
     """Add an item; Location tells where it is."""
     name, quantity = read_item(body)
-    row = items().add(name, quantity)
-    return Answer(201, JSON, dump(_document(row)), (("Location", f"/items/{row[0]}"),))
+    return _with(items().add(name, quantity), _added)
 
 
 def get_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Tell one item."""
     item_id = item_id_of(argument)
-    return _one(items().get(item_id))
+    return _with(items().get(item_id), _one)
 
 
 def put_item(argument: str, _query: str, body: bytes) -> Answer:
     """Replace an item that exists."""
     item_id, (name, quantity) = item_id_of(argument), read_item(body)
-    return _one(items().change(item_id, name, quantity))
+    return _with(items().change(item_id, name, quantity), _one)
 
 
 def patch_item(argument: str, _query: str, body: bytes) -> Answer:
     """Change an item's name, quantity or both."""
     item_id, (name, quantity) = item_id_of(argument), read_change(body)
-    return _one(items().change(item_id, name, quantity))
+    return _with(items().change(item_id, name, quantity), _one)
 
 
 def delete_item(argument: str, _query: str, _body: bytes) -> Answer:
     """Delete an item; the answer has no body."""
     item_id = item_id_of(argument)
-    _one(items().delete(item_id))
-    return _DELETED
+    return _with(items().delete(item_id), _gone)
+
+
+def post_raise(argument: str, _query: str, _body: bytes) -> Answer:
+    """Raise an item's quantity by one in a transaction that reads it under a lock and then writes it."""
+    item_id = item_id_of(argument)
+    return _with(items().raise_by_one(item_id), _one)
+
+
+def query_asked(argument: str) -> int:
+    """Read for how many milliseconds the database is to be busy."""
+    return number(argument, MOST_QUERY_MS, "the milliseconds of the query")
+
+
+def queried(ms: int) -> Answer:
+    """Say that the query came to its end."""
+    return Answer(200, TEXT, b"queried %d ms" % ms)
+
+
+def get_query(argument: str, _query: str, _body: bytes) -> Answer:
+    """Answer after a question that takes the database that many milliseconds."""
+    ms = query_asked(argument)
+    return _with(items().query(ms / 1000), lambda _took_s: queried(ms))
 
 
 # --- jobs: slow work that a request hands in --------------------------------------------------------------------------
@@ -560,6 +653,8 @@ PREFIXED: dict[str, dict[str, Handler]] = {
     "/noted": {**_reads(noted), "POST": noted},
     "/jobs": _reads(get_job),
     "/items": {**_reads(get_item), "PUT": put_item, "PATCH": patch_item, "DELETE": delete_item},
+    "/raise": {"POST": post_raise},
+    "/query": _reads(get_query),
 }
 """Path up to its last slash -> method -> handler; what follows the slash is the handler's argument."""
 

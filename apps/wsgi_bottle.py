@@ -16,6 +16,7 @@ from waiting import block
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("bottle==0.13.4",)
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
 
 app = Bottle()
 PAGE = SimpleTemplate(name="page.tpl", lookup=[str(Path(__file__).with_name("templates"))])
@@ -209,3 +210,15 @@ def change_item(item_id: str) -> HTTPResponse:
 def delete_item(item_id: str) -> HTTPResponse:
     """Delete an item."""
     return reply(contract.delete_item(item_id, "", b""))
+
+
+@app.post("/raise/<item_id>")
+def raise_item(item_id: str) -> HTTPResponse:
+    """Raise an item's quantity by one, under a lock."""
+    return reply(contract.post_raise(item_id, "", b""))
+
+
+@app.get("/query/<ms>")
+def slow_query(ms: str) -> HTTPResponse:
+    """Ask the database something slow."""
+    return reply(contract.get_query(ms, "", b""))

@@ -10,7 +10,10 @@ from django.core.wsgi import get_wsgi_application
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("django==5.2.19",)
-SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+SERVICES: dict[str, tuple[str, ...]] = {
+    "postgresql": ("psycopg[binary,pool]==3.3.9",),
+    "redis": ("redis==8.1.0", "celery==5.7.0"),
+}
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {
     "chunked: *": "Django reads no request body without a Content-Length on WSGI",

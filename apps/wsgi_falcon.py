@@ -15,6 +15,7 @@ from waiting import block
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
 
 
 def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:
@@ -153,6 +154,14 @@ class Item(Reader):
         reply(resp, contract.delete_item(argument, "", b""))
 
 
+class Raise:
+    """The quantity of one item."""
+
+    def on_post(self, _req: Request, resp: Response, argument: str) -> None:
+        """Raise it by one, under a lock."""
+        reply(resp, contract.post_raise(argument, "", b""))
+
+
 app = falcon.App()
 app.router_options.converters["some"] = Some
 app.add_error_handler(contract.Refusal, refused)
@@ -175,3 +184,5 @@ app.add_route("/pid", Contracted(contract.get_pid))
 app.add_route("/error", Contracted(contract.get_error))
 app.add_route("/items", Items())
 app.add_route("/items/{argument:some}", Item())
+app.add_route("/raise/{argument:some}", Raise())
+app.add_route("/query/{argument:some}", Contracted(contract.get_query))

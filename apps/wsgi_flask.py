@@ -16,7 +16,10 @@ from waiting import block
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("flask==3.1.3", "flask-caching==2.5.1")
-SERVICES = {"redis": ("redis==8.1.0", "celery==5.7.0")}
+SERVICES: dict[str, tuple[str, ...]] = {
+    "postgresql": ("psycopg[binary,pool]==3.3.9",),
+    "redis": ("redis==8.1.0", "celery==5.7.0"),
+}
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 
 app = Flask(__name__, static_folder=None)
@@ -216,3 +219,15 @@ def change_item(item_id: str) -> Response:
 def delete_item(item_id: str) -> Response:
     """Delete an item."""
     return reply(contract.delete_item(item_id, "", b""))
+
+
+@app.post("/raise/<item_id>")
+def raise_item(item_id: str) -> Response:
+    """Raise an item's quantity by one, under a lock."""
+    return reply(contract.post_raise(item_id, "", b""))
+
+
+@app.get("/query/<ms>")
+def slow_query(ms: str) -> Response:
+    """Ask the database something slow."""
+    return reply(contract.get_query(ms, "", b""))

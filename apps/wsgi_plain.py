@@ -18,6 +18,7 @@ from waiting import block
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ()
+SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
 
 # Not an empty list: hypercorn sends the head of an answer with its first piece, so there must be one.
 NOTHING = (b"",)

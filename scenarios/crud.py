@@ -28,6 +28,8 @@ class Crud(BenchUser):
         "DELETE /items/1": ((204, b""),),
     }
 
+    rows = {"POST /items": 1, "DELETE /items/{id}": -1}  # noqa: RUF012 - declared as ClassVar in BenchUser
+
     @task
     def session(self) -> None:
         """One item's life."""

@@ -274,6 +274,8 @@ class Snapshot:
     """All work on the watched CPUs, summed."""
     own_s: Mapping[int, float | None]
     """CPU time of each watched process."""
+    services_s: float | None = 0.0
+    """CPU time of the services that are watched beside them, however many processes they have."""
 
     def until(self, later: Snapshot) -> Disturbance:
         """Differences over the time between, as shares of it."""
@@ -293,6 +295,9 @@ class Snapshot:
             if before_s is None or after_s is None:
                 return None
             own_s += after_s - before_s
+        if self.services_s is None or later.services_s is None:
+            return None
+        own_s += later.services_s - self.services_s
         busy = _difference(self.busy_s, later.busy_s, 1.0)
         return None if busy is None else max(0.0, busy - own_s) / (elapsed_s * self.cpus)
 
@@ -301,8 +306,12 @@ def _difference(before: float | None, after: float | None, over: float) -> float
     return None if before is None or after is None else max(0.0, after - before) / over
 
 
-def snapshot(cpus: Iterable[int], pids: Iterable[int] = ()) -> Snapshot:
-    """Read the host's counters now: steal and work of `cpus` (all usable ones when empty), CPU time of `pids`."""
+def snapshot(cpus: Iterable[int], pids: Iterable[int] = (), services: Iterable[Sequence[int]] = ()) -> Snapshot:
+    """Read the host's counters now: steal and work of `cpus` (all usable ones when empty), CPU time of `pids`.
+
+    `services` are families of processes that come and go, each with its first process in front.
+    """
+    families = [family_cpu_s(family) for family in services]
     watched = set(cpus) or set(usable_cpus())
     ticks = _cpu_ticks(watched)
     return Snapshot(
@@ -313,6 +322,7 @@ def snapshot(cpus: Iterable[int], pids: Iterable[int] = ()) -> Snapshot:
         pressure_s=_pressure_s(),
         busy_s=None if ticks is None else ticks[0],
         own_s={pid: cpu_clock_s(pid) for pid in pids},
+        services_s=None if None in families else sum(one for one in families if one is not None),
     )
 
 
@@ -369,6 +379,15 @@ def tree_cpu_s(pids: Iterable[int]) -> float | None:
     """CPU seconds of several processes together; None when any of them is gone."""
     clocks = [cpu_clock_s(pid) for pid in pids]
     return None if None in clocks else sum(clock for clock in clocks if clock is not None)
+
+
+def family_cpu_s(pids: Sequence[int]) -> float | None:
+    """CPU seconds of processes and of all children of the first that have ended; None when the first is gone."""
+    if not pids or cpu_clock_s(pids[0]) is None:
+        return None
+    fields = (_read(Path(f"/proc/{pids[0]}/stat")) or "").rpartition(")")[2].split()
+    ended_s = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK") if len(fields) > 14 else 0.0  # noqa: PLR2004 - proc_pid_stat(5): cutime, cstime
+    return ended_s + sum(cpu_clock_s(pid) or 0.0 for pid in pids)
 
 
 def tree_memory(pids: Sequence[int]) -> Memory:

@@ -65,7 +65,7 @@ def test_an_app_is_read_without_being_imported(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_no_catalogue_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"expected a folder with apps/, servers/, fronts/ or scenarios/"):
+    with pytest.raises(UsageError, match=r"expected a folder with apps/, servers/, fronts/, services/ or scenarios/"):
         catalogue.load([tmp_path])
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ Row = tuple[int, str, int]
 
 # AUTOINCREMENT: an id is never given twice, so an item that was deleted stays gone.
 _SCHEMA = "CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, quantity INTEGER NOT NULL)"
+_GET = "SELECT id, name, quantity FROM items WHERE id = ?"
 _INSERT = "INSERT INTO items (name, quantity) VALUES (?, ?)"
 _UPDATE = (
     "UPDATE items SET name = coalesce(?, name), quantity = coalesce(?, quantity) WHERE id = ?"
@@ -75,7 +77,7 @@ class SqliteItems:
 
     def get(self, item_id: int) -> Row | None:
         """Tell one item."""
-        return self._row("SELECT id, name, quantity FROM items WHERE id = ?", item_id)
+        return self._row(_GET, item_id)
 
     def add(self, name: str, quantity: int) -> Row:
         """Add an item under a new id."""
@@ -88,6 +90,27 @@ class SqliteItems:
     def delete(self, item_id: int) -> Row | None:
         """Delete an item and tell what it was."""
         return self._row("DELETE FROM items WHERE id = ? RETURNING id, name, quantity", item_id)
+
+    def raise_by_one(self, item_id: int) -> Row | None:
+        """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                row: Row | None = connection.execute(_GET, (item_id,)).fetchone()
+                if row is not None:
+                    row = row[0], row[1], row[2] + 1
+                    connection.execute("UPDATE items SET quantity = ? WHERE id = ?", (row[2], row[0]))
+            finally:
+                connection.execute("COMMIT")
+            return row
+
+    def query(self, seconds: float) -> float:
+        """Ask a question that takes so long, in this process, where the database is; gives how long it took."""
+        began_s = time.monotonic()
+        with self._connection() as connection:
+            connection.create_function("pause", 1, time.sleep)
+            connection.execute("SELECT pause(?)", (seconds,)).fetchall()
+        return time.monotonic() - began_s
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

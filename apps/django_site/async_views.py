@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import caching
 import contract
+from asgiref.sync import sync_to_async
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.views import View
@@ -16,7 +17,7 @@ from jobs import Job, do, handed
 from waiting import waited
 
 from django_site import answers
-from django_site.models import Item
+from django_site.models import Item, raised_item, slow_query
 
 Change = Callable[[bytes], tuple[str | None, int | None]]
 
@@ -186,3 +187,22 @@ class OneItem(ContractView):
         """Delete it."""
         await (await found(item_id)).adelete()
         return answers.reply(request, contract.Answer(204, "", b""))
+
+
+class Raised(ContractView):
+    """The quantity of one item."""
+
+    async def post(self, request: HttpRequest, item_id: str) -> HttpResponse:
+        """Raise it by one, in a thread, because a transaction of Django's can't be awaited."""
+        item = await sync_to_async(raised_item)(item_id)
+        return answers.document(request, item.document())
+
+
+class SlowQuery(ContractView):
+    """A question that takes the database long."""
+
+    async def get(self, request: HttpRequest, argument: str) -> HttpResponse:
+        """Ask it."""
+        ms = contract.query_asked(argument)
+        await sync_to_async(slow_query)(ms / 1000)
+        return answers.reply(request, contract.queried(ms))

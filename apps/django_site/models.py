@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import contract
-from django.db import models
+from django.db import connection, models, transaction
 
 
 class Item(models.Model):
@@ -30,3 +30,23 @@ class Item(models.Model):
     def document(self) -> dict[str, int | str]:
         """What is told of it."""
         return {"id": self.id, "name": self.name, "quantity": self.quantity}
+
+
+def raised_item(item_id: str) -> Item:
+    """Raise an item's quantity by one in a transaction that reads it under a lock; refuse one that is missing."""
+    with transaction.atomic():
+        item: Item | None = Item.objects.select_for_update().filter(pk=contract.item_id_of(item_id)).first()
+        if item is None:
+            raise contract.Refusal(404, "no such item")
+        item.quantity += 1
+        item.save(update_fields=["quantity"])
+    return item
+
+
+def slow_query(seconds: float) -> None:
+    """Ask a question that takes the database so long."""
+    if connection.vendor != "postgresql":
+        contract.embedded_items().query(seconds)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])

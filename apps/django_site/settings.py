@@ -1,4 +1,4 @@
-"""Settings as `startproject` makes them, with DEBUG off; the database is the contract's file of items."""
+"""Settings as `startproject` makes them, with DEBUG off; the database is the contract's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import caching
-import contract
+
+from django_site import databases
 
 BASE_DIR = Path(__file__).resolve().parent
 SECRET_KEY = "measured on loopback, secret of nobody"  # noqa: S105 - it guards nothing
@@ -47,14 +48,7 @@ TEMPLATES = [
         },
     },
 ]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": contract.items_file(),
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {"timeout": 5, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA synchronous=OFF"},
-    },
-}
+DATABASES = {"default": databases.default()}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

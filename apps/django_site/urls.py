@@ -28,5 +28,7 @@ urlpatterns = [
     path("error", csrf_exempt(views.Contracted.as_view(handler=contract.get_error))),
     path("items", csrf_exempt(views.Items.as_view())),
     path("items/<str:item_id>", csrf_exempt(views.OneItem.as_view())),
+    path("raise/<str:item_id>", csrf_exempt(views.Raised.as_view())),
+    path("query/<str:argument>", csrf_exempt(views.SlowQuery.as_view())),
 ]
 handler404 = "django_site.answers.unmatched"

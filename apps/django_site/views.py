@@ -15,7 +15,7 @@ from django.views import View
 from waiting import block
 
 from django_site import answers
-from django_site.models import Item
+from django_site.models import Item, raised_item, slow_query
 
 Change = Callable[[bytes], tuple[str | None, int | None]]
 
@@ -171,3 +171,21 @@ class OneItem(ContractView):
         """Delete it."""
         found(item_id).delete()
         return answers.reply(request, contract.Answer(204, "", b""))
+
+
+class Raised(ContractView):
+    """The quantity of one item."""
+
+    def post(self, request: HttpRequest, item_id: str) -> HttpResponse:
+        """Raise it by one, under a lock."""
+        return answers.document(request, raised_item(item_id).document())
+
+
+class SlowQuery(ContractView):
+    """A question that takes the database long."""
+
+    def get(self, request: HttpRequest, argument: str) -> HttpResponse:
+        """Ask it."""
+        ms = contract.query_asked(argument)
+        slow_query(ms / 1000)
+        return answers.reply(request, contract.queried(ms))

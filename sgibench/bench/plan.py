@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from sgibench.bench.services import for_scenario, unfit_for
 from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
 from sgibench.model import (
@@ -125,18 +126,20 @@ def make_cells(
 ) -> list[Cell]:
     """Combine what fits together; raises UsageError when nothing does.
 
-    A server runs the apps of its interface, a scenario runs on the interfaces it names, and a server that never keeps a
-    connection alive is loaded with one connection per request.
+    A server runs the apps of its interface, a scenario runs on the interfaces it names and on apps that can use the
+    services it needs, and a server that never keeps a connection alive is loaded with one connection per request.
     """
     cells = [
         Cell(server=server.id, app=app.id, scenario=scenario.id, load=_load_for(server, load), settings=setting)
         for scenario in scenarios
         for setting in settings
         for load in loads
-        for server, app in pairs
+        for server, app in for_scenario(pairs, scenario)
         if server.runs(app) and app.interface in scenario.interfaces and load.protocol in scenario.protocols
         if servers_of(server) >= scenario.watched.servers
     ]
+    if not cells and (unfit := unfit_for(pairs, scenarios)):
+        raise UsageError("nothing to measure: " + "; ".join(f"{app}: {why}" for app, why in unfit.items()))
     if not cells:
         raise UsageError(
             "nothing to measure: no chosen app speaks the interface of a chosen server, in the chosen protocol "

@@ -10,6 +10,7 @@ from sgibench import catalogue, machine, units
 from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.plan import PROFILES
+from sgibench.bench.services import Database, on_database, parse_database
 from sgibench.errors import UsageError
 from sgibench.model import App, Configuration, Load, Metric, PilotRate, Protocol, ServerEntry, Settings, Windows
 from sgibench.model.terms import MULTIPLEXED
@@ -76,6 +77,12 @@ class Request:
     own: OwnRequest = field(default_factory=OwnRequest)
     """What was said about an app of the user's; `apps` names it."""
     server_cpus: tuple[int, ...] | None = None
+    service_cpus: tuple[int, ...] | None = None
+    """None for those that servers and load leave over, else the servers'."""
+    database: str | None = None
+    """Where items stand: sqlite, postgresql, or an address; None as apps and scenarios say."""
+    pool: int | None = None
+    """Connections to a database for each process of a server; None for as many as it has threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,7 @@ class Selection:
     retries: int
     looked: Looked | None = None
     """What was found out about apps of the user's."""
+    database: Database = field(default_factory=Database)
 
     @property
     def apps(self) -> tuple[App, ...]:
@@ -128,7 +136,13 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             f"(servers: {', '.join(sorted({server.variant.interface for server in servers}))}; "
             f"apps: {', '.join(sorted({app.interface for app in named}))})"
         )
+    database = parse_database(request.database)
+    if looked is not None and database.service is not None:
+        raise UsageError("--database is for the apps of the catalogue; give an app of your own its address with --env")
+    pairs, unfit_apps = on_database(pairs, database)
+    skipped = {**skipped, **unfit_apps}
     chosen = Selection(
+        database=database,
         found=replace(found, servers=tuple(servers)),
         servers=tuple(servers),
         skipped=skipped,
@@ -204,7 +218,7 @@ def refuse_too_little(request: Request) -> None:
 
 def _of_the_catalogue(found: catalogue.Catalogue, patterns: Sequence[str]) -> Sequence[App]:
     try:
-        return catalogue.select("app", found.apps, patterns)
+        return catalogue.select_apps(found.apps, patterns)
     except UsageError as error:
         raise UsageError(f"{error}; an app of your own is named as module:attribute") from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from sgibench.bench.learned import learn_answers
 from sgibench.bench.own import Looked
 from sgibench.bench.request import Request
 from sgibench.bench.run import Outcome, look, measure
+from sgibench.bench.services import parse_database, refuse_unreachable
 from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.limits import room
 from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
 from sgibench.results import store
+from sgibench.serve.services import House, usual_cpus
 
 
 def resume(folder: Path, catalogues: Sequence[Path], listener: Listener, request: Request | None = None) -> Outcome:
@@ -61,7 +63,13 @@ def reopened(
     cpus = machine.plan_of(info.machine)
     _refuse_another_machine(broken_off, machine.describe(cpus))
     refuse_too_much(needs_of(cells, info.load_workers, control=False), room())
-    with load_process(cpus, info.load_workers) as (process, scratch):
+    existing = parse_database(request.database if request else None).existing
+    with (
+        House(found.services, info.service_cpus or usual_cpus(cpus), existing) as house,
+        load_process(cpus, info.load_workers) as (process, scratch),
+    ):
+        _refuse_other_services(broken_off, existing)
+        refuse_unreachable(house)
         scenarios = described(process, paths, looked, scratch)
         ready = prepare(cells, servers, apps, listener)
         _refuse_other_packages(broken_off, recorded(ready.environments, apps))
@@ -70,7 +78,7 @@ def reopened(
                 looked, ready.cells, listener, found=found, environments=ready.environments, cpus=cpus, scratch=scratch
             ).looked
             scenarios = described(process, (), looked, scratch)
-        workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener)
+        workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener, house)
         yield workshop if looked is None else replace(workshop, after_block=AppCosts(looked, writer, workshop))
 
 
@@ -112,7 +120,7 @@ def _declared(
     if missing:
         raise EnvsError("; ".join(missing.values()))
     found = replace(found, servers=tuple(servers))
-    apps = catalogue.select("app", found.apps, sorted({cell.app for cell in cells}))
+    apps = catalogue.select_apps(found.apps, sorted({cell.app for cell in cells}))
     scenarios = {path.stem for path in found.scenario_paths} | ({looked.scenario.id} if looked else set())
     for what, wanted, known in (
         ("server", {cell.server for cell in cells}, {server.id for server in servers}),
@@ -135,6 +143,14 @@ def _refuse_another_machine(broken_off: Run, host: Machine) -> None:
             f"{broken_off.path.name} was begun on CPUs that this process may not use now "
             f"({', '.join(map(str, sorted(gone)))}): start a new run"
         )
+
+
+def _refuse_other_services(broken_off: Run, existing: Mapping[str, str]) -> None:
+    """An address is never stored, so an instance of the user's is named again; and a private one is not exchanged."""
+    for service, info in broken_off.info.services.items():
+        if info.private == (service in existing):
+            how = "was private: leave --database out" if info.private else "was one of yours: name it with --database"
+            raise UsageError(f"{broken_off.path.name}: its {service} {how}")
 
 
 def _refuse_other_packages(broken_off: Run, environments: dict[str, EnvironmentInfo]) -> None:

@@ -25,16 +25,18 @@ from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, too_few_servers, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
+from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
-from sgibench.errors import LoadError
+from sgibench.errors import LoadError, UsageError
 from sgibench.limits import room
 from sgibench.model import SCHEMA, Cell, Plan, RunInfo, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
+from sgibench.serve.services import House, usual_cpus
 from sgibench.stats.settling import is_settled, make_rule
 
 
@@ -90,17 +92,30 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
     folder = request.results / store.new_run_id(started)
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
     baseline_of(request, chosen.servers)
-    with load_process(chosen.cpus, request.load_workers) as (process, scratch):
+    service_cpus = request.service_cpus or usual_cpus(chosen.cpus)
+    existing = chosen.database.existing
+    with (
+        House(chosen.found.services, service_cpus, existing) as house,
+        load_process(chosen.cpus, request.load_workers) as (process, scratch),
+    ):
         scenarios = described(process, chosen.scenario_paths, looked, scratch)
-        for server, reason in chosen.skipped.items():
-            listener.say(f"skipped {server}: {reason}")
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
         for sentence in too_few_servers(chosen.pairs, scenarios):
             listener.say(sentence)
+        refuse_unknown(chosen.found, chosen.apps, scenarios)
+        cells, unserved = without_missing(chosen.found, cells, scenarios, existing)
+        for name, reason in {**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved}.items():
+            listener.say(f"skipped {name}: {reason}")
+        if not cells:
+            raise UsageError(
+                "nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in unserved.items())
+            )
+        refuse_unreachable(house)
         refused = refusals(cells, {server.id: server for server in chosen.servers})
         needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
         refuse_too_much(needs, room())
-        ready = prepare(cells, chosen.servers, chosen.apps, listener)
+        apps = apps_of(chosen.found, cells)
+        ready = prepare(cells, chosen.servers, apps, listener)
         lesson = None
         if looked is not None and not chosen.scenario_paths:
             lesson = learn_answers(
@@ -125,8 +140,10 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             version=__version__,
             commit=_commit(),
             machine=machine.describe(chosen.cpus),
-            environments=recorded(ready.environments, chosen.apps),
-            skipped={**chosen.skipped, **ready.skipped},
+            environments=recorded(ready.environments, apps),
+            skipped={**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **ready.skipped},
+            service_cpus=service_cpus if any(app.uses for app in apps) else (),
+            pool=request.pool,
             plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
             limits={server.id: server.notes for server in chosen.servers if server.notes},
             catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
@@ -140,7 +157,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             info = replace(info, own=replace(learned_info(info.own, lesson), parts=parts))
         with store.RunWriter(folder, info) as writer:
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
-            workshop = equip(writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener)
+            workshop = equip(
+                writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house
+            )
             costs = None if looked is None else AppCosts(looked, writer, workshop)
             yield Road(
                 chosen=chosen,
@@ -214,11 +233,13 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     trials = ledger.trials
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)
+    services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
     measured_s = sum(trial.window_s or 0.0 for trial in trials[len(before) :])
     writer.write_info(
         replace(
             writer.info,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds") if finished else None,
+            services={**info.services, **services},
             stopped=f"settled after {blocks} of {len(info.plan.blocks)} blocks" if early else None,
             measuring_share=measured_s / (time.monotonic() - began_s),
         )

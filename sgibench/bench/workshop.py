@@ -18,6 +18,7 @@ from sgibench.results.asked import write_asked
 from sgibench.serve import envs
 from sgibench.serve.own.overlay import ensure_overlay, ensure_overlays, yours
 from sgibench.serve.scratch import scratch_folder
+from sgibench.serve.services import House
 
 CALIBRATION_S = 1.0
 
@@ -129,6 +130,7 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
     process: LoadProcess,
     scratch: Path,
     listener: Listener,
+    services: House | None = None,
 ) -> Workshop:
     """Put together what trials need."""
     return Workshop(
@@ -142,4 +144,6 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
         worth_repeating=repeater(info),
         retries=info.retries,
         scratch=scratch,
+        services=services,
+        pool=info.pool,
     )

@@ -5,6 +5,6 @@ Declarations are data; what they do is asked of them by others. Nothing here sta
 
 from __future__ import annotations
 
-from sgibench.catalogue.reading import Catalogue, home, load, means_all, nearest, select, summary_of
+from sgibench.catalogue.reading import Catalogue, home, load, means_all, nearest, select, select_apps, summary_of
 
-__all__ = ["Catalogue", "home", "load", "means_all", "nearest", "select", "summary_of"]
+__all__ = ["Catalogue", "home", "load", "means_all", "nearest", "select", "select_apps", "summary_of"]

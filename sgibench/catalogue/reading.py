@@ -1,4 +1,4 @@
-"""Files to declarations: what stands in `apps/`, `servers/`, `fronts/` and `scenarios/` is what there is.
+"""Files to declarations: what stands in `apps/`, `servers/`, `fronts/`, `services/` and `scenarios/` is what there is.
 
 There is no registry and no central list. Declarations are loaded by path under a private module name, so that a file
 `servers/uvicorn.py` never shadows the real uvicorn; apps are only read, never imported, because their packages live in
@@ -30,8 +30,13 @@ from sgibench.catalogue.declared import (
 )
 from sgibench.catalogue.fitting import misfit
 from sgibench.catalogue.fronted import behind_its_own
+from sgibench.catalogue.services import app_named, check_declared, check_service, select_on_services
 from sgibench.errors import DeclarationError, UsageError
-from sgibench.model import App, FrontEntry, Interface, ServerEntry
+from sgibench.model import App, FrontEntry, Interface, ServerEntry, ServiceEntry
+from sgibench.model.catalogue import WITH
+
+FOLDERS = ("apps", "servers", "fronts", "services", "scenarios")
+"""What a catalogue consists of; a user's own may have some of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +48,19 @@ class Catalogue:
     scenario_paths: tuple[Path, ...]
     roots: tuple[Path, ...]
     fronts: tuple[FrontEntry, ...] = ()
+    services: tuple[ServiceEntry, ...] = ()
 
     def server(self, server_id: str) -> ServerEntry:
         """The server of that id."""
         return next(entry for entry in self.servers if entry.id == server_id)
 
     def app(self, app_id: str) -> App:
-        """The app of that id."""
-        return next(app for app in self.apps if app.id == app_id)
+        """The app of that id; with `+SERVICE` behind its name, the one that uses it."""
+        return app_named(self.apps, app_id)
+
+    def service(self, service_id: str) -> ServiceEntry:
+        """The service of that id."""
+        return next(entry for entry in self.services if entry.id == service_id)
 
     @property
     def contract(self) -> Path:
@@ -80,13 +90,16 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
     """Read the catalogue, then the user's own folders; a later declaration of the same id is an error."""
     roots = (home(), *(root.resolve() for root in extra))
     for root in roots:
-        if not any((root / name).is_dir() for name in ("apps", "servers", "fronts", "scenarios")):
-            raise UsageError(f"--catalogue {root}: expected a folder with apps/, servers/, fronts/ or scenarios/ in it")
+        if not any((root / name).is_dir() for name in FOLDERS):
+            folders = f"{', '.join(f'{name}/' for name in FOLDERS[:-1])} or {FOLDERS[-1]}/"
+            raise UsageError(f"--catalogue {root}: expected a folder with {folders} in it")
     fronts = [entry for root in roots for path in _files(root / "fronts") for entry in _fronts_of(path)]
     declared = [entry for root in roots for path in _files(root / "servers") for entry in _servers_of(path)]
     servers = [behind_its_own(entry, fronts) for entry in declared]
     apps = [app for root in roots for path in _files(root / "apps") if (app := _app_of(path)) is not None]
     scenarios = [path for root in roots for path in _files(root / "scenarios")]
+    services = [_service_of(path) for root in roots for path in _files(root / "services")]
+    _refuse_twins((entry.id, entry.path) for entry in services)
     _refuse_twins((entry.id, entry.path) for entry in servers)
     _refuse_twins((entry.id, entry.path) for entry in fronts)
     _refuse_twins((app.id, app.folder / f"{app.id}.py") for app in apps)
@@ -99,7 +112,21 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
         scenario_paths=tuple(sorted(scenarios, key=lambda path: path.stem)),
         roots=roots,
         fronts=tuple(sorted(fronts, key=lambda entry: entry.id)),
+        services=tuple(sorted(services, key=lambda entry: entry.id)),
     )
+
+
+def select_apps(apps: Sequence[App], patterns: Sequence[str]) -> list[App]:
+    """Those whose id is named by `patterns`; `NAME+SERVICE` means the app on that service, which `*` does not.
+
+    Raises UsageError with the nearest names when a pattern matches nothing.
+    """
+    plain = [pattern for pattern in patterns if WITH not in pattern]
+    found = select("app", apps, plain)
+    for pattern in patterns:
+        if WITH in pattern:
+            found += select_on_services(apps, pattern) or select("app", apps, [pattern])
+    return list({app.id: app for app in found}.values())
 
 
 def select(kind: str, available: Sequence[N], patterns: Sequence[str]) -> list[N]:
@@ -192,6 +219,11 @@ def _fronts_of(path: Path) -> list[FrontEntry]:
     ]
 
 
+def _service_of(path: Path) -> ServiceEntry:
+    check_name(path, "a file's name", path.stem)
+    return check_service(path, getattr(_import_privately(path), "SERVICE", None))
+
+
 def _import_privately(path: Path) -> Any:
     name = f"_sgibench_catalogue_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -231,10 +263,11 @@ def _app_of(path: Path) -> App | None:
         summary=_first_line(tree),
         lacks=_lacks(path, literals.get("LACKS", {})),
         workers=_workers(path, literals.get("WORKERS", {})),
+        services=check_declared(path, literals.get("SERVICES", {})),
     )
 
 
-DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "TARGET", "WORKERS"}
+DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "SERVICES", "TARGET", "WORKERS"}
 """What an app may declare."""
 
 

@@ -14,7 +14,7 @@ from sgibench.errors import UsageError
 from sgibench.results import store
 from sgibench.serve import envs
 
-BESIDE_RESUME = frozenset({"resume", "catalogues", "results", "reports", "as_json", "quiet"})
+BESIDE_RESUME = frozenset({"resume", "database", "catalogues", "results", "reports", "as_json", "quiet"})
 """Options that mean something for a run whose plan is fixed."""
 OWN = frozenset({"apps", *(each.name for each in fields(Own))})
 """Options that say what an app of the user's own is: it is named again, as a results folder never says what is run."""

@@ -89,7 +89,7 @@ class Apps:
         "--catalogue",
         multiple=True,
         type=Folder(),
-        help="One more folder with apps/, servers/, fronts/ or scenarios/ in it. Repeatable.",
+        help="One more folder with apps/, servers/, fronts/, services/ or scenarios/ in it. Repeatable.",
     )
 
 
@@ -113,6 +113,16 @@ class What(Chosen):
         default=("equal",),
         show_default=True,
         help="As installed, all alike, or as the server's documentation advises. Repeatable.",
+    )
+    database: str | None = option(
+        "--database",
+        metavar="sqlite|postgresql|URL",
+        help="Where items stand: embedded, in a private PostgreSQL, or in yours, in a schema of its own.",
+    )
+    pool: int | None = option(
+        "--pool",
+        type=click.IntRange(1, 1000),
+        help="Connections to a database for each process of a server; as many as --threads by default.",
     )
     pythons: str = option(
         "--python", metavar="X.Y[,X.Y]", default="", help="Interpreters for the servers, e.g. 3.11,3.12."
@@ -248,6 +258,11 @@ class Cpus:
     )
     server_cpus: str | None = option(
         "--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load."
+    )
+    service_cpus: str | None = option(
+        "--service-cpus",
+        metavar="LIST",
+        help="CPUs for databases and other services; those left over by default, else the servers'.",
     )
 
 

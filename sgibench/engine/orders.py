@@ -65,6 +65,8 @@ class Target:
     """Those of them that are its front's."""
     spawns: bool = False
     """Whether it starts a process for each request."""
+    services: Mapping[str, int] = field(default_factory=dict)
+    """First process of each private service that it uses, by id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,10 @@ class Measured:
     """Of an unbroken window, where they were asked for."""
     edges_ns: tuple[tuple[int, int], ...] = ()
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
+    service_cpu_s: Mapping[str, float] = field(default_factory=dict)
+    """CPU of each service over the same counted time."""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """All right answers, counted or not, by `METHOD name`."""
     mean_us: float | None = None
     max_us: float | None = None
     histogram: HistogramData | None = None
@@ -395,6 +401,9 @@ def _scenario(data: Mapping[str, Any]) -> Scenario:
         protocols=tuple(data.get("protocols") or ("http",)),
         watched=decode(Watched, data.get("watched") or {}),
         jobs=bool(data.get("jobs")),
+        services=tuple(data.get("services") or ()),
+        rows={str(name): int(count) for name, count in (data.get("rows") or {}).items()},
+        pieces=None if data.get("pieces") is None else {str(k): int(v) for k, v in data["pieces"].items()},
     )
 
 

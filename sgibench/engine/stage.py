@@ -23,6 +23,7 @@ from sgibench.engine.directing import Directors
 from sgibench.engine.jobs import JobWatch, judge_jobs, unbroken, watching
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import LoadProcess, Measured, Step, Target
+from sgibench.engine.services import OUT_OF_CONNECTIONS, Used, Witness, families_of, use
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
 from sgibench.errors import ServerError
 from sgibench.model import (
@@ -48,6 +49,7 @@ from sgibench.serve import effective, inside, place
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
+from sgibench.serve.services import House
 
 IDLE_CHECK_S = 0.3
 
@@ -92,6 +94,10 @@ class Workshop:
     """How often a group may be measured again in a block."""
     scratch: Path
     """Where servers keep their logs and data; emptied at each start."""
+    services: House | None = None
+    """What apps need besides; None when this command starts no services."""
+    pool: int | None = None
+    """Connections to a database for each process of a server; None for as many as it has threads."""
     after_block: Callable[[int], None] | None = None
     """Called with the index of each block that is complete, while no server runs."""
     told: set[str] = field(default_factory=set)
@@ -119,11 +125,28 @@ class Contestant:
     """Whether a scenario has something done to it, so that requests may be lost."""
     parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The processes of each of its parts when a load began, by what a person calls it."""
+    used: Used = field(default_factory=Used)
+    """What it uses of services."""
 
     def fail(self, error: ServerError) -> None:
         """Keep the first thing that went wrong."""
         if self.failure is None:
             self.failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
+
+    def fail_with_services(self) -> None:
+        """Fail when a service is out of use or of room: that outweighs what the server did for want of it."""
+        if self.failure is not None and self.failure.reason in {"service", OUT_OF_CONNECTIONS}:
+            return
+        if (error := self.trouble()) is not None:
+            self.failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
+        elif (refusal := self.used.refusal()) is not None:
+            self.failure = replace(refusal, log_tail=self.process.log_tail())
+
+    def trouble(self) -> ServerError | None:
+        """Say that a service that it uses is out of use; None when none is."""
+        house = self.used.house
+        found = None if house is None else house.trouble(self.used.shares)
+        return None if found is None else found.error()
 
     def stopped(self, block: int, retries: int) -> Stopped:
         """Say how it stopped, to those who read about what was measured on it."""
@@ -178,6 +201,7 @@ def serving(workshop: Workshop, stage: Stage) -> Iterator[dict[Key, Contestant]]
         for key, cell in _first_cells(stage).items():
             workshop.listener.step(cell, "stopping", 0)
             _stop(workshop, contestants[key])
+            contestants[key].used.drop()
 
 
 def _first_cells(stage: Stage) -> dict[Key, Cell]:
@@ -191,25 +215,35 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
     workshop.listener.step(cell, "starting", 0)
     entry = workshop.catalogue.server(cell.server)
     environment = workshop.environments[environment_key(cell)]
-    process = ServerProcess(
-        ServerSpec(
-            entry=entry,
-            app=workshop.catalogue.app(cell.app),
-            settings=cell.settings,
-            protocol=cell.load.protocol,
-            bin=environment.bin,
-            versions=environment.versions,
-            python=environment.info.python,
-            cpus=workshop.cpus.servers,
-            scratch=workshop.scratch / folder_name(f"{cell.server}-{cell.app}{'-control' if cell.control else ''}"),
-        )
+    app = workshop.catalogue.app(cell.app)
+    name = folder_name(f"{cell.server}-{cell.app}{'-control' if cell.control else ''}")
+    spec = ServerSpec(
+        entry=entry,
+        app=app,
+        settings=cell.settings,
+        protocol=cell.load.protocol,
+        bin=environment.bin,
+        versions=environment.versions,
+        python=environment.info.python,
+        cpus=workshop.cpus.servers,
+        scratch=workshop.scratch / name,
     )
-    contestant = Contestant(entry=entry, process=process)
+    try:
+        used = use(workshop.services, app, name, spec.scratch)
+    except ServerError as error:
+        contestant = Contestant(entry=entry, process=ServerProcess(spec))
+        contestant.fail(error)
+        return contestant
+    if app.uses:
+        used.pool = workshop.pool or cell.settings.threads
+    process = ServerProcess(replace(spec, variables=used.variables))
+    contestant = Contestant(entry=entry, process=process, used=used)
     try:
         alive.enter_context(process)
         process.wait_ready()
     except ServerError as error:
         contestant.fail(error)
+        contestant.fail_with_services()
         process.kill()
     return contestant
 
@@ -231,6 +265,7 @@ def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contesta
             )
         except ServerError as error:
             contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))
+            contestant.fail_with_services()
 
 
 def _check_idle(contestants: Collection[Contestant]) -> None:
@@ -251,16 +286,18 @@ def load_group(
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     pids = [pid for target in targets for pid in target.pids]
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
+    used = {cell_id: one.used for cell_id, one in fit.items()}
+    witness = Witness(workshop.scenarios[group.scenario], used)
     for one in fit.values():
         inside.forget(one.process.data)
-    before = machine.snapshot(workshop.cpus.servers, pids)
-    measured = _loaded(workshop, windows, group, seed, targets, fit, memory) if targets else {}
-    disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids))
+    before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
+    measured = _loaded(workshop, windows, group, seed, targets, fit, memory, witness) if targets else {}
+    disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
     if any(target.spawns for target in targets):
         disturbance = replace(disturbance, foreign_cpu=None)  # their short-lived processes look like somebody else's
     for target in targets:
         if target.id in measured:
-            _judge(fit[target.id], target, measured[target.id])
+            _judge(fit[target.id], target, measured[target.id], witness)
     ours = place.read([os.getpid()])
     drafts = [
         replace(
@@ -271,6 +308,8 @@ def load_group(
             measured=(seen := measured.get(cell.id)),
             disturbance=disturbance,
             memory_looks=memory.looks_of(cell.id, _visits(seen, windows)),
+            services=witness.uses_of(cell.id, seen),
+            pool=runners[cell.id].used.pool,
         )
         for order, cell in enumerate(group.cells)
     ]
@@ -292,6 +331,7 @@ def _target(cell_id: str, contestant: Contestant) -> Target:
         pids=tuple(sorted(pid for pids in contestant.parts.values() for pid in pids)),
         front_pids=process.front_pids(),
         spawns=contestant.entry.variant.script is not None,
+        services=contestant.used.roots,
     )
 
 
@@ -303,19 +343,20 @@ def _loaded(  # noqa: PLR0917 - as below
     targets: Sequence[Target],
     fit: Mapping[str, Contestant],
     memory: MemoryWatch,
+    witness: Witness,
 ) -> dict[str, Measured]:
     """Load the targets together; those that are handed jobs one after the other, each beside its worker."""
     for one in fit.values():
         one.did = None
     if not workshop.scenarios[group.scenario].jobs:
-        return _measured(workshop, windows, group, seed, targets, fit, memory)
+        return _measured(workshop, windows, group, seed, targets, fit, memory, witness)
     found: dict[str, Measured] = {}
     for target in targets:
         contestant = fit[target.id]
         try:
             with watching(contestant.process) as contestant.jobs:
                 alone = {target.id: contestant}
-                found |= _measured(workshop, unbroken(windows), group, seed, [target], alone, memory)
+                found |= _measured(workshop, unbroken(windows), group, seed, [target], alone, memory, witness)
                 contestant.did = contestant.jobs.end()
         except ServerError as error:
             contestant.fail(error)
@@ -332,6 +373,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
     targets: Sequence[Target],
     fit: Mapping[str, Contestant],
     memory: MemoryWatch,
+    witness: Witness,
 ) -> dict[str, Measured]:
     """Have the load process load the targets, and watch the servers meanwhile."""
     cells = {cell.id: cell for cell in group.cells}
@@ -352,6 +394,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
 
     def watch() -> dict[str, str]:
         memory.look()
+        witness.look()
         directors.act()
         return _watch(fit)
 
@@ -479,24 +522,28 @@ def _watch(contestants: Mapping[str, Contestant]) -> dict[str, str]:
             contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
         if contestant.failure is None and contestant.jobs and (trouble := contestant.jobs.trouble()):
             contestant.fail(trouble)
+        if contestant.failure is None and (trouble := contestant.trouble()) is not None:
+            contestant.fail(trouble)
         if contestant.failure is not None:
             gone[cell_id] = contestant.failure.reason
     return gone
 
 
-def _judge(contestant: Contestant, target: Target, measured: Measured) -> None:
+def _judge(contestant: Contestant, target: Target, measured: Measured, witness: Witness) -> None:
     """Decide whether what was seen is a result."""
     process = contestant.process
     _watch({target.id: contestant})
-    if contestant.failure is not None:
-        return
-    parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
-    if lost := told_lost(parts, process.pids()):
-        contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
-        return
-    contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
+    if contestant.failure is None:
+        parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
+        if lost := told_lost(parts, process.pids()):
+            contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
+        else:
+            contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
+    contestant.fail_with_services()
     if contestant.failure is None and contestant.did is not None:
         contestant.failure = judge_jobs(contestant.did, process.log_tail())
+    if contestant.failure is None:
+        contestant.failure = witness.judge(target.id, measured)
 
 
 def _stop(workshop: Workshop, contestant: Contestant) -> None:

@@ -27,6 +27,7 @@ from sgibench.model import (
     Memory,
     MemoryLook,
     ServerEntry,
+    ServiceUse,
     Trial,
     as_failed,
 )
@@ -66,6 +67,8 @@ class Draft:
     inside: tuple[int, ...] | None = None
     cache: CacheUse | None = None
     jobs: Jobs | None = None
+    services: tuple[ServiceUse, ...] = ()
+    pool: int | None = None
     failure: Failure | None = None
 
 
@@ -142,6 +145,8 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         inside=draft.inside,
         cache=draft.cache,
         jobs=draft.jobs,
+        services=draft.services,
+        pool=draft.pool,
         not_as_declared=tuple(differences(draft.effective, draft.expected)) if draft.effective else (),
         errors=measured.errors if measured is not None else {},
         retries=retries,

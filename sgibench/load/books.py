@@ -7,6 +7,7 @@ second edge brings its answers in, but no more time.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ class Books:
     """Right answers and failures in each tenth of a second of an unbroken window, where they are asked for."""
     edges_ns: list[tuple[int, int]] = field(default_factory=list)
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
+    service_cpu_ns: dict[str, int | None] = field(default_factory=dict)
+    """CPU of each service that it uses."""
     own_cpu_ns: int = 0
     awake_ns: int = 0
     in_time: int = 0
@@ -67,6 +70,12 @@ class Books:
         """Add what a front used in a visit."""
         self.front_cpu_ns = None if self.front_cpu_ns is None or cpu_ns is None else self.front_cpu_ns + cpu_ns
 
+    def add_services(self, cpu_ns: Mapping[str, int | None]) -> None:
+        """Add what the services used in a visit; what is unknown once stays unknown."""
+        for name, used_ns in cpu_ns.items():
+            before = self.service_cpu_ns.get(name, 0)
+            self.service_cpu_ns[name] = None if before is None or used_ns is None else before + used_ns
+
     def share(self, target: Target) -> dict[str, Any]:
         """Say what this process counted."""
         tally = target.tally
@@ -88,6 +97,8 @@ class Books:
             "front_cpu_ns": self.front_cpu_ns,
             "samples": self.samples,
             "edges_ns": self.edges_ns,
+            "service_cpu_ns": self.service_cpu_ns,
+            "answers": {f"{method} {name}": count for (method, name), count in target.answers.items()},
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,
             "sum_ns": tally.sum_ns,

@@ -37,6 +37,8 @@ class Counted(Lines):
         """Why nothing counts at present, or what a stray was in; a key of `uncounted`."""
         self.uncounted: Counter[str] = Counter()
         """Requests that are in no window, by their phase, once folded."""
+        self.answers: Counter[tuple[str, str]] = Counter()
+        """All right answers there ever were, counted or not, by (method, name)."""
         self.lags_ns: list[int] = []
         """How long each batch of events kept the loop from looking at the next; whoever wants them takes them away."""
         self.streams = Streams()
@@ -162,6 +164,7 @@ class Counted(Lines):
             for (method, name), latencies in lists.items():
                 if latencies:
                     into.add(latencies, f"{method} {name}" if self.program.of_kinds else "")
+                    self.answers[method, name] += len(latencies)
                     if self.on_fold is not None:
                         self.on_fold(method, name, latencies)
                     latencies.clear()

@@ -6,6 +6,7 @@ pid (clock_getcpuclockid(3): `(~pid << 3) | 2`). Elsewhere psutil reads it, in t
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -86,3 +87,53 @@ class TreeClock:
                 return None
             total += after - before
         return total
+
+
+class ServiceClock:
+    """CPU of a service over counted stretches: its processes come and go, one for each connection, and none is missed.
+
+    What a process used that ended meanwhile stands in its parent's account of ended children, in ticks of 10 ms.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._before: dict[int, int | None] = {}
+        self._ended_before = 0
+
+    def look(self) -> None:
+        """Find its processes."""
+        self._before = dict.fromkeys(descendants([self._root]))
+
+    def start(self) -> None:
+        """Read the clocks at a stretch's beginning."""
+        self._ended_before = ended_children_ns(self._root)
+        self._before = {pid: cpu_ns(pid) for pid in self._before}
+
+    def stop(self) -> int | None:
+        """CPU nanoseconds since the beginning; None when the service is gone."""
+        after = {pid: cpu_ns(pid) for pid in self._before}
+        if after.get(self._root) is None:
+            return None
+        used = sum(
+            now - (before or 0) for pid, now in after.items() if now is not None for before in [self._before[pid]]
+        )
+        fresh = sum(cpu_ns(pid) or 0 for pid in main_children(self._root) if pid not in self._before)
+        gone = sum(before for pid, before in self._before.items() if before is not None and after[pid] is None)
+        return used + fresh + max(0, ended_children_ns(self._root) - self._ended_before - gone)
+
+
+def main_children(pid: int) -> list[int]:
+    """Processes that a process's first thread started: cheap enough for the edge of a slice."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []
+
+
+def ended_children_ns(pid: int) -> int:
+    """CPU of all children that ended and were buried (proc_pid_stat(5), cutime and cstime); 0 where it isn't told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return round((int(fields[13]) + int(fields[14])) * 1e9 / os.sysconf("SC_CLK_TCK"))

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+from sgibench.catalogue.fitting import misfit
 from sgibench.errors import DeclarationError
 from sgibench.load.asked import load_asked
 from sgibench.load.module_names import PRIVATE
@@ -78,6 +79,11 @@ def _check(path: Path, cls: type[BenchUser]) -> None:
         raise DeclarationError(
             path, "`watched` to be Watched(...), its events inside the window", f"it is {cls.watched!r}"
         )
+    if wrong := misfit(tuple[str, ...], cls.services, "`services`"):
+        raise DeclarationError(path, "`services` as a tuple of names", wrong)
+    for name in ("rows", "pieces"):
+        if wrong := misfit(dict[str, int] | None, getattr(cls, name), f"`{name}`"):
+            raise DeclarationError(path, f"`{name}` to map 'METHOD name' to whole numbers", wrong)
     if cls.connection not in {"keep-alive", "close"}:
         raise DeclarationError(path, "`connection` keep-alive or close", f"it is {cls.connection!r}")
 
@@ -98,6 +104,9 @@ def describe(path: Path) -> dict[str, Any]:
         "interfaces": list(cls.interfaces),
         "watched": encode(cls.watched),
         "jobs": bool(cls.jobs),
+        "services": list(cls.services),
+        "rows": dict(cls.rows),
+        "pieces": None if cls.pieces is None else dict(cls.pieces),
         "protocols": ["http"] if cls.handshake() else list(get_args(Protocol)),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +24,8 @@ class TargetOrder:
     """Those of them that stand before the server: their CPU is told apart, too."""
     spawns: bool = False
     """Whether it starts a process for each request: those say themselves what CPU they used."""
+    services: Mapping[str, int] = field(default_factory=dict)
+    """First process of each service that it uses, by id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     pids=tuple(map(int, target.get("pids", ()))),
                     front_pids=tuple(map(int, target.get("front_pids", ()))),
                     spawns=bool(target.get("spawns")),
+                    services={str(name): int(pid) for name, pid in (target.get("services") or {}).items()},
                 )
                 for target in order["targets"]
             ),

@@ -61,6 +61,10 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "samples": [_sample(parts) for parts in zip(*(share["samples"] for share in shares), strict=False)],
         "edges_ns": [list(pair) for pair in first["edges_ns"]],
         "front_cpu_s": None if front_cpu_ns is None or not window_s else front_cpu_ns / 1e9,
+        "service_cpu_s": {
+            name: used_ns / 1e9 for name, used_ns in first["service_cpu_ns"].items() if used_ns is not None
+        },
+        "answers": _counted(shares, "answers"),
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,
         "first_chunk_histogram": pack(first_chunk) if first_chunk.count else None,

@@ -65,6 +65,12 @@ class BenchUser(User):
     """What is done to the deployment in the window, and what is looked at."""
     jobs: ClassVar[bool] = False
     """Whether its requests hand in jobs, which go on after their answers."""
+    services: ClassVar[tuple[str, ...]] = ()
+    """Services that the app has to use for it, e.g. `("postgresql",)`."""
+    rows: ClassVar[dict[str, int]] = {}
+    """By how many a right answer to "METHOD name" changes the number of items in the database."""
+    pieces: ClassVar[dict[str, int] | None] = None
+    """By how much it changes the sum of their quantities; None when that is not counted."""
     timeout_s: ClassVar[float] = 10.0
     connection: ClassVar[Connection] = "keep-alive"
     rate: ClassVar[Rate | None] = None

@@ -19,7 +19,7 @@ import gevent
 
 from sgibench.load import field as fields
 from sgibench.load.books import Books
-from sgibench.load.cpu import TreeClock
+from sgibench.load.cpu import ServiceClock, TreeClock
 from sgibench.load.identify import identify
 from sgibench.load.loading import load_scenario
 from sgibench.load.orders import MeasureOrder
@@ -90,6 +90,7 @@ class Visited:
         """This process's share of the connections; of the places on them, where several share one."""
         self.clock = TreeClock(self.spec.pids if together.index == 0 else (), grows=not self.spec.spawns)
         self.front_clock = TreeClock(self.spec.front_pids if together.index == 0 else ())
+        self.services = {name: ServiceClock(root) for name, root in self.spec.services.items() if together.index == 0}
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False
         self.pulse = Pulse()
@@ -129,6 +130,8 @@ class Visited:
         self._visits += 1
         self.clock.look()
         self.front_clock.look()
+        for clock in self.services.values():
+            clock.look()
         target.attach()
         try:
             self._restore_connections()
@@ -287,6 +290,8 @@ class Visited:
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
         self.front_clock.start()
+        for clock in self.services.values():
+            clock.start()
         self.clock.start()
         return self._piece
 
@@ -301,6 +306,7 @@ class Visited:
         piece.cpu_ns = self.clock.stop()
         piece.front_cpu_ns = self.front_clock.stop()
         books.edges_ns.append((piece.from_ns, edge_ns))
+        books.add_services({name: clock.stop() for name, clock in self.services.items()})
         books.own_cpu_ns += time.process_time_ns() - piece.own_ns
         piece.window_s = (edge_ns - piece.from_ns) / 1e9
         books.think_ns += target.thinking_ns(edge_ns)

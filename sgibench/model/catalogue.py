@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +13,9 @@ from sgibench.model.expected import Expected, Need
 from sgibench.model.fronts import FrontEntry
 from sgibench.model.own import OwnApp
 from sgibench.model.terms import MULTIPLEXED, TLS, Concurrency, Configuration, Interface, Protocol, Speech
+
+WITH = "+"
+"""Between an app's name and the services that it uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +201,8 @@ class ServerEntry:
 
     def runs(self, app: App) -> bool:
         """Whether it can run that app."""
-        return app.interface == self.variant.interface and (not self.variant.apps or app.id in self.variant.apps)
+        only = self.variant.apps
+        return app.interface == self.variant.interface and (not only or app.id.partition(WITH)[0] in only)
 
     def expected(self, launch: Launch) -> Expected:
         """What that launch should turn out to be."""
@@ -222,6 +226,19 @@ class App:
     """Service -> command of the worker process that does this app's jobs where it uses that service."""
     lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What its framework can't answer as the contract has it: pattern of the finding -> reason, as for servers."""
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Services that it can use -> packages that it needs to speak to each."""
+    uses: tuple[str, ...] = ()
+    """Those of them that this one uses, sorted; they stand in its id: `wsgi_plain+postgresql`."""
+
+    def on(self, *services: str) -> App:
+        """Give the app that uses these services as well; raises KeyError for one that it does not declare."""
+        added = sorted({*services} - {*self.uses})
+        if not added:
+            return self
+        uses = tuple(sorted({*self.uses, *added}))
+        packages = tuple(dict.fromkeys((*self.packages, *(one for name in added for one in self.services[name]))))
+        return replace(self, id=WITH.join((self.id.partition(WITH)[0], *uses)), packages=packages, uses=uses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,3 +276,9 @@ class Scenario:
     """Whether its requests hand in jobs."""
     protocols: tuple[Protocol, ...] = get_args(Protocol)
     """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""
+    services: tuple[str, ...] = ()
+    """Services that the app has to use for it."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """By how many a right answer to `METHOD name` changes the number of items."""
+    pieces: Mapping[str, int] | None = None
+    """By how much it changes the sum of their quantities; None when that is not counted."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sgibench.model.own import OwnInfo
 from sgibench.model.plan import Plan
+from sgibench.model.services import ServiceInfo
 from sgibench.model.terms import Connection, Metric
 from sgibench.model.trial import Failure, Trial
 
@@ -194,6 +195,12 @@ class RunInfo:
     """How the steps of those searches are judged, fixed before the first of them."""
     capacity: tuple[CapacityFound, ...] = ()
     """What searches for capacity found, one a server and block."""
+    services: Mapping[str, ServiceInfo] = field(default_factory=dict)
+    """Services that its apps used, by id."""
+    service_cpus: tuple[int, ...] = ()
+    """Where they may run."""
+    pool: int | None = None
+    """Connections to a database for each process of a server; None for as many as it has threads."""
     own: OwnInfo | None = None
     """What was measured when it was an app of the user's own; None for those of the catalogue."""
     stopped: str | None = None

@@ -42,6 +42,25 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceUse:
+    """What a trial used of one service."""
+
+    service: str
+    version: str | None = None
+    private: bool = True
+    """Whether the instance was started for the run; of one that existed, CPU and memory are not known."""
+    cpu_s: float | None = None
+    """CPU of all its processes over exactly the counted time of this trial."""
+    cpu_us_per_request: float | None = None
+    memory: Memory | None = None
+    """Of the whole instance, which all servers of a group share."""
+    connections_opened: int | None = None
+    """Ever opened to this server's share of it."""
+    connections_most: int | None = None
+    """Most open at once, as looked at several times in each window."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryLook:
     """What a server's processes held at one moment under load."""
 
@@ -356,6 +375,10 @@ class Trial:
     """How often the trial was measured again because of a machine or generator doubt."""
     step: int | None = None
     """Its place in a search for capacity; None for an ordinary trial."""
+    services: tuple[ServiceUse, ...] = ()
+    """What it used of the services that its app needs."""
+    pool: int | None = None
+    """Connections to a database that each process of the server may hold; None for an app without one."""
     stop_s: float | None = None
     """How long its server took to end after SIGTERM; None when it had to be killed, or nobody was there to see it."""
 

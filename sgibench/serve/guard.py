@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pwd
 import resource
 import select
 import signal
@@ -45,7 +46,7 @@ def main() -> None:
     leader = command.pid
     try:
         say({"pid": leader})
-        attend(leader, woken)
+        attend(leader, woken, order)
     finally:
         kill_all(leader)
 
@@ -76,7 +77,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             stdout=streams[0],
             stderr=streams[1],
             start_new_session=True,
-            preexec_fn=lambda: prepare(guard, order["cpus"], order["files"]),  # noqa: PLW1509 - one thread only
+            preexec_fn=lambda: prepare(guard, order),  # noqa: PLW1509 - one thread only
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
@@ -87,8 +88,11 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             os.close(fd)
 
 
-def prepare(guard: int, cpus: list[int], files: int | None) -> None:
-    """In the new process, before the command: death with the guard, default signals, CPUs, descriptors."""
+def prepare(guard: int, order: dict[str, Any]) -> None:
+    """In the new process, before the command: its account, death with the guard, default signals, CPUs, descriptors."""
+    cpus, files = order["cpus"], order["files"]
+    if order["account"] is not None:
+        become(order["account"])  # first: a change of account takes back what is asked for next
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guard:
         os._exit(1)  # it died before this process had said that it wants to follow
@@ -104,8 +108,16 @@ def prepare(guard: int, cpus: list[int], files: int | None) -> None:
         return  # macOS refuses more than its own limit; what it has is kept
 
 
-def attend(leader: int, woken: int) -> None:
-    """Wait for the engine's word (`term`, `kill`, or the end of the pipe) and report the command's end."""
+def become(account: str) -> None:
+    """Give up root's rights for those of an account, for good."""
+    entry = pwd.getpwnam(account)
+    os.setgroups([])
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+
+
+def attend(leader: int, woken: int, order: dict[str, Any]) -> None:
+    """Wait for the engine's word (`stop`, `kill`, or the end of the pipe) and report the command's end."""
     alive = True
     while True:
         ready, _, _ = select.select([sys.stdin, woken], [], [])
@@ -114,10 +126,10 @@ def attend(leader: int, woken: int) -> None:
             alive = reap(leader) and alive
         if sys.stdin in ready:
             word = os.read(sys.stdin.fileno(), 64).decode()
-            if "term" not in word:
+            if word.split()[-1:] != ["stop"]:
                 return
             if alive:  # only the first process: a master passes it on to its workers
-                os.kill(leader, signal.SIGTERM)
+                os.kill(leader, order["stop"])
 
 
 def reap(leader: int) -> bool:

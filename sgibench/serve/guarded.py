@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -59,6 +60,10 @@ class Command:
     """Most files it may have open, as far as the hard limit allows; None for all that it allows."""
     pipes: frozenset[str] = frozenset()
     """Which of its streams are pipes: `stdin`, `stdout`, `stderr`."""
+    account: str | None = None
+    """The account that it runs under, when that is another one; only root can ask for it."""
+    stop: int = signal.SIGTERM
+    """The signal that asks it to end."""
     holds: tuple[int, ...] = ()
     """Descriptors that its guard keeps open until nothing of it lives, e.g. of a lock."""
 
@@ -123,6 +128,8 @@ class Guarded:
             "log": None if command.log is None else str(command.log.absolute()),
             "cpus": command.cpus,
             "files": command.files,
+            "account": command.account,
+            "stop": int(command.stop),
             **{stream: theirs.get(stream) for stream in ("stdin", "stdout", "stderr")},
         }
 
@@ -172,10 +179,10 @@ class Guarded:
         return not self.alive()
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM to its first process, and don't wait."""
+        """Send its first process the signal that asks it to end, and don't wait."""
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError, ValueError):
-                self._guard.stdin.write(b"term\n")
+                self._guard.stdin.write(b"stop\n")
                 self._guard.stdin.flush()
 
     def let_go(self) -> None:

@@ -67,6 +67,8 @@ class ServerSpec:
     """What it is started to speak."""
     python: str = ""
     """Version of its interpreter; empty for that of sgibench."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the app is told besides, e.g. where its services are."""
 
 
 def for_python(argv: Sequence[str], version: str) -> tuple[str, ...]:
@@ -187,7 +189,7 @@ class ServerProcess:
         """Give the server little, and the same every time: no variable of the user's changes a result."""
         own = self._own
         paths = import_paths(self.spec.app.folder, own, self.spec.scratch / "app")
-        return variables_of(self.spec.bin, self.data, paths, own)
+        return {**variables_of(self.spec.bin, self.data, paths, own), **self.spec.variables}
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,0 +1,116 @@
+"""What `SERVICE` in a file of `services/` must be, its pure functions behind a guard, and how apps name services.
+
+What a declaration's functions give is checked at each call; what they raise or give that is none becomes a
+MisdeclaredError, which fails what needs that service and nothing else.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sgibench.catalogue.declared import NAME, check_packages
+from sgibench.catalogue.fitting import is_text, misfit, shown
+from sgibench.errors import DeclarationError, MisdeclaredError, UsageError
+from sgibench.model import App, Service, ServiceEntry, ServiceLaunch
+from sgibench.model.catalogue import WITH
+
+
+def check_service(path: Path, declared: object) -> ServiceEntry:
+    """Refuse what is no whole Service; raises DeclarationError."""
+    if not isinstance(declared, Service):
+        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
+        raise DeclarationError(path, "SERVICE = Service(...) at the top level", came)
+    if wrong := misfit(Service, declared, "SERVICE"):
+        raise DeclarationError(path, "a Service of the declared types", wrong)
+    if not declared.programs or not all(declared.programs):
+        raise DeclarationError(path, "at least one group of programs, none of them empty", shown(declared.programs))
+    for name in (name for group in declared.programs for name in group):
+        if not NAME.fullmatch(name):
+            raise DeclarationError(path, "programs of plain names", f"there is {shown(name)}")
+    if declared.wheel is not None:
+        check_packages(path, (declared.wheel,), "wheel")
+    return ServiceEntry(id=path.stem, path=path, service=declared)
+
+
+def command_of(entry: ServiceEntry, launch: ServiceLaunch) -> list[str]:
+    """Give the service's command line; raises MisdeclaredError."""
+    return _words(entry, "command", _call(entry, "command", entry.service.command, launch))
+
+
+def preparation_of(entry: ServiceEntry, launch: ServiceLaunch) -> list[list[str]]:
+    """Give the commands before its first start; raises MisdeclaredError."""
+    commands = _call(entry, "prepare", entry.service.prepare, launch)
+    if not isinstance(commands, (list, tuple)):
+        raise _misdeclared(entry, "prepare", "a list of command lines", commands)
+    return [_words(entry, "prepare", command) for command in commands]
+
+
+def files_of(entry: ServiceEntry, launch: ServiceLaunch) -> dict[str, str]:
+    """Give its files; raises MisdeclaredError."""
+    files = _call(entry, "files", entry.service.files, launch)
+    if wrong := misfit(dict[str, str], files, "files(launch)"):
+        raise MisdeclaredError(entry.path, wrong)
+    for name in files:
+        if not NAME.fullmatch(name) or name in {".", "..", launch.data.name, launch.log.name}:
+            raise _misdeclared(entry, "files", "plain names of its own", name)
+    return dict(files)
+
+
+def _words(entry: ServiceEntry, name: str, argv: object) -> list[str]:
+    if not isinstance(argv, (list, tuple)) or not argv or not all(is_text(word) and word != "" for word in argv[:1]):
+        raise _misdeclared(entry, name, "a list of texts that is not empty", argv)
+    for word in argv:
+        if not is_text(word):
+            raise _misdeclared(entry, name, "texts only", word)
+    return [str(word) for word in argv]
+
+
+def _call(entry: ServiceEntry, name: str, function: Callable[[ServiceLaunch], Any], launch: ServiceLaunch) -> Any:
+    try:
+        return function(launch)
+    except (Exception, SystemExit) as error:
+        raise MisdeclaredError(entry.path, f"{name}(launch) raised {type(error).__name__}: {error}") from error
+
+
+def _misdeclared(entry: ServiceEntry, name: str, expected: str, came: object) -> MisdeclaredError:
+    return MisdeclaredError(entry.path, f"{name}(launch): expected {expected}, got {shown(came)}")
+
+
+def check_declared(path: Path, said: object) -> Mapping[str, tuple[str, ...]]:
+    """Check what an app says of the services that it can use."""
+    if wrong := misfit(dict[str, tuple[str, ...]], said, "SERVICES"):
+        raise DeclarationError(path, "SERVICES to map services to tuples of requirements", wrong)
+    services: Mapping[str, tuple[str, ...]] = said if isinstance(said, dict) else {}
+    for name, packages in services.items():
+        if not NAME.fullmatch(name):
+            raise DeclarationError(path, "SERVICES to name services by their files' names", f"there is {shown(name)}")
+        check_packages(path, packages, f"SERVICES[{name!r}]")
+    return services
+
+
+def app_named(apps: Sequence[App], app_id: str) -> App:
+    """The app of that id, on the services that stand behind its name; raises StopIteration for an unknown one."""
+    base, *services = app_id.split(WITH)
+    return next(app for app in apps if app.id == base).on(*services)
+
+
+def select_on_services(apps: Sequence[App], pattern: str) -> list[App]:
+    """Find the apps of a pattern such as `wsgi_*+postgresql`; raises UsageError.
+
+    A glob leaves out those that declare no such service; a name does not.
+    """
+    base, *services = pattern.split(WITH)
+    known = sorted({name for app in apps for name in app.services})
+    for service in services:
+        if service not in known:
+            raise UsageError(
+                f"--app {pattern}: no app can use {shown(service)}: there are {', '.join(known) or 'none'}"
+            )
+    named = [app for app in apps if fnmatch.fnmatchcase(app.id, base)]
+    found = [app.on(*services) for app in named if {*services} <= {*app.services}]
+    if named and not found:
+        raise UsageError(f"--app {pattern}: {', '.join(app.id for app in named)} can't use {' and '.join(services)}")
+    return found

@@ -1,0 +1,228 @@
+"""What servers use of services while a group is loaded: their shares, what those cost, and whether their rows add up.
+
+A service that is out of use fails the trials of all that use it, whatever else was seen of them meanwhile. A write that
+the database has and no answer stands for, or the other way round, fails the trial of its server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgibench.engine.orders import Measured
+from sgibench.errors import ServerError
+from sgibench.model import App, Failure, Rows, Scenario, ServiceUse
+from sgibench.serve.services import House, Share
+
+LOOK_EVERY_S = 1.0
+ROWS_SETTLE_S = 3.0
+"""How long writes that are still under way when the load has ended may take to be seen."""
+AGAIN_S = 0.1
+OUT_OF_CONNECTIONS = "out-of-connections"
+POOL = "SGIBENCH_POOL"
+"""The variable that tells an app how many connections each process may hold."""
+ROWS_DIFFER = "rows-differ"
+SQLITE = Path("data") / "items.sqlite3"
+"""Where the embedded database stands in a server's scratch folder."""
+
+
+@dataclass(kw_only=True)
+class Used:
+    """One server's shares, and what was seen of them."""
+
+    house: House | None = None
+    shares: tuple[Share, ...] = ()
+    sqlite: Path | None = None
+    """The embedded database, for a server without a share that holds items."""
+    most: dict[str, int] = field(default_factory=dict)
+    """Most connections at once, by service."""
+    pool: int | None = None
+    """Connections that each process of the server may hold."""
+    before: Rows | None = None
+    refused_before: dict[str, str | None] = field(default_factory=dict)
+    """What each service had said of refusals before this server came: some tell it of all their clients together."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """How the app learns of them."""
+        told = {} if self.pool is None else {POOL: str(self.pool)}
+        return {**told, **{name: value for share in self.shares for name, value in share.variables.items()}}
+
+    @property
+    def roots(self) -> dict[str, int]:
+        """First process of each private service."""
+        roots = {share.service: self.house.root(share.service) for share in self.shares if self.house}
+        return {service: pid for service, pid in roots.items() if pid}
+
+    def look(self) -> None:
+        """Look how many connections there are."""
+        for share in self.shares if self.house else ():
+            with contextlib.suppress(ServerError):  # one that is out of use is found out by `trouble`
+                now = self.house.look(share).connections if self.house else None
+                if now is not None:
+                    self.most[share.service] = max(now, self.most.get(share.service, 0))
+
+    def rows(self) -> Rows | None:
+        """Count the items; None where there are none to count, or nobody answers."""
+        for share in self.shares if self.house else ():
+            with contextlib.suppress(ServerError):
+                if self.house and (rows := self.house.rows(share)) is not None:
+                    return rows
+        return None if self.sqlite is None else sqlite_rows(self.sqlite)
+
+    def families(self) -> dict[str, tuple[int, ...]]:
+        """All processes of each private service, its first in front."""
+        house, roots = self.house, self.roots
+        return {name: (pid, *(one for one in house.pids(name) if one != pid)) for name, pid in roots.items() if house}
+
+    def refusal(self) -> Failure | None:
+        """Say that a service had no room for another connection; None when it always had."""
+        for share in self.shares if self.house else ():
+            with contextlib.suppress(ServerError):
+                words = self.house.look(share).refused if self.house else None
+                if words and words != self.refused_before.get(share.service):
+                    detail = f"{share.service} had no room for another connection: {words}"
+                    return Failure(reason=OUT_OF_CONNECTIONS, detail=detail)
+        return None
+
+    def drop(self) -> None:
+        """Take the shares away."""
+        for share in self.shares if self.house else ():
+            with contextlib.suppress(ServerError):
+                self.house.drop(share) if self.house else None
+
+
+def use(house: House | None, app: App, owner: str, scratch: Path) -> Used:
+    """Get a server its shares; raises ServerError."""
+    if app.uses and house is None:
+        raise ServerError("service", f"{app.id} needs {' and '.join(app.uses)}, which this command does not start")
+    shares = tuple(house.share(service, owner) for service in app.uses) if house else ()
+    used = Used(house=house, shares=shares, sqlite=None if app.own or shares else scratch / SQLITE)
+    for share in shares if house else ():
+        used.refused_before[share.service] = house.look(share).refused if house else None
+    return used
+
+
+def sqlite_rows(path: Path) -> Rows | None:
+    """Count the items of the embedded database; None when there is none."""
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as link:
+            count, pieces = link.execute("SELECT count(*), coalesce(sum(quantity), 0) FROM items").fetchone()
+    except sqlite3.Error:
+        return None
+    return Rows(count=count, pieces=pieces)
+
+
+class Witness:
+    """Watches the services of a group's servers while it is loaded; by cell."""
+
+    def __init__(self, scenario: Scenario, used: Mapping[str, Used]) -> None:
+        """Read how things stand before the load."""
+        self._scenario = scenario
+        self._used = used
+        self._counts = bool(scenario.rows) or scenario.pieces is not None
+        self._looked_s = time.monotonic()
+        for one in used.values():
+            one.most.clear()
+            one.look()
+            one.before = one.rows() if self._counts else None
+
+    def look(self) -> None:
+        """Look at the connections, not too often: each look is work for the service."""
+        if time.monotonic() - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = time.monotonic()
+            for one in self._used.values():
+                one.look()
+
+    def judge(self, cell: str, measured: Measured) -> Failure | None:
+        """Say what the rows have to say against a trial."""
+        one = self._used[cell]
+        one.look()
+        return self._rows_differ(one, measured) if self._counts else None
+
+    def _rows_differ(self, one: Used, measured: Measured) -> Failure | None:
+        """Compare the rows with the answers, once what is under way has had its time."""
+        if one.before is None:
+            return None
+        due = expected_rows(self._scenario, one.before, measured)
+        until_s = time.monotonic() + ROWS_SETTLE_S
+        while True:
+            found = one.rows()
+            wrong = None if found is None else difference(due, found)
+            if wrong is None or time.monotonic() > until_s:
+                return None if wrong is None else Failure(reason=ROWS_DIFFER, detail=wrong)
+            time.sleep(AGAIN_S)
+
+    def uses_of(self, cell: str, measured: Measured | None) -> tuple[ServiceUse, ...]:
+        """Say what a trial used; nothing of a server that took no part."""
+        one = self._used.get(cell, Used())
+        return tuple(_use_of(one, share, measured) for share in one.shares)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What has to stand in a table after a load: between these, ends included."""
+
+    fewest: Rows
+    most: Rows
+    counts_pieces: bool
+
+
+def expected_rows(scenario: Scenario, before: Rows, measured: Measured) -> Due:
+    """Work out what the answers stand for.
+
+    A request without an answer may have been carried out or not, and each changes things by one at most.
+    """
+    rows = sum(measured.answers.get(name, 0) * change for name, change in scenario.rows.items())
+    pieces = sum(measured.answers.get(name, 0) * change for name, change in (scenario.pieces or {}).items())
+    open_ends = sum(measured.errors.values()) + sum(measured.errors_uncounted.values())
+    each = max((abs(change) for change in (scenario.pieces or {}).values()), default=0)
+    return Due(
+        fewest=Rows(count=before.count + rows - open_ends, pieces=before.pieces + pieces - open_ends * each),
+        most=Rows(count=before.count + rows + open_ends, pieces=before.pieces + pieces + open_ends * each),
+        counts_pieces=scenario.pieces is not None,
+    )
+
+
+def difference(due: Due, found: Rows) -> str | None:
+    """Say in one sentence what was lost or written twice; None when it adds up."""
+    checks = [("items", due.fewest.count, due.most.count, found.count)]
+    checks += [("pieces in all", due.fewest.pieces, due.most.pieces, found.pieces)] if due.counts_pieces else []
+    for what, fewest, most, came in checks:
+        if not fewest <= came <= most:
+            expected = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+            off = f"{came - most:,} too many" if came > most else f"{fewest - came:,} missing"
+            return f"the answers stand for {expected} {what}, but the database has {came:,}: {off}"
+    return None
+
+
+def _use_of(one: Used, share: Share, measured: Measured | None) -> ServiceUse:
+    house = one.house
+    if house is None:
+        raise AssertionError("a share without a house")
+    opened = None
+    with contextlib.suppress(ServerError):
+        opened = house.look(share).opened
+    cpu_s = None if measured is None else measured.service_cpu_s.get(share.service)
+    requests = measured.requests if measured else 0
+    return ServiceUse(
+        service=share.service,
+        version=house.version(share.service),
+        private=house.root(share.service) is not None,
+        cpu_s=cpu_s,
+        cpu_us_per_request=None if cpu_s is None or not requests else cpu_s / requests * 1e6,
+        memory=house.memory(share.service),
+        connections_opened=opened,
+        connections_most=one.most.get(share.service),
+    )
+
+
+def families_of(used: Iterable[Used]) -> list[tuple[int, ...]]:
+    """All processes of each private service that any of them uses."""
+    return [*{name: pids for one in used for name, pids in one.families().items()}.values()]
