@@ -3,6 +3,7 @@
     python benchmarks/generator.py              # a table
     python benchmarks/generator.py --json       # a list of {client, rps, cpu_us_per_request, ratio_to_wrk}
     python benchmarks/generator.py --protocol h2c   # h2load and sgibench over HTTP/2, against nginx
+    python benchmarks/generator.py --scenario json --scenario site   # scenarios beside one another
 
 One core each: the server on one CPU, the client on another. Clients take turns in random order, round after round, so
 that what drifts drifts under all of them. `ratio_to_wrk` compares requests per second *and CPU-second of the client*,
@@ -242,6 +243,14 @@ class Turns:
                 return answer
         raise SystemExit("the load process ended")
 
+    def scenario(self, name: str, turn_s: float) -> Ran:
+        """One scenario of the catalogue, as every run calibrates it: against prepared answers, each of them checked."""
+        path = Path(__file__).parent.parent / "scenarios" / f"{name}.py"
+        answer = self._ask({"do": "calibrate", "scenario": str(path), "window_s": turn_s})
+        if answer["did"] != "calibrate":
+            raise SystemExit(f"the load process failed: {answer}")
+        return Ran(requests=answer["requests"], window_s=turn_s, cpu_s=answer["cpu_s"])
+
     def close(self) -> None:
         """End the load process."""
         if self._load is not None and self._load.stdin is not None:
@@ -376,6 +385,38 @@ def table(rows: list[dict[str, Any]], server: str, size: int, protocol: str) -> 
     return "\n".join(lines)
 
 
+def beside_one_another(turns: Turns, names: list[str], rounds: int, window_s: float) -> list[dict[str, Any]]:
+    """Measure what the generator makes of scenarios in turns; the first is what the others are compared with."""
+    ran: dict[str, list[Ran]] = {name: [] for name in names}
+    order = random.Random(1)
+    for number in range(rounds):
+        for name in order.sample(names, len(names)):
+            ran[name].append(turns.scenario(name, window_s))
+            print(f"round {number + 1}/{rounds}: {name}: {ran[name][-1].cpu_us:.2f} µs", file=sys.stderr)
+    first = ran[names[0]]
+    return [
+        {
+            "client": f"sgibench, scenario {name}",
+            "cpu_us_per_request": statistics.median(each.cpu_us for each in found),
+            "rps_per_core": 1e6 / statistics.median(each.cpu_us for each in found),
+            f"ratio_to_{names[0]}": geometric([one.cpu_us / own.cpu_us for one, own in zip(first, found, strict=True)]),
+            "rounds": len(found),
+        }
+        for name, found in ran.items()
+    ]
+
+
+def scenario_table(rows: list[dict[str, Any]], first: str) -> str:
+    """The rows as text."""
+    lines = [f"| scenario | requests per CPU-second | CPU µs per request | against {first} |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {row['client'].rpartition(' ')[2]} | {row['rps_per_core']:,.0f} | {row['cpu_us_per_request']:.2f} "
+        f"| {row[f'ratio_to_{first}']:.2f} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run all clients in turns and print the result."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -387,8 +428,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=len(HELLO), help="bytes of body (default: as the json scenario)")
     parser.add_argument("--only", action="append", help="only clients whose name contains this (repeatable)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--scenario", action="append", help="scenarios of the catalogue instead, each against the first (repeatable)"
+    )
     options = parser.parse_args()
     server_cpu, client_cpu = cpus()
+    if options.scenario:
+        with tempfile.TemporaryDirectory() as folder:
+            turns = Turns(client_cpu, Path(folder), HELLO)
+            found = beside_one_another(turns, options.scenario, options.rounds, options.window)
+            turns.close()
+        print(json.dumps(found, indent=2) if options.json else scenario_table(found, options.scenario[0]))
+        return
     body = HELLO if options.size == len(HELLO) else (PATTERN * (options.size // 16 + 1))[: options.size]
     order = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:

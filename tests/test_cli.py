@@ -168,6 +168,21 @@ def test_check_says_yes_for_a_server_that_holds_the_contract(tmp_path: Path) -> 
     assert [(one["server"], one["status"]) for one in json.loads(done.stdout)] == [("waitress", "ok")]
 
 
+def test_check_chooses_a_server_for_each_app_that_is_named_without_one(tmp_path: Path) -> None:
+    done = sgibench("check", "--app", "*_plain", "--app", "asgi_anyio", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    checked = {one["app"]: (one["server"], one["status"]) for one in json.loads(done.stdout)}
+    assert checked == {
+        "wsgi_plain": ("gunicorn-gthread", "ok"),
+        "asgi_plain": ("uvicorn-httptools", "ok"),
+        "asgi_anyio": ("uvicorn-httptools", "ok"),
+        "rsgi_plain": ("granian-rsgi", "ok"),
+    }
+    done = sgibench("check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "name the servers or apps (--app) to check" in one_line(done)
+
+
 def test_check_says_no_with_exit_1_and_names_what_was_wrong(tmp_path: Path) -> None:
     done = sgibench("check", "faulty-wrong-answer", "--catalogue", str(FAULTY), cwd=tmp_path)
     assert done.returncode == 1

@@ -29,8 +29,9 @@ COMMAND = re.compile(r"\bsgibench ([a-z]+)((?: +(?:--?[a-z][\w-]*|'[^']*'|[\w.*/
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    """Write the examples of docs/adding.md into a catalogue of their own."""
-    for found in EXAMPLE.finditer((ROOT / "docs" / "adding.md").read_text()):
+    """Write the examples of docs/adding.md and docs/frameworks.md into a catalogue of their own."""
+    pages = [(ROOT / "docs" / page).read_text() for page in ("adding.md", "frameworks.md")]
+    for found in EXAMPLE.finditer("".join(pages)):
         path = tmp_path / "own" / found["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found["text"])
@@ -65,6 +66,24 @@ def test_server_app_and_scenario_of_the_examples_are_measured_together(examples:
         ("uvicorn-httptools", "asgi_plain", "ok"),
         ("uvicorn-httptools", "asgi_wrapped", "ok"),
     }
+
+
+def test_the_framework_of_the_example_holds_the_contract_and_is_taken_apart(examples: Path, tmp_path: Path) -> None:
+    """One file is all it takes: for `check`, for a run beside the plain app, and for its layers."""
+    own = ("--catalogue", str(examples))
+    done = sgibench(tmp_path, "check", "--app", "wsgi_werkzeug", "--json", *own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (checked,) = json.loads(done.stdout)
+    assert (checked["app"], checked["status"]) == ("wsgi_werkzeug", "ok")
+    arguments = "run --json --quiet --server waitress --app wsgi_plain --app wsgi_werkzeug --scenario site --blocks 1"
+    done = sgibench(tmp_path, *arguments.split(), "--window", "0.5s", "--connections", "8", "--rate", "none", *own)
+    assert done.returncode == 0, done.stderr
+    (layers,) = json.loads(done.stdout)["summary"]["layers"]
+    assert {row["app"]: row["plain"] for row in layers["rows"]} == {"wsgi_plain": True, "wsgi_werkzeug": False}
+    for row in layers["rows"]:
+        parts = [row[f"{name}_us"]["value"] for name in ("server", "framework", "work", "rest")]
+        assert sum(parts) == pytest.approx(row["total_us"]["value"], rel=1e-6)
+        assert row["work_us"]["value"] > 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -57,6 +57,14 @@ def test_http2_is_compared_with_h2load() -> None:
     assert all(row["rps"] > 0 and row["errors"] == 0 and row["ratio_to_h2load"] > 0 for row in rows)
 
 
+def test_scenarios_are_compared_with_the_first_of_them() -> None:
+    json_row, site = run("generator.py", "--scenario", "json", "--scenario", "site", "--rounds", "2", "--window", "0.3")
+    assert json_row["ratio_to_json"] == 1
+    assert (site["client"], site["rounds"]) == ("sgibench, scenario site", 2)
+    assert 0 < site["ratio_to_json"] < 2
+    assert site["rps_per_core"] > 0
+
+
 def test_the_schedule_of_an_open_loop_is_looked_at() -> None:
     found = run("exactness.py", "--only", "open", "--window", "0.5")["open"]
     assert found["asked_per_s"] > 0

@@ -191,6 +191,7 @@ def scenario_of(asked: AskedScenario, path: Path = Path()) -> Scenario:
                 status=one.expectation.status if one.expectation else one.status or OK,
                 expected_body=None,
                 expectation=one.expectation,
+                weight=one.weight,
             )
             for one in asked.requests
         ),

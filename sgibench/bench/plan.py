@@ -97,7 +97,7 @@ PROFILES = {
             open_window_s=5.0,
             retries=2,
             servers=("*",),
-            scenarios=("plaintext", "json", "wait", "crud"),
+            scenarios=("site", "json", "wait", "crud"),
             promise="all servers on four scenarios, with enough blocks for verdicts",
         ),
         Profile(

@@ -14,11 +14,10 @@ from pathlib import Path
 from sgibench import catalogue, machine
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
-from sgibench.bench.costs import AppCosts
 from sgibench.bench.learned import learn_answers
 from sgibench.bench.own import Looked
 from sgibench.bench.request import Request
-from sgibench.bench.run import Outcome, look, measure
+from sgibench.bench.run import Outcome, after_block, look, measure
 from sgibench.bench.services import parse_database, refuse_unreachable
 from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
 from sgibench.engine.stage import Listener, Workshop
@@ -79,7 +78,7 @@ def reopened(
             ).looked
             scenarios = described(process, (), looked, scratch)
         workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener, house)
-        yield workshop if looked is None else replace(workshop, after_block=AppCosts(looked, writer, workshop))
+        yield replace(workshop, after_block=after_block(looked, ready.cells, apps, writer, workshop))
 
 
 def look_again(broken_off: Run, request: Request | None, listener: Listener) -> Looked | None:

@@ -10,12 +10,13 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine
+from sgibench.bench.alone import AloneCosts, jobs_of
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
 from sgibench.bench.costs import AppCosts
@@ -32,7 +33,7 @@ from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.limits import room
-from sgibench.model import SCHEMA, Cell, Plan, RunInfo, ServerEntry, Trial
+from sgibench.model import SCHEMA, App, Cell, Plan, RunInfo, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
@@ -160,7 +161,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             workshop = equip(
                 writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house
             )
-            costs = None if looked is None else AppCosts(looked, writer, workshop)
+            costs = after_block(looked, ready.cells, apps, writer, workshop)
             yield Road(
                 chosen=chosen,
                 cells=ready.cells,
@@ -170,6 +171,15 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
                 writer=writer,
                 parts=parts,
             )
+
+
+def after_block(
+    looked: Looked | None, cells: Sequence[Cell], apps: Sequence[App], writer: store.RunWriter, workshop: Workshop
+) -> Callable[[int], None]:
+    """Say what is measured after each block, while no server runs: what apps cost by themselves."""
+    if looked is not None:
+        return AppCosts(looked, writer, workshop)
+    return AloneCosts(jobs_of(cells, apps, workshop.scenarios.values()), writer, workshop)
 
 
 def parts_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
 from sgibench.bench.choosing import choose_servers, unspoken
+from sgibench.bench.plan import PROFILES
 from sgibench.cli.own import Own, own_request
-from sgibench.cli.subjects import Apps, Load, json_option, one, takes
+from sgibench.cli.subjects import Apps, Load, Size, json_option, one, takes
 from sgibench.engine.progress import listener_for
 from sgibench.engine.stage import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
@@ -25,6 +27,10 @@ from sgibench.serve import needs
 from sgibench.serve.own.preparing import folded
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from sgibench.serve.scratch import scratch_folder
+
+AT_ONCE = 4
+"""So many servers are asked at once at most, and no more than there are CPUs and one."""
+Pair = tuple[ServerEntry, App]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +53,11 @@ class Asked:
     protocol: Protocol
 
 
-@click.command(epilog="Examples: sgibench check 'gunicorn-*' --app wsgi_plain; sgibench check 'nginx+*'")
+@click.command(epilog="Examples: sgibench check 'gunicorn-*'; sgibench check 'nginx+*'; sgibench check --app '*'")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@one(Size, "workers")
 @one(Load, "protocol")
 @json_option
 def check(
@@ -59,12 +65,13 @@ def check(
 ) -> None:
     """Start SERVERS (names or globs; FRONT+SERVER) and ask each for the whole contract, or your app for your requests.
 
-    Exit 1 when one doesn't hold it.
+    With --app and without SERVERS each app of the catalogue is asked behind one server of its interface. Exit 1 when
+    one doesn't hold it.
     """
     console = Console(stderr=as_json)
     mine = bench.own_apps(what.apps)
-    if not servers and not every and not mine:
-        raise UsageError("name the servers to check, or pass --all; sgibench list shows what there is")
+    if not servers and not every and not what.apps:
+        raise UsageError("name the servers or apps (--app) to check, or pass --all; sgibench list shows what there is")
     found = catalogue.load(what.catalogues)
     chosen, _ = choose_servers(found, servers if servers and not every else ("*",))
     request = bench.Request(results=Path(), argv=(), apps=what.apps, own=own_request(own))
@@ -72,17 +79,48 @@ def check(
         looked = bench.look(request, listener)
     apps = looked.apps if looked else catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
     asked = Asked(settings=Settings(workers=workers, threads=bench.DEFAULT_THREADS), protocol=protocol)
-    pairs = [(server, app) for server in chosen for app in _apps_for(server, apps, found, named=bool(what.apps))]
-    results = []
+    if servers or every or mine:
+        pairs = [(server, app) for server in chosen for app in _apps_for(server, apps, found, named=bool(what.apps))]
+    else:
+        pairs = [(server, app) for app in apps if (server := typical_for(app, found)) is not None]
     with scratch_folder() as scratch:
-        for server, app in pairs:
-            results.append(_check(found, server, app, asked, scratch, looked))
-            _show(results[-1], console)
+        alive: set[ServerProcess] = set()
+        results = side_by_side(lambda pair: _check(found, pair, asked, scratch, looked, alive), pairs, console, alive)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results]))
     if not pairs:
         raise UsageError("none of the chosen apps speaks the interface of a chosen server")
     sys.exit(1 if any(result.status == "failed" for result in results) else 0)
+
+
+def typical_for(app: App, found: catalogue.Catalogue) -> ServerEntry | None:
+    """Choose one server to ask an app behind: of those that can run it, the first of the quick profile, else any."""
+    usual = {server: place for place, server in enumerate(PROFILES["quick"].servers)}
+    able = [server for server in found.servers if server.runs(app)]
+    return min(able, key=lambda one: (usual.get(one.id, len(usual)), one.variant.optional is not None), default=None)
+
+
+def side_by_side(
+    check: Callable[[Pair], Checked], pairs: Sequence[Pair], console: Console, alive: Collection[ServerProcess]
+) -> list[Checked]:
+    """Check several at a time, most of whose time is waiting, and show each as soon as those before it are shown.
+
+    Whatever ends this early ends the servers that are `alive`, too.
+    """
+    results = []
+    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(machine.usable_cpus()) + 1))) as pool:
+        waiting = [pool.submit(check, pair) for pair in pairs]
+        try:
+            for one in waiting:
+                results.append(one.result())
+                _show(results[-1], console)
+        except BaseException:
+            for one in waiting:
+                one.cancel()
+            for process in tuple(alive):
+                process.kill()
+            raise
+    return results
 
 
 def _apps_for(server: ServerEntry, chosen: Sequence[App], found: catalogue.Catalogue, *, named: bool) -> list[App]:
@@ -91,14 +129,15 @@ def _apps_for(server: ServerEntry, chosen: Sequence[App], found: catalogue.Catal
     return fitting or ([] if named else [app for app in found.apps if server.runs(app)][:1])
 
 
-def _check(  # noqa: PLR0917 - what a check consists of
+def _check(  # noqa: PLR0917 - what a check consists of; called in several threads
     found: catalogue.Catalogue,
-    server: ServerEntry,
-    app: App,
+    pair: Pair,
     asked: Asked,
     scratch: Path,
     looked: bench.Looked | None,
+    alive: set[ServerProcess],
 ) -> Checked:
+    server, app = pair
     if lacking := needs.missing(server.variant.needs) or unspoken(server, asked.protocol):
         return Checked(server=server.id, app=app.id, status="skipped", problems=(lacking,))
     try:
@@ -118,6 +157,7 @@ def _check(  # noqa: PLR0917 - what a check consists of
     )
     try:
         with ServerProcess(spec) as process:
+            alive.add(process)
             process.wait_ready()
             problems = _problems(found, process, server, looked)
             process.stop()

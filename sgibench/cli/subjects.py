@@ -48,10 +48,10 @@ def takes(**subjects: type) -> Callable[[Command], Command]:
     return give
 
 
-def again(subject: type, name: str) -> Any:
-    """Declare a field as the option that another subject has under this name."""
+def again(subject: type, name: str, **changed: Any) -> Any:
+    """Declare a field as the option that another subject has under this name, but for what is `changed`."""
     flags, settings = _declared(subject, name)
-    return option(*flags, **settings)
+    return option(*flags, **{**settings, **changed})
 
 
 def _declared(subject: type, name: str) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -191,11 +191,11 @@ class Load:
 class Size:
     """One load on one size of server, for commands that make no curve."""
 
-    connections: int = option(
-        "--connections", type=click.IntRange(1, 60000), default=bench.DEFAULT_CONNECTIONS, show_default=True
+    connections: int = again(Load, "connections", type=click.IntRange(1, 60000), help="Connections that are kept busy.")
+    workers: int = again(Load, "workers", type=click.IntRange(1, 256), help="Processes of a server.")
+    threads: int = again(
+        Load, "threads", type=click.IntRange(1, 1024), help="Threads of each process, for servers that have a pool."
     )
-    workers: int = option("--workers", type=click.IntRange(1, 256), default=1, show_default=True)
-    threads: int = option("--threads", type=click.IntRange(1, 1024), default=bench.DEFAULT_THREADS, show_default=True)
 
 
 # --- care -----------------------------------------------------------------------------------------------------------

@@ -417,6 +417,8 @@ def _exchange(data: Mapping[str, Any]) -> Exchange:
         body=base64.b64decode(data["body_b64"]),
         status=int(data["status"]),
         expected_body=None if expected is None else base64.b64decode(expected),
+        weight=int(data["weight"]),
+        gives=tuple(data["gives"]),
     )
 
 

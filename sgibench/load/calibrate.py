@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sgibench.answers.giving import filled, given
 from sgibench.errors import DeclarationError, LoadError
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import Measurement
@@ -27,7 +28,8 @@ def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
     """Prepare the right answers of a scenario; raises DeclarationError when it does not say what they are."""
     answers = {line: [whole_answer(*each) for each in given] for line, given in cls.examples.items()}
     answers |= cls.rehearsal()[0]
-    for request in (each for declared in cls.requests for each in expand(declared)):
+    values = example_values(path, cls)
+    for request in (each.filled(values) for declared in cls.requests for each in expand(declared)):
         body = request.expect if isinstance(request.expect, bytes) else request.example
         line = f"{request.method} {request.path}"
         whole = [whole_answer(request.status, body, request.example_type)]
@@ -37,6 +39,18 @@ def answers_of(path: Path, cls: type[BenchUser]) -> dict[str, list[bytes]]:
     if not answers:
         raise DeclarationError(path, "`examples` of right answers, to calibrate with", f"{cls.__name__} has none")
     return answers
+
+
+def example_values(path: Path, cls: type[BenchUser]) -> dict[str, bytes]:
+    """Read what the examples of a session give; raises DeclarationError where they do not."""
+    values: dict[str, bytes] = {}
+    for request in cls.requests:
+        body = request.expect if isinstance(request.expect, bytes) else request.example
+        try:
+            values |= given(filled(body, values), request.gives) if request.gives else {}
+        except ValueError as error:
+            raise DeclarationError(path, f"an `example` of {request.method} {request.path}", str(error)) from None
+    return values
 
 
 def calibrate(path: Path, window_s: float) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Counted(Lines):
         self.counting = True
         self.pace.begin_count()
         self.lags_ns.clear()
-        self.think_ns = self.sessions = 0
+        self.think_ns = self.sessions = self.program.sessions = 0
         self._vain.clear()
         for conn in self.connections:
             conn.count = 0

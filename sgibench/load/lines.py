@@ -10,7 +10,8 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
 
-from sgibench.load.request import Ask, Program
+from sgibench.load.request import Ask, Program, expand
+from sgibench.load.steps import Course
 from sgibench.load.tally import Tally
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection, kind_of, resolve
@@ -98,6 +99,7 @@ class Lines:
         self.alpn: str | None = None
         """What is agreed on over TLS; None for no TLS."""
         self._added = 0
+        self._course: Course | None = None
 
     @property
     def in_flight(self) -> int:
@@ -123,10 +125,22 @@ class Lines:
         """Add a connection and begin to open it."""
         conn = self._place(self._added)
         self._added += 1
-        conn.next_ask = self.program.sequence() if self.program.requests else None
+        self._set_going(conn)
         self.connections.append(conn)
         self._reopen(conn, monotonic_ns())
         return conn
+
+    def _set_going(self, conn: Connection) -> None:
+        """Say what a connection asks next: what all have in common, or its own session; else its task says it."""
+        if not self.program.requests:
+            return
+        if not self.program.dependent:
+            conn.next_ask = self.program.sequence()
+            return
+        if self._course is None:
+            self._course = Course(self.program.requests, [*map(expand, self.program.requests)], self.program)
+        conn.walk = self._course.walk(conn.index)
+        conn.next_ask = conn.walk.next
 
     def _place(self, index: int) -> Connection:
         """Make what one user has of its own."""
@@ -244,6 +258,8 @@ class Lines:
         """Count a failed request and open its connection anew."""
         had_request = bool(conn.since)
         if had_request:
+            if conn.walk is not None:
+                conn.walk.broken = True
             self.lost(error.kind, f"{conn.ask.name}: {error}" if conn.ask else str(error), conn.since, conn.due)
             if self.on_failure is not None and conn.ask is not None:
                 self.on_failure(conn.ask.method, conn.ask.name, error)

@@ -124,4 +124,6 @@ def _exchange(request: Request) -> dict[str, Any]:
         "body_b64": base64.b64encode(request.body).decode(),
         "status": request.status,
         "expected_b64": None if expected is None else base64.b64encode(expected).decode(),
+        "weight": request.weight,
+        "gives": list(request.gives),
     }

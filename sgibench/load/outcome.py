@@ -114,7 +114,7 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "in_flight": _sum(shares, "busy_ns") / 1e9 / window_s if window_s else None,
         "thinking": _sum(shares, "think_ns") / 1e9 / window_s if tasks and not is_open and window_s else None,
         "thinks": first["thinks"],
-        "sessions": _sum(shares, "sessions") if tasks else None,
+        "sessions": _sum(shares, "sessions") if first["in_sessions"] else None,
         "uncounted": _counted(shares, "uncounted"),
         "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
     }

@@ -14,6 +14,7 @@ from math import gcd
 from random import Random
 from typing import Any, TypeVar
 
+from sgibench.answers.giving import FIELD, Values, filled, filled_text, given
 from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.reader import SWITCHING
 
@@ -55,6 +56,9 @@ class Request:
     """Prepared beforehand and asked in turn."""
     make: Callable[[int], Variant] | None = None
     """Called for every request with its serial number, when no two may be alike; costs time per request."""
+    gives: tuple[str, ...] = ()
+    """Fields of the JSON answer that later requests of the session take: `{id}` in their path, headers, body or
+    `expect`. Every connection then goes through sessions of its own (`steps`)."""
     streams: bool = False
     """Whether to time the first chunk of each answer and the gaps between chunks."""
     example: bytes = b""
@@ -83,6 +87,35 @@ class Request:
             make=None,
         )
 
+    def filled(self, values: Values) -> Request:
+        """Fill the blanks; what the fields of `values` stand for is written into them."""
+        return replace(
+            self,
+            name=self.title,
+            path=filled_text(self.path, values),
+            body=filled(self.body, values),
+            headers=tuple((name, filled_text(value, values)) for name, value in self.headers),
+            expect=filled(self.expect, values) if isinstance(self.expect, bytes) else self.expect,
+        )
+
+
+class Gives:
+    """A check function: whether an answer has the fields that it is to give, and is right otherwise."""
+
+    __slots__ = ("_check", "_fields")
+
+    def __init__(self, fields: tuple[str, ...], check: Check | None) -> None:
+        self._fields = fields
+        self._check = check
+
+    def __call__(self, answer: Answer) -> str | None:
+        """None when it is."""
+        try:
+            given(answer.body, self._fields)
+        except ValueError as error:
+            return str(error)
+        return None if self._check is None else self._check(answer)
+
 
 def _problems(request: Request) -> Iterator[str]:
     """Say what is wrong with a declaration."""
@@ -103,6 +136,16 @@ def _problems(request: Request) -> Iterator[str]:
             yield f"expected header names and values without line breaks, but one is {key!r}: {value!r}"
     if request.variants and request.make:
         yield "expected either variants or make, but both are given"
+    yield from _problems_of_giving(request)
+
+
+def _problems_of_giving(request: Request) -> Iterator[str]:
+    if not isinstance(request.gives, tuple) or not all(
+        isinstance(field, str) and FIELD.fullmatch(field) for field in request.gives
+    ):
+        yield f'expected names of fields in `gives`, e.g. ("id",), but it is {request.gives!r}'
+    elif request.gives and (request.streams or request.method == "HEAD"):
+        yield "expected a body that is read as a whole, because it gives something, but it is streamed or a HEAD"
 
 
 def get(path: str, **fields: Any) -> Request:
@@ -142,6 +185,7 @@ class Ask:
         "answer",
         "body",
         "check",
+        "gives",
         "is_head",
         "known",
         "known_body",
@@ -167,9 +211,12 @@ class Ask:
         self.status = request.status
         self.body: bytes | None = request.expect if isinstance(request.expect, bytes) else None
         self.check: Check | None = request.expect if callable(request.expect) else None
+        self.gives = request.gives
+        if request.gives:
+            self.check = Gives(request.gives, self.check)
         self.record = record
         self.streams = request.streams
-        self.remember = not request.streams
+        self.remember = not (request.streams or request.gives)
         """Whether an answer may be taken as right because its bytes equal those of one that was."""
         self.whole: bytes | None = None
         """The last answer found right, from its first byte to its last; None when none may be remembered."""
@@ -216,8 +263,15 @@ class Program:
     """Asked once on every new connection before anything else."""
     latencies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Service times in ns, not yet folded, by (method, name)."""
+    sessions: int = 0
+    """Whole passes in which every answer was right, where requests depend on others."""
     _next: Callable[[], Ask] | None = None
     _serial: int = 0
+
+    @property
+    def dependent(self) -> bool:
+        """Whether some requests take what others give, so that each connection goes through sessions of its own."""
+        return any(request.gives for request in self.requests)
 
     @property
     def many(self) -> bool:
@@ -274,13 +328,13 @@ class Program:
         times = max(map(len, variants))
         turns = [cycle(asks).__next__ for asks in variants]
         random = Random(self.seed)
-        weights = self._weights
+        weights = self.weights
         deck = sum(weights.values())
         rounds = 1 if deck == 1 and times == 1 else max(times, -(-256 // deck))
         return [turns[place]() for _ in range(rounds) for place in spread(weights, random)]
 
     @property
-    def _weights(self) -> dict[int, int]:
+    def weights(self) -> dict[int, int]:
         """Weight of each request by its place."""
         common = gcd(*(request.weight for request in self.requests))
         return {place: request.weight // common for place, request in enumerate(self.requests)}
@@ -290,7 +344,7 @@ class Program:
         random = Random(self.seed)
         fixed = {place: self.ask_for(request) for place, request in enumerate(self.requests) if not request.make}
         while True:
-            for place in spread(self._weights, random):
+            for place in spread(self.weights, random):
                 request = self.requests[place]
                 if request.make is None:
                     yield fixed[place]

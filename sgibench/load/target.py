@@ -289,6 +289,8 @@ class Target(Counted):
             conn.count += 1
         else:
             self.stray(ask, took_ns)
+        if ask.gives and answer is not None and conn.walk is not None:
+            conn.walk.take(answer, ask.gives)
         conn.since = 0
         conn.idle_since = now_ns
         if closes or conn.retired:

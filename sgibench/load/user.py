@@ -22,6 +22,7 @@ from sgibench.load.lines import Pace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
 from sgibench.load.sessions import conduct
+from sgibench.load.steps import problem_of
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
 from sgibench.model import Arrivals, Connection, Interface
@@ -169,4 +170,4 @@ def _problem(cls: type[BenchUser]) -> str | None:
         return f"{cls.__name__}: expected `requests` to hold what get(…), post(…) give, but it is {cls.requests!r}"
     if any(task is not _stay for task in cls.tasks):
         return f"{cls.__name__}: expected either `requests` or @task methods, but both are there"
-    return None
+    return f"{cls.__name__}: {problem}" if (problem := problem_of(cls.requests)) else None

@@ -310,7 +310,7 @@ class Visited:
         books.own_cpu_ns += time.process_time_ns() - piece.own_ns
         piece.window_s = (edge_ns - piece.from_ns) / 1e9
         books.think_ns += target.thinking_ns(edge_ns)
-        books.sessions += target.sessions
+        books.sessions += target.sessions + target.program.sessions
         books.established = max(target.standing, books.established or 0)
         if pace is not None:
             books.due += pace.schedule.before(edge_ns) - piece.due
@@ -498,6 +498,7 @@ class Visited:
             "timeout_s": self.timeout_s,
             "thinks": self.pulse.thinks,
             "tasks": not self.cls.requests,
+            "in_sessions": not self.cls.requests or self.target.program.dependent,
             "requests_by_pid": self._by_pid,
             "gave_up": self.gave_up,
             **self.books.share(self.target),

@@ -6,6 +6,7 @@ Nothing here computes more than a name, reads a file, or knows where a value cam
 
 from __future__ import annotations
 
+from sgibench.model.alone import AloneCost
 from sgibench.model.asked import Asked, AskedScenario, Expectation
 from sgibench.model.catalogue import (
     Advice,
@@ -99,6 +100,7 @@ from sgibench.model.trial import (
 __all__ = [
     "SCHEMA",
     "Advice",
+    "AloneCost",
     "App",
     "AppCost",
     "Arrivals",

@@ -255,6 +255,10 @@ class Exchange:
     """None when a check function decides."""
     expectation: Expectation | None = None
     """What was learned of the answer, for requests of the user's own."""
+    weight: int = 1
+    """How often it is asked, in proportion to the scenario's others."""
+    gives: tuple[str, ...] = ()
+    """Fields of its JSON answer that later exchanges have blanks for: `{id}` (`sgibench.answers.giving`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

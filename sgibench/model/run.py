@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sgibench.model.alone import AloneCost
 from sgibench.model.own import OwnInfo
 from sgibench.model.plan import Plan
 from sgibench.model.services import ServiceInfo
@@ -203,6 +204,8 @@ class RunInfo:
     """Connections to a database for each process of a server; None for as many as it has threads."""
     own: OwnInfo | None = None
     """What was measured when it was an app of the user's own; None for those of the catalogue."""
+    alone: tuple[AloneCost, ...] = ()
+    """What apps of the catalogue cost without a server, block by block, where layers can be told with it."""
     stopped: str | None = None
     """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None

@@ -220,7 +220,8 @@ class Window:
     thinks: bool = False
     """Whether users wait between tasks (`wait_time`), so that they are not all meant to have a request in flight."""
     sessions: int | None = None
-    """Tasks: whole sessions that ended well in the window: @task methods, passes of a SequentialTaskSet."""
+    """Whole sessions that ended well in the window: @task methods, passes of a SequentialTaskSet, and of declared
+    requests that depend on one another."""
     uncounted: Mapping[str, int] = field(default_factory=dict)
     """Requests that are in no window, by the reason: warm-up, settling, …; with `sent`, all that the server got."""
     lateness_histogram_us: HistogramData | None = None

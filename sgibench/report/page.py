@@ -17,6 +17,7 @@ from sgibench.report.deployments import deployment_of
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
 from sgibench.report.inside import inside_words
+from sgibench.report.layers import layers_chart, layers_of
 from sgibench.report.naming import computing, page_name
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, Row, View, view_of
@@ -24,6 +25,7 @@ from sgibench.report.plots import charts_of
 from sgibench.report.rendering import fill, save
 from sgibench.report.sentences import INTERFACES, answer_of
 from sgibench.report.standings import Entry, printable
+from sgibench.report.twoway import cross_tables
 
 HEAT_STEPS = (1.05, 1.3, 2.0, 4.0)
 """Ratios to the best at which the overview's shade fades."""
@@ -64,7 +66,14 @@ def _histories(runs: Sequence[Run]) -> tuple[History, ...]:
 def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
     """Make the page of a run, its tables in order of a figure."""
     view = view_of(run, rank_by)
-    charts: Mapping[str, tuple[Chart, ...]] = {panel.key: charts_of(panel, view.panels) for panel in view.panels}
+    layers = {panel.key: found for panel in view.panels if (found := layers_of(run, panel))}
+    charts: Mapping[str, tuple[Chart, ...]] = {
+        panel.key: (
+            *([layers_chart(layers[panel.key])] if panel.key in layers else []),
+            *charts_of(panel, view.panels),
+        )
+        for panel in view.panels
+    }
     capacities = capacities_of(run)
     return fill(
         "report.html",
@@ -74,6 +83,8 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         view=view,
         charts=charts,
         answers={panel.key: answer_of(panel) for panel in view.panels},
+        layers=layers,
+        crossed={panel.key: cross_tables(panel) for panel in view.panels},
         evidence=evidence_of(view),
         own=own_shares(view),
         settled=settled_of(run),

@@ -11,9 +11,11 @@ from sgibench.model.behaviour import Behaviour
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
 from sgibench.report.inside import by_request, most_inside
+from sgibench.report.layers import LayerTable, layers_of
 from sgibench.report.own import own_shares
-from sgibench.report.panels import View, group_id, view_of
+from sgibench.report.panels import Panel, View, group_id, view_of
 from sgibench.report.standings import Entry, Standing
+from sgibench.report.twoway import CrossTable, cross_tables
 from sgibench.results.codec import encode
 
 
@@ -47,6 +49,8 @@ def summary_of(view: View) -> dict[str, Any]:
         "doubts": [_doubt(doubt) for doubt in view.doubts],
         "doubted_trials": dict(view.doubted_trials),
         "own": [encode(share) for share in own_shares(view)],
+        "layers": [encode(_layers(table)) for panel in view.panels if (table := layers_of(view.run, panel))],
+        "two_way": [_crossed(panel, table) for panel in view.panels for table in cross_tables(panel)],
         "capacity": [_capacity(table) for table in capacities_of(view.run)],
         "groups": [
             {
@@ -135,6 +139,45 @@ def _latency(histogram: Histogram) -> dict[str, float | int | None]:
         enough = stats.percentile_allowed(share, histogram.count)
         figures[name] = histogram.percentile_us(share) if enough else None
     return figures
+
+
+def _layers(table: LayerTable) -> dict[str, Any]:
+    """Microseconds of CPU per request, layer by layer."""
+    return {
+        "panel": table.panel,
+        "sentence": table.sentence,
+        "rows": [
+            {
+                "server": one.row.entry.server,
+                "app": one.row.entry.app,
+                "plain": one.plain,
+                "explained": one.layers.explained,
+                **{f"{name}_us": encode(getattr(one.layers, name)) for name in LAYER_NAMES},
+            }
+            for one in table.rows
+        ],
+    }
+
+
+LAYER_NAMES = ("total", "server", "framework", "work", "rest")
+
+
+def _crossed(panel: Panel, table: CrossTable) -> dict[str, Any]:
+    judged = table.judged
+    return {
+        "panel": panel.key,
+        "scenario": panel.scenario,
+        "interface": table.interface,
+        "servers": list(table.servers),
+        "apps": list(table.apps),
+        "sentences": list(table.sentences),
+        "cells": [
+            {"server": server, "app": app, "place": one.place, "cpu_us_per_request": _estimate(one.estimate)}
+            for (server, app), one in table.places.items()
+        ],
+        "order_changes": [encode(one) for one in judged.crossings] if judged else [],
+        "distances": [{**encode(one), **encode(found)} for one, found in judged.distances.items()] if judged else [],
+    }
 
 
 def _capacity(table: CapacityTable) -> dict[str, Any]:

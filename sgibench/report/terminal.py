@@ -19,11 +19,13 @@ from sgibench.report import inside, jobs, words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
+from sgibench.report.layers import LAYERS, LayerTable, layers_of, signed
 from sgibench.report.narrow import Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
 from sgibench.report.standings import Entry
+from sgibench.report.twoway import CrossTable, cross_tables
 
 ASCII = str.maketrans(
     {"µ": "u", "·": "-", "±": "~", "–": "-", "×": "x", "…": "...", "’": "'", "\N{REPLACEMENT CHARACTER}": "?"}
@@ -43,7 +45,7 @@ HEADS: Mapping[Metric, str] = {
 def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") -> None:
     """Print the tables of each panel, ordered by a figure, then what could not be measured."""
     view = view_of(run, rank_by)
-    sheet = _Sheet(console)
+    sheet = _Sheet(console, run)
     if not view.panels:
         sheet.line("No trial has finished: there is nothing to rank.")
     for finding in () if run.info.own is None else run.info.own.findings:
@@ -62,7 +64,7 @@ def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") 
 
 def capacity(run: Run, console: Console) -> None:
     """Print what searches for capacity found, a table for each limit."""
-    sheet = _Sheet(console)
+    sheet = _Sheet(console, run)
     tables = capacities_of(run)
     if not tables:
         sheet.line("No search for capacity has finished: there is nothing to show.")
@@ -75,8 +77,9 @@ def capacity(run: Run, console: Console) -> None:
 class _Sheet:
     """A console that writes ASCII where it must."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, run: Run) -> None:
         self.console = console
+        self.run = run
         self.ascii = console.options.ascii_only
 
     def plain(self, text: str) -> str:
@@ -104,9 +107,43 @@ class _Sheet:
         for said in answer_of(panel).said:
             told = self.text(f"{said.interface}: {said.text}" if said.interface else said.text)
             self.console.print(Padding(told, (0, 0, 0, 2)), highlight=False)
+        for table in cross_tables(panel):
+            self.crossed(table)
+        layers = layers_of(self.run, panel)
+        if layers is not None:
+            self.layers(layers)
         for doubt in panel.doubts:
             self.line(f"  Doubt, {doubt.kind}: {doubt.detail}", "yellow")
         self.doubts(panel)
+
+    def crossed(self, table: CrossTable) -> None:
+        """Print what servers and frameworks do to one another."""
+        self.line(f"\n{table.interface}: servers by frameworks, CPU per request", "bold")
+        columns = [Column(head="app", kind="name")]
+        columns += [Column(head=server, kind="figure") for server in table.servers]
+        lines = []
+        for app in table.apps:
+            found = [table.places.get((server, app)) for server in table.servers]
+            cells = (app, *(units.microseconds(one.estimate.value) if one else "failed" for one in found))
+            lines.append(Line(cells=tuple(map(self.plain, cells))))
+        show(self.console, columns, lines, ascii_only=self.ascii)
+        for sentence in table.sentences:
+            self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
+
+    def layers(self, table: LayerTable) -> None:
+        """Print what each layer of a request costs."""
+        self.line("\nCPU per request, layer by layer", "bold")
+        heads = ("server", "app", *LAYERS, "whole")
+        figures: Sequence[Kind] = ["figure" for _ in range(len(LAYERS) + 1)]
+        kinds: Sequence[Kind] = ("name", "words", *figures)
+        columns = [Column(head=head, kind=kind) for head, kind in zip(heads, kinds, strict=True)]
+        lines = []
+        for one in table.rows:
+            parts = (one.layers.work, one.layers.framework, one.layers.server, one.layers.rest, one.layers.total)
+            cells = (one.row.entry.server, one.row.entry.app, *(signed(part.value) for part in parts))
+            lines.append(Line(cells=tuple(map(self.plain, cells))))
+        show(self.console, columns, lines, ascii_only=self.ascii)
+        self.console.print(Padding(self.text(table.sentence), (0, 0, 0, 2)), highlight=False)
 
     def figures(self, panel: Panel, metrics: Sequence[Metric], where: str) -> None:
         """Print a table of figures, the rows in order of the first, each figure behind its place."""

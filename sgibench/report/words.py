@@ -76,6 +76,11 @@ def times(factor: float, thing: str = "as much", beside: str = "", more: str = "
     return f"{units.significant(factor, 2)} times {thing}".rstrip()
 
 
+def factor(ratio: float) -> str:
+    """Write any ratio: `0.46 times`."""
+    return f"{units.significant(ratio, 2)} times"
+
+
 def ratio(found: Comparison) -> str:
     """Write a ratio with its interval: `1.050 (1.020 to 1.080)`."""
     if found.low is None or found.high is None:

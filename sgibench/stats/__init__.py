@@ -37,11 +37,13 @@ from sgibench.stats.intervals import (
     log_ratio,
     percentile_allowed,
 )
+from sgibench.stats.layers import Layers, Mean, layers_of
 from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.moderation import Spread, Table, moderate, table_of
 from sgibench.stats.parts import levelled
 from sgibench.stats.ranking import Ranking, rank
 from sgibench.stats.runs import Change, RunComparison, compare_runs, worse_than
+from sgibench.stats.twoway import Contrast, TwoWay, two_way
 
 __all__ = [
     "CLAIM_BLOCKS",
@@ -52,13 +54,17 @@ __all__ = [
     "METRICS",
     "SHORT_NAMES",
     "Change",
+    "Contrast",
     "Floor",
     "Gap",
+    "Layers",
     "LogRatio",
+    "Mean",
     "Ranking",
     "RunComparison",
     "Spread",
     "Table",
+    "TwoWay",
     "Values",
     "block_values",
     "capacity",
@@ -70,6 +76,7 @@ __all__ = [
     "judge",
     "judged",
     "lacking",
+    "layers_of",
     "levelled",
     "log_ratio",
     "look",
@@ -81,6 +88,7 @@ __all__ = [
     "settled",
     "shown_histogram",
     "table_of",
+    "two_way",
     "usl",
     "value_of",
     "values_of",

@@ -64,16 +64,34 @@ class Table:
         Of two cells with a spread: error² = (variance a + variance b) / blocks, degrees after Satterthwaite (Biometrics
         Bulletin 2, 1946). Otherwise the paired t.
         """
-        own = log_ratio(self.cells[a], self.cells[b])
-        one, other = self.spreads.get(a), self.spreads.get(b)
-        if own is None or own.error is None or one is None or other is None:
+        return self._known_better(log_ratio(self.cells[a], self.cells[b]), (a, b))
+
+    def contrast(self, first: tuple[str, str], second: tuple[str, str]) -> LogRatio | None:
+        """Summarise ln((a / b) / (c / d)) over the blocks that all four have, of four different cells.
+
+        Each block's value is the contrast itself, so that what slows all four down cancels, and what slows down the
+        two of a ratio, too; its variance is the sum of theirs.
+        """
+        (a, b), (c, d) = first, second
+        ratios = [self._ratios(a, b), self._ratios(c, d)]
+        return self._known_better(log_ratio(*ratios), (a, b, c, d))
+
+    def _ratios(self, a: str, b: str) -> Values:
+        """Block -> a / b."""
+        one, other = self.cells[a], self.cells[b]
+        return {block: one[block] / other[block] for block in one.keys() & other.keys()}
+
+    def _known_better(self, own: LogRatio | None, cells: Sequence[str]) -> LogRatio | None:
+        """Give a mean over blocks the error that the spreads of its cells say it has, where these are known."""
+        spreads = [spread for cell in cells if (spread := self.spreads.get(cell)) is not None]
+        if own is None or own.error is None or len(spreads) < len(cells):
             return own
-        both = one.variance + other.variance
-        if both <= DUST**2:
+        variance = sum(spread.variance for spread in spreads)
+        if variance <= DUST**2:
             return own
-        weight = one.variance**2 / one.degrees + other.variance**2 / other.degrees
-        degrees = min(both**2 / weight, self.most_degrees)
-        return LogRatio(mean=own.mean, error=math.sqrt(both / own.blocks), degrees=degrees, blocks=own.blocks)
+        weight = sum(spread.variance**2 / spread.degrees for spread in spreads)
+        degrees = min(variance**2 / weight, self.most_degrees)
+        return LogRatio(mean=own.mean, error=math.sqrt(variance / own.blocks), degrees=degrees, blocks=own.blocks)
 
 
 def table_of(cells: Mapping[str, Values]) -> Table:

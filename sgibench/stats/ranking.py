@@ -18,7 +18,7 @@ from itertools import combinations
 
 from sgibench.model import Comparison, Estimate, Ranked, Verdict
 from sgibench.stats.intervals import CONFIDENCE, DELTA, LogRatio, Values, estimate, holm, judge
-from sgibench.stats.moderation import table_of
+from sgibench.stats.moderation import Table, table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Ranking:
     """Each row against each that stands after it; all corrected together."""
     unranked: tuple[str, ...]
     """Cells without a single measured block: they failed, which is no number and no place."""
+    table: Table
+    """The values that were judged, and how much each cell scatters."""
 
     def between(self, first: str, second: str) -> Comparison | None:
         """Compare two cells, first / second, as the table does; None when they share no block."""
@@ -90,6 +92,7 @@ def rank(
         noise=aa,
         verdicts=verdicts,
         unranked=tuple(cell for cell, found in estimates.items() if found is None),
+        table=table,
     )
 
 

@@ -7,10 +7,12 @@ one scenario's requests as declared (`verify_scenario`, before each trial). Noth
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue
 from sgibench.answers.expecting import misfit
+from sgibench.answers.giving import Values, filled, filled_text, given
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Exchange, Scenario
 from sgibench.model.terms import Protocol
@@ -77,8 +79,9 @@ def verify_scenario(
         _verify_tasks(host, port, scenario, keep_alive, contract_path, protocol)
         return
     with client_for(host, port, protocol) as client:
+        values: dict[str, bytes] = {}
         for exchange in scenario.exchanges:
-            _ask(client, exchange, keep_alive)
+            values |= _ask(client, filled_exchange(exchange, values), keep_alive)
         if keep_alive:
             # Once more, so that even a scenario of one request proves that a second one is answered.
             _ask(client, scenario.exchanges[0], keep_alive)
@@ -104,7 +107,22 @@ def _verify_tasks(  # noqa: PLR0917 - as in verify_scenario
             raise ServerError("wrong-answer", problem.detail)
 
 
-def _ask(client: Asker, exchange: Exchange, keep_alive: bool) -> None:  # noqa: FBT001
+def filled_exchange(exchange: Exchange, values: Values) -> Exchange:
+    """Fill the blanks with what earlier answers gave."""
+    if not values:
+        return exchange
+    expected = exchange.expected_body
+    return replace(
+        exchange,
+        path=filled_text(exchange.path, values),
+        headers=tuple((name, filled_text(value, values)) for name, value in exchange.headers),
+        body=filled(exchange.body, values),
+        expected_body=None if expected is None else filled(expected, values),
+    )
+
+
+def _ask(client: Asker, exchange: Exchange, keep_alive: bool) -> dict[str, bytes]:  # noqa: FBT001
+    """Ask once; gives what later exchanges take from the answer."""
     question = Question(method=exchange.method, path=exchange.path, body=exchange.body, headers=exchange.headers)
     reply = client.ask(question)
     own = exchange.expectation is not None
@@ -114,6 +132,10 @@ def _ask(client: Asker, exchange: Exchange, keep_alive: bool) -> None:  # noqa: 
     # Whether a connection is kept after an answer of a user's app may follow from the app: one without a length.
     if not keep_alive or (own and not reply.reusable):
         client.close()
+    try:
+        return given(reply.body, exchange.gives) if exchange.gives else {}
+    except ValueError as error:
+        raise ServerError("wrong-answer", f"{question}: {error}") from None
 
 
 def _fault(exchange: Exchange, reply: Reply) -> str | None:

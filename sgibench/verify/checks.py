@@ -24,6 +24,10 @@ from sgibench.verify.client import Asker, Client, Question, Reply, echo_over_web
 SHOWN_BYTES = 60
 """How much of an unexpected body a message quotes."""
 ACCEPTED = 202
+KEPT_S = 0.05
+"""A connection that is not closed for so long after an answer is kept."""
+CLOSED_WITHIN_S = 1.0
+"""So long a server that closes its connections may take for it."""
 NO_CONTENT = 204
 LENGTH_REQUIRED = 411
 SERVER_ERROR = 500
@@ -271,7 +275,7 @@ def check_keep_alive(target: Target) -> Findings:
     question = Question(method="GET", path="/plaintext")
     with target.client() as client:
         reply = client.ask(question)
-        kept = reply.reusable and not client.closed_by_server(within_s=0.05)
+        kept = reply.reusable and not client.closed_by_server(KEPT_S if target.keep_alive else CLOSED_WITHIN_S)
         if kept != target.keep_alive:
             words = {True: "kept", False: "closed"}
             yield (

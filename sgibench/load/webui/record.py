@@ -226,7 +226,7 @@ class Record:
             "in_flight": tally.busy_ns / 1e9 / window_s,
             "thinking": self._thinking_ns / 1e9 / window_s if by_tasks and pace is None and ended else None,
             "thinks": target.thoughts.longest_s > 0,
-            "sessions": target.sessions if by_tasks else None,
+            "sessions": target.sessions + target.program.sessions if by_tasks or target.program.dependent else None,
             "uncounted": {phase: count for phase, count in target.uncounted.items() if count},
             "lateness_histogram_us": None if pace is None else _data(pace.lateness),
         }

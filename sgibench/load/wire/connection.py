@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
     from sgibench.load.request import Ask
+    from sgibench.load.steps import Walk
 
 ROOM = 65536
 """Bytes asked of one recv; more would make malloc map and unmap memory each time."""
@@ -89,6 +90,7 @@ class Connection:
         "took_ns",
         "unsent",
         "waiter",
+        "walk",
     )
 
     def __init__(self, index: int, address: tuple[str, int], family: int, poller: Poller) -> None:
@@ -105,6 +107,8 @@ class Connection:
         self.recv: Callable[[int], bytes]
         self.send: Callable[[bytes | memoryview], int]
         self.next_ask: Callable[[], Ask] | None = None
+        self.walk: Walk | None = None
+        """Its way through a session, where requests depend on others."""
         self.ask: Ask | None = None
         self.fast: bytes | None = None
         """What completes a right answer to `ask`, byte for byte: at first all of it, later what has not come yet; None

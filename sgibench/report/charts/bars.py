@@ -51,21 +51,22 @@ def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, uni
     widest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0)
     longest = min(widest, WIDEST * max(known, default=0.0)) or 1.0
     scale = (sheet.width - LEFT - RIGHT) / longest
-    _grid(sheet, longest, scale, form, unit)
+    draw_grid(sheet, longest, scale, form, unit)
     _bands(sheet, bars)
     for index, bar in enumerate(bars):
         _bar(sheet, bar, TOP + LINE_HEIGHT * (index + 0.5), scale, form)
     return sheet.markup(prefix, label)
 
 
-def _grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: float) -> None:
+def draw_grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: float, top: float = TOP) -> None:  # noqa: PLR0917
+    """Draw the lines at round values, from zero to the longest, and what they are."""
     bottom = sheet.height - BOTTOM
     shown = []
     for step in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
         tick = float(step) * unit
         x = LEFT + tick * scale
         if 0 <= tick <= longest * 1.001:
-            shown.append([(x, TOP), (x, bottom)])
+            shown.append([(x, top), (x, bottom)])
             sheet.note(x, bottom + 10, trimmed(form(tick)) if tick else "0", align="center")
     sheet.lines(shown, colour=LINE, width=1)
 

@@ -1,8 +1,8 @@
-"""What a free connection does next: closed or open loop, declared requests or what a task asks for.
+"""The open loop: requests leave when they are due, whatever the server does.
 
-A pace decides and calls `Target.begin`; it never touches a socket. Open loops count latency from the moment a request
-was due: a request that waits because no connection is free is late by the server's fault. What passes between due and
-sent although a connection is free is the generator's fault: it is noted for each request, and counts all the same.
+Latency counts from the moment a request was due: one that waits because no connection is free is late by the server's
+fault. What passes between due and sent although a connection is free is the generator's fault: it is noted for each
+request, and counts all the same.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from time import monotonic_ns
 
 from gevent import monkey
 from gevent.hub import get_hub
-from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 from sgibench.histogram import Histogram
+from sgibench.load.paces.closed import IdlePace
 from sgibench.load.pacing import Schedule
 from sgibench.load.request import Ask
 from sgibench.load.tally import Tally
 from sgibench.load.target import BATCH, BURST_NS, Target
-from sgibench.load.wire.answer import Answer, WireError
+from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
 
@@ -31,87 +31,6 @@ FOLD_SOON = 1024
 """Latencies folded after each burst, if there are so many: a larger fold would make more requests late."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
-
-
-class IdlePace:
-    """Asks nothing, notes nothing: what the others begin from."""
-
-    hot = False
-    awake = False
-    by_due = False
-
-    def attach(self) -> None:
-        """Begin to act by itself."""
-
-    def detach(self) -> None:
-        """Stop acting by itself."""
-
-    def ready(self, conn: Connection, now_ns: int) -> None:
-        """Handle a connection that is open and has nothing in flight."""
-
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
-        """Take note of a right answer."""
-
-    def failed(self, conn: Connection, error: WireError) -> None:
-        """Take note of an error on a connection that had a request in flight."""
-
-    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:  # noqa: ARG002 - a Pace
-        """Take a WebSocket message that came without being asked for; whether it was meant to."""
-        return False
-
-    def fold(self, tally: Tally) -> None:
-        """Move what it recorded by itself into the tally."""
-
-    def begin_count(self) -> None:
-        """Forget what it recorded about itself so far."""
-
-    def end(self, now_ns: int) -> None:
-        """The gate closes: from this moment on, nothing more is due."""
-
-    @property
-    def owing(self) -> int:
-        """What must still happen before a closed gate's last request is done, beside those in flight."""
-        return 0
-
-    def abandon(self) -> list[int]:
-        """Give up what is owed; gives the moments at which requests were due that were never sent."""
-        return []
-
-
-class ClosedPace(IdlePace):
-    """Each connection asks again as soon as it is answered."""
-
-    hot = True
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def ready(self, conn: Connection, now_ns: int) -> None:
-        """Ask the next request if the gate is open."""
-        if self._target.gate_open and conn.next_ask is not None:
-            self._target.begin(conn, conn.next_ask(), now_ns)
-
-
-class TaskPace(IdlePace):
-    """Each connection belongs to a user whose tasks, in a greenlet of their own, decide what is asked and when."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    def ready(self, conn: Connection, now_ns: int) -> None:
-        """Ask what the task wants, if the gate is open."""
-        if self._target.gate_open and conn.pending is not None:
-            ask, conn.pending = conn.pending, None
-            self._target.begin(conn, ask, now_ns)
-
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
-        """Give the answer to the task."""
-        if answer is not None:
-            wake(conn, answer)
-
-    def failed(self, conn: Connection, error: WireError) -> None:
-        """Give the error to the task."""
-        wake(conn, error)
 
 
 class OpenPace(IdlePace):
@@ -348,66 +267,3 @@ class OpenPace(IdlePace):
     def abandon(self) -> list[int]:
         """Give up what is due and was not sent."""
         return [self.schedule.take() for _ in range(self.owing)]
-
-
-class OpenTaskPace(OpenPace):
-    """Tasks decide what is asked, the schedule when: each due moment lets one waiting task send its request."""
-
-    def _take_batch(self, patience_s: float) -> bool:
-        """Handle what is ready; every answer goes to a task, so there is no short way."""
-        return self._target.take_batch(patience_s)
-
-    def take(self, conn: Connection) -> Ask | None:
-        """Give what the connection's task wants; None while it is busy with something else."""
-        ask, conn.pending = conn.pending, None
-        if ask is None:
-            self._idle.pop(conn, None)  # it comes back when the task asks
-        elif conn.idle_since < conn.asked_since:
-            conn.idle_since = conn.asked_since  # until then the task itself was what it waited for
-        return ask
-
-    def _free_since(self, conn: Connection) -> int:
-        """As always, but a connection whose task wants nothing is not free."""
-        wanting = next((each for each in self._idle if each.pending is not None), conn)
-        return min(max(wanting.idle_since, wanting.asked_since), conn.idle_since)
-
-    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
-        """Note the latency, and give the answer to the task."""
-        super().answered(conn, answer, now_ns, owned=owned)
-        if answer is not None:
-            wake(conn, answer)
-
-    def failed(self, conn: Connection, error: WireError) -> None:
-        """Give the error to the task."""
-        wake(conn, error)
-
-
-def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
-    """Ask, from a task's greenlet, and wait for the answer; raises WireError."""
-    if conn.since and not target.borrowed:
-        target.abandon(conn)
-    hub = get_hub()
-    conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
-    conn.asked_since = monotonic_ns()
-    if target.gate_open:
-        since = max(target.from_ns, conn.idle_since)
-        target.think_ns += conn.asked_since - since
-    try:
-        target.release(conn, conn.asked_since)
-        while conn.outcome is None:
-            hub.switch()
-        outcome = conn.outcome
-    finally:
-        conn.waiter = conn.pending = conn.outcome = None
-    if isinstance(outcome, WireError):
-        raise outcome
-    return outcome
-
-
-def wake(conn: Connection, outcome: Answer | WireError) -> None:
-    """Go on with the task that waits for this connection's answer, if one does."""
-    waiter: greenlet | None = conn.waiter
-    if waiter is not None:
-        conn.outcome = outcome
-        if waiter is not getcurrent():
-            waiter.switch()

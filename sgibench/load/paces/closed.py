@@ -1,0 +1,67 @@
+"""The closed loop: a connection asks again as soon as it is answered; and the pace that does nothing, to begin from."""
+
+from __future__ import annotations
+
+from sgibench.load.tally import Tally
+from sgibench.load.target import Target
+from sgibench.load.wire.answer import Answer, WireError
+from sgibench.load.wire.connection import Connection
+
+
+class IdlePace:
+    """Asks nothing, notes nothing: what the others begin from."""
+
+    hot = False
+    awake = False
+    by_due = False
+
+    def attach(self) -> None:
+        """Begin to act by itself."""
+
+    def detach(self) -> None:
+        """Stop acting by itself."""
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Handle a connection that is open and has nothing in flight."""
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
+        """Take note of a right answer."""
+
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Take note of an error on a connection that had a request in flight."""
+
+    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:  # noqa: ARG002 - a Pace
+        """Take a WebSocket message that came without being asked for; whether it was meant to."""
+        return False
+
+    def fold(self, tally: Tally) -> None:
+        """Move what it recorded by itself into the tally."""
+
+    def begin_count(self) -> None:
+        """Forget what it recorded about itself so far."""
+
+    def end(self, now_ns: int) -> None:
+        """The gate closes: from this moment on, nothing more is due."""
+
+    @property
+    def owing(self) -> int:
+        """What must still happen before a closed gate's last request is done, beside those in flight."""
+        return 0
+
+    def abandon(self) -> list[int]:
+        """Give up what is owed; gives the moments at which requests were due that were never sent."""
+        return []
+
+
+class ClosedPace(IdlePace):
+    """Each connection asks again as soon as it is answered."""
+
+    hot = True
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask the next request if the gate is open."""
+        if self._target.gate_open and conn.next_ask is not None:
+            self._target.begin(conn, conn.next_ask(), now_ns)

@@ -1,0 +1,146 @@
+"""Server, framework and own work: what each layer of a request costs, beside the whole that was measured.
+
+Taken apart by `sgibench.stats.layers`; what the layers leave unexplained is shown as that, and is in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sgibench import stats, units
+from sgibench.model import Run
+from sgibench.report.charts.chart import Chart, Table, alternative
+from sgibench.report.charts.stacks import Part, Stack, draw_stacks
+from sgibench.report.panels import Panel, Row
+from sgibench.report.twoway import is_plain
+
+LAYERS = ("own work", "framework", "server", "not explained")
+"""From the left of a stack; the table has them in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredRow:
+    """One server with one app, taken apart."""
+
+    row: Row
+    plain: bool
+    layers: stats.Layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTable:
+    """The layers of one comparison."""
+
+    panel: str
+    """Key of the comparison."""
+    rows: tuple[LayeredRow, ...]
+    """The plain app of each interface first, then the others by what they cost."""
+    sentence: str
+
+
+def layers_of(run: Run, panel: Panel) -> LayerTable | None:
+    """Take a comparison's rows apart; None where nothing was called without a server, or no row has a plain twin."""
+    alone = _alone(run, panel.main.key.scenario)
+    plain = {row.entry.server: row for row in panel.rows if is_plain(row)}
+    if not panel.saturated or not alone:
+        return None
+    found = []
+    for row in panel.rows:
+        twin = plain.get(row.entry.server)
+        mine, bare = alone.get(row.entry.app), alone.get(twin.entry.app) if twin else None
+        if twin is None or mine is None or bare is None:
+            continue
+        layers = stats.layers_of(_totals(row), _totals(twin), mine, bare)
+        if layers is not None:
+            found.append(LayeredRow(row=row, plain=row is twin, layers=layers))
+    if not any(not one.plain for one in found):
+        return None
+    means = {app: min(one.layers.total.value for one in found if one.row.entry.app == app) for app in _apps(found)}
+    found.sort(key=lambda one: (one.row.entry.interface or "", not one.plain, means[one.row.entry.app], _cost(one)))
+    return LayerTable(panel=panel.key, rows=tuple(found), sentence=_sentence(found))
+
+
+def _alone(run: Run, scenario: str) -> Mapping[str, dict[int, float]]:
+    """App -> block -> what it costs without a server."""
+    found: dict[str, dict[int, float]] = {}
+    for cost in run.info.alone:
+        if cost.scenario == scenario and cost.cpu_us is not None:
+            found.setdefault(cost.app, {})[cost.block] = cost.cpu_us
+    return found
+
+
+def _totals(row: Row) -> dict[int, float]:
+    return stats.block_values(row.entry.good, "cpu_us_per_request")
+
+
+def _apps(rows: Sequence[LayeredRow]) -> set[str]:
+    return {one.row.entry.app for one in rows}
+
+
+def _cost(one: LayeredRow) -> float:
+    return one.layers.total.value
+
+
+def _sentence(rows: Sequence[LayeredRow]) -> str:
+    """Say how well the layers explain the whole, and whose the most of it is."""
+    framed = [one for one in rows if not one.plain]
+    well = [one for one in framed if one.layers.explained]
+    farthest = max(framed, key=lambda one: abs(one.layers.rest.value) / one.layers.total.value)
+    share = farthest.layers.rest.value / farthest.layers.total.value
+    text = (
+        f"Server, framework and own work add up to the CPU per request within 10 % in {len(well)} of "
+        f"{units.many(len(framed), 'row')}"
+    )
+    label = f"{farthest.row.entry.server} with {farthest.row.entry.app}"
+    return f"{text}; at most {share * 100:+.0f} % is not explained ({label})."
+
+
+def layers_chart(table: LayerTable) -> Chart:
+    """Draw one stacked bar for each server and app."""
+    stacks = [_stack(one) for one in table.rows]
+    title = "CPU per request, layer by layer"
+    rows = []
+    for one in table.rows:
+        parts = (one.layers.work, one.layers.framework, one.layers.server, one.layers.rest, one.layers.total)
+        rows.append((f"{one.row.entry.server} · {one.row.entry.app}", *map(told, parts), str(one.layers.total.blocks)))
+    spoken = [(stack.label + " with " + stack.group, stack.tip) for stack in stacks]
+    return Chart(
+        title=title,
+        hint=(
+            "Own work: the plain app called without a server. Framework: what its app costs more than that, called "
+            "alike. Server: what the plain app costs under it, less its own work. Not explained: what is left of the "
+            "whole; below zero, the layers are more than the whole, whose end is marked."
+        ),
+        drawing=draw_stacks(stacks, names=LAYERS, prefix=f"{table.panel}l", label=alternative(title, spoken)),
+        table=Table(headers=("server and app", *LAYERS, "whole", "blocks"), rows=tuple(rows)),
+    )
+
+
+def told(mean: stats.Mean) -> str:
+    """Write a mean with its interval: `12.3 ± 0.4 µs`; it may be below zero."""
+    text = signed(mean.value)
+    return text if mean.half is None or not mean.half else f"{text} ± {units.microseconds(mean.half)}"
+
+
+def signed(value_us: float) -> str:
+    """Write microseconds that may be below zero."""
+    return f"{'-' if value_us < 0 else ''}{units.microseconds(abs(value_us))}"
+
+
+def _stack(one: LayeredRow) -> Stack:
+    layers, entry = one.layers, one.row.entry
+    values = (layers.work, layers.framework, layers.server, layers.rest)
+    tip = ", ".join(f"{name} {told(value)}" for name, value in zip(LAYERS, values, strict=True))
+    return Stack(
+        row=one.row.key,
+        group=entry.app,
+        label=entry.server,
+        look=one.row.look,
+        parts=tuple(
+            Part(name=name, value=value.value, tip=f"{entry.server}, {entry.app}: {name} {told(value)}")
+            for name, value in zip(LAYERS, values, strict=True)
+        ),
+        total=layers.total.value,
+        tip=f"{told(layers.total)}: {tip}",
+    )
