@@ -119,7 +119,7 @@ class Sheet:
     def name(self, x: float, y: float, text: str) -> None:
         """Write a server's name into the room before the bars: smaller or cut when it is long."""
         fits = len(text) <= NAME_SIGNS
-        self.text(x, y, shortened(text, NAME_SIGNS + 4), size=TEXT if fits else TEXT - 1.8)
+        self.text(x, y, middled(text, NAME_SIGNS + 4), size=TEXT if fits else TEXT - 1.8)
 
     def note(self, x: float, y: float, text: str, *, align: Literal["left", "center", "right"] = "left") -> None:
         """Write a small, soft text: axes and units."""
@@ -128,6 +128,14 @@ class Sheet:
     def markup(self, prefix: str, label: str) -> Markup:
         """Write the drawing as an `<svg>` element with `label` as its text alternative."""
         return to_markup(self._figure, prefix=prefix, label=label, tips=self._tips)
+
+
+def middled(text: str, signs: int) -> str:
+    """Cut a name that would not fit in its middle: what stands before a server and the app both tell rows apart."""
+    if len(text) <= signs:
+        return text
+    tail = signs // 2
+    return f"{text[: signs - 1 - tail]}…{text[-tail:]}"
 
 
 def shortened(text: str, signs: int) -> str:
