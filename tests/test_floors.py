@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     "model": 0,
     "units": 0,
     "histogram": 1,
+    "laps": 0,
     "names": 0,
     "paths": 0,
     "answers": 1,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from sgibench.histogram import Histogram
+from sgibench.load.orders import MeasureOrder, TargetOrder
 from sgibench.load.ways import (
     Pulse,
     closed_way,
-    excess_share,
     fitting_timeout,
+    may_go_together,
     middle_pulse,
     open_way,
+    together_way,
+    too_much,
 )
+from sgibench.model import Load
 
 
 def of(*parts: tuple[int, float]) -> Histogram:
@@ -72,11 +80,51 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
     assert open_way(None, 1000.0, 1.2, fast).visits == "unbroken"
 
 
-def test_one_stall_is_no_pattern() -> None:
-    assert excess_share(12.0, 12.0, 100.0) == 0
-    assert excess_share(24.0, 12.0, 100.0) == pytest.approx(0.12)
-    assert excess_share(-5.0, 0.0, 100.0) == pytest.approx(-0.05)
-    assert excess_share(1.0, 0.5, 0.0) == 0
+@pytest.mark.parametrize(
+    ("excess_s", "spared_s", "time_s", "rounds", "kind", "last", "share"),
+    [
+        (12.0, 12.0, 100.0, 9, "closed", "last", None),  # one stall is no pattern
+        (24.0, 12.0, 100.0, 9, "closed", "yet", 0.12),
+        (24.0, 12.0, 100.0, 4, "closed", "yet", None),  # too early to say
+        (16.0, 12.0, 100.0, 9, "closed", "yet", None),
+        (16.0, 12.0, 100.0, 9, "closed", "last", 0.04),
+        (16.0, 12.0, 100.0, 9, "open", "last", None),  # open loops are busy for less, and so are disturbed more easily
+        (24.0, 12.0, 100.0, 9, "open", "yet", None),
+        (24.0, 12.0, 100.0, 9, "open", "last", 0.12),
+        (-5.0, 0.0, 100.0, 9, "closed", "last", None),
+        (1.0, 0.5, 0.0, 9, "closed", "last", None),
+    ],
+)
+def test_visits_are_given_up_when_they_cut_off_too_much(  # noqa: PLR0917 - a row of the table
+    excess_s: float, spared_s: float, time_s: float, rounds: int, kind: str, last: str, share: float | None
+) -> None:
+    found = too_much(excess_s, spared_s, time_s, rounds, is_closed=kind == "closed", last=last == "last")
+    assert found == (None if share is None else pytest.approx(share))
+
+
+def order_of(**changed: Any) -> MeasureOrder:
+    targets = tuple(TargetOrder(id=name, host="127.0.0.1", port=1, pids=()) for name in "ab")
+    load = Load(kind="open", connections=8, rate_per_s=80.0)
+    order = MeasureOrder(
+        scenario=Path("wait.py"), targets=targets, load=load, slice_s=None, settle_s=0.02, window_s=2.0, warmup_s=0.25,
+        timeout_s=10.0, seed=1, identify=True, turn_s=0.3,
+    )  # fmt: skip
+    return replace(order, **changed)
+
+
+def test_servers_are_driven_at_once_only_where_their_answers_wait_and_they_leave_one_another_in_peace() -> None:
+    order = order_of()
+    assert may_go_together(order, 0.05, alone=True)
+    assert not may_go_together(order, 0.0, alone=True)  # their work would be on one another's CPU
+    assert not may_go_together(order, 0.05, alone=False)
+    assert not may_go_together(order_of(turn_s=None), 0.05, alone=True)  # unbroken windows were asked for
+    assert not may_go_together(order_of(targets=order.targets[:1]), 0.05, alone=True)
+    assert not may_go_together(order_of(load=replace(order.load, connection="close")), 0.05, alone=True)
+    way = together_way(2.0, 0.08, 0.02)
+    assert way is not None
+    assert way.visits == "together"
+    assert "8.0 % of a CPU" in way.why
+    assert together_way(2.0, 0.5, 0.02) is together_way(2.0, 0.08, 0.5) is together_way(2.0, None, 0.02) is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ script.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -353,6 +355,113 @@ def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: Lo
             assert window["due"] == window["sent"] == result["requests"]
             assert result["intended_histogram"]["counts"]
             assert sum(result["intended_histogram"]["counts"]) == window["due"]
+
+
+def test_answers_of_an_open_loop_that_become_slow_after_its_rehearsal_are_noticed_and_turns_given_up(
+    process: LoadProcess,
+) -> None:
+    """One answer in ten takes nearly as long as a turn: what came after its end was drained before the next began."""
+    began_slow = threading.Event()
+
+    def act(talk: Talk, number: int) -> None:
+        time.sleep(0.25 if began_slow.is_set() and number % 10 == 0 else 0.001)
+        talk.send(RIGHT)
+
+    with serving(Numbered(act)) as one, serving(slow_now_and_then(10**9, 0, 0.001)) as two:
+        order = measuring(
+            JSON, target(one, "one"), target(two, "two"), turn_s=0.3, window_s=1.8, load=open_load(100.0), warmup_s=0.25
+        )
+        process.say(**order)
+        while process.read().get("phase") != "measure":
+            pass
+        began_slow.set()
+        results = process.answer()["targets"]
+        assert one.requests == accounted(results[0])
+        assert two.requests == accounted(results[1])
+    for result in results:
+        window = result["window"]
+        assert window["visits"] == "unbroken"
+        if "would have to last" not in window["why"]:  # a very busy machine is too slow for turns anyway
+            assert "turns were given up" in window["why"]
+            assert window["uncounted"]["visits that were given up"] > 0
+        assert window["due"] == window["sent"] == result["requests"]
+    assert percentile_ms(results[0], 0.99, "intended_histogram") >= 240
+
+
+# --- open loops on all servers at once -------------------------------------------------------------------------------
+
+
+def waiting(folder: Path) -> Path:
+    return scenario(
+        folder,
+        """
+        class Waits(BenchUser):
+            requests = (get("/json", expect=b'{"message":"Hello, World!"}'),)
+            floor_s = 0.03
+        """,
+    )
+
+
+def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_requests(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    own = (os.getpid(),)
+    with contextlib.ExitStack() as alive:
+        delays_s = (0.03, 0.03, 0.06, 0.09)
+        servers = [alive.enter_context(serving(slow_now_and_then(10**9, 0, delay_s))) for delay_s in delays_s]
+        targets = [target(server, f"{place}", own) for place, server in enumerate(servers)]
+        began = time.monotonic()
+        order = measuring(
+            waiting(tmp_path), *targets, slice_s=None, turn_s=0.3, window_s=2.0, load=open_load(40.0, 16), warmup_s=0.25
+        )
+        results = process.ask(**order)["targets"]
+        took_s = time.monotonic() - began
+        for server, result in zip(servers, results, strict=True):
+            assert server.requests == accounted(result)
+    counted_s = sum(result["window_s"] for result in results)
+    for delay_s, result in zip(delays_s, results, strict=True):
+        window = result["window"]
+        assert window["visits"] == "together"
+        assert "at the same time" in window["why"]
+        assert window["due"] == window["sent"] == result["requests"] == sum(result["intended_histogram"]["counts"])
+        assert window["due"] == pytest.approx(40 * result["window_s"], abs=2)
+        assert result["requests"] == sum(result["requests_by_pid"].values())
+        assert percentile_ms(result, 0.5) >= delay_s * 1e3
+        assert sum(window["lateness_histogram_us"]["counts"]) == window["due"]
+    # The counted time of all of them passed at the same time.
+    assert counted_s > 0.9 * 4 * 2.0
+    assert took_s < counted_s or any(result["window_s"] > 3 for result in results)
+
+
+def test_a_server_that_stops_answering_takes_only_itself_out_of_a_window_that_all_share(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    stopped = threading.Event()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        if stopped.is_set():
+            talk.sock.recv(1)  # until the client hangs up
+        else:
+            time.sleep(0.03)
+            talk.send(RIGHT)
+
+    own = (os.getpid(),)
+    with serving(Numbered(act)) as one, serving(slow_now_and_then(10**9, 0, 0.03)) as two:
+        order = measuring(
+            waiting(tmp_path), target(one, "one", own), target(two, "two", own), slice_s=None, turn_s=0.3,
+            window_s=1.5, load=open_load(40.0, 16), warmup_s=0.25, timeout_s=1.0,
+        )  # fmt: skip
+        process.say(**order)
+        while process.read().get("phase") != "measure":
+            pass
+        stopped.set()
+        first, second = process.answer()["targets"]
+        assert one.requests == accounted(first)
+        assert two.requests == accounted(second)
+    assert first["gave_up"]["reason"] == "hung"
+    assert second["gave_up"] is None
+    assert second["errors"] == {}
+    assert second["window"]["due"] == second["requests"] == pytest.approx(40 * second["window_s"], abs=2)
 
 
 def test_lateness_is_noted_for_each_request_and_is_all_that_lies_between_due_and_sent(process: LoadProcess) -> None:

@@ -145,6 +145,38 @@ def test_waiting_is_limited_by_threads_and_not_by_an_event_loop(tmp_path: Path) 
     assert loop.latency_us.p50 >= 50_000
 
 
+def test_waiting_servers_start_together_after_the_first_block_and_are_asked_at_once_at_a_fixed_rate(
+    tmp_path: Path,
+) -> None:
+    run = run_of(
+        tmp_path, "waitress", "uvicorn-httptools", "granian-wsgi", scenario="wait", blocks=2, window_s=0.9,
+        rate_per_s=40.0, control=True,
+    )  # fmt: skip
+    assert all(trial.status == "ok" for trial in run.trials), [trial.failure for trial in run.trials]
+    assert len({(trial.block, trial.cell) for trial in run.trials}) == len(run.trials) == 2 * 2 * 4
+    for trial in run.trials:
+        assert (trial.startup_s is not None) == (trial.block == 0)  # later it is no time of its own
+        assert trial.window is not None
+        if trial.load.kind == "closed":
+            assert trial.window.visits == "unbroken"
+            assert "an answer takes at least 50.0 ms" in trial.window.why
+            assert "warm-up" in trial.window.uncounted
+        elif rate_kept(trial):
+            assert trial.window.visits == "together"
+            assert trial.memory_looks
+            assert trial.latency_us
+            assert trial.latency_us.p50
+            assert trial.latency_us.p50 >= 50_000
+    spent, info = run.info.spent_s, run.info
+    assert {"environments", "calibrating", "starting", "warm-up", "counted", "draining", "stopping"} <= set(spent)
+    assert info.measuring_share
+    assert 0 < info.measuring_share < 1
+    # Windows of servers that are asked at once pass at the same time.
+    together_s = sum(trial.window_s or 0.0 for trial in run.trials if trial.load.kind == "open")
+    closed_s = sum(trial.window_s or 0.0 for trial in run.trials if trial.load.kind == "closed")
+    assert spent["counted"] < closed_s + 0.6 * together_s
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "words"),
     [

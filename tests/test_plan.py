@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sgibench import catalogue
-from sgibench.bench.pilot import told
+from sgibench.bench.pilot import in_few_stages, told
 from sgibench.bench.plan import PROFILES, common_rates, make_cells, make_plan, measuring_s, with_rates
 from sgibench.engine.windows import open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
@@ -167,6 +167,59 @@ def test_an_open_window_lasts_as_long_as_the_answers_for_its_p99_take(
     rate_per_s: float | None, window_s: float
 ) -> None:
     assert open_window_s(LONG, rate_per_s) == pytest.approx(window_s, abs=1e-3)
+
+
+@pytest.mark.parametrize(("rate_per_s", "window_s"), [(2000.0, 0.9), (800.0, 1.2625), (500.0, 2.02), (80.0, 4.25)])
+def test_a_window_holds_the_answers_of_its_own_p99_where_that_takes_little_else_its_share(
+    rate_per_s: float, window_s: float
+) -> None:
+    windows = replace(LONG, open_window_s=0.9, own_percentile_s=2.1, least_answers=334, longest_open_s=4.25)
+    assert open_window_s(windows, rate_per_s) == pytest.approx(min(window_s, 4.25), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fewer", "held"),
+    [(5, 3, {0, 2, 4}), (6, 3, {0, 2, 5}), (3, 3, {0, 1, 2}), (2, 3, {0, 1}), (4, 1, {0}), (6, 2, {0, 5})],
+)
+def test_a_scenario_that_takes_fewer_blocks_is_spread_over_the_run(blocks: int, fewer: int, held: set[int]) -> None:
+    cells = cells_of(["uvicorn-*"], [scenario("json"), scenario("wait")])
+    plan = make_plan(cells, blocks=blocks, windows=WINDOWS, seed=1, control=True, fewer={"wait": fewer})
+    holding = {
+        block.index for block in plan.blocks if any(stage.groups[0].scenario == "wait" for stage in block.stages)
+    }
+    assert holding == held
+    assert all(any(stage.groups[0].scenario == "json" for stage in block.stages) for block in plan.blocks)
+    for cell in cells:
+        assert plan.blocks_with(cell.id) == (len(held) if cell.scenario == "wait" else blocks)
+    doubled = {
+        cell.server for block in plan.blocks for stage in block.stages for cell in stage.groups[0].cells if cell.control
+    }
+    assert doubled
+
+
+def test_the_default_plan_has_blocks_enough_for_its_claims_and_answers_enough_for_its_p99() -> None:
+    quick = PROFILES["quick"]
+    together = min(quick.fewer_blocks.values())
+    assert quick.answers(together) * together >= 1000
+    assert quick.own_percentile_s >= quick.open_window_s
+
+
+def test_a_pilot_asks_all_scenarios_of_the_same_servers_and_others_of_their_own() -> None:
+    both = cells_of(["uvicorn-h11", "waitress"], [scenario("json"), scenario("wait")])
+    apart = cells_of(["gunicorn-sync"], [scenario("json")])
+    alone = cells_of(["uvicorn-h11", "waitress"], [scenario("websocket", "asgi")])
+    plan = plan_of([*both, *apart, *alone], blocks=1)
+    merged = in_few_stages(plan, {"json", "wait", "websocket"})
+    assert trials_in(merged) == trials_in(plan)
+    (block,) = merged.blocks
+    stages = {frozenset(group.scenario for group in stage.groups): stage for stage in block.stages}
+    assert all(len(stage.groups) == 1 for stage in plan.blocks[0].stages)
+    assert frozenset({"json", "wait"}) in stages
+    assert frozenset({"websocket"}) in stages
+    for stage in block.stages:
+        servers = {frozenset(cell.server for cell in group.cells) for group in stage.groups}
+        assert len(servers) == 1
+    assert in_few_stages(plan, {"json"}) == plan, "a scenario in which servers are killed is left to itself"
 
 
 def test_the_plan_and_the_runner_know_the_same_windows() -> None:

@@ -48,7 +48,7 @@ def thinned(trials: Sequence[Trial], run: Run) -> tuple[Doubt, ...]:
     """Thinned: a cell gave results, but not in all blocks in which it was tried, or not in all of a broken-off run."""
     good = sum(trial.status == "ok" for trial in trials)
     lost = [trial for trial in trials if trial.status == "failed"]
-    planned = len(run.info.plan.blocks)
+    planned = run.info.plan.blocks_with(trials[0].cell) if trials else 0
     if good and lost:
         why = _reason(lost[0].failure)
         return (doubt("Thinned", f"{good} of {len(trials)} blocks gave a result; {why}"),)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
 from sgibench.bench.services import for_scenario, unfit_for
-from sgibench.engine.windows import windows_for
+from sgibench.engine.windows import P99_ANSWERS, windows_for
 from sgibench.errors import UsageError
 from sgibench.model import (
     App,
@@ -34,8 +34,6 @@ from sgibench.model import (
     Windows,
 )
 
-P99_ANSWERS = 1000
-"""No p99 with fewer (`stats.percentile_allowed`)."""
 CLASS_GAP = 4.0
 """Servers whose saturation lies so many times above the next slower one's are another class: threads that wait and
 event loops, for example. Half of a rate is within one; noise and ordinary differences are far from it."""
@@ -59,11 +57,16 @@ class Profile:
     """Where the 1,000 answers behind a p99 have to come from, as far as `longest_open_s` allows."""
     longest_open_s: float = 15.0
     """The longest window of an open load."""
+    own_percentile_s: float = 0.0
+    """With answers of all blocks together: where a window of this length holds those of a block's own p99, it does."""
+    fewer_blocks: Mapping[str, int] = field(default_factory=dict)
+    """Scenario -> the number of blocks that hold it, where it is known to take fewer: of work that only waits, servers
+    differ by many times, or not at all."""
     class_rates: bool = True
     """Whether servers that are many times as fast as the slowest are measured at a rate of their own, too."""
 
     def answers(self, blocks: int) -> int:
-        """How many requests should be due in a window of an open load."""
+        """How many requests should be due in a window of an open load, where so many blocks hold it."""
         return P99_ANSWERS if self.p99_from == "each block" else math.ceil(P99_ANSWERS / blocks)
 
 
@@ -72,9 +75,9 @@ PROFILES = {
     for profile in (
         Profile(
             name="quick",
-            blocks=3,
-            window_s=3.0,
-            open_window_s=1.2,
+            blocks=6,
+            window_s=0.6,
+            open_window_s=0.9,
             retries=0,
             servers=(
                 "gunicorn-gthread",
@@ -85,9 +88,11 @@ PROFILES = {
                 "granian-asgi",
             ),
             scenarios=("json", "wait"),
-            promise="a first look in a few minutes; it can only tell what is clearly different",
+            promise="a look in a few minutes: json in six blocks, enough for verdicts, and waiting work in three",
             p99_from="blocks together",
             longest_open_s=5.0,
+            own_percentile_s=2.0,
+            fewer_blocks={"wait": 3},
             class_rates=False,
         ),
         Profile(
@@ -260,11 +265,19 @@ def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
 
 
 def make_plan(
-    cells: Sequence[Cell], *, blocks: int, windows: Windows, seed: int, control: bool, parts: Parts = ()
+    cells: Sequence[Cell],
+    *,
+    blocks: int,
+    windows: Windows,
+    seed: int,
+    control: bool,
+    parts: Parts = (),
+    fewer: Mapping[str, int] | None = None,
 ) -> Plan:
     """Lay the cells out in `blocks` seeded random passes; with `control`, one cell of each stage runs twice.
 
-    `parts` names the servers that may live together, when not all may; the first of each is the reference.
+    `parts` names the servers that may live together, when not all may; the first of each is the reference. Scenarios of
+    `fewer` are held by so many blocks only, spread over the run.
     """
     stages = _stages(in_parts(cells, parts))
     doubled = {
@@ -275,8 +288,23 @@ def make_plan(
     return Plan(
         seed=seed,
         windows=windows,
-        blocks=tuple(_block(index, seed, stages, doubled if control else {}) for index in range(blocks)),
+        blocks=tuple(
+            _block(
+                index,
+                seed,
+                {key: groups for key, groups in stages.items() if holds(index, blocks, (fewer or {}).get(key[0]))},
+                doubled if control else {},
+            )
+            for index in range(blocks)
+        ),
     )
+
+
+def holds(index: int, blocks: int, fewer: int | None) -> bool:
+    """Whether a block is among `fewer` that are spread evenly over all, the first and the last among them."""
+    if fewer is None or fewer >= blocks:
+        return True
+    return index in {round(place * (blocks - 1) / max(1, fewer - 1)) for place in range(fewer)}
 
 
 def in_parts(cells: Sequence[Cell], parts: Parts) -> list[Cell]:

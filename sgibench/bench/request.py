@@ -102,6 +102,8 @@ class Selection:
     loads: tuple[Load, ...]
     blocks: int
     retries: int
+    fewer_blocks: Mapping[str, int] = field(default_factory=dict)
+    """Scenario -> the number of blocks that hold it, if not all do."""
     looked: Looked | None = None
     """What was found out about apps of the user's."""
     database: Database = field(default_factory=Database)
@@ -118,6 +120,8 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     `looked` has the user's own apps, when the request names some.
     """
     profile = PROFILES[request.profile]
+    fewer = {} if request.blocks or request.until_settled else profile.fewer_blocks
+    least_blocks = min([request.blocks or profile.blocks, *fewer.values()])
     refuse_too_little(request)
     found = catalogue.load(request.catalogues)
     servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
@@ -156,8 +160,9 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             turn_s=None if request.slice_s is None else DEFAULT_TURN_S,
             timeout_s=ANSWER_TIMEOUT_S,
             # A window that was asked for is taken as it is.
-            least_answers=0 if request.window_s else profile.answers(request.blocks or profile.blocks),
+            least_answers=0 if request.window_s else profile.answers(least_blocks),
             longest_open_s=profile.longest_open_s,
+            own_percentile_s=profile.own_percentile_s,
         ),
         settings=tuple(
             Settings(workers=workers, threads=threads, configuration=configuration)
@@ -175,6 +180,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             for count in dict.fromkeys(request.connections)
         ),
         blocks=request.blocks or profile.blocks,
+        fewer_blocks=fewer,
         retries=profile.retries if request.retries is None else request.retries,
         looked=looked,
     )

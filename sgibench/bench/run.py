@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
+from sgibench.laps import Laps
 from sgibench.limits import room
 from sgibench.model import SCHEMA, App, Cell, Plan, RunInfo, ServerEntry, Trial
 from sgibench.results import store
@@ -39,6 +39,11 @@ from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
 from sgibench.serve.services import House, usual_cpus
 from sgibench.stats.settling import is_settled, make_rule
+
+COUNTED = "counted"
+"""The phase of windows, as the load process calls it."""
+LOOKING, ENVIRONMENTS, CALIBRATING = PREPARING = ("looking things up", "environments", "calibrating")
+"""Phases of what is done before the first server starts; what comes between them and the first block is the pilot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +85,20 @@ class Road:
         """Lay the cells out as the request has it."""
         chosen = self.chosen
         return make_plan(
-            cells, blocks=chosen.blocks, windows=chosen.windows, seed=self.seed, control=self.control, parts=self.parts
+            cells,
+            blocks=chosen.blocks,
+            windows=chosen.windows,
+            seed=self.seed,
+            control=self.control,
+            parts=self.parts,
+            fewer=chosen.fewer_blocks,
         )
 
 
 @contextlib.contextmanager
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
+    laps = Laps(LOOKING)
     looked = look(request, listener)
     chosen = choose(request, looked)
     started = datetime.now(UTC)
@@ -116,6 +128,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
         refuse_too_much(needs, room())
         apps = apps_of(chosen.found, cells)
+        laps.to(ENVIRONMENTS)
         ready = prepare(cells, chosen.servers, apps, listener)
         lesson = None
         if looked is not None and not chosen.scenario_paths:
@@ -157,6 +170,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         if info.own is not None:
             info = replace(info, own=replace(learned_info(info.own, lesson), parts=parts))
         with store.RunWriter(folder, info) as writer:
+            laps.to(CALIBRATING)
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(
                 writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house
@@ -167,7 +181,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
                 cells=ready.cells,
                 seed=seed,
                 control=request.control,
-                workshop=replace(workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs),
+                workshop=replace(
+                    workshop, windows=chosen.windows, retries=chosen.retries, after_block=costs, laps=laps
+                ),
                 writer=writer,
                 parts=parts,
             )
@@ -221,7 +237,9 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     """Run what is left of the plan and close the books: the end, and how much of the time was measuring."""
     info, listener = writer.info, workshop.listener
     ledger = Ledger(writer.append, before)
-    began_s = time.monotonic()
+    laps = workshop.laps
+    before_s = laps.spent_s
+    preparing_s = {phase: seconds for phase, seconds in before_s.items() if phase in PREPARING}
 
     def enough(blocks: int) -> bool:
         if workshop.after_block is not None:
@@ -244,14 +262,19 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
-    measured_s = sum(trial.window_s or 0.0 for trial in trials[len(before) :])
+    spent_s = laps.since(before_s)
+    counted_s = spent_s.get(COUNTED) or sum(trial.window_s or 0.0 for trial in trials[len(before) :])
+    pilot_s = sum(before_s.values()) - sum(preparing_s.values())
     writer.write_info(
         replace(
             writer.info,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds") if finished else None,
             services={**info.services, **services},
             stopped=f"settled after {blocks} of {len(info.plan.blocks)} blocks" if early else None,
-            measuring_share=measured_s / (time.monotonic() - began_s),
+            measuring_share=min(1.0, counted_s / sum(spent_s.values())),
+            spent_s={
+                phase: round(seconds, 3) for phase, seconds in {**preparing_s, "pilot": pilot_s, **spent_s}.items()
+            },
         )
     )
     return Outcome(folder=writer.folder, finished=finished)

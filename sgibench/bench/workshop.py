@@ -20,7 +20,7 @@ from sgibench.serve.own.overlay import ensure_overlay, ensure_overlays, yours
 from sgibench.serve.scratch import scratch_folder
 from sgibench.serve.services import House
 
-CALIBRATION_S = 1.0
+CALIBRATION_S = 0.5
 
 
 @contextlib.contextmanager

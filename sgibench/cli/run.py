@@ -24,6 +24,8 @@ from sgibench.report import terminal
 from sgibench.results import store
 
 INTERRUPTED = 130
+LEAST_TOLD_S = 0.5
+"""Phases shorter than this are not named."""
 
 
 @click.command(
@@ -117,10 +119,17 @@ def rates_of(results: Path, load: Load) -> tuple[PilotRate, ...]:
     return info.pilot
 
 
+def _told_spent(measured: Run) -> str:
+    """Say where the time went, the longest first."""
+    spent = sorted(measured.info.spent_s.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{phase} {units.seconds(seconds)}" for phase, seconds in spent if seconds >= LEAST_TOLD_S)
+    return f" ({told})" if told else ""
+
+
 def _conclude(measured: Run, page: Path, rank_by: Metric) -> None:
     console = Console()
     terminal.ranking(measured, console, rank_by)
     share = units.percent(measured.info.measuring_share)
-    console.print(f"Inside measuring windows: {share} of the run", highlight=False)
+    console.print(f"Inside measuring windows: {share} of the run{_told_spent(measured)}", highlight=False)
     console.print(f"Results: {measured.path}", highlight=False, soft_wrap=True)
     console.print(f"Report:  {page}", highlight=False, soft_wrap=True)

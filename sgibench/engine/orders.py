@@ -146,6 +146,8 @@ class LoadProcess:
         """When it last said something, or was expected to begin."""
         self._asked_s: float | None = None
         """When it was asked whether it is alive; None when it has said something since."""
+        self.spent_s: Mapping[str, float] = {}
+        """Where the time of the last `measure` went, by phase; empty where several processes shared it."""
         self._asks: list[dict[str, Any]] = []
         """Questions of the web UI that wait for an answer."""
 
@@ -221,6 +223,7 @@ class LoadProcess:
                     self._send({"do": "drop", "target": gone, "reason": reason})
 
         answer = self._order(order, _longest_s(len(targets), load, windows), on_step=on_step, watch=watch_and_drop)
+        self.spent_s = {str(phase): float(seconds) for phase, seconds in (answer.get("spent_s") or {}).items()}
         return [measured_of(data) for data in answer["targets"]]
 
     def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
-from sgibench.engine.windows import trials_in
+from sgibench.engine.windows import guessed_s, trials_in
 from sgibench.model import Block, Cell, Plan, Stage, Trial
 from sgibench.names import shortened
 from sgibench.secrets import hidden
@@ -23,8 +23,6 @@ from sgibench.secrets import hidden
 LAST_SHOWN = 8
 BESIDE_NAMES = 20
 """Columns that a server's phase and its share take."""
-START_AND_VERIFY_S = 1.0
-"""Guess for one server, until real trials have been timed."""
 
 
 class Silent:
@@ -77,7 +75,7 @@ class Clock:
     def planned(self, plan: Plan, done: int) -> None:
         """Start counting; `done` trials were on disk already."""
         self.total, self.ended, self.blocks = trials_in(plan) - done, 0, len(plan.blocks)
-        self._guess_s = plan.windows.window_s * 1.35 + START_AND_VERIFY_S
+        self._guess_s = guessed_s(plan) / max(1, trials_in(plan))
         self._began_s = time.monotonic()
 
     def stage_started(self, stage: Stage) -> None:

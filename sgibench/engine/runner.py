@@ -59,7 +59,7 @@ def _run_stage(workshop: Workshop, block: Block, number: int, stage: Stage, ledg
     workshop.listener.stage_started(block, stage)
     retries = number // STAGES
     first = len(ledger.trials)
-    with serving(workshop, stage) as contestants:
+    with serving(workshop, stage, apart=block.index < workshop.apart_blocks) as contestants:
         for place, group in enumerate(stage.groups):
             windows = windows_for(workshop.windows, group, first=place == 0)
             seed = block.seed + STAGES * number + place

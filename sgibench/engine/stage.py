@@ -26,6 +26,7 @@ from sgibench.engine.orders import LoadProcess, Measured, Step, Target
 from sgibench.engine.services import OUT_OF_CONNECTIONS, Used, Witness, families_of, use
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
 from sgibench.errors import ServerError
+from sgibench.laps import Laps
 from sgibench.model import (
     App,
     Block,
@@ -52,6 +53,8 @@ from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpe
 from sgibench.serve.services import House
 
 IDLE_CHECK_S = 0.3
+AT_ONCE = 8
+"""Most servers that are started at the same time: on one CPU each takes as many times as long."""
 
 
 class Listener(Protocol):
@@ -98,8 +101,12 @@ class Workshop:
     """What apps need besides; None when this command starts no services."""
     pool: int | None = None
     """Connections to a database for each process of a server; None for as many as it has threads."""
+    apart_blocks: int = 1
+    """In so many blocks servers start one after the other, so that the time each takes is known."""
     after_block: Callable[[int], None] | None = None
     """Called with the index of each block that is complete, while no server runs."""
+    laps: Laps = field(default_factory=lambda: Laps("starting"))
+    """Where the time goes."""
     told: set[str] = field(default_factory=set)
     """Sentences about how windows are made that were said already; each is said once."""
 
@@ -179,16 +186,19 @@ def key_of(cell: Cell) -> Key:
 
 
 @contextlib.contextmanager
-def serving(workshop: Workshop, stage: Stage) -> Iterator[dict[Key, Contestant]]:
+def serving(workshop: Workshop, stage: Stage, *, apart: bool = True) -> Iterator[dict[Key, Contestant]]:
     """Serve all servers of a stage: ready, verified and known to be idle; afterwards they have been stopped.
 
-    How a server stops belongs to what was measured on it; that is known after the context.
+    `apart`: they are started one after the other, so that the time each takes is its own and is known; those of the
+    user's own apps and of apps that use services always are, since what they do when they start is theirs. How a server
+    stops belongs to what was measured on it; that is known after the context.
     """
     contestants: dict[Key, Contestant] = {}
     with contextlib.ExitStack() as alive:
         try:
-            for key, cell in _first_cells(stage).items():
-                contestants[key] = _start(workshop, cell, alive)
+            workshop.laps.to("starting")
+            _start_all(workshop, stage, alive, contestants, apart=apart)
+            workshop.laps.to("verifying")
             _verify(workshop, stage, contestants)
             _check_idle(contestants.values())
             yield contestants
@@ -196,6 +206,7 @@ def serving(workshop: Workshop, stage: Stage) -> Iterator[dict[Key, Contestant]]
             for contestant in contestants.values():
                 contestant.process.let_go()  # all at once; leaving the context waits for each
             raise
+        workshop.laps.to("stopping")
         for contestant in contestants.values():
             contestant.process.ask_to_stop()
         for key, cell in _first_cells(stage).items():
@@ -210,8 +221,37 @@ def _first_cells(stage: Stage) -> dict[Key, Cell]:
     return {key_of(cell): cell for cell in reversed(cells)}
 
 
+def _start_all(
+    workshop: Workshop, stage: Stage, alive: contextlib.ExitStack, contestants: dict[Key, Contestant], *, apart: bool
+) -> None:
+    """Start the servers of a stage, one after the other or a few at once, and wait until they are ready."""
+    cells = [*_first_cells(stage).items()]
+    apps = [workshop.catalogue.app(cell.app) for _key, cell in cells]
+    apart = apart or any(app.own is not None or app.uses for app in apps)
+    each = 1 if apart else AT_ONCE
+    for some in (cells[first : first + each] for first in range(0, len(cells), each)):
+        for key, cell in some:
+            contestants[key] = _start(workshop, cell, alive)
+        for key, _cell in some:
+            _await_ready(contestants[key])
+            if not apart:
+                contestants[key].process.startup_s = None  # it is no time of its own
+
+
+def _await_ready(contestant: Contestant) -> None:
+    """Wait until a server that could be started is ready."""
+    if contestant.failure is not None:
+        return
+    try:
+        contestant.process.wait_ready()
+    except ServerError as error:
+        contestant.fail(error)
+        contestant.fail_with_services()
+        contestant.process.kill()
+
+
 def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Contestant:
-    """Start one server and wait until it is ready, so that the time it takes is its own."""
+    """Start one server."""
     workshop.listener.step(cell, "starting", 0)
     entry = workshop.catalogue.server(cell.server)
     environment = workshop.environments[environment_key(cell)]
@@ -240,7 +280,6 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
     contestant = Contestant(entry=entry, process=process, used=used)
     try:
         alive.enter_context(process)
-        process.wait_ready()
     except ServerError as error:
         contestant.fail(error)
         contestant.fail_with_services()
@@ -249,8 +288,9 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
 
 
 def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contestant]) -> None:
-    """Ask every server for the scenario's answers before it is loaded."""
-    for key, cell in _first_cells(stage).items():
+    """Ask every server for the answers of each scenario before it is loaded."""
+    asked = {(key_of(cell), cell.scenario): cell for group in reversed(stage.groups) for cell in group.cells}
+    for (key, _scenario), cell in asked.items():
         contestant = contestants[key]
         if contestant.failure is not None:
             continue
@@ -283,6 +323,7 @@ def load_group(
     runners = {cell.id: contestants[key_of(cell)] for cell in group.cells}
     fit = {cell_id: contestant for cell_id, contestant in runners.items() if contestant.failure is None}
     targets = [_target(cell_id, one) for cell_id, one in fit.items()]
+    workshop.laps.to("loading")
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     pids = [pid for target in targets for pid in target.pids]
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
@@ -293,6 +334,7 @@ def load_group(
     before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
     measured = _loaded(workshop, windows, group, seed, targets, fit, memory, witness) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
+    workshop.laps.to("looking at servers")
     if any(target.spawns for target in targets):
         disturbance = replace(disturbance, foreign_cpu=None)  # their short-lived processes look like somebody else's
     for target in targets:
@@ -410,6 +452,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
         identify=contract and not watched.any,
         samples=watched.any,
     )
+    workshop.laps.shared(workshop.load.spent_s)
     _tell_way(workshop, windows, group, seen)
     for each in seen:
         one = fit[each.id]

@@ -18,6 +18,8 @@ def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
     return replace(windows, slice_s=None, window_s=open_window_s(windows, group.load.rate_per_s), warmup_s=warmup_s)
 
 
+P99_ANSWERS = 1000
+"""No p99 with fewer (`stats.percentile_allowed`)."""
 SPARE = 1.01
 """Windows are planned for so many times the answers that they need: a schedule may begin a little late."""
 
@@ -27,8 +29,27 @@ def open_window_s(windows: Windows, rate_per_s: float | None) -> float:
     asked_s = windows.open_window_s or windows.window_s
     if not windows.least_answers or not rate_per_s:
         return asked_s
+    own_s = P99_ANSWERS * SPARE / rate_per_s
+    if own_s <= windows.own_percentile_s:
+        return max(asked_s, own_s)
     needed_s = windows.least_answers * SPARE / rate_per_s
     return max(asked_s, min(needed_s, needed_s if windows.longest_open_s is None else windows.longest_open_s))
+
+
+START_S, AROUND_S, AROUND_SHARE = 0.5, 0.7, 0.35
+"""Guesses: of what a server's start takes; and a load on it beside its window, in seconds and as a share of that."""
+
+
+def guessed_s(plan: Plan) -> float:
+    """About how long a plan will take, before anything of it was timed."""
+    total_s = 0.0
+    for block in plan.blocks:
+        for stage in block.stages:
+            total_s += START_S * len(stage.groups[0].cells)
+            for place, group in enumerate(stage.groups):
+                window_s = windows_for(plan.windows, group, first=place == 0).window_s
+                total_s += len(group.cells) * (window_s * (1 + AROUND_SHARE) + AROUND_S)
+    return total_s
 
 
 def trials_in(plan: Plan) -> int:

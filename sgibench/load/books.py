@@ -50,6 +50,8 @@ class Books:
     """By how much connections were busy for longer than was counted, all connections together."""
     largest_excess_s: float = 0.0
     """The same of the piece in which it was most."""
+    second_excess_s: float = 0.0
+    """And of the one after that."""
     vain_pieces: int = 0
     """Pieces in which a request waited in vain."""
     established: int | None = None
@@ -62,7 +64,7 @@ class Books:
         self.window_s += window_s
         self.server_cpu_ns = None if self.server_cpu_ns is None or cpu_ns is None else self.server_cpu_ns + cpu_ns
         self.excess_s += excess_s
-        self.largest_excess_s = max(self.largest_excess_s, excess_s)
+        _, self.second_excess_s, self.largest_excess_s = sorted((excess_s, self.second_excess_s, self.largest_excess_s))
         cpu_s = None if cpu_ns is None else cpu_ns / 1e9
         self.pieces.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
 
@@ -75,6 +77,11 @@ class Books:
         for name, used_ns in cpu_ns.items():
             before = self.service_cpu_ns.get(name, 0)
             self.service_cpu_ns[name] = None if before is None or used_ns is None else before + used_ns
+
+    @property
+    def two_largest_excess_s(self) -> float:
+        """Of the two pieces in which it was most."""
+        return self.largest_excess_s + self.second_excess_s
 
     def share(self, target: Target) -> dict[str, Any]:
         """Say what this process counted."""

@@ -131,6 +131,10 @@ class Counted(Lines):
         stray.record = record
         conn.ask = stray
 
+    def waited_ns(self, at_ns: int, *, owned: bool) -> int:
+        """For how long the requests that the window owns, or the others, have been in flight by a moment, in sum."""
+        return sum(at_ns - conn.since for conn in self.connections if conn.since and self.owns(conn) == owned)
+
     def end_count(self) -> None:
         """The window is drained; what comes from here on does not count."""
         self.fold()

@@ -7,42 +7,50 @@ together: what decides a turn is agreed upon just before it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
-from time import monotonic_ns
+from time import monotonic_ns, process_time_ns
 from typing import Any
 
 import gevent
 
+from sgibench.laps import Laps
+from sgibench.load.cpu import TreeClock
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import result
 from sgibench.load.together import Agreement, Alone, Together
-from sgibench.load.visitor import STANDING_S, Visited
+from sgibench.load.visitor import STANDING_S, STEP_S, Visited, visiting
 from sgibench.load.ways import (
-    EARLY_EXCESS,
-    EARLY_ROUNDS,
-    LATE_EXCESS,
     Pulse,
     Way,
     closed_way,
-    excess_share,
     given_up,
+    may_go_together,
     open_way,
+    surely_unbroken,
+    together_way,
+    too_much,
     waited_in_vain,
 )
 
 WARMUP_S = 0.25
 """Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
+QUICK_WARMUP_S = 0.1
+"""The same where so short a window holds ENOUGH answers for two to agree."""
+ENOUGH = 300
 STEADY = 0.05
 """The last two of them differ by less than this share."""
-LEAST_WARMUPS = 3
-"""So many windows of a warm-up, if it may last so long: the first is cold, and two have to agree."""
+LEAST_RATES, LEAST_WARMUPS = 2, 3
+"""So many windows of a warm-up, and so many if it may last so long: the first is cold, and two have to agree."""
 REHEARSALS = 4
-"""So many at the rate of an open loop."""
+"""So many at the rate of an open loop ..."""
+LEAST_REHEARSED = 60
+"""... each as long as so many answers take, but no longer than those of a warm-up. Turns are far longer than answers,
+as a rule, and answers that become slow later are noticed in the turns themselves."""
+LEAST_REHEARSAL_S = 0.05
 OPEN_SETTLE_S = 0.3
 """How long a schedule runs before the requests of an unbroken window count."""
-TURN_SETTLE_S = 0.1
+TURN_SETTLE_S = 0.05
 """The same in a turn, whose connections are warm."""
 PROGRESS_S = 0.5
 UNSOUND = "visits that were given up"
@@ -58,6 +66,7 @@ class Measurement:
         self.order = order
         self.aborted = False
         self.together = together or Alone()
+        self.laps = Laps("connecting")
         self._stopped = False
         self._say = say
         self._said_at = 0
@@ -65,7 +74,7 @@ class Measurement:
         """Targets and phases that were told of."""
         self._random = Random(order.seed)
         self.way = Way(visits="unbroken", length_s=order.window_s, why="")
-        self.visited = [Visited(order, index, self.together) for index in range(len(order.targets))]
+        self.visited = [Visited(order, index, self.together, self.laps) for index in range(len(order.targets))]
 
     # --- orders that come while it runs ----------------------------------------------------------------------------
 
@@ -85,18 +94,29 @@ class Measurement:
 
     def run(self) -> dict[str, Any]:
         """Carry the order out alone; gives its answer."""
-        return answer_of(self.order, [self.shares()], aborted=self.aborted)
+        shares = self.shares()
+        return {**answer_of(self.order, [shares], aborted=self.aborted), "spent_s": self.laps.spent_s}
 
     def shares(self) -> list[dict[str, Any]]:
         """Carry the order out; gives what this process counted of each target."""
         try:
             self._gather()
-            for visited in self.visited:
-                if self._goes_on(visited):
-                    self._warm_up(visited)
-            self._measure()
+            surely = surely_unbroken(self.order, self.visited[0].cls.floor_s)
+            if surely is not None:
+                self.way = surely
+                self._straight_on()
+            else:
+                self.laps.to("warm-up")
+                for visited in self.visited:
+                    if self._goes_on(visited):
+                        self._warm_up(visited)
+                if self.order.load.kind == "open":
+                    self._rehearse_all()
+                self._measure()
+            self.laps.to("hearing out")
             for visited in self.visited:
                 visited.hear_out()
+            self.laps.to("identifying")
             if self.order.identify and not self.aborted:
                 for visited in self.visited:
                     if visited.gave_up is None:
@@ -147,17 +167,15 @@ class Measurement:
     # --- the warm-up -----------------------------------------------------------------------------------------------
 
     def _warm_up(self, visited: Visited) -> None:
-        """Load it until its rate is steady, at most for `warmup_s`; open loops then for a while at their rate.
+        """Load it until its rate is steady, at most for `warmup_s`.
 
-        A server that is warm from another load goes to its rate at once, but for one request on each connection: to
-        some servers a connection on which nothing was ever said is one that keeps a thread waiting for it.
+        Before an open loop, a server that is warm from another load is only asked once on each connection: to some
+        servers one on which nothing was ever said is one that keeps a thread waiting for it.
         """
         is_open = self.order.load.kind == "open"
         if is_open and self.order.warmup_s <= WARMUP_S:
             with visited.visit():
                 visited.sleep(0)
-            if self._goes_on(visited):
-                self._rehearse(visited)
             return
         began = monotonic_ns()
         visited.target.think_ns = 0
@@ -167,39 +185,86 @@ class Measurement:
             visited.look_back(time_s)
         visited.warm(time_s=time_s)
         self._share_pulse(visited)
-        if is_open and self._goes_on(visited):
-            self._rehearse(visited)
 
     def _until_steady(self, visited: Visited) -> None:
+        """Go on until two windows agree, the first not among them, or the time for it is over."""
         rates: list[float] = []
-        most = max(2, math.ceil(self.order.warmup_s / WARMUP_S))
-        while len(rates) < most:
-            self._progress(visited, "warmup", len(rates) / most)
+        length_s, passed_s = QUICK_WARMUP_S, 0.0
+        while len(rates) < LEAST_RATES or passed_s < self.order.warmup_s:
+            self._progress(visited, "warmup", passed_s / self.order.warmup_s)
             answered, at = visited.answered, monotonic_ns()
             if rates:
                 visited.new_stretch()
-            visited.sleep(WARMUP_S)
+            visited.sleep(length_s)
             visited.target.fold()
+            passed_s += length_s
             rate = (visited.answered - answered) / (monotonic_ns() - at)
             agreement = self._agree(visited, rate=rate, fallen_s=visited.fallen_s)
             rates.append(agreement.sum("rate"))
-            steady = len(rates) >= min(LEAST_WARMUPS, most) and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
+            steady = len(rates) >= LEAST_WARMUPS and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
             fallen = agreement.most("fallen_s") >= STANDING_S
             if self._stopped or visited.gave_up or steady or fallen:
                 return
+            length_s = QUICK_WARMUP_S if rates[-1] * 1e9 * QUICK_WARMUP_S >= ENOUGH else WARMUP_S
 
-    def _rehearse(self, visited: Visited) -> None:
-        """Learn how slow answers are at the rate that will be measured."""
-        visited.target.enter("warm-up")
+    def _rehearse_all(self) -> None:
+        """Learn how slow answers are at the rate that will be measured: of all servers at once, or one by one."""
+        self.laps.to("rehearsal")
+        if may_go_together(self.order, self.visited[0].cls.floor_s, alone=self.together.of == 1):
+            fit = [visited for visited in self.visited if self._goes_on(visited)]
+            if len(fit) > 1:
+                self._rehearse_together(fit)
+        if self.way.visits != "together":
+            for visited in self.visited:
+                if self._goes_on(visited):
+                    self._rehearse([visited])
+
+    def _rehearse(self, several: Sequence[Visited]) -> None:
+        """Go at the rate for a while, with all of these at once."""
+        for visited in several:
+            visited.target.enter("warm-up")
+        length_s = min(WARMUP_S, max(LEAST_REHEARSAL_S, LEAST_REHEARSED / (self.order.load.rate_per_s or 1.0)))
         began = monotonic_ns()
-        with visited.visit(at_rate=True):
+        with visiting(several, at_rate=True, apart_s=self._apart_s(several)):
             for stretch in range(REHEARSALS):
-                if stretch:
+                for visited in several if stretch else ():
                     visited.new_stretch()
-                visited.sleep(WARMUP_S)
-            visited.look_back((monotonic_ns() - began) / 1e9)
-        visited.warm(time_s=(monotonic_ns() - began) / 1e9)
-        self._share_pulse(visited)
+                self._sleep(several, length_s)
+            for visited in several:
+                visited.look_back((monotonic_ns() - began) / 1e9)
+        for visited in several:
+            visited.warm(time_s=(monotonic_ns() - began) / 1e9)
+            self._share_pulse(visited)
+
+    def _rehearse_together(self, fit: Sequence[Visited]) -> None:
+        """Try whether they leave one another in peace, at once: together they may need little of a CPU."""
+        clocks = [TreeClock(pids) for visited in fit for pids in (visited.spec.pids, visited.spec.front_pids) if pids]
+        for clock in clocks:
+            clock.look()
+            clock.start()
+        began, own_ns = monotonic_ns(), process_time_ns()
+        self._rehearse(fit)
+        passed_ns = monotonic_ns() - began
+        own = (process_time_ns() - own_ns) / passed_ns
+        used = [clock.stop() for clock in clocks]
+        of_servers = None if None in used or not used else sum(each or 0 for each in used) / passed_ns
+        self.way = together_way(self.order.window_s, of_servers, own) or self.way
+
+    def _apart_s(self, several: Sequence[Visited]) -> float:
+        """How far apart the schedules of targets begin that are visited at once: evenly over a request's time."""
+        return 1 / ((self.order.load.rate_per_s or 1.0) * len(several))
+
+    def _sleep(
+        self, several: Sequence[Visited], seconds: float, progress: Callable[[float], None] | None = None
+    ) -> None:
+        """Let the loop run, unless all of these were cut short."""
+        began = monotonic_ns()
+        while (left_s := seconds - (monotonic_ns() - began) / 1e9) > 0 and not all(each.cut_short for each in several):
+            gevent.sleep(min(left_s, STEP_S))
+            for visited in several:
+                visited.look()
+            if progress is not None:
+                progress(1 - max(0.0, left_s) / seconds)
 
     def _share_pulse(self, visited: Visited) -> None:
         """Take the slowest answers that any process saw for all of them."""
@@ -210,6 +275,10 @@ class Measurement:
 
     def _measure(self) -> None:
         """Choose the way, and go it; slices that turn out to be unsound are given up for unbroken windows."""
+        self.laps.to("between visits")
+        if self.way.visits == "together":
+            self._all_at_once()
+            return
         order, load = self.order, self.order.load
         pulses = {visited.id: visited.pulse for visited in self.visited if visited.gave_up is None}
         if load.kind == "open":
@@ -248,7 +317,8 @@ class Measurement:
     def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:
         """Say why visits do not tell the truth, if they do not.
 
-        Closed loops are busy for as long as is counted; and where answers fail to come at all, each visit would wait.
+        Closed loops are busy for as long as is counted; what an open loop leaves unanswered at the end of a visit is as
+        much as it finds at the beginning; and where answers fail to come at all, each visit would wait.
         """
         is_closed = self.order.load.kind == "closed"
         for visited in self.visited:
@@ -257,11 +327,13 @@ class Measurement:
                 continue
             if said.most("vain_pieces") > 1 and not last:
                 return waited_in_vain(visited.id)
-            time_s = said.most("counted_s") * said.sum("places")
-            share = excess_share(said.sum("excess_s"), said.sum("largest_excess_s"), time_s)
-            limit = LATE_EXCESS if last else EARLY_EXCESS if rounds >= EARLY_ROUNDS else math.inf
-            if is_closed and share > limit:
-                return given_up(share, visited.id)
+            if is_closed:
+                time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"
+            else:
+                time_s, spared = said.sum("busy_s"), "two_largest_excess_s"
+            share = too_much(said.sum("excess_s"), said.sum(spared), time_s, rounds, is_closed=is_closed, last=last)
+            if share is not None:
+                return given_up(share, visited.id, is_closed=is_closed)
         return None
 
     def _slice(self, visited: Visited, length_s: float, left_s: float) -> None:
@@ -273,6 +345,40 @@ class Measurement:
         with visited.visit(at_rate=is_open):
             visited.settle(TURN_SETTLE_S if is_open else self.order.settle_s)
             visited.count(length)
+
+    def _all_at_once(self) -> None:
+        """One window for all targets at the same time; in which order their requests come is drawn."""
+        fit = [visited for visited in self.visited if self._goes_on(visited)]
+        self._random.shuffle(fit)
+        if not fit:
+            return
+        with visiting(fit, at_rate=True, apart_s=self._apart_s(fit)):
+            self.laps.to("settling")
+            for visited in fit:
+                visited.target.enter("settling")
+            self._sleep(fit, max(visited.settle_s(OPEN_SETTLE_S) for visited in fit))
+            for visited in fit:
+                visited.begin_piece()
+                self._said_at = 0  # each of them is said to have begun
+                self._progress(visited, "measure", 0.0)
+            self._sleep(fit, self.order.window_s, self._progress_of(fit[0]))
+
+    def _straight_on(self) -> None:
+        """One unbroken window for each target, in the visit that warms it up: nothing is drained in between."""
+        for visited in self._random.sample(self.visited, len(self.visited)):
+            if not self._goes_on(visited):
+                continue
+            self.laps.to("warm-up")
+            began = monotonic_ns()
+            visited.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
+            with visited.visit():
+                self._until_steady(visited)
+                time_s = (monotonic_ns() - began) / 1e9
+                visited.warm(time_s=time_s)
+                self._share_pulse(visited)
+                if not self._stopped and visited.gave_up is None:
+                    visited.settle_for(visited.settle_s(self.order.settle_s) - time_s)
+                    visited.count_unbroken(self.order.window_s, self._progress_of(visited))
 
     def _windows(self) -> None:
         """One unbroken window for each target."""

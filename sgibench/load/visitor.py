@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
 import gevent
 
+from sgibench.laps import Laps
 from sgibench.load import field as fields
 from sgibench.load.books import Books
 from sgibench.load.cpu import ServiceClock, TreeClock
@@ -35,6 +36,7 @@ STANDING_S = 2.0
 BURSTY_S = 0.005
 """Answers slower than this get their connections started one after the other, so that they do not come in bursts."""
 SLOWER_THAN_P99 = 1.5
+LEAST_HEARD_S = 0.002
 HEAR_OUT_S = 0.05
 """How long its connections are listened to after the last visit, at least; else for as long as answers take."""
 SAMPLE_S = 0.1
@@ -59,6 +61,10 @@ class Piece:
     """Right answers before it, counted or not."""
     failed: int
     """Errors before it, likewise."""
+    strays_ns: int
+    """How long answers outside windows had taken before it, and those in flight at its beginning by then."""
+    afterwards_ns: int = 0
+    """How long its requests were in flight by its second edge: what they take more is taken after it."""
     due: int
     """Moments of the schedule before it."""
     window_s: float = 0.0
@@ -69,8 +75,9 @@ class Piece:
 class Visited:
     """A target while it is measured."""
 
-    def __init__(self, order: MeasureOrder, index: int, together: Together) -> None:
+    def __init__(self, order: MeasureOrder, index: int, together: Together, laps: Laps) -> None:
         self.order = order
+        self.laps = laps
         self.together = together
         self.spec = order.targets[index]
         self.id = self.spec.id
@@ -103,6 +110,8 @@ class Visited:
         self._visits = 0
         self._by_pid: dict[str, int] | None = None
         self._before_visit = (0, 0)
+        self._arrived_ns = 0
+        self._closed_pace = self.target.pace
         self._fruitless_s = 0.0
         self._stood_ns = self._quiet_ns = monotonic_ns()
 
@@ -121,33 +130,39 @@ class Visited:
         """Close the connections."""
         self.target.close()
 
-    @contextmanager
-    def visit(self, *, at_rate: bool = False) -> Iterator[None]:
+    def visit(self, *, at_rate: bool = False) -> AbstractContextManager[None]:
         """Attach, open the gate, and afterwards close it and drain; `at_rate` on a schedule of its own."""
-        target, closed = self.target, self.target.pace
-        began = monotonic_ns()
+        return visiting([self], at_rate=at_rate)
+
+    def arrive(self) -> None:
+        """Let the loop drive this target, all of its connections open."""
         self._before_visit = (self.answered, self._timeouts)
         self._visits += 1
+        self._arrived_ns = monotonic_ns()
         self.clock.look()
         self.front_clock.look()
         for clock in self.services.values():
             clock.look()
-        target.attach()
-        try:
-            self._restore_connections()
-            if at_rate:
-                self._go_on_schedule()
-            self._open_gate(at_rate=at_rate)
-            yield
-        finally:
-            self._edge()
-            self._drain(self.timeout_s if at_rate else self.timeout_s + 1)
-            self._end_piece()
-            self._quiet_ns = monotonic_ns()
-            target.detach()
-            target.fold()
-            target.pace = closed
-            self._judge_visit((monotonic_ns() - began) / 1e9)
+        self._closed_pace = self.target.pace
+        self.target.attach()
+        self._restore_connections()
+
+    def begin(self, *, at_rate: bool, delay_s: float = 0.0) -> None:
+        """Open the gate; `at_rate` on a schedule that begins after a delay."""
+        if at_rate:
+            self._go_on_schedule(delay_s)
+        self._open_gate(at_rate=at_rate)
+
+    def leave(self, *, at_rate: bool) -> None:
+        """The gate is closed: drain, close the books of this visit, and leave the target alone."""
+        target = self.target
+        self._drain(self.timeout_s if at_rate else self.timeout_s + 1)
+        self._end_piece()
+        self._quiet_ns = monotonic_ns()
+        target.detach()
+        target.fold()
+        target.pace = self._closed_pace
+        self._judge_visit((monotonic_ns() - self._arrived_ns) / 1e9)
 
     def _drain(self, limit_s: float) -> None:
         """Wait for what is owed; what is not there by then, or soon after this visit was cut short, is given up."""
@@ -160,13 +175,14 @@ class Visited:
         target.wait_until(over, limit_s)
         target.give_up_rest()
 
-    def _go_on_schedule(self) -> None:
+    def _go_on_schedule(self, delay_s: float) -> None:
         """Give this visit a schedule of its own; each process sends as much of the rate as it has connections for."""
         if not self.connections:
             return
         load, together = self.order.load, self.together
         rate = load.rate_per_s or 0.0
-        start_ns = monotonic_ns() + (round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0)
+        start_ns = monotonic_ns() + round(delay_s * 1e9)
+        start_ns += round(together.index / rate * 1e9) if load.arrivals == "uniform" else 0
         seed = (self.order.seed + together.index) * 1009 + self._visits
         self.target.detach()
         own_rate = rate * self.connections / (load.connections * load.streams)
@@ -201,9 +217,18 @@ class Visited:
 
     def settle(self, least_s: float) -> None:
         """Let the visit come into its stride; not counted."""
+        self.settle_for(self.settle_s(least_s))
+
+    def settle_for(self, seconds: float) -> None:
+        """The same for so long."""
         self.target.enter("settling")
+        self.laps.to("settling")
+        self.sleep(max(0.0, seconds))
+
+    def settle_s(self, least_s: float) -> float:
+        """How long a visit takes to come into its stride, at least so long."""
         pulse = self.pulse
-        self.sleep(min(MOST_SETTLE_S, max(least_s, self.cls.floor_s, pulse.p99_s, pulse.think_s)))
+        return min(MOST_SETTLE_S, max(least_s, self.cls.floor_s, pulse.p99_s, pulse.think_s))
 
     def sleep(self, seconds: float) -> None:
         """Let the loop run, unless this visit is cut short."""
@@ -211,9 +236,13 @@ class Visited:
         self.target.edge_ns = until
         while not self.cut_short and (left := until - monotonic_ns()) > 0:
             gevent.sleep(min(left / 1e9, STEP_S))
-            self.target.check()
-            if self.target.counting:
-                self._take_lags()
+            self.look()
+
+    def look(self) -> None:
+        """Raise the bug that stopped the loop, if one did; and keep lists short."""
+        self.target.check()
+        if self.target.counting:
+            self._take_lags()
 
     # --- counting ------------------------------------------------------------------------------------------------
 
@@ -233,12 +262,12 @@ class Visited:
 
     def count(self, length_s: float) -> None:
         """Count one slice or turn."""
-        self._begin_piece()
+        self.begin_piece()
         self.sleep(length_s)
 
     def count_unbroken(self, window_s: float, progress: Callable[[float], None]) -> None:
         """Count one unbroken window, with right answers per second."""
-        piece = self._begin_piece()
+        piece = self.begin_piece()
         series = self.books.series
         while not self.cut_short and (passed := (monotonic_ns() - piece.from_ns) / 1e9) < window_s:
             second = len(series) + 1.0
@@ -271,8 +300,9 @@ class Visited:
         self.target.fold()
         self.books.series.append(self.answered - piece.answered - sum(self.books.series))
 
-    def _begin_piece(self) -> Piece:
+    def begin_piece(self) -> Piece:
         """Count from here on."""
+        self.laps.to("counted")
         target, tally = self.target, self.target.tally
         target.fold()
         answered = self.answered
@@ -287,6 +317,7 @@ class Visited:
             censored=tally.censored,
             answered=answered,
             failed=self.errors.total(),
+            strays_ns=target.outside.busy_ns + target.waited_ns(from_ns, owned=False),
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
         self.front_clock.start()
@@ -295,7 +326,7 @@ class Visited:
         self.clock.start()
         return self._piece
 
-    def _edge(self) -> None:
+    def edge(self) -> None:
         """Close the gate; when this ends a piece, read all clocks at this moment."""
         target, piece, books = self.target, self._piece, self.books
         if piece is None:
@@ -320,6 +351,7 @@ class Visited:
             books.awake_ns += pace.awake_ns
         target.fold()
         self._take_lags()
+        piece.afterwards_ns = target.tally.busy_ns + target.waited_ns(edge_ns, owned=True)
         books.in_time += target.tally.requests - piece.requests
 
     def _end_piece(self) -> None:
@@ -337,7 +369,11 @@ class Visited:
             books.lateness.merge(target.pace.lateness)
             books.queue_max = max(books.queue_max, target.pace.queue_max)
         books.vain_pieces += tally.censored > piece.censored
-        excess_s = (tally.busy_ns - piece.busy_ns) / 1e9 - self.connections * piece.window_s
+        if target.pace.by_due:
+            # What was in flight longer than the piece lasted, beside what it found in flight and had to wait for.
+            excess_s = (tally.busy_ns - piece.afterwards_ns - target.outside.busy_ns + piece.strays_ns) / 1e9
+        else:
+            excess_s = (tally.busy_ns - piece.busy_ns) / 1e9 - self.connections * piece.window_s
         books.add_front(piece.front_cpu_ns)
         books.add_piece(len(books.pieces), piece.window_s, tally.requests - piece.requests, piece.cpu_ns, excess_s)
 
@@ -352,9 +388,11 @@ class Visited:
         books = self.books
         return {
             "counted_s": books.window_s,
+            "busy_s": self.target.tally.busy_ns / 1e9,
             "places": self.connections,
             "excess_s": books.excess_s,
             "largest_excess_s": books.largest_excess_s,
+            "two_largest_excess_s": books.two_largest_excess_s,
             "vain_pieces": books.vain_pieces,
         }
 
@@ -481,7 +519,8 @@ class Visited:
         if self.gave_up is None and not self.cut_short:
             p99_s = (self.target.tally.histogram.percentile_us(0.99) or 0.0) / 1e6
             passed_s = (monotonic_ns() - self._quiet_ns) / 1e9
-            self.target.hear_out(max(HEAR_OUT_S, SLOWER_THAN_P99 * p99_s - passed_s))
+            # What came meanwhile waits to be read.
+            self.target.hear_out(max(LEAST_HEARD_S, max(HEAR_OUT_S, SLOWER_THAN_P99 * p99_s) - passed_s))
 
     def identify(self) -> None:
         """Find out which of the server's processes answered; each connection stays with one."""
@@ -503,6 +542,34 @@ class Visited:
             "gave_up": self.gave_up,
             **self.books.share(self.target),
         }
+
+
+@contextmanager
+def visiting(several: Sequence[Visited], *, at_rate: bool = False, apart_s: float = 0.0) -> Iterator[None]:
+    """Visit targets at once: attach and open the gates, afterwards close all gates before the first is drained.
+
+    `at_rate`: on schedules of their own, each of which begins so long after the one before.
+    """
+    there: list[Visited] = []
+    laps = several[0].laps
+    outside = laps.phase
+    try:
+        for each in several:
+            there.append(each)
+            each.arrive()
+        for place, each in enumerate(several):
+            each.begin(at_rate=at_rate, delay_s=place * apart_s)
+        paces = [each.target.pace for each in several if isinstance(each.target.pace, OpenPace)]
+        for pace in paces:
+            pace.beside = [other for other in paces if other is not pace]
+        yield
+    finally:
+        laps.to("draining")
+        for each in there:
+            each.edge()
+        for each in there:
+            each.leave(at_rate=at_rate)
+        laps.to(outside)
 
 
 def merged_tallies(tallies: list[Tally]) -> Tally:

@@ -9,11 +9,13 @@ servers of a group are measured in the same way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
 from sgibench.histogram import Histogram
+from sgibench.load.orders import MeasureOrder
 from sgibench.model import Visits
 from sgibench.units import percent, seconds
 
@@ -29,6 +31,14 @@ THINK_SHARE = 0.05
 """Users busy with something else than waiting for an answer for more of their time than this think."""
 EARLY_ROUNDS, EARLY_EXCESS, LATE_EXCESS = 5, 0.10, 0.03
 """Slices are given up when connections were busy for so much longer than was counted: after some rounds, at the end."""
+OPEN_EARLY_EXCESS, OPEN_LATE_EXCESS = 0.20, 0.10
+"""Turns are given up when so much more of what their requests took came after a turn's end than before its beginning.
+An open loop is busy for little of its time, so that a disturbance of the machine near an edge weighs more in it."""
+TOGETHER_FLOOR_S = 0.02
+"""Servers are driven at once only where each answer takes at least so long, by the scenario: they wait then."""
+TOGETHER_CPU = 0.35
+"""And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
+one another is then far below what their answers take."""
 SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
@@ -98,6 +108,18 @@ def closed_way(slice_s: float | None, window_s: float, pulses: Mapping[str, Puls
     return _alternated("sliced", slice_s, slice_s, window_s, pulses)
 
 
+def surely_unbroken(order: MeasureOrder, floor_s: float) -> Way | None:
+    """Say that a closed loop will be measured in unbroken windows whatever its warm-up shows; None if that is open.
+
+    Then there is no need to drain what the warm-up left, and to come into stride again.
+    """
+    needed_s = TIMES_P99 * floor_s
+    if order.load.kind == "open" or order.slice_s is None or needed_s <= MOST_OF_WINDOW * order.window_s:
+        return None
+    why = f"a visit would have to last {seconds(needed_s)}, as an answer takes at least {seconds(floor_s)}"
+    return Way(visits="unbroken", length_s=order.window_s, why=why)
+
+
 def open_way(turn_s: float | None, rate_per_s: float, window_s: float, pulses: Mapping[str, Pulse]) -> Way:
     """Decide how open loops are measured."""
     if turn_s is None:
@@ -126,16 +148,42 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
     return Way(visits=visits, length_s=needed_s, why=f"longer than the {seconds(asked_s)} asked for: {beside}")
 
 
-def excess_share(excess_s: float, largest_s: float, counted_s: float) -> float:
-    """By what share connections were busy for longer than was counted, but for the slice in which it was most.
+def may_go_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool:
+    """Whether an open loop may be tried on all servers at once: their answers wait, and nothing else is asked of us."""
+    load = order.load
+    waits = floor_s >= TOGETHER_FLOOR_S and load.connection == "keep-alive" and load.protocol == "http"
+    serviced = any(target.services for target in order.targets)  # whose CPU each of them reads would be everybody's
+    return alone and waits and not serviced and order.turn_s is not None and len(order.targets) > 1
+
+
+def together_way(window_s: float, of_servers: float | None, own: float) -> Way | None:
+    """Decide whether all servers go on at once, after they did for a while: `of_servers` is what they used of a CPU."""
+    if of_servers is None or max(of_servers, own) > TOGETHER_CPU:
+        return None
+    why = f"all servers at the same time: their answers wait, and together they use {percent(of_servers)} of a CPU"
+    return Way(visits="together", length_s=window_s, why=why)
+
+
+def too_much(
+    excess_s: float, spared_s: float, time_s: float, rounds: int, *, is_closed: bool, last: bool
+) -> float | None:
+    """Give the share of the time by which visits cut off more than they may, but for what is `spared_s`; else None.
 
     One stall of the machine is no property of the server; two are a pattern.
     """
-    return (excess_s - max(0.0, largest_s)) / counted_s if counted_s > 0 else 0.0
+    early, late = (EARLY_EXCESS, LATE_EXCESS) if is_closed else (OPEN_EARLY_EXCESS, OPEN_LATE_EXCESS)
+    share = (excess_s - max(0.0, spared_s)) / time_s if time_s > 0 else 0.0
+    limit = late if last else early if rounds >= EARLY_ROUNDS else math.inf
+    return share if share > limit else None
 
 
-def given_up(share: float, name: str) -> str:
-    """Say why slices were given up."""
+def given_up(share: float, name: str, *, is_closed: bool) -> str:
+    """Say why slices, or turns, were given up."""
+    if not is_closed:
+        return (
+            f"turns were given up: {percent(share)} of the time that the requests of {name} took came after the turn "
+            "that they were due in, so turns cut slow answers off"
+        )
     return (
         f"slices were given up: the requests of {name} took {percent(share)} longer than was counted, so slices "
         "cut slow answers off"

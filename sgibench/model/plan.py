@@ -123,6 +123,8 @@ class Windows:
     """So many requests should be due in an open load's window: at low rates it is longer for it ..."""
     longest_open_s: float | None = None
     """... up to this; None for no limit."""
+    own_percentile_s: float = 0.0
+    """Where a window of at most this length holds the 1,000 answers of a p99 of its own, it is made so long."""
     turn_s: float | None = None
     """Length of a visit's counted part in open loads; None for one unbroken window per server."""
     warmup_s: float = 3.0
@@ -138,3 +140,10 @@ class Plan:
     seed: int
     windows: Windows
     blocks: tuple[Block, ...]
+
+    def blocks_with(self, cell: str) -> int:
+        """How many blocks hold a cell, by its id: a scenario may be left out of some."""
+        return sum(
+            any(each.id == cell for stage in block.stages for group in stage.groups for each in group.cells)
+            for block in self.blocks
+        )

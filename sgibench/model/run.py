@@ -210,6 +210,8 @@ class RunInfo:
     """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None
     """Share of the run's time inside measuring windows."""
+    spent_s: Mapping[str, float] = field(default_factory=dict)
+    """Where the time of the run went, or of what was left when it was resumed: seconds by phase, no two at once."""
 
     @property
     def ceilings_rps(self) -> Mapping[str, float]:

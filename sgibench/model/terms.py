@@ -23,7 +23,7 @@ Link = Literal["tcp", "unix"]
 LoadKind = Literal["closed", "open"]
 Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]
-Visits = Literal["sliced", "turns", "unbroken"]
+Visits = Literal["sliced", "turns", "together", "unbroken"]
 """How a window was made: in slices or turns, visiting all servers of a group again and again, or in one piece."""
 Verdict = Literal["faster", "slower", "tie", "unknown"]
 Metric = Literal["cpu_us_per_request", "rps", "p50_us", "p99_us", "p999_us"]

@@ -186,7 +186,8 @@ class Window:
     """
 
     visits: Visits
-    """sliced: in turn with the group's other servers, in slices; turns: the same for open loops; unbroken: in one."""
+    """sliced: in turn with the group's other servers, in slices; turns: the same for open loops; together: in one, all
+    servers of the group at the same time; unbroken: in one, one server after the other."""
     why: str = ""
     """Why so, in one sentence."""
     pieces: int = 1

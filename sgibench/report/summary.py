@@ -41,6 +41,7 @@ def summary_of(view: View) -> dict[str, Any]:
         "version": info.version,
         "machine": {"cpu_model": info.machine.cpu_model, "cores": info.machine.cores, "system": info.machine.system},
         "measuring_share": info.measuring_share,
+        "spent_s": dict(info.spent_s),
         "trials": {
             status: sum(trial.status == status for trial in view.run.trials) for status in ("ok", "failed", "skipped")
         },

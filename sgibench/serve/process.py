@@ -11,6 +11,7 @@ import http.client
 import shutil
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,11 +79,20 @@ def for_python(argv: Sequence[str], version: str) -> tuple[str, ...]:
     return tuple(word for place, word in enumerate(argv) if not (old and word == "-P" and place))
 
 
+_LATELY: deque[int] = deque(maxlen=256)
+"""Ports that were given out lately: the servers that got them may not listen yet, and two that share one by
+SO_REUSEPORT would both seem to answer."""
+
+
 def free_port() -> int:
-    """Ask the system for a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Ask the system for a port that nobody uses, and that was not given to another server just now."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in _LATELY:
+            _LATELY.append(port)
+            return port
 
 
 class ServerProcess:

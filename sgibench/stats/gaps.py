@@ -109,7 +109,7 @@ def _thin(trials: Sequence[Trial], run: Run, values: int, metric: Metric) -> str
         return _failed(trials)
     if values < len(trials):
         return f"{values} of {len(trials)} blocks have the figure: {lacking(trials, metric)}"
-    planned = len(run.info.plan.blocks)
+    planned = run.info.plan.blocks_with(trials[0].cell) if trials else 0
     if run.info.finished_at is None and len(trials) < planned:
         return f"{len(trials)} of {planned} planned blocks: the run was broken off"
     return None

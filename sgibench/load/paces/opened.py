@@ -7,6 +7,7 @@ request, and counts all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic_ns
 
 from gevent import monkey
@@ -54,6 +55,8 @@ class OpenPace(IdlePace):
         """Most requests that were due and waited for a connection."""
         self.awake_ns = 0
         """How long it waited without sleeping: CPU time of the generator's in which it could have worked."""
+        self.beside: Sequence[OpenPace] = ()
+        """Others that go on at the same time in this thread: then none of them waits for its own server alone."""
         self._select = monkey.get_original("select", "select")
         self._timer = get_hub().loop.timer(0)
         self._next_turn = get_hub().loop.timer(0)
@@ -91,7 +94,10 @@ class OpenPace(IdlePace):
         if not self._attached:
             return
         try:
-            self._run(monotonic_ns() + BURST_NS)
+            if self.beside:
+                self._take_turn()
+            else:
+                self._run(monotonic_ns() + BURST_NS)
             if len(self._intended) > FOLD_SOON:
                 self._target.fold()
         except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
@@ -119,6 +125,28 @@ class OpenPace(IdlePace):
                 batch(self._target.patience_s(now))  # an answer is what there is to wait for, whatever is due
             elif not batch(0):
                 self.awake_ns += clock() - now
+
+    def _take_turn(self) -> None:
+        """Do what is to be done; the one whose moment comes next waits for it, and for anybody's answers.
+
+        All others come back at once, and have their turn after it.
+        """
+        if self.schedule.next_ns <= monotonic_ns():
+            self._send_due()
+        self._take_batch(0)
+        now = monotonic_ns()
+        if self._idle and self.schedule.next_ns - now > NEAR_NS:
+            return
+        mine = self._acts_ns(now)
+        wait_ns = min([mine, *(each._acts_ns(now) for each in self.beside)]) - now  # noqa: SLF001 - its own kind
+        if wait_ns > SPIN_NS and wait_ns == mine - now:
+            everybody = [self._target.poller, *(each._target.poller for each in self.beside)]  # noqa: SLF001
+            self._select(everybody, (), (), (wait_ns - SPIN_NS) / 1e9)
+            self._take_batch(0)
+
+    def _acts_ns(self, now_ns: int) -> int:
+        """When it has something to do by itself; with no free connection that is only after some answer."""
+        return min(self.schedule.next_ns, now_ns + NEAR_NS) if self._idle else now_ns + NEAR_NS
 
     def _take_batch(self, patience_s: float) -> bool:
         """Handle what is ready: answers that equal the one before right here, all else by the target's general path.
