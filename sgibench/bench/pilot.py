@@ -106,7 +106,7 @@ def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Pa
 
 
 def in_few_stages(pilot: Plan, plain: Collection[str]) -> Plan:
-    """Ask all `plain` scenarios of the same servers, where a run starts them afresh for each: nothing is counted here."""
+    """Ask all `plain` scenarios of the same servers; a run starts them afresh for each, but nothing is counted here."""
 
     def alike(stage: Stage) -> tuple[object, ...]:
         first = stage.groups[0]
