@@ -27,7 +27,7 @@ TARGET = "app"
 PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6", "aiocache==0.12.3")
 SERVICES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg[binary,pool]==3.3.9",),
-    "redis": ("redis==8.1.0", "celery==5.7.0"),
+    "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 

@@ -18,7 +18,7 @@ TARGET = "app"
 PACKAGES: tuple[str, ...] = ("flask==3.1.3", "flask-caching==2.5.1")
 SERVICES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg[binary,pool]==3.3.9",),
-    "redis": ("redis==8.1.0", "celery==5.7.0"),
+    "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 
@@ -138,8 +138,9 @@ def page() -> str:
 @app.get("/cached/<n>")
 def cached(n: str) -> str:
     """Send the page from the cache."""
+    number = contract.page_number(n)
     caching.ASKED()
-    return rendered(contract.page_number(n))
+    return rendered(number)
 
 
 @cache.cached(make_cache_key=caching.key_of)

@@ -17,6 +17,8 @@ import pytest
 
 from tests.load_process import SCENARIOS, load_process
 
+AT_ONCE = 10
+"""So many are started together."""
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.py"))
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "LOCUST_SKIP_MONKEY_PATCH"}
 
@@ -70,7 +72,7 @@ def rows(prefix: Path) -> list[dict[str, str]]:
 
 
 def finished(run: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = run.communicate(timeout=300)  # eleven of them start at once, on a machine that others use too
+    output, _ = run.communicate(timeout=300)  # several start at once, on a machine that others use too
     assert run.returncode == code, output
     return output
 
@@ -83,13 +85,13 @@ def entries(run: subprocess.Popen[str], code: int = 0) -> list[dict[str, Any]]:
 
 
 def test_every_scenario_runs_under_plain_locust_without_a_failure() -> None:
+    found = {}
     with answering(*NAMES) as host:
-        runs = {
-            name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json", "-t", "3s") for name in NAMES
-        }
-        found = {name: entries(run) for name, run in runs.items()}
+        for names in (NAMES[first : first + AT_ONCE] for first in range(0, len(NAMES), AT_ONCE)):
+            runs = {name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json") for name in names}
+            found |= {name: entries(run) for name, run in runs.items()}
     for name, listed in found.items():
-        assert sum(entry["num_requests"] for entry in listed) > 20, name
+        assert sum(entry["num_requests"] for entry in listed) > 5, name
         assert sum(entry["num_failures"] for entry in listed) == 0, name
         assert all(0 < entry["min_response_time"] <= entry["max_response_time"] < 5000 for entry in listed), name
 

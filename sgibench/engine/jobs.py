@@ -102,7 +102,7 @@ def _between(first: float | None, last: float | None) -> float | None:
 def watching(server: ServerProcess) -> Iterator[JobWatch]:
     """Watch a server's jobs, with its worker beside it where the app has one; raises ServerError."""
     app = server.spec.app
-    command = next((app.workers[service] for service in app.id.split("+")[1:] if service in app.workers), None)
+    command = next((app.workers[service] for service in app.uses if service in app.workers), None)
     if command is None:
         watch = JobWatch(server)
         yield watch

@@ -335,8 +335,8 @@ def load_group(
     measured = _loaded(workshop, windows, group, seed, targets, fit, memory, witness) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
     workshop.laps.to("looking at servers")
-    if any(target.spawns for target in targets):
-        disturbance = replace(disturbance, foreign_cpu=None)  # their short-lived processes look like somebody else's
+    if any(target.spawns for target in targets) or any(one.did and one.did.worker for one in fit.values()):
+        disturbance = replace(disturbance, foreign_cpu=None)  # their other processes look like somebody else's
     for target in targets:
         if target.id in measured:
             _judge(fit[target.id], target, measured[target.id], witness)

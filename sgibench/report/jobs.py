@@ -64,6 +64,7 @@ def figures_of(trials: Sequence[Trial]) -> JobFigures | None:
     span_s = sum(jobs.span_s for _, jobs in seen)
     grown = sum(jobs.waiting_end - jobs.waiting_start for _, jobs in seen)
     stored = [Histogram.from_data(jobs.took_histogram_us) for _, jobs in seen if jobs.took_histogram_us]
+    known = [used for trial, _ in seen for use in trial.services if (used := use.cpu_us_per_request) is not None]
     with_worker = any(jobs.worker for _, jobs in seen)
     return JobFigures(
         handed_per_s=handed / span_s,
@@ -72,7 +73,7 @@ def figures_of(trials: Sequence[Trial]) -> JobFigures | None:
         took=Histogram.merged(stored) if stored else None,
         server_cpu_us=_per_job([jobs.server_cpu_s for _, jobs in seen], handed if with_worker else done),
         worker_cpu_us=_per_job([jobs.worker_cpu_s for _, jobs in seen], done),
-        service_cpu_us=None,
+        service_cpu_us=sum(known) / len(seen) if known else None,
     )
 
 
