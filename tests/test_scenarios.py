@@ -85,7 +85,7 @@ def entries(run: subprocess.Popen[str], code: int = 0) -> list[dict[str, Any]]:
 
 
 def test_every_scenario_runs_under_plain_locust_without_a_failure() -> None:
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     with answering(*NAMES) as host:
         for names in (NAMES[first : first + AT_ONCE] for first in range(0, len(NAMES), AT_ONCE)):
             runs = {name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json") for name in names}
