@@ -19,16 +19,16 @@ INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+LACKS = {"websocket: *": "a responder must know beforehand whether the next message is text or binary"}
 
 contract.await_items("psycopg")
-LACKS = {"websocket: *": "a responder must know beforehand whether the next message is text or binary"}
 
 
 async def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:
     """Make an answer of the contract Falcon's."""
-    resp.content_type = answer.content_type or None
     if isinstance(answer, contract.Later):
         answer = await answer.whole()
+    resp.content_type = answer.content_type or None
     if isinstance(answer, contract.Parts):
         resp.stream = paused(answer)
         if answer.length is not None:

@@ -35,9 +35,9 @@ INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("litestar==2.25.0", "jinja2==3.1.6")
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
+LACKS = {"*: * /*/: expected status 404*": "Litestar takes an address with a slash at its end for the one without"}
 
 contract.await_items("asyncpg")
-LACKS = {"*: * /*/: expected status 404*": "Litestar takes an address with a slash at its end for the one without"}
 
 CHARSET = "; charset=utf-8"
 READS = [HttpMethod.GET, HttpMethod.HEAD]
@@ -48,9 +48,9 @@ TEMPLATES = Environment(
 
 async def reply(answer: contract.Answer | contract.Parts) -> Response[Any]:
     """Make an answer of the contract Litestar's."""
-    headers = {"content-type": answer.content_type} if answer.content_type else {}
     if isinstance(answer, contract.Later):
         answer = await answer.whole()
+    headers = {"content-type": answer.content_type} if answer.content_type else {}
     if isinstance(answer, contract.Parts):
         if answer.length is not None:
             headers["content-length"] = str(answer.length)

@@ -98,6 +98,8 @@ class Private:
         self._launch = launch
         self._link: psycopg.Connection[Any] | None = None
         self._is_ready = False
+        self._own: dict[str, int] = {}
+        """How often a share was opened from here, to be counted."""
 
     def version(self) -> str:
         """Say which version answers; the first time, make the template."""
@@ -121,10 +123,12 @@ class Private:
         if not found:
             return ShareLook()
         now, ever = found[0]
-        return ShareLook(connections=now, opened=max(now, ever), refused=self._refused(name))
+        opened = max(now, ever - self._own.get(name, 0))
+        return ShareLook(connections=now, opened=opened, refused=self._refused(name))
 
     def rows(self, name: str) -> Rows | None:
         """Count the items."""
+        self._own[name] = self._own.get(name, 0) + 1
         with self._open(OWNER, name) as link:
             return counted(link, sql.Identifier("items"))
 

@@ -1,6 +1,7 @@
 """The table of items in PostgreSQL for apps of coroutines: through psycopg 3 or asyncpg, each with its own pool.
 
 Every process has a pool of as many connections as SGIBENCH_POOL says, opened on first use in the event loop that asks.
+Whoever asks the table, or waits for a connection, is counted as one inside the app.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -14,6 +15,7 @@ from typing import Any
 
 from database import statements
 from database.statements import bounded, numbered
+from inside import INSIDE
 
 Row = tuple[int, str, int]
 
@@ -66,11 +68,12 @@ class PsycopgItems:
         self._pools = LoopPools(make)
 
     async def _rows(self, statement: str, *values: Any) -> list[Row]:
-        pool = await self._pools.get()
-        async with pool.connection() as connection:
-            cursor = await connection.execute(statement, values)
-            rows: list[Row] = await cursor.fetchall()
-            return rows
+        with INSIDE:
+            pool = await self._pools.get()
+            async with pool.connection() as connection:
+                cursor = await connection.execute(statement, values)
+                rows: list[Row] = await cursor.fetchall()
+                return rows
 
     async def _row(self, statement: str, *values: Any) -> Row | None:
         rows = await self._rows(statement, *values)
@@ -98,13 +101,14 @@ class PsycopgItems:
 
     async def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        pool = await self._pools.get()
-        async with pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(statements.LOCK, (bounded(item_id),))).fetchone()
-            if row is None:
-                return None
-            await connection.execute(statements.WRITE, (row[2] + 1, row[0]))
-            return row[0], row[1], row[2] + 1
+        with INSIDE:
+            pool = await self._pools.get()
+            async with pool.connection() as connection, connection.transaction():
+                row = await (await connection.execute(statements.LOCK, (bounded(item_id),))).fetchone()
+                if row is None:
+                    return None
+                await connection.execute(statements.WRITE, (row[2] + 1, row[0]))
+                return row[0], row[1], row[2] + 1
 
     async def query(self, seconds: float) -> float:
         """Ask a question that takes the database so long; gives how long it took."""
@@ -141,12 +145,14 @@ class AsyncpgItems:
         self._pools = LoopPools(make)
 
     async def _row(self, statement: str, *values: Any) -> Row | None:
-        row = await (await self._pools.get()).fetchrow(statement, *values)
+        with INSIDE:
+            row = await (await self._pools.get()).fetchrow(statement, *values)
         return None if row is None else tuple(row)
 
     async def page(self, limit: int, offset: int) -> list[Row]:
         """Items in the order of their ids."""
-        return [tuple(row) for row in await (await self._pools.get()).fetch(PAGE, limit, offset)]
+        with INSIDE:
+            return [tuple(row) for row in await (await self._pools.get()).fetch(PAGE, limit, offset)]
 
     async def get(self, item_id: int) -> Row | None:
         """Tell one item."""
@@ -154,8 +160,9 @@ class AsyncpgItems:
 
     async def add(self, name: str, quantity: int) -> Row:
         """Add an item under a new id."""
-        row = await (await self._pools.get()).fetchrow(ADD, name, quantity)
-        return row[0], row[1], row[2]
+        with INSIDE:
+            row = await (await self._pools.get()).fetchrow(ADD, name, quantity)
+            return row[0], row[1], row[2]
 
     async def change(self, item_id: int, name: str | None, quantity: int | None) -> Row | None:
         """Change what is not None and tell what the item is now."""
@@ -167,13 +174,14 @@ class AsyncpgItems:
 
     async def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        pool = await self._pools.get()
-        async with pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(LOCK, bounded(item_id))
-            if row is None:
-                return None
-            await connection.execute(WRITE, row[2] + 1, row[0])
-            return row[0], row[1], row[2] + 1
+        with INSIDE:
+            pool = await self._pools.get()
+            async with pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(LOCK, bounded(item_id))
+                if row is None:
+                    return None
+                await connection.execute(WRITE, row[2] + 1, row[0])
+                return row[0], row[1], row[2] + 1
 
     async def query(self, seconds: float) -> float:
         """Ask a question that takes the database so long; gives how long it took."""

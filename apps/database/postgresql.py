@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from database import statements
+from inside import INSIDE
 from psycopg_pool import ConnectionPool
 
 Row = tuple[int, str, int]
@@ -25,7 +26,10 @@ def pool_size() -> int:
 
 
 class PostgresItems:
-    """The table; `get`, `change`, `delete` and `raise_by_one` give None when there is no such item."""
+    """The table; `get`, `change`, `delete` and `raise_by_one` give None when there is no such item.
+
+    Whoever asks it, or waits for a connection, is counted as one inside the app.
+    """
 
     def __init__(self, url: str) -> None:
         """Nothing is opened yet."""
@@ -50,7 +54,7 @@ class PostgresItems:
         return self._pool
 
     def _rows(self, statement: str, *values: Any) -> list[Row]:
-        with self.pool.connection() as connection:
+        with INSIDE, self.pool.connection() as connection:
             rows: list[Row] = connection.execute(statement, values).fetchall()
             return rows
 
@@ -80,7 +84,7 @@ class PostgresItems:
 
     def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        with self.pool.connection() as connection, connection.transaction():
+        with INSIDE, self.pool.connection() as connection, connection.transaction():
             row = connection.execute(statements.LOCK, (statements.bounded(item_id),)).fetchone()
             if row is None:
                 return None

@@ -3,10 +3,26 @@
 # mypy: disable-error-code="import-not-found,misc"
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import contract
 from django.db import connection, models, transaction
+from django.db.backends.signals import connection_created
+from django.dispatch import receiver
+from inside import INSIDE
+
+
+def _counted(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    """Count whoever asks the database as one inside the app."""
+    with INSIDE:
+        return execute(sql, params, many, context)
+
+
+@receiver(connection_created)
+def _count(connection: Any, **_: Any) -> None:
+    """Count on each new connection to a PostgreSQL."""
+    if connection.vendor == "postgresql":
+        connection.execute_wrappers.append(_counted)
 
 
 class Item(models.Model):

@@ -16,17 +16,21 @@ from rich.text import Text
 from sgibench import bench, catalogue, machine, verify
 from sgibench.bench.choosing import choose_servers, unspoken
 from sgibench.bench.plan import PROFILES
+from sgibench.bench.services import POSTGRESQL, refuse_unknown
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, Load, Size, json_option, one, takes
 from sgibench.engine.progress import listener_for
+from sgibench.engine.services import use
 from sgibench.engine.stage import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, Protocol, ServerEntry, Settings
+from sgibench.model.catalogue import WITH
 from sgibench.secrets import hidden
 from sgibench.serve import needs
 from sgibench.serve.own.preparing import folded
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from sgibench.serve.scratch import scratch_folder
+from sgibench.serve.services import House, missing, usual_cpus
 
 AT_ONCE = 4
 """So many servers are asked at once at most, and no more than there are CPUs and one."""
@@ -77,15 +81,20 @@ def check(
     request = bench.Request(results=Path(), argv=(), apps=what.apps, own=own_request(own))
     with listener_for(Console(stderr=True), quiet=as_json) as listener:
         looked = bench.look(request, listener)
-    apps = looked.apps if looked else catalogue.select("app", found.apps, what.apps or bench.DEFAULT_APPS)
+    apps = looked.apps if looked else on_databases(found, what.apps or bench.DEFAULT_APPS)
     asked = Asked(settings=Settings(workers=workers, threads=bench.DEFAULT_THREADS), protocol=protocol)
     if servers or every or mine:
         pairs = [(server, app) for server in chosen for app in _apps_for(server, apps, found, named=bool(what.apps))]
     else:
         pairs = [(server, app) for app in apps if (server := typical_for(app, found)) is not None]
-    with scratch_folder() as scratch:
+    services = House(found.services, usual_cpus(machine.plan_cpus(workers)))
+    with scratch_folder() as scratch, services:
         alive: set[ServerProcess] = set()
-        results = side_by_side(lambda pair: _check(found, pair, asked, scratch, looked, alive), pairs, console, alive)
+
+        def check_one(pair: Pair) -> Checked:
+            return _check(found, pair, asked, scratch, looked, alive, services)
+
+        results = side_by_side(check_one, pairs, console, alive)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results]))
     if not pairs:
@@ -123,6 +132,22 @@ def side_by_side(
     return results
 
 
+def on_databases(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[App]:
+    """Find the apps; a glob means them on PostgreSQL, too, where they can use it."""
+    chosen = catalogue.select_apps(found.apps, patterns)
+    globbed = [pattern for pattern in patterns if set(pattern) & set("*?[") and WITH not in pattern]
+    also = catalogue.select_apps(found.apps, globbed) if globbed else []
+    both = [*chosen, *(app.on(POSTGRESQL) for app in also if POSTGRESQL in app.services)]
+    return sorted({app.id: app for app in both}.values(), key=lambda app: app.id)
+
+
+def lacking_of(found: catalogue.Catalogue, app: App) -> str | None:
+    """Say which service that an app uses is not there."""
+    refuse_unknown(found, [app], ())
+    lacking = {name: missing(found.service(name).service) for name in app.uses}
+    return "; ".join(f"{name}: {why}" for name, why in lacking.items() if why) or None
+
+
 def _apps_for(server: ServerEntry, chosen: Sequence[App], found: catalogue.Catalogue, *, named: bool) -> list[App]:
     """Those of the chosen apps that a server can run; when none were named, the first that it can run."""
     fitting = [app for app in chosen if server.runs(app)]
@@ -136,15 +161,23 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
     scratch: Path,
     looked: bench.Looked | None,
     alive: set[ServerProcess],
+    services: House,
 ) -> Checked:
     server, app = pair
-    if lacking := needs.missing(server.variant.needs) or unspoken(server, asked.protocol):
+    lacking = needs.missing(server.variant.needs) or unspoken(server, asked.protocol) or lacking_of(found, app)
+    if lacking:
         return Checked(server=server.id, app=app.id, status="skipped", problems=(lacking,))
     try:
         environment = bench.environment_of(server, app)
     except EnvsError as error:
         return Checked(server=server.id, app=app.id, status="skipped", problems=(str(error),))
+    name = folder_name(f"{server.id}-{app.id}")
+    try:
+        used = use(services, app, name, scratch / name)
+    except ServerError as error:
+        return Checked(server=server.id, app=app.id, status="failed", problems=(hidden(str(error)),))
     spec = ServerSpec(
+        variables=used.variables,
         entry=server,
         app=app,
         settings=asked.settings,
@@ -153,7 +186,7 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
         versions=environment.versions,
         python=environment.info.python,
         cpus=machine.plan_cpus(asked.settings.workers).servers,
-        scratch=scratch / folder_name(f"{server.id}-{app.id}"),
+        scratch=scratch / name,
     )
     try:
         with ServerProcess(spec) as process:
@@ -161,6 +194,7 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
             process.wait_ready()
             problems = _problems(found, process, server, looked)
             process.stop()
+        used.drop()
     except ServerError as error:
         return Checked(
             server=server.id, app=app.id, status="failed", problems=(hidden(f"{error}{folded(error.log_tail)}"),)

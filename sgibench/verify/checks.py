@@ -353,6 +353,42 @@ def check_items(target: Target) -> Findings:
             yield from ask_and_compare(client, target, question)
 
 
+def check_raise(target: Target) -> Findings:
+    """An item is raised by one each time, and one that is missing is refused."""
+    contract = target.contract
+    with target.client() as client:
+        reply = client.ask(
+            Question(method="POST", path="/items", body=contract.dump({"name": "raised", "quantity": 7}))
+        )
+        client.close() if not reply.reusable else None
+        item_id = _id_of(reply)
+        if item_id is None:
+            yield "wrong", f"POST /items: expected 201 and an item, but {reply.status} came with {shown(reply.body)}"
+            return
+        for quantity in (8, 9):
+            item = contract.dump({"id": item_id, "name": "raised", "quantity": quantity})
+            answer = contract.Answer(200, contract.JSON, item)
+            yield from ask_and_compare(client, target, Question(method="POST", path=f"/raise/{item_id}"), answer)
+        deleted = contract.Answer(NO_CONTENT, "", b"")
+        yield from ask_and_compare(client, target, Question(method="DELETE", path=f"/items/{item_id}"), deleted)
+        missing = contract.Refusal(404, "no such item").answer
+        yield from ask_and_compare(client, target, Question(method="POST", path=f"/raise/{item_id}"), missing)
+        for question in (Question(method="POST", path="/raise/none"), Question(method="GET", path="/raise/1")):
+            yield from ask_and_compare(client, target, question)
+
+
+def check_query(target: Target) -> Findings:
+    """The database is asked something slow, and the answer does not come before its time."""
+    question = Question(method="GET", path="/query/40")
+    with target.client() as client:
+        started_s = time.monotonic()
+        yield from ask_and_compare(client, target, question, target.contract.queried(40))
+        took_ms = (time.monotonic() - started_s) * 1000
+        yield from ask_and_compare(client, target, Question(method="GET", path="/query/10001"))
+    if took_ms < 40:  # noqa: PLR2004 - what was asked for
+        yield "wrong", f"{question}: expected an answer after 40 ms at the earliest, but it came after {took_ms:.1f} ms"
+
+
 def _check_list(client: Asker) -> Findings:
     question = Question(method="GET", path="/items?limit=2&offset=1")
     reply = client.ask(question)
@@ -459,6 +495,8 @@ CHECKS: dict[str, Check] = {
     "cached": check_cached,
     "static": check_static,
     "items": check_items,
+    "raise": check_raise,
+    "query": check_query,
     "jobs": check_jobs,
     "stream": check_stream,
     "pid": check_pid,

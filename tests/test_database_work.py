@@ -1,0 +1,361 @@
+"""Work on a database: what it costs is counted apart, rows add up, and faults of it fail a trial and not the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgibench import bench, catalogue
+from sgibench.bench.services import parse_database
+from sgibench.cli import main
+from sgibench.engine.orders import Measured
+from sgibench.engine.services import difference, expected_rows
+from sgibench.errors import ServerError, UsageError
+from sgibench.model import Block, Cell, Plan, Rows, Run, Scenario, Stage, Trial
+from sgibench.results import store
+from sgibench.serve.services import House
+from sgibench.serve.services.finding import on_system
+from tests.requirements_for_tests import lacking
+
+FOUND = catalogue.load()
+
+TWICE = '''
+"""Writes every new item twice."""
+
+import contract
+from wsgi_plain import app as inner
+
+INTERFACE = "wsgi"
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+
+
+def app(environ, start_response):
+    if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("POST", "/items"):
+        contract.items().add("twin", 0)
+    return inner(environ, start_response)
+'''
+RACY = '''
+"""Raises a quantity without a lock: what another request wrote meanwhile is lost."""
+
+import time
+
+import contract
+from wsgi_plain import app as inner
+
+INTERFACE = "wsgi"
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+
+
+def app(environ, start_response):
+    if not environ["PATH_INFO"].startswith("/raise/"):
+        return inner(environ, start_response)
+    number, name, quantity = contract.items().get(int(environ["PATH_INFO"][7:]))
+    time.sleep(0.002)
+    contract.items().change(number, None, quantity + 1)
+    body = contract.dump({"id": number, "name": name, "quantity": quantity + 1})
+    start_response("200 OK", [("Content-Type", contract.JSON), ("Content-Length", str(len(body)))])
+    return [body]
+'''
+LEAKY = '''
+"""Opens a connection for each item that is read, and never closes it."""
+
+import os
+
+import psycopg
+from wsgi_plain import app as inner
+
+INTERFACE = "wsgi"
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+KEPT = []
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"].startswith("/items/"):
+        KEPT.append(psycopg.connect(os.environ["SGIBENCH_POSTGRESQL"]))
+    return inner(environ, start_response)
+'''
+
+
+def need_postgresql() -> None:
+    service = FOUND.service("postgresql").service
+    if on_system(service) is None:
+        lacking("postgresql", service.how)
+
+
+class Quiet:
+    """Listens, and says nothing."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def planned(self, plan: Plan, done: int) -> None: ...
+
+    def stage_started(self, block: Block, stage: Stage) -> None: ...
+
+    def repeating(self, stage: Stage) -> None: ...
+
+    def step(self, cell: Cell, phase: str, done: float) -> None: ...
+
+    def trial_ended(self, trial: Trial) -> None: ...
+
+
+def request(tmp_path: Path, apps: Sequence[str], scenarios: Sequence[str], blocks: int = 1) -> bench.Request:
+    return bench.Request(
+        results=tmp_path / "results",
+        argv=("sgibench",),
+        servers=("waitress",),
+        apps=tuple(apps),
+        scenarios=tuple(scenarios),
+        catalogues=(tmp_path,),
+        blocks=blocks,
+        window_s=0.5,
+        connections=(16,),
+        rate_per_s=0.0,
+        control=False,
+        retries=0,
+        seed=1,
+    )
+
+
+def measured(asked: bench.Request, listener: Quiet) -> Run:
+    return store.read_run(bench.run(asked, listener).folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run of an app that is right and of three that are not, each on PostgreSQL."""
+    need_postgresql()
+    tmp_path = tmp_path_factory.mktemp("work")
+    (tmp_path / "apps").mkdir()
+    for name, text in (("wsgi_twice", TWICE), ("wsgi_racy", RACY), ("wsgi_leaky", LEAKY)):
+        (tmp_path / "apps" / f"{name}.py").write_text(text, encoding="utf-8")
+    apps = [f"{name}+postgresql" for name in ("wsgi_plain", "wsgi_twice", "wsgi_racy", "wsgi_leaky")]
+    return measured(request(tmp_path, apps, ["crud", "db_contend", "db_read"]), Quiet())
+
+
+def trial_of(run: Run, app: str, scenario: str) -> Trial:
+    (found,) = (one for one in run.trials if (one.app, one.scenario) == (f"{app}+postgresql", scenario))
+    return found
+
+
+@pytest.mark.parametrize("scenario", ["crud", "db_contend", "db_read"])
+def test_the_cost_of_the_database_stands_beside_the_servers(run: Run, scenario: str) -> None:
+    trial = trial_of(run, "wsgi_plain", scenario)
+    assert trial.status == "ok", trial.failure
+    (used,) = trial.services
+    assert (used.service, used.private, trial.pool) == ("postgresql", True, 8)
+    assert used.cpu_s is not None
+    assert used.cpu_us_per_request == pytest.approx(used.cpu_s / (trial.requests or 0) * 1e6)
+    assert used.cpu_s > 0
+    assert trial.cpu_s is not None
+    assert used.memory is not None
+    assert (used.memory.pss_bytes or 0) > 0
+    assert used.connections_most == 8
+    assert used.connections_opened == 8
+    assert trial.inside is not None
+    assert run.info.services["postgresql"].private
+    assert run.info.services["postgresql"].cpus == run.info.service_cpus
+
+
+def test_a_write_that_is_made_twice_fails_the_trial(run: Run) -> None:
+    trial = trial_of(run, "wsgi_twice", "crud")
+    assert trial.status == "failed"
+    assert trial.failure is not None
+    assert trial.failure.reason == "rows-differ"
+    assert "too many" in trial.failure.detail
+    assert trial.requests is None
+    assert trial_of(run, "wsgi_twice", "db_read").status == "ok"
+
+
+def test_an_update_that_is_lost_fails_the_trial(run: Run) -> None:
+    trial = trial_of(run, "wsgi_racy", "db_contend")
+    assert trial.failure is not None
+    assert trial.failure.reason == "rows-differ"
+    assert "pieces in all" in trial.failure.detail
+    assert "missing" in trial.failure.detail
+    assert trial_of(run, "wsgi_racy", "crud").status == "ok"
+
+
+def test_running_out_of_connections_is_a_failed_trial_with_that_reason(run: Run) -> None:
+    trial = trial_of(run, "wsgi_leaky", "db_read")
+    assert trial.status == "failed"
+    assert trial.failure is not None
+    assert trial.failure.reason == "out-of-connections"
+    assert "too many connections" in trial.failure.detail
+
+
+class Faulty(Quiet):
+    """Does something to PostgreSQL in the middle of some blocks' windows."""
+
+    def __init__(self, signals: dict[int, signal.Signals]) -> None:
+        super().__init__()
+        self.left = dict(signals)
+        self.block = 0
+
+    def stage_started(self, block: Block, stage: Stage) -> None:
+        del stage
+        self.block = block.index
+
+    def step(self, cell: Cell, phase: str, done: float) -> None:
+        del cell, done
+        if phase == "measure" and self.block in self.left:
+            os.kill(root_of_postgresql(), self.left.pop(self.block))
+
+
+def root_of_postgresql() -> int:
+    """The first process of the PostgreSQL that this test's run has started."""
+    mine = [one for one in psutil.Process().children(recursive=True) if one.name() == "postgres"]
+    (root,) = (one.pid for one in mine if (parent := one.parent()) is not None and parent.name() != "postgres")
+    return root
+
+
+def test_a_database_that_is_killed_or_stopped_fails_that_trial_and_the_run_goes_on(tmp_path: Path) -> None:
+    need_postgresql()
+    (tmp_path / "apps").mkdir()
+    listener = Faulty({0: signal.SIGKILL, 1: signal.SIGSTOP})
+    asked = request(tmp_path, ["wsgi_plain+postgresql"], ["db_read"], blocks=3)
+    found = measured(asked, listener)
+    assert not listener.left
+    failures = {trial.block: trial.failure for trial in found.trials}
+    for block, sign in ((0, "SIGKILL"), (1, "SIGSTOP")):
+        failure = failures[block]
+        assert failure is not None
+        assert failure.reason == "service"
+        assert f"postgresql was {'killed' if sign == 'SIGKILL' else 'stopped'}" in failure.detail
+        assert sign in failure.detail
+    assert failures[2] is None
+    assert found.info.finished_at is not None
+
+
+# --- what is there, and what is not ----------------------------------------------------------------------------------
+
+
+def test_without_postgresql_its_scenarios_are_left_out_by_name_with_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sgibench.bench.services.missing", lambda service: f"it needs x: {service.how}")
+    words = "run --server waitress --scenario crud --database postgresql --quiet --results"
+    monkeypatch.setattr(
+        "sys.argv",
+        ["sgibench", *words.split(), str(tmp_path / "results"), "--reports", str(tmp_path / "reports")],
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "wsgi_plain+postgresql: postgresql: it needs x: apt-get install postgresql" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["mysql", "http://host/name", "postgresql://host:port/name", "\x1b", "postgresql://h\nx/"]
+)
+def test_a_database_that_is_none_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--database: expected sqlite, postgresql .* or an address"):
+        parse_database(text)
+
+
+def test_a_database_that_does_not_answer_is_told_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "run --server waitress --scenario crud --quiet --database postgresql://me:hush-hush@127.0.0.1:9/x --results"
+    folders = [str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    monkeypatch.setattr("sys.argv", ["sgibench", *words.split(), *folders])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "--database" in said
+    assert "refused" in said
+    assert "hush-hush" not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_in_a_database_that_exists_nothing_outside_a_schema_of_its_own_is_touched() -> None:
+    need_postgresql()
+    with House(FOUND.services) as theirs:
+        given_share = theirs.share("postgresql", "theirs")
+        with House(FOUND.services, existing={"postgresql": given_share.address}) as ours:
+            share = ours.share("postgresql", "ours")
+            assert ours.root("postgresql") is None
+            assert ours.memory("postgresql") is None
+            assert not ours.infos()["postgresql"].private
+            assert ours.rows(share) == Rows(count=100, pieces=4950)
+            import psycopg  # noqa: PLC0415 - only where there is one
+
+            with psycopg.connect(share.address, autocommit=True) as link:
+                link.execute("DELETE FROM items")
+                assert ours.look(share).connections == 1
+            assert ours.rows(share) == Rows(count=0, pieces=0)
+            assert theirs.rows(given_share) == Rows(count=100, pieces=4950)
+        with psycopg.connect(given_share.address) as link:
+            left = link.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sgibench%'").fetchone()
+        assert left == (0,)
+    with pytest.raises(ServerError):
+        theirs.rows(given_share)
+
+
+# --- the law of rows --------------------------------------------------------------------------------------------------
+
+SCENARIO = Scenario(
+    id="s",
+    summary="",
+    path=Path("s.py"),
+    exchanges=(),
+    floor_s=0.0,
+    interfaces=("wsgi",),
+    rows={"POST /items": 1, "DELETE /items/{id}": -1},
+    pieces={"POST /raise/{id}": 1},
+)
+COUNTS = st.integers(0, 10_000)
+
+
+@given(
+    posted=COUNTS,
+    deleted=COUNTS,
+    raised=COUNTS,
+    open_ends=st.lists(st.sampled_from(["write", "raise", "none"])),
+    off=st.integers(-5, 5),
+)
+def test_rows_are_right_exactly_when_the_answers_explain_them(
+    posted: int, deleted: int, raised: int, open_ends: list[str], off: int
+) -> None:
+    """Requests without an answer were carried out or not; a database that is off by more than that is found out."""
+    seen = Measured(
+        id="x",
+        answers={"POST /items": posted, "DELETE /items/{id}": deleted, "POST /raise/{id}": raised, "GET /": 7},
+        errors={"timeout": len(open_ends)} if open_ends else {},
+    )
+    before = Rows(count=100, pieces=50)
+    due = expected_rows(SCENARIO, before, seen)
+    really = Rows(
+        count=before.count + posted - deleted + open_ends.count("write"),
+        pieces=before.pieces + raised + open_ends.count("raise"),
+    )
+    assert difference(due, really) is None
+    wrong = difference(due, Rows(count=before.count + posted - deleted + off, pieces=really.pieces))
+    assert (wrong is None) == (abs(off) <= len(open_ends))
+    if not open_ends and off:
+        assert wrong is not None
+        assert f"{abs(off):,} {'too many' if off > 0 else 'missing'}" in wrong
+
+
+def test_check_asks_apps_on_postgresql_where_a_glob_names_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_postgresql()
+    monkeypatch.setattr("sys.argv", ["sgibench", "check", "waitress", "--app", "wsgi_plai?", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    found = {one["app"]: one["status"] for one in json.loads(capsys.readouterr().out)}
+    assert found == {"wsgi_plain": "ok", "wsgi_plain+postgresql": "ok"}
+    assert ended.value.code == 0
