@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import contract
 from django.db import connection, models, transaction
 from django.db.backends.signals import connection_created
-from django.dispatch import receiver
 from inside import INSIDE
 
 
@@ -18,11 +17,13 @@ def _counted(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> An
         return execute(sql, params, many, context)
 
 
-@receiver(connection_created)
 def _count(connection: Any, **_: Any) -> None:
     """Count on each new connection to a PostgreSQL."""
     if connection.vendor == "postgresql":
         connection.execute_wrappers.append(_counted)
+
+
+connection_created.connect(_count)
 
 
 class Item(models.Model):

@@ -23,6 +23,7 @@ from sgibench.report.inside import at_once, cache_hits, of_kinds
 from sgibench.report.jobs import jobs_of
 from sgibench.report.latencies import percentiles, streams
 from sgibench.report.panels import Panel, Row
+from sgibench.report.services import services_chart
 
 MIB = 1 << 20
 TIME_POINTS = 24
@@ -33,8 +34,8 @@ def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
     """Draw what a panel has data for; `panels` are all of the run, for what grows from one of them to the next."""
     makers: tuple[Callable[[Panel], Chart | None], ...] = (
         _cost, _throughput, _latency("q", "p50_us"), _latency("n", "p99_us"), _latency("z", "p999_us"), percentiles,
-        of_kinds, streams, at_once, cache_hits, jobs_of, latency_against_load, fronts_chart, incidents_chart,
-        reached_chart, _over_time, _memory, _by_process,
+        of_kinds, streams, at_once, services_chart, cache_hits, jobs_of, latency_against_load, fronts_chart,
+        incidents_chart, reached_chart, _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
     return (*(chart for chart in found if chart is not None), *throughput_against_sizes(panel, panels))

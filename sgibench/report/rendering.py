@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from sgibench import stats, units
 from sgibench.errors import ResultsError
-from sgibench.report import exports, words
+from sgibench.report import exports, services, words
 from sgibench.report.standings import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -115,6 +115,8 @@ def _environment() -> Environment:
         "value_of": stats.value_of,
         "load_sentence": words.load_sentence,
         "sharing": words.sharing,
+        "services_of": services.told,
+        "pool_notes": services.notes_of,
         "latency_sentence": words.latency_sentence,
         "shapes": SHAPES,
         "hgrm": exports.hgrm_link,

@@ -14,6 +14,7 @@ from sgibench.report.inside import by_request, most_inside
 from sgibench.report.layers import LayerTable, layers_of
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, View, group_id, view_of
+from sgibench.report.services import ServiceFigures, uses_of
 from sgibench.report.standings import Entry, Standing
 from sgibench.report.twoway import CrossTable, cross_tables
 from sgibench.results.codec import encode
@@ -97,6 +98,7 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "front": _front(entry),
         "behaviours": [_behaviour(trial.behaviour) for trial in entry.good if trial.behaviour is not None],
         "inside": most_inside(entry.good),
+        "services": [_service(one) for one in uses_of(entry)],
         "cache": [encode(trial.cache) for trial in entry.good if trial.cache],
         "requests": {kind: _latency(histogram) for kind, histogram in by_request(entry).items()},
         "errors": dict(entry.errors),
@@ -104,6 +106,17 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "failed_blocks": entry.failed_blocks,
         "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
         "doubts": [_doubt(doubt) for doubt in doubts],
+    }
+
+
+def _service(one: ServiceFigures) -> dict[str, Any]:
+    """What a row used of a service."""
+    return {
+        "service": one.service,
+        "version": one.version,
+        "cpu_us_per_request": _estimate(one.cpu_us),
+        "connections": {"opened": one.opened, "at_once": one.at_once, "pool": one.pool},
+        "pss_bytes": one.pss_bytes,
     }
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sgibench import stats, units
 from sgibench.model import Estimate, Metric, Run
-from sgibench.report import inside, jobs, words
+from sgibench.report import inside, jobs, services, words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
@@ -103,6 +103,9 @@ class _Sheet:
             shown = _first(latencies, panel.rank_by if panel.rank_by in latencies else "p99_us")
             self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
         self.beside("Inside the app", inside.in_short(panel))
+        self.beside("Services", services.in_short(panel))
+        for note in services.notes_of(panel):
+            self.line(f"  {note}")
         self.beside("Jobs", jobs.in_short(panel))
         for said in answer_of(panel).said:
             told = self.text(f"{said.interface}: {said.text}" if said.interface else said.text)
@@ -255,6 +258,8 @@ class _Sheet:
                     self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
         for server, reason in view.run.info.skipped.items():
             self.line(f"Skipped: {server}: {reason}", "yellow")
+        for service, told in services.told(view.run.info).items():
+            self.line(f"Service: {service}: {told}")
         for notice in filter(None, (words.sharing(view.run.info.machine), *view.run.notices)):
             self.line(f"Notice: {notice}", "yellow")
 

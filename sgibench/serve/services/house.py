@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,8 @@ class House:
         self._folder: Path | None = None
         self._shares: dict[tuple[str, str], Share] = {}
         self._number = 0
+        self._lock = threading.RLock()
+        """Threads that check servers side by side ask one after the other."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,30 +111,34 @@ class House:
 
     def share(self, service: str, owner: str) -> Share:
         """Give a server an empty share of a service, which is started first where it has to be; raises ServerError."""
-        running = self._in_use(service)
-        self._number += 1
-        name = share_name(owner, self._number)
-        address = str(running.ask(lambda client: client.share(name)))
-        share = Share(service=service, name=name, address=address, generation=running.generation)
-        self._shares[service, name] = share
-        return share
+        with self._lock:
+            running = self._in_use(service)
+            self._number += 1
+            name = share_name(owner, self._number)
+            address = str(running.ask(lambda client: client.share(name)))
+            share = Share(service=service, name=name, address=address, generation=running.generation)
+            self._shares[service, name] = share
+            return share
 
     def drop(self, share: Share) -> None:
         """Take a share away, unless its instance is gone; raises ServerError."""
-        self._shares.pop((share.service, share.name), None)
-        if (running := self._alive(share)) is not None:
-            running.ask(lambda client: client.drop(share.name))
+        with self._lock:
+            self._shares.pop((share.service, share.name), None)
+            if (running := self._alive(share)) is not None:
+                running.ask(lambda client: client.drop(share.name))
 
     def look(self, share: Share) -> ShareLook:
         """Look at a share; raises ServerError."""
-        running = self._of(share)
-        looked = running.ask(lambda client: client.look(share.name))
-        return looked if isinstance(looked, ShareLook) else ShareLook()
+        with self._lock:
+            running = self._of(share)
+            looked = running.ask(lambda client: client.look(share.name))
+            return looked if isinstance(looked, ShareLook) else ShareLook()
 
     def rows(self, share: Share) -> Rows | None:
         """Count a share's items; raises ServerError."""
-        counted = self._of(share).ask(lambda client: client.rows(share.name))
-        return counted if isinstance(counted, Rows) else None
+        with self._lock:
+            counted = self._of(share).ask(lambda client: client.rows(share.name))
+            return counted if isinstance(counted, Rows) else None
 
     def _of(self, share: Share) -> _Running:
         running = self._alive(share)
