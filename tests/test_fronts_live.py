@@ -179,3 +179,89 @@ def test_a_front_that_does_not_start_fails_its_deployment_with_its_own_words(tmp
     assert "its front mine ended with status 1" in failure.detail
     assert "unknown directive" in failure.log_tail
     assert trial_of(run, "waitress").status == "ok"
+
+
+def test_a_balancer_hides_a_server_that_is_killed_and_says_what_was_lost_and_until_when(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "nginx-rr2+waitress", "waitress", scenarios=("failover",), window_s=4.0)
+    (trial,) = run.trials  # one server alone can't have one of two taken away
+    assert trial.server == "nginx-rr2+waitress"
+    assert trial.status == "ok", trial.failure
+    behaviour = trial.behaviour
+    assert behaviour is not None
+    assert [one.what for one in behaviour.happened] == ["server 1 of 2 killed", "server 1 of 2 started again"]
+    assert behaviour.happened[0].at_s < behaviour.happened[1].at_s
+    assert behaviour.lost == sum(trial.errors.values())
+    assert behaviour.recovered_after_s is not None
+    assert behaviour.reached is not None
+    assert trial.requests is not None
+    # A request that its server took with it reached an app, too; one that nginx handed on again reached two.
+    assert trial.requests <= behaviour.reached <= trial.requests + behaviour.lost + 64
+    assert trial.requests + behaviour.lost == (trial.window.sent if trial.window else None)
+    page = report.write(run, tmp_path).read_text(encoding="utf-8")
+    assert "One server is killed, and comes back" in page
+    assert "2 × waitress" in page
+
+
+def test_a_cache_lets_one_of_many_through_where_it_is_told_to_and_all_that_ask_where_not(tmp_path: Path) -> None:
+    servers = ("nginx-cache+waitress", "nginx-cache-lock+waitress", "nginx+waitress")
+    run = run_of(tmp_path, *servers, scenarios=("hot_page",), window_s=3.0, connections=(16,))
+    found = {trial.server: trial for trial in run.trials}
+    assert {trial.status for trial in run.trials} == {"ok"}, [trial.failure for trial in run.trials]
+    free, locked, none = (found[name].behaviour for name in servers)
+    assert free is not None
+    assert locked is not None
+    assert none is not None
+    assert none.reached == found["nginx+waitress"].requests
+    assert locked.reached is not None
+    assert free.reached is not None
+    assert locked.reached < (found["nginx-cache-lock+waitress"].requests or 0)
+    assert max(locked.bursts) == 1
+    assert max(free.bursts) > 1
+    assert "Requests that reached the app" in report.write(run, tmp_path).read_text(encoding="utf-8")
+
+
+def test_files_are_the_fronts_to_send_where_it_is_told_to(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "nginx-static+waitress", "nginx+waitress", scenarios=("static",))
+    shares = {}
+    for trial in run.trials:
+        assert trial.status == "ok", trial.failure
+        assert trial.front is not None
+        assert trial.front.cpu_s is not None
+        assert trial.cpu_s is not None
+        shares[trial.server] = trial.front.cpu_s / trial.cpu_s
+    assert shares["nginx-static+waitress"] > 0.9
+    assert shares["nginx+waitress"] < 0.9
+
+
+def test_slow_clients_hold_up_threads_and_not_a_server_behind_a_front_that_buffers(tmp_path: Path) -> None:
+    servers = ("nginx+gunicorn-gthread", "gunicorn-gthread")
+    run = run_of(tmp_path, *servers, scenarios=("slow_clients",), window_s=2.0, threads=(4,))
+    behind, alone = (trial_of(run, name) for name in servers)
+    assert behind.status == "ok", behind.failure
+    assert behind.behaviour is not None
+    assert behind.behaviour.slow is not None
+    assert behind.behaviour.slow > 32
+    assert alone.status == "failed"
+    assert alone.failure is not None
+    assert alone.failure.reason in {"hung", "no-right-answer", "errors"}
+
+
+def test_cgi_counts_what_its_processes_used_and_a_wrapper_that_is_killed_fails_it(tmp_path: Path) -> None:
+    need_program("fcgiwrap", "apt-get install fcgiwrap")
+    trial = trial_of(run_of(tmp_path, "cgi", window_s=2.0, connections=(2,)), "cgi")
+    assert trial.status == "ok", trial.failure
+    assert trial.front is not None
+    assert trial.cpu_s is not None
+    assert trial.front.cpu_s is not None
+    assert trial.requests
+    # Python itself needs some milliseconds to start; nginx and the wrapper alone need a hundredth of that.
+    assert (trial.cpu_s - trial.front.cpu_s) / trial.requests > 0.003
+
+    def kill() -> None:
+        os.kill(ours("fcgiwrap", "-c")[0].pid, signal.SIGKILL)
+
+    run = run_of(tmp_path / "killed", "cgi", listener=Acting(kill, "cgi"), window_s=3.0, connections=(2,))
+    failure = trial_of(run, "cgi").failure
+    assert failure is not None
+    assert failure.reason == "crashed"
+    assert "cgi behind nginx" in failure.detail

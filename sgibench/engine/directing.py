@@ -107,4 +107,4 @@ class Directors:
             (measured.edges_ns[0][0], measured.edges_ns[-1][1]),
             sum(measured.errors.values()),
         )
-        return replace(measured, behaviour=behaviour)
+        return replace(measured, behaviour=replace(behaviour, slow=measured.slow))

@@ -94,6 +94,8 @@ class Measured:
     """The front's part of it."""
     behaviour: Behaviour | None = None
     """What the engine makes of it where something was done to the deployment, or noted by the app."""
+    slow: int | None = None
+    """Slow clients that had a connection when the window ended; None where there were to be none."""
     samples: tuple[Sample, ...] = ()
     """Of an unbroken window, where they were asked for."""
     edges_ns: tuple[tuple[int, int], ...] = ()

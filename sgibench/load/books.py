@@ -29,6 +29,8 @@ class Books:
     """Of it, what the front used; None without one."""
     samples: list[dict[str, Any]] = field(default_factory=list)
     """Right answers and failures in each tenth of a second of an unbroken window, where they are asked for."""
+    slow: int | None = None
+    """Slow clients that had a connection when the window ended."""
     edges_ns: list[tuple[int, int]] = field(default_factory=list)
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     service_cpu_ns: dict[str, int | None] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Books:
             "server_cpu_ns": self.server_cpu_ns,
             "front_cpu_ns": self.front_cpu_ns,
             "samples": self.samples,
+            "slow": self.slow,
             "edges_ns": self.edges_ns,
             "service_cpu_ns": self.service_cpu_ns,
             "answers": {f"{method} {name}": count for (method, name), count in target.answers.items()},

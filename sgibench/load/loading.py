@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -102,7 +103,7 @@ def describe(path: Path) -> dict[str, Any]:
         ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
-        "watched": encode(cls.watched),
+        "watched": encode(replace(cls.watched, slow=cls.slow.count if cls.slow else 0)),
         "jobs": bool(cls.jobs),
         "services": list(cls.services),
         "rows": dict(cls.rows),

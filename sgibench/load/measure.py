@@ -385,7 +385,7 @@ class Measurement:
         is_open = self.order.load.kind == "open"
         for visited in self._random.sample(self.visited, len(self.visited)):
             if self._goes_on(visited):
-                with visited.visit(at_rate=is_open):
+                with visited.crowded(), visited.visit(at_rate=is_open):
                     visited.settle(OPEN_SETTLE_S if is_open else self.order.settle_s)
                     visited.count_unbroken(self.order.window_s, self._progress_of(visited))
 

@@ -59,6 +59,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "errors_uncounted": _counted(shares, "errors_uncounted"),
         "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
         "samples": [_sample(parts) for parts in zip(*(share["samples"] for share in shares), strict=False)],
+        "slow": _sum_known(shares, "slow"),
         "edges_ns": [list(pair) for pair in first["edges_ns"]],
         "front_cpu_s": None if front_cpu_ns is None or not window_s else front_cpu_ns / 1e9,
         "service_cpu_s": {

@@ -22,6 +22,7 @@ from sgibench.load.lines import Pace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
 from sgibench.load.sessions import conduct
+from sgibench.load.slow import Slow
 from sgibench.load.steps import problem_of
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
@@ -36,6 +37,7 @@ __all__ = [
     "BenchUser",
     "Incident",
     "Request",
+    "Slow",
     "Variant",
     "Watched",
     "delete",
@@ -64,6 +66,8 @@ class BenchUser(User):
     """Interfaces that can serve it."""
     watched: ClassVar[Watched] = Watched()
     """What is done to the deployment in the window, and what is looked at."""
+    slow: ClassVar[Slow | None] = None
+    """Slow clients that are there meanwhile; None for none."""
     jobs: ClassVar[bool] = False
     """Whether its requests hand in jobs, which go on after their answers."""
     services: ClassVar[tuple[str, ...]] = ()

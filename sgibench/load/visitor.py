@@ -26,6 +26,7 @@ from sgibench.load.loading import load_scenario
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
+from sgibench.load.slow import Crowd
 from sgibench.load.tally import Tally
 from sgibench.load.together import Together
 from sgibench.load.ways import Pulse, Way, fitting_timeout, middle_pulse
@@ -40,6 +41,8 @@ LEAST_HEARD_S = 0.002
 HEAR_OUT_S = 0.05
 """How long its connections are listened to after the last visit, at least; else for as long as answers take."""
 SAMPLE_S = 0.1
+CROWDED_S = 1.0
+"""How long slow clients are there before a window begins."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 MOST_SETTLE_S = 10.0
@@ -129,6 +132,21 @@ class Visited:
     def close(self) -> None:
         """Close the connections."""
         self.target.close()
+
+    @contextmanager
+    def crowded(self) -> Iterator[None]:
+        """Have slow clients at the server meanwhile, where the scenario wants some."""
+        if self.cls.slow is None:
+            yield
+            return
+        crowd = Crowd(self.cls.slow, (self.spec.host, self.spec.port), self.together.index, self.together.of)
+        crowd.start()
+        try:
+            gevent.sleep(CROWDED_S)
+            yield
+            self.books.slow = crowd.standing
+        finally:
+            crowd.stop()
 
     def visit(self, *, at_rate: bool = False) -> AbstractContextManager[None]:
         """Attach, open the gate, and afterwards close it and drain; `at_rate` on a schedule of its own."""

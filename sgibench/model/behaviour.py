@@ -29,11 +29,13 @@ class Watched:
     """So many servers have to stand behind a front."""
     noted: bool = False
     """Whether the app notes each request that reaches it (`/noted/…` of the contract)."""
+    slow: int = 0
+    """So many slow clients are there beside those that are measured."""
 
     @property
     def any(self) -> bool:
         """Whether there is something to watch, so that its window has to be unbroken."""
-        return bool(self.incidents) or self.noted
+        return bool(self.incidents) or self.noted or self.slow > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ class Behaviour:
 
     samples: tuple[Sample, ...] = ()
     happened: tuple[Happened, ...] = ()
+    slow: int | None = None
+    """Slow clients that had a connection when the window ended; None where there were to be none."""
     lost: int = 0
     """Requests of the window that got no right answer."""
     recovered_after_s: float | None = None

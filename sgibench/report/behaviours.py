@@ -54,7 +54,9 @@ def _incident_line(row: Row, behaviour: Behaviour) -> Timeline:
     after = behaviour.recovered_after_s
     lost = f"{behaviour.lost} lost"
     said = "; ".join(f"{one.what} at {units.seconds(one.at_s)}" for one in behaviour.happened)
-    recovered = f"recovered {NEVER}" if after is None else f"recovered after {units.seconds(after)}"
+    recovered = f", recovered {NEVER}" if after is None else f", recovered after {units.seconds(after)}"
+    if behaviour.slow is not None:
+        said, recovered = f"beside {behaviour.slow} slow clients", ""
     return Timeline(
         row=row.key,
         label=row.label,
@@ -67,7 +69,7 @@ def _incident_line(row: Row, behaviour: Behaviour) -> Timeline:
             if one.failed
         ),
         says=lost,
-        tip=f"{said}; {lost}, {recovered}",
+        tip=f"{said}; {lost}{recovered}",
     )
 
 
@@ -103,6 +105,41 @@ def reached_chart(panel: Panel) -> Chart | None:
         table=Table(
             headers=("server", "answered", "reached the app", "of 100", "most in one burst"),
             rows=tuple(_reached_row(row, some) for row, some in found),
+        ),
+    )
+
+
+def slow_chart(panel: Panel) -> Chart | None:
+    """Draw the fast clients' right answers beside slow ones."""
+    found = [(row, some) for row in panel.rows if (some := [one for one in _behaviours(row) if one.slow is not None])]
+    if not found:
+        return None
+    lines = [_incident_line(row, some[0]) for row, some in found]
+    title = "Fast clients beside slow ones"
+    return Chart(
+        title=title,
+        hint="Right answers in each tenth of a second of one block, from zero; red marks: requests lost.",
+        drawing=draw_timelines(
+            lines,
+            name="the window, from its beginning to its end",
+            prefix=f"{panel.key}s",
+            label=alternative(title, [(line.label, line.tip) for line in lines]),
+        ),
+        table=Table(
+            headers=("server", "slow clients at the end", "requests lost", "longest wait"),
+            rows=tuple(
+                (
+                    row.label,
+                    _range(some, lambda one: None if one.slow is None else float(one.slow), units.count),
+                    _range(some, lambda one: float(one.lost), units.count),
+                    _over(
+                        row.entry.good,
+                        lambda trial: trial.latency_us.max if trial.latency_us else None,
+                        units.microseconds,
+                    ),
+                )
+                for row, some in found
+            ),
         ),
     )
 
