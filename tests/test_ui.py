@@ -42,7 +42,17 @@ def test_no_server_runs_before_start_is_pressed(ui: Ui) -> None:
 
 def test_the_form_offers_our_choices_in_their_order(ui: Ui) -> None:
     options = ui.fields()["extra_options"]
-    assert list(options) == ["server", "app", "scenario", "load", "rate", "workers", "threads", "configuration"]
+    assert list(options) == [
+        "server",
+        "front",
+        "app",
+        "scenario",
+        "load",
+        "rate",
+        "workers",
+        "threads",
+        "configuration",
+    ]
     assert {"gunicorn-gthread", "granian-asgi", "uvicorn-httptools"} <= set(options["server"]["choices"])
     assert {"plain", "wsgi_plain", "asgi_plain"} <= set(options["app"]["choices"])
     assert {"json", "wait", "crud"} <= set(options["scenario"]["choices"])

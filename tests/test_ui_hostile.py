@@ -125,7 +125,7 @@ def test_a_bad_declaration_is_told_in_the_form_and_no_test_is_lost(ui: Ui, serve
     assert ui.state["phase"] == "idle"
 
 
-FIELDS = ("server", "app", "scenario", "load", "rate", "workers", "threads", "configuration")
+FIELDS = ("server", "front", "app", "scenario", "load", "rate", "workers", "threads", "configuration")
 
 
 def test_any_value_of_any_field_of_the_form_is_an_answer_in_words(ui: Ui) -> None:
