@@ -10,7 +10,7 @@ from wsgi_flask import app
 
 INTERFACE = "wsgi"
 TARGET = "app"
-PACKAGES: tuple[str, ...] = ("flask==3.1.3", "whitenoise==6.12.0")
+PACKAGES: tuple[str, ...] = ("flask==3.1.3", "flask-caching==2.5.1", "whitenoise==6.12.0")
 LACKS = {"static: * expected Content-Type: *; charset=utf-8, but *": "WhiteNoise puts the charset into quotes"}
 
 app.wsgi_app = WhiteNoise(app.wsgi_app, root=Path(__file__).with_name("static"), prefix="static/")
