@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 
 Values = Mapping[str, bytes]
 """Field -> its value as it is written into a request."""
@@ -19,21 +20,22 @@ _WRITABLE = re.compile(r"[A-Za-z0-9._~-]{1,512}")
 SHOWN_BYTES = 60
 
 
-def blank(field: str) -> str:
+@cache
+def blank(field: str) -> bytes:
     """Write the blank that a field goes into."""
-    return f"{{{field}}}"
+    return b"{%s}" % field.encode()
 
 
 def blanks_in(fields: Collection[str], *texts: str | bytes) -> tuple[str, ...]:
     """Name those of the fields that have a blank in one of the texts, sorted."""
     whole = b"\n".join(text.encode() if isinstance(text, str) else text for text in texts)
-    return tuple(sorted(field for field in fields if blank(field).encode() in whole))
+    return tuple(sorted(field for field in fields if blank(field) in whole))
 
 
 def filled(text: bytes, values: Values) -> bytes:
     """Fill the blanks."""
     for field, value in values.items():
-        text = text.replace(blank(field).encode(), value)
+        text = text.replace(blank(field), value)
     return text
 
 
@@ -48,6 +50,11 @@ def given(body: bytes, fields: Collection[str]) -> dict[str, bytes]:
         document = json.loads(body)
     except (ValueError, RecursionError):
         document = None
+    return given_by(document, body, fields)
+
+
+def given_by(document: object, body: bytes, fields: Collection[str]) -> dict[str, bytes]:
+    """Do the same with an answer that was read already; `body` is what is shown of one that is no object."""
     if not isinstance(document, dict):
         raise ValueError(  # noqa: TRY004 - the value of an answer, not an argument's type
             f"expected a JSON object with {', '.join(fields)}, but {body[:SHOWN_BYTES]!r} came"

@@ -14,7 +14,7 @@ from math import gcd
 from random import Random
 from typing import Any, TypeVar
 
-from sgibench.answers.giving import FIELD, Values, filled, filled_text, given
+from sgibench.answers.giving import FIELD, Values, filled, filled_text, given_by
 from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.reader import SWITCHING
 
@@ -102,16 +102,22 @@ class Request:
 class Gives:
     """A check function: whether an answer has the fields that it is to give, and is right otherwise."""
 
-    __slots__ = ("_check", "_fields")
+    __slots__ = ("_check", "_fields", "values")
 
     def __init__(self, fields: tuple[str, ...], check: Check | None) -> None:
         self._fields = fields
         self._check = check
+        self.values: dict[str, bytes] = {}
+        """What the answer gave that was looked at last."""
 
     def __call__(self, answer: Answer) -> str | None:
         """None when it is."""
         try:
-            given(answer.body, self._fields)
+            document = answer.json()
+        except (ValueError, RecursionError):
+            document = None
+        try:
+            self.values = given_by(document, answer.body, self._fields)
         except ValueError as error:
             return str(error)
         return None if self._check is None else self._check(answer)
@@ -178,6 +184,30 @@ def delete(path: str, **fields: Any) -> Request:
     return Request(method="DELETE", path=path, **fields)
 
 
+class Foretold:
+    """What a right answer will be, byte for byte, where its body is expected: the last one's head, and that body.
+
+    Only where the body is as long as that one was, so that the head fits. An answer that is otherwise is read; if it is
+    right, the next one is foretold by it.
+    """
+
+    __slots__ = ("_head", "_size")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._size = -1
+
+    def learn(self, whole: bytes, answer: Answer) -> None:
+        """Take a right answer, whose body has its length before it."""
+        if answer.body and answer.head.length == len(answer.body):
+            self._size = len(answer.body)
+            self._head = whole[: -self._size]
+
+    def whole(self, body: bytes) -> bytes | None:
+        """Give the answer with this body; None when nothing is known."""
+        return self._head + body if len(body) == self._size else None
+
+
 class Ask:
     """A request made ready for the wire: bytes to send, what to compare, and where its latencies go."""
 
@@ -185,6 +215,7 @@ class Ask:
         "answer",
         "body",
         "check",
+        "foretold",
         "gives",
         "is_head",
         "known",
@@ -211,9 +242,12 @@ class Ask:
         self.status = request.status
         self.body: bytes | None = request.expect if isinstance(request.expect, bytes) else None
         self.check: Check | None = request.expect if callable(request.expect) else None
-        self.gives = request.gives
+        self.foretold: Foretold | None = None
+        """Learns from its answer what the next one of its kind will be."""
+        self.gives: Gives | None = None
+        """Reads what the answer gives; a part of the check."""
         if request.gives:
-            self.check = Gives(request.gives, self.check)
+            self.check = self.gives = Gives(request.gives, self.check)
         self.record = record
         self.streams = request.streams
         self.remember = not (request.streams or request.gives)

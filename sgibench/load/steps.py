@@ -15,14 +15,13 @@ from itertools import cycle
 from random import Random
 from typing import Protocol
 
-from sgibench.answers.giving import blanks_in, filled, given
-from sgibench.load.request import Ask, Request, spread
-from sgibench.load.wire.answer import Answer
+from sgibench.answers.giving import blanks_in, filled
+from sgibench.load.request import Ask, Foretold, Request, spread
 
 GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, lie evenly however many there are (Weyl's theorem; Knuth, volume 3, section 6.4)."""
-LEAST_RING = 256
-"""Steps before they come again in the same order, at least."""
+LEAST_STEPS = 256
+"""Of all passes, before they come again in the same order."""
 
 
 class Writing(Protocol):
@@ -53,6 +52,8 @@ class Step:
     """Whether it neither gives nor takes."""
     in_place: bool
     """Whether blanks may be filled in the bytes that were written: they are HTTP/1.1, and none is in the body."""
+    foretold: Foretold
+    """What the next answer to it will be."""
 
 
 def needs_of(requests: Sequence[Request]) -> tuple[tuple[str, ...], ...]:
@@ -112,17 +113,17 @@ class Course:
         ]
         self.giver_of = {field: self.steps[place][0] for place, fields in enumerate(gives) for field in fields}
         self.length = sum(program.weights.values())
-        rounds = max(*map(len, variants), -(-LEAST_RING // self.length))
+        rounds = max(*map(len, variants), -(-LEAST_STEPS // self.length))
         random = Random(program.seed)
         turns = [cycle(steps).__next__ for steps in self.steps]
-        self.ring = [
-            turns[place]() for _ in range(rounds) for place in in_order(spread(program.weights, random), needs, gives)
+        self.passes = [
+            [turns[place]() for place in in_order(spread(program.weights, random), needs, gives)] for _ in range(rounds)
         ]
 
     def walk(self, index: int) -> Walk:
         """Give the way of one connection."""
         within = int(index * GOLDEN % 1 * self.length)
-        return Walk(self, (index * self.length + within) % len(self.ring))
+        return Walk(self, index % len(self.passes) * self.length + within)
 
 
 def _step(request: Request, needs: tuple[str, ...], program: Writing) -> Step:
@@ -134,6 +135,7 @@ def _step(request: Request, needs: tuple[str, ...], program: Writing) -> Step:
         needs=needs,
         plain=not (needs or request.gives),
         in_place=program.write is None and not blanks_in(needs, request.body),
+        foretold=Foretold(),
     )
 
 
@@ -149,32 +151,26 @@ class Walk:
         """Whether a request of this pass failed."""
         self.next: Callable[[], Ask] = self._asks(at).__next__
 
-    def take(self, answer: Answer, fields: Sequence[str]) -> None:
-        """Keep what a right answer gave."""
-        self.values.update(given(answer.body, fields))
-
     def _asks(self, at: int) -> Iterator[Ask]:
         """Go on for ever."""
-        course, ring, length = self._course, self._course.ring, self._course.length
-        whole = not at % length
+        course = self._course
+        number, skipped = divmod(at, course.length)
         while True:
-            step = ring[at]
-            if step.plain:
-                yield step.ask
+            for step in course.passes[number][skipped:]:
+                if step.plain:
+                    yield step.ask
+                else:
+                    while (first := self._first(step)) is not step and not self.broken:
+                        yield self._filled(first)
+                    if not self.broken:
+                        yield self._filled(step)
+                if self.broken:
+                    self.broken = False
+                    self.values.clear()
+                    break
             else:
-                while (first := self._first(step)) is not step and not self.broken:
-                    yield self._filled(first)
-                if not self.broken:
-                    yield self._filled(step)
-            at += 1
-            if self.broken:
-                self.broken, whole = False, True
-                self.values.clear()
-                at = -(-at // length) * length
-            elif not at % length:
-                course.program.sessions += whole
-                whole = True
-            at %= len(ring)
+                course.program.sessions += not skipped  # who joined in the middle has made none
+            number, skipped = (number + 1) % len(course.passes), 0
 
     def _first(self, step: Step) -> Step:
         """Give the step that has to come before this one, or itself when it lacks nothing."""
@@ -191,10 +187,16 @@ class Walk:
             return step.ask
         if not step.in_place:
             ask = self._course.program.ask_for(step.request.filled(self.values))
+            ask.remember = False
+            return ask
+        pattern, values = step.ask, self.values
+        ask = Ask(step.request, filled(pattern.payload, values), pattern.record)
+        if pattern.body is not None:
+            ask.body = filled(pattern.body, values)
+        # A check function has to see each answer; bytes that are expected exactly can be foretold.
+        if ask.remember and ask.body is not None:
+            ask.foretold = step.foretold
+            ask.whole = step.foretold.whole(ask.body)
         else:
-            pattern, values = step.ask, self.values
-            ask = Ask(step.request, filled(pattern.payload, values), pattern.record)
-            if pattern.body is not None:
-                ask.body = filled(pattern.body, values)
-        ask.remember = False
+            ask.remember = False
         return ask

@@ -258,6 +258,8 @@ class Target(Counted):
             whole = b"".join((*conn.pieces, last))
             if len(whole) == answer.size:
                 ask.whole, ask.answer = whole, answer
+                if ask.foretold is not None:
+                    ask.foretold.learn(whole, answer)
         self._on_answer(conn, ask, answer, now_ns, closes=closes)
 
     def _upgrade(self, conn: Connection, now_ns: int) -> None:
@@ -289,8 +291,8 @@ class Target(Counted):
             conn.count += 1
         else:
             self.stray(ask, took_ns)
-        if ask.gives and answer is not None and conn.walk is not None:
-            conn.walk.take(answer, ask.gives)
+        if ask.gives is not None and conn.walk is not None:
+            conn.walk.values.update(ask.gives.values)
         conn.since = 0
         conn.idle_since = now_ns
         if closes or conn.retired:

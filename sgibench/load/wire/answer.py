@@ -50,7 +50,7 @@ class Head:
 class Answer:
     """A whole answer: status, head fields, body."""
 
-    __slots__ = ("body", "chunk_times_ns", "head", "size")
+    __slots__ = ("_document", "body", "chunk_times_ns", "head", "size")
 
     def __init__(self, head: Head, body: bytes, size: int) -> None:
         self.head = head
@@ -59,6 +59,7 @@ class Answer:
         """Bytes on the wire, framing included, informational answers not."""
         self.chunk_times_ns: list[int] | None = None
         """When each chunk of the body was whole, monotonic ns; only for requests that stream."""
+        self._document: Any = None
 
     @property
     def status(self) -> int:
@@ -71,8 +72,10 @@ class Answer:
         return next((value for key, value in self.head.fields if key == lowered), None)
 
     def json(self) -> Any:
-        """Read the body as JSON."""
-        return json.loads(self.body)
+        """Read the body as JSON, once; whoever asks again gets the same object."""
+        if self._document is None:
+            self._document = json.loads(self.body)
+        return self._document
 
     @property
     def text(self) -> str:
