@@ -8,7 +8,7 @@ from __future__ import annotations
 import anyio
 import anyio.to_thread
 import contract
-from asgi_plain import OTHER_PROTOCOLS, Message, Receive, Scope, Send, read_body
+from asgi_plain import OTHER_PROTOCOLS, Message, Receive, Scope, Send, drain, read_body, send_answer
 from inside import INSIDE
 from waiting import block
 
@@ -23,6 +23,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await OTHER_PROTOCOLS[scope["type"]](scope, receive, send)
         return
     method = scope["method"]
+    if scope["path"] == contract.SINK and method == "POST":
+        await send_answer((await drain(receive)).answer(), send)
+        return
     body = b"" if method in {"GET", "HEAD"} else await read_body(receive)
     if body is None:
         return  # the client went away

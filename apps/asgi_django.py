@@ -17,6 +17,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {
+    "bodies: *": "the app has no views that take or send a body piece by piece",
+    "broadcast: *": "Django has no WebSockets of its own, and no view that counts what none sends",
     "websocket: *": "Django has no WebSockets of its own",
     "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",
 }

@@ -19,7 +19,11 @@ INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
-LACKS = {"websocket: *": "a responder must know beforehand whether the next message is text or binary"}
+LACKS = {
+    "websocket: *": "a responder must know beforehand whether the next message is text or binary",
+    "broadcast: *": "a responder must know beforehand whether a message is text or binary",
+    "bodies: *": "the app has no views that take or send a body piece by piece",
+}
 
 contract.await_items("psycopg")
 

@@ -163,6 +163,27 @@ async def upload(request: Request) -> Response:
     return await reply(contract.post_upload("", "", await request.body()))
 
 
+@app.api_route("/pieces/{n}", methods=READS)
+async def pieces(n: str) -> Response:
+    """Send that many bytes piece by piece."""
+    return await reply(contract.get_pieces(n, "", b""))
+
+
+@app.post("/sink")
+async def sink(request: Request) -> Response:
+    """Count the body as it comes."""
+    counted = contract.Sink()
+    async for piece in request.stream():
+        counted.take(piece)
+    return await reply(counted.answer())
+
+
+@app.api_route("/broadcast", methods=READS)
+async def counted_broadcast() -> Response:
+    """Count listeners and messages."""
+    return await reply(contract.get_broadcast("", "", b""))
+
+
 @app.api_route("/wait/{ms}", methods=READS)
 async def wait(ms: str) -> Response:
     """Answer after that many milliseconds."""
@@ -306,3 +327,21 @@ async def websocket_echo(websocket: WebSocket) -> None:
     while (message := await websocket.receive())["type"] == "websocket.receive":
         text = message.get("text")
         await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))
+
+
+@app.websocket(contract.BROADCAST)
+async def websocket_broadcast(websocket: WebSocket) -> None:
+    """Listen, and have every message of one's own sent to all who do."""
+
+    async def deliver(message: str | bytes) -> None:
+        await (websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message))
+
+    await websocket.accept()
+    contract.ROOM.listeners[websocket] = deliver
+    try:
+        await deliver(contract.JOINED)
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            await contract.ROOM.pass_on(message["bytes"] if text is None else text)
+    finally:
+        contract.ROOM.listeners.pop(websocket, None)

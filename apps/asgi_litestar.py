@@ -35,7 +35,11 @@ INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("litestar==2.25.0", "jinja2==3.1.6")
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
-LACKS = {"*: * /*/: expected status 404*": "Litestar takes an address with a slash at its end for the one without"}
+LACKS = {
+    "*: * /*/: expected status 404*": "Litestar takes an address with a slash at its end for the one without",
+    "bodies: *": "the app has no views that take or send a body piece by piece",
+    "broadcast: *": "the app has no view that sends a message on to all who listen",
+}
 
 contract.await_items("asyncpg")
 

@@ -33,6 +33,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await OTHER_PROTOCOLS[scope["type"]](scope, receive, send)
         return
     method = scope["method"]
+    if scope["path"] == contract.SINK and method == "POST":
+        await send_answer((await drain(receive)).answer(), send)
+        return
     body = b"" if method in {"GET", "HEAD"} else await read_body(receive)
     if body is None:
         return  # the client went away
@@ -52,6 +55,23 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers += [(name.lower().encode(), value.encode()) for name, value in extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def drain(receive: Receive) -> contract.Sink:
+    """Count a body as it comes, to its end or until the client goes away."""
+    sink, more = contract.Sink(), True
+    while more:
+        message = await receive()
+        sink.take(message.get("body", b""))
+        more = message.get("more_body", False)
+    return sink
+
+
+async def send_answer(answer: contract.Answer, send: Send) -> None:
+    """Send a whole answer that has a body."""
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def read_body(receive: Receive) -> bytes | None:
@@ -81,9 +101,30 @@ async def send_parts(answer: contract.Parts, method: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def broadcast(receive: Receive, send: Send) -> None:
+    """Listen, and have every message of one's own sent to all who do."""
+
+    async def deliver(message: str | bytes) -> None:
+        await send({"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message})
+
+    await send({"type": "websocket.accept"})
+    listener = object()
+    contract.ROOM.listeners[listener] = deliver
+    try:
+        await deliver(contract.JOINED)
+        while (message := await receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            await contract.ROOM.pass_on(message["bytes"] if text is None else text)
+    finally:
+        contract.ROOM.listeners.pop(listener, None)
+
+
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Send every WebSocket message back, text as text and binary as binary; other paths are refused."""
     await receive()  # websocket.connect
+    if scope["path"] == contract.BROADCAST:
+        await broadcast(receive, send)
+        return
     if scope["path"] != contract.WEBSOCKET:
         await send({"type": "websocket.close"})
         return

@@ -15,6 +15,10 @@ INTERFACE = "asgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("quart==0.22.0",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("asyncpg==0.32.0",)}
+LACKS = {
+    "bodies: *": "the app has no views that take or send a body piece by piece",
+    "broadcast: *": "the app has no view that sends a message on to all who listen",
+}
 
 contract.await_items("asyncpg")
 

@@ -97,6 +97,24 @@ async def upload(request: Request) -> Response:
     return await reply(contract.post_upload("", "", await request.body()))
 
 
+async def sink(request: Request) -> Response:
+    """Count the body as it comes."""
+    counted = contract.Sink()
+    async for piece in request.stream():
+        counted.take(piece)
+    return await reply(counted.answer())
+
+
+async def pieces(request: Request) -> Response:
+    """Send that many bytes piece by piece."""
+    return await reply(contract.get_pieces(request.path_params["n"], "", b""))
+
+
+async def counted_broadcast(_request: Request) -> Response:
+    """Count listeners and messages."""
+    return await reply(contract.get_broadcast("", "", b""))
+
+
 async def wait(request: Request) -> Response:
     """Answer after that many milliseconds."""
     return await reply(contract.get_wait(request.path_params["ms"], "", b""))
@@ -206,10 +224,30 @@ async def websocket_echo(websocket: WebSocket) -> None:
         await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))
 
 
+async def websocket_broadcast(websocket: WebSocket) -> None:
+    """Listen, and have every message of one's own sent to all who do."""
+
+    async def deliver(message: str | bytes) -> None:
+        await (websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message))
+
+    await websocket.accept()
+    contract.ROOM.listeners[websocket] = deliver
+    try:
+        await deliver(contract.JOINED)
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            await contract.ROOM.pass_on(message["bytes"] if text is None else text)
+    finally:
+        contract.ROOM.listeners.pop(websocket, None)
+
+
 ROUTES: list[Any] = [
     Route("/plaintext", plaintext),
     Route("/json", document),
     Route("/bytes/{n}", octets),
+    Route("/pieces/{n}", pieces),
+    Route("/sink", sink, methods=["POST"]),
+    Route("/broadcast", counted_broadcast),
     Route("/echo", echo, methods=["POST"]),
     Route("/upload", upload, methods=["POST"]),
     Route("/wait/{ms}", wait),
@@ -232,6 +270,7 @@ ROUTES: list[Any] = [
     Route("/raise/{item_id}", raise_item, methods=["POST"]),
     Route("/query/{ms}", slow_query),
     WebSocketRoute(contract.WEBSOCKET, websocket_echo),
+    WebSocketRoute(contract.BROADCAST, websocket_broadcast),
 ]
 
 

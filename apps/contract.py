@@ -16,7 +16,8 @@ import string
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+import zlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from html import escape
 from pathlib import Path
 from types import CoroutineType
@@ -163,6 +164,13 @@ def get_bytes(argument: str, _query: str, _body: bytes) -> Answer:
     return Answer(200, OCTETS, (_BLOCK * (count // CHUNK_BYTES + 1))[:count])
 
 
+def get_pieces(argument: str, _query: str, _body: bytes) -> Parts:
+    """Send the same bytes piece by piece and without a length, so that the server frames them."""
+    count = number(argument, MOST_BYTES, "the number of bytes")
+    whole, rest = divmod(count, CHUNK_BYTES)
+    return Parts(OCTETS, (_BLOCK if left else _BLOCK[:rest] for left in range(whole, -1 if rest else 0, -1)), None)
+
+
 def post_echo(_argument: str, _query: str, body: bytes) -> Answer:
     """Send the request's body back."""
     return Answer(200, OCTETS, body)
@@ -171,6 +179,31 @@ def post_echo(_argument: str, _query: str, body: bytes) -> Answer:
 def post_upload(_argument: str, _query: str, body: bytes) -> Answer:
     """Count and digest the request's body."""
     return Answer(200, JSON, dump({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}))
+
+
+class Sink:
+    """Takes a request's body piece by piece and keeps none of it: what grows meanwhile is the server's."""
+
+    __slots__ = ("count", "crc")
+
+    def __init__(self) -> None:
+        self.count = self.crc = 0
+
+    def take(self, piece: bytes) -> None:
+        """Count a piece."""
+        self.count += len(piece)
+        self.crc = zlib.crc32(piece, self.crc)
+
+    def answer(self) -> Answer:
+        """Tell how many bytes there were, and their CRC-32."""
+        return Answer(200, JSON, b'{"bytes":%d,"crc32":"%08x"}' % (self.count, self.crc))
+
+
+def post_sink(_argument: str, _query: str, body: bytes) -> Answer:
+    """Count the request's body; an app that can takes it piece by piece instead, as it comes (`Sink`)."""
+    sink = Sink()
+    sink.take(body)
+    return sink.answer()
 
 
 def get_wait(argument: str, _query: str, _body: bytes) -> Answer:
@@ -203,6 +236,33 @@ def get_stream(argument: str, query: str, _body: bytes) -> Parts:
     count = number(argument, MOST_EVENTS, "the number of events")
     pause_ms = parameters(query, pause_ms=(0, MOST_PAUSE_MS))["pause_ms"]
     return Parts(EVENTS, (b"data: chunk %d\n\n" % index for index in range(count)), None, pause_ms / 1000)
+
+
+class Room:
+    """Who listens to `/ws/broadcast` in this process, and how many messages came and were sent on."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[object, Callable[[str | bytes], Awaitable[None]]] = {}
+        self.received = self.sent = 0
+
+    async def pass_on(self, message: str | bytes) -> None:
+        """Send a message to all, one after the other; who is gone hears nothing more."""
+        self.received += 1
+        for listener, send in tuple(self.listeners.items()):
+            try:
+                await send(message)
+            except (OSError, RuntimeError):  # what servers raise when a client has gone
+                self.listeners.pop(listener, None)
+            else:
+                self.sent += 1
+
+
+ROOM = Room()
+
+
+def get_broadcast(_argument: str, _query: str, _body: bytes) -> Answer:
+    """Count listeners, messages that came, and messages that were sent on, in this process."""
+    return Answer(200, JSON, dump({"listeners": len(ROOM.listeners), "received": ROOM.received, "sent": ROOM.sent}))
 
 
 def get_pid(_argument: str, _query: str, _body: bytes) -> Answer:
@@ -634,9 +694,11 @@ FIXED: dict[str, dict[str, Handler]] = {
     "/json": _reads(get_json),
     "/echo": {"POST": post_echo},
     "/upload": {"POST": post_upload},
+    "/sink": {"POST": post_sink},
     "/page": _reads(get_page),
     "/items": {**_reads(get_items), "POST": post_item},
     "/jobs": {"POST": post_job},
+    "/broadcast": _reads(get_broadcast),
     "/pid": _reads(get_pid),
     "/error": _reads(get_error),
 }
@@ -644,6 +706,7 @@ FIXED: dict[str, dict[str, Handler]] = {
 
 PREFIXED: dict[str, dict[str, Handler]] = {
     "/bytes": _reads(get_bytes),
+    "/pieces": _reads(get_pieces),
     "/wait": _reads(get_wait),
     "/block": _reads(get_block),
     "/cpu": _reads(get_cpu),
@@ -660,6 +723,12 @@ PREFIXED: dict[str, dict[str, Handler]] = {
 
 WEBSOCKET = "/ws"
 """Where an ASGI app echoes WebSocket messages, text as text and binary as binary."""
+BROADCAST = "/ws/broadcast"
+"""Where it sends every message on to all who listen there in the same process, the sender included."""
+JOINED = "joined"
+"""What it says there, as text, once who has come does listen; of what was under way then he may hear a part."""
+SINK = "/sink"
+"""Where a body is counted as it comes; an app that reads it piece by piece does so before it routes."""
 
 _NOT_FOUND = Refusal(404, "no such route").answer
 

@@ -17,6 +17,7 @@ INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("bottle==0.13.4",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+LACKS = {"bodies: *": "the app has no views that take or send a body piece by piece"}
 
 app = Bottle()
 PAGE = SimpleTemplate(name="page.tpl", lookup=[str(Path(__file__).with_name("templates"))])

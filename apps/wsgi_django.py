@@ -16,6 +16,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {
+    "bodies: *": "the app has no views that take or send a body piece by piece",
     "chunked: *": "Django reads no request body without a Content-Length on WSGI",
     "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",
 }

@@ -16,6 +16,7 @@ INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("falcon==4.4.0",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+LACKS = {"bodies: *": "the app has no views that take or send a body piece by piece"}
 
 
 def reply(resp: Response, answer: contract.Answer | contract.Parts) -> None:

@@ -21,6 +21,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
+LACKS = {"bodies: *": "the app has no views that take or send a body piece by piece"}
 
 app = Flask(__name__, static_folder=None)
 app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False

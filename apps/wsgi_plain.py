@@ -40,11 +40,13 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     """Answer one request."""
     method = environ["REQUEST_METHOD"]
     try:
-        body = read_body(environ)
+        if environ["PATH_INFO"] == contract.SINK and method == "POST":
+            answer: contract.Answer | contract.Parts = drain(environ).answer()
+        else:
+            body = read_body(environ)
+            answer = contract.respond(method, environ["PATH_INFO"], environ.get("QUERY_STRING", ""), body)
     except contract.Refusal as refusal:
-        answer: contract.Answer | contract.Parts = refusal.answer
-    else:
-        answer = contract.respond(method, environ["PATH_INFO"], environ.get("QUERY_STRING", ""), body)
+        answer = refusal.answer
     if isinstance(answer, contract.Parts):
         return send_parts(answer, method, start_response)
     status, content_type, body, extra, wait_s = answer
@@ -72,6 +74,26 @@ def read_body(environ: WSGIEnvironment) -> bytes:
         raise contract.Refusal(411, "this server gives a WSGI app no way to read a chunked body")
     body: bytes = environ["wsgi.input"].read()
     return body
+
+
+def drain(environ: WSGIEnvironment) -> contract.Sink:
+    """Count a body piece by piece; a chunked one where the server promises that its end can be seen."""
+    sink, length, stream = contract.Sink(), environ.get("CONTENT_LENGTH"), environ["wsgi.input"]
+    if not length and "HTTP_TRANSFER_ENCODING" not in environ:
+        return sink
+    if not length and not environ.get("wsgi.input_terminated"):
+        raise contract.Refusal(411, "this server gives a WSGI app no way to read a chunked body")
+    if length and not (length.isascii() and length.isdecimal()):
+        raise contract.Refusal(400, "Content-Length must be a whole number")
+    while not length or sink.count < int(length):
+        missing = contract.CHUNK_BYTES if not length else min(contract.CHUNK_BYTES, int(length) - sink.count)
+        piece = stream.read(missing)
+        if not piece:
+            break
+        sink.take(piece)
+    if length and sink.count != int(length):
+        raise contract.Refusal(400, "the body ended before its Content-Length")
+    return sink
 
 
 def read_exactly(stream: Any, length: str) -> bytes:

@@ -204,6 +204,7 @@ class Room:
         socket = WebSocketTalk(talk)
         with self.lock:
             self.sockets.append(socket)
+            socket.send(TextMessage(data="joined"))
         for message in socket.messages():
             with self.lock:
                 for other in tuple(self.sockets):

@@ -11,7 +11,7 @@ from sgibench import catalogue, verify
 from sgibench.bench.choosing import unspoken
 from sgibench.bench.plan import make_cells
 from sgibench.errors import ServerError, UsageError
-from sgibench.model import Exchange, Load, Protocol, Scenario, Settings
+from sgibench.model import Exchange, Load, Protocol, Scenario, Settings, Terms
 from sgibench.serve import certificate, envs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from tests.h2_server import Asked, Reference, speaking
@@ -37,7 +37,7 @@ def test_a_run_over_a_protocol_measures_those_who_speak_it_and_refuses_the_other
 ) -> None:
     need_program("openssl", "apt-get install openssl")
     servers = ("granian-asgi", "hypercorn-asyncio", "waitress")
-    run = run_of(tmp_path, *servers, protocol=protocol, streams=4, connections=(2,), rate_per_s=None)
+    run = run_of(tmp_path, *servers, protocols=(protocol,), streams=4, connections=(2,), rate_per_s=None)
     for name in servers[:2]:
         trials = [trial for trial in run.trials if trial.server == name]
         assert {trial.load.kind for trial in trials} == {"closed", "open"}
@@ -109,10 +109,10 @@ def test_websocket_goes_over_http1_only() -> None:
     assert make_cells([(server, app)], [scenario()], [load], [settings])
     with load_process() as process:
         described = process.ask(do="describe", scenarios=[str(SCENARIOS / "websocket.py"), str(SCENARIOS / "crud.py")])
-    websocket, crud = (one["protocols"] for one in described["scenarios"])
+    websocket, crud = (one["terms"]["protocols"] for one in described["scenarios"])
     assert (websocket, crud) == (["http"], ["http", "https", "h2c", "h2"])
     with pytest.raises(UsageError, match="in the chosen protocol"):
-        make_cells([(server, app)], [replace(scenario(), protocols=tuple(websocket))], [load], [settings])
+        make_cells([(server, app)], [replace(scenario(), terms=Terms(protocols=tuple(websocket)))], [load], [settings])
 
 
 def test_every_server_says_what_it_speaks_and_http_is_among_it() -> None:

@@ -88,7 +88,8 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         label=trial.server,
         group=group_id(trial),
         load=load.kind,
-        thinks=window is not None and window.thinks,
+        # Listeners wait for the slowest of them, and between bursts nobody asks.
+        thinks=(window is not None and window.thinks) or trial.unit == "delivery" or trial.overflow is not None,
         idle=window.thinking if window else None,
         in_flight=window.in_flight if window else None,
         new_connections=load.connection == "close",
@@ -107,12 +108,12 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         # What an open loop reached that was not kept up with is no rate that its drained answers would add up to.
         rps=trial.rps if rate_kept(trial) else None,
         mean_ms=_ms(latency.mean) if latency else None,
-        connect_ms=_ms(generator.connect_us_p50) if generator and load.connection == "close" else None,
+        connect_ms=_ms(generator.connect_us_p50) if generator and _opens_apart(trial) else None,
         p50_ms=_ms(latency.p50) if latency else None,
         p90_ms=_ms(latency.p90) if latency else None,
         p99_ms=_ms(latency.p99) if latency else None,
         max_ms=_ms(latency.max) if latency else None,
-        server_cpu_share=share,
+        server_cpu_share=None if trial.overflow is not None else share,
         generator_utilisation=generator.utilisation if generator else None,
         ceiling_share=None if trial.rps is None or not ceiling else trial.rps / ceiling,
         queued=bool(generator and generator.queue_max),
@@ -132,6 +133,11 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         modes=timer_modes(trial) if share is not None and share < IDLE_SHARE else (),
         window_parts=_parts(trial),
     )
+
+
+def _opens_apart(trial: Trial) -> bool:
+    """Whether opening connections takes time that is in no request's latency."""
+    return trial.load.connection == "close" and trial.unit not in {"handshake", "connection"}
 
 
 def _ms(value_us: float | None) -> float | None:

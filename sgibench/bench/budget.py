@@ -7,13 +7,13 @@ process are less than any of them takes, so only what can't work is refused for 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import units
 from sgibench.errors import UsageError
 from sgibench.limits import Room
-from sgibench.model import Cell
+from sgibench.model import Cell, Terms
 
 OWN_FILES = 64
 """Open files of any process of ours, or of a server, beside its connections; the load process has about 30."""
@@ -36,16 +36,18 @@ class Need:
     """To each of them at most."""
     workers: int
     load_workers: int
+    held: int = 0
+    """Further connections, held open to one server at a time."""
 
     @property
     def files_of_load(self) -> int:
         """Open files of the load process that has the most."""
-        return self.servers * (-(-self.connections // self.load_workers) + 1) + OWN_FILES
+        return self.servers * (-(-self.connections // self.load_workers) + 1) + self.held + OWN_FILES
 
     @property
     def files_of_server(self) -> int:
         """Open files of a server process to which all connections go."""
-        return self.connections + OWN_FILES
+        return self.connections + self.held + OWN_FILES
 
     @property
     def files_of_engine(self) -> int:
@@ -61,10 +63,12 @@ class Need:
     def memory_bytes(self) -> int:
         """Memory of servers and load."""
         servers = self.servers * (self.workers * SERVER_BYTES + self.connections * CONNECTION_BYTES)
-        return servers + self.load_workers * LOAD_BYTES
+        return servers + self.held * CONNECTION_BYTES + self.load_workers * LOAD_BYTES
 
 
-def needs_of(cells: Iterable[Cell], load_workers: int, *, control: bool) -> list[Need]:
+def needs_of(
+    cells: Iterable[Cell], load_workers: int, *, control: bool, terms: Mapping[str, Terms] | None = None
+) -> list[Need]:
     """Count what each stage of these cells needs: what differs only in load shares one process per server."""
     stages: dict[object, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -75,6 +79,7 @@ def needs_of(cells: Iterable[Cell], load_workers: int, *, control: bool) -> list
             connections=max(cell.load.connections for cell in stage),
             workers=stage[0].settings.workers,
             load_workers=load_workers,
+            held=(terms or {}).get(stage[0].scenario, Terms()).held,
         )
         for stage in stages.values()
     ]

@@ -10,7 +10,7 @@ from sgibench import units
 from sgibench.bench.choosing import apps_for
 from sgibench.bench.request import DEFAULT_APPS
 from sgibench.catalogue.fronted import behind, unfit
-from sgibench.catalogue.reading import Catalogue, nearest
+from sgibench.catalogue.reading import ONLY_NAMED, Catalogue, nearest
 from sgibench.errors import UsageError, shown
 from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
 
@@ -61,7 +61,7 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
         _option("app", preset.app, [PLAIN, *(app.id for app in found.apps)], "plain: no framework"),
     ]
     asked = [
-        _option("scenario", preset.scenario, [path.stem for path in found.scenario_paths], "what is asked"),
+        _option("scenario", preset.scenario, scenarios_of(found), "what is asked"),
         _option("load", preset.load, ["closed", "open"], "closed: ask again when answered; open: at a rate"),
         _option("rate", f"{preset.rate_per_s:g}", None, "requests per second, open load only"),
     ]
@@ -73,6 +73,11 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
     return asked if own_target else [*ours, *asked, *sizes]
 
 
+def scenarios_of(found: Catalogue) -> list[str]:
+    """Name the scenarios that can be chosen: those that only `run` can put on, in windows of their own, are none."""
+    return [path.stem for path in found.scenario_paths if path.parent.name not in ONLY_NAMED]
+
+
 def _option(name: str, default: str, choices: list[str] | None, text: str) -> dict[str, Any]:
     return {"name": name, "default": default, "choices": choices, "help": text}
 
@@ -80,6 +85,8 @@ def _option(name: str, default: str, choices: list[str] | None, text: str) -> di
 def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_target: bool) -> Choice:
     """Look up what the form says; raises UsageError in one sentence."""
     entry = None if own_target else server_named(found, values["server"], values.get("front", DIRECT))
+    if any(path.stem == values["scenario"] and path.parent.name in ONLY_NAMED for path in found.scenario_paths):
+        raise UsageError(f"scenario {values['scenario']}: it is put on by sgibench run alone")
     return Choice(
         server=entry,
         app=None if entry is None else app_for(entry, found, values["app"]),

@@ -16,7 +16,7 @@ from pathlib import Path
 from sgibench import catalogue
 from sgibench.catalogue.fronted import behind, unfit
 from sgibench.errors import EnvsError, MisdeclaredError, UsageError, shown
-from sgibench.model import App, Cell, Expected, FrontEntry, Launch, Protocol, ServerEntry
+from sgibench.model import App, Cell, Expected, FrontEntry, Launch, Protocol, ServerEntry, Terms
 from sgibench.model.terms import TLS
 from sgibench.serve import envs, needs
 from sgibench.serve.certificate import OPENSSL
@@ -137,20 +137,23 @@ def apps_for(server: ServerEntry, apps: Sequence[App], every: Sequence[App], *, 
     return fitting or ([] if named else [app for app in every if server.runs(app)][:1])
 
 
-def refusals(cells: Sequence[Cell], servers: Mapping[str, ServerEntry]) -> dict[Cell, str]:
+def refusals(
+    cells: Sequence[Cell], servers: Mapping[str, ServerEntry], terms: Mapping[str, Terms] | None = None
+) -> dict[Cell, str]:
     """Say which cells can't be measured, and why: a missing program, fewer processes, or more connections than served.
 
     To offer a server more connections than it serves side by side would measure its queue; to set one process beside
-    several would measure the number of processes.
+    several would measure the number of processes. `terms` are those of the scenarios that have some.
     """
     refused = {}
     for cell in cells:
-        entry = servers[cell.server]
+        entry, own = servers[cell.server], (terms or {}).get(cell.scenario, Terms())
         reason = (
             needs.missing(entry.variant.needs)
             or unspoken(entry, cell.load.protocol)
             or _too_few(cell, entry)
-            or _judged(cell, entry)
+            or _unheld(cell, entry, own)
+            or _judged(cell, entry, own)
         )
         if reason:
             refused[cell] = reason
@@ -164,10 +167,19 @@ def unspoken(entry: ServerEntry, protocol: Protocol) -> str | None:
     return needs.missing([OPENSSL]) if protocol in TLS else None
 
 
-def _judged(cell: Cell, entry: ServerEntry) -> str | None:
+def _unheld(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:
+    """Why a server can't hold connections open, or whose sockets one broadcast would not reach."""
+    if terms.held and not entry.variant.keep_alive:
+        return f"it closes every connection after its answer, and {cell.scenario} holds {terms.held} open"
+    if terms.one_worker and cell.settings.workers > 1:
+        return f"{cell.scenario} reaches the sockets of one process: measure it with --workers 1"
+    return None
+
+
+def _judged(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:
     """Why the server of a cell can't be offered its load, or what is wrong with its declaration."""
     try:
-        return _too_many(cell, entry)
+        return _too_many(cell, entry, terms.held)
     except MisdeclaredError as error:
         return str(error)
 
@@ -178,12 +190,13 @@ def _too_few(cell: Cell, entry: ServerEntry) -> str | None:
     return f"it is one process, and the others have {cell.settings.workers} workers each: compare it with --workers 1"
 
 
-def _too_many(cell: Cell, entry: ServerEntry) -> str | None:
+def _too_many(cell: Cell, entry: ServerEntry, held: int) -> str | None:
     expected = expected_of(cell, entry)
-    asked = cell.load.connections
+    asked = cell.load.connections + held
     for most, what in ((expected.connections, "serves"), (expected.kept_alive, "keeps alive")):
         if most is not None and asked > most and (what == "serves" or cell.load.connection == "keep-alive"):
-            advice = " or ".join(("lower --connections", *_raising(cell, entry, what)))
+            lower = ("lower --connections",) if not held else ()
+            advice = " or ".join((*lower, *_raising(cell, entry, what))) or "it is no server for this"
             return (
                 f"it {what} {most} connections side by side with {cell.settings.workers} x {cell.settings.threads} "
                 f"threads, and the load has {asked}: {advice}"

@@ -38,7 +38,9 @@ def find_rates(
     """
     if request.rate_per_s == 0 and not request.curve:
         return [], []
-    cells = with_most_connections(cells)
+    cells = with_most_connections([cell for cell in cells if workshop.scenarios[cell.scenario].terms.at_rate])
+    if not cells:
+        return [], []
     taken = taken_rates(request.rates, cells)
     if taken and not request.curve:
         return taken, []

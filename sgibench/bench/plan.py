@@ -30,6 +30,7 @@ from sgibench.model import (
     ServerEntry,
     Settings,
     Stage,
+    Terms,
     Trial,
     Windows,
 )
@@ -134,15 +135,23 @@ def make_cells(
     A server runs the apps of its interface, a scenario runs on the interfaces it names and on apps that can use the
     services it needs, and a server that never keeps a connection alive is loaded with one connection per request.
     """
-    cells = [
-        Cell(server=server.id, app=app.id, scenario=scenario.id, load=_load_for(server, load), settings=setting)
-        for scenario in scenarios
-        for setting in settings
-        for load in loads
-        for server, app in for_scenario(pairs, scenario)
-        if server.runs(app) and app.interface in scenario.interfaces and load.protocol in scenario.protocols
-        if servers_of(server) >= scenario.watched.servers
-    ]
+    cells = list(
+        dict.fromkeys(
+            Cell(
+                server=server.id,
+                app=app.id,
+                scenario=scenario.id,
+                load=_load_for(server, scenario.terms, load),
+                settings=setting,
+            )
+            for scenario in scenarios
+            for setting in settings
+            for load in loads
+            for server, app in for_scenario(pairs, scenario)
+            if server.runs(app) and app.interface in scenario.interfaces and load.protocol in scenario.terms.protocols
+            if servers_of(server) >= scenario.watched.servers
+        )
+    )
     if not cells and (unfit := unfit_for(pairs, scenarios)):
         raise UsageError("nothing to measure: " + "; ".join(f"{app}: {why}" for app, why in unfit.items()))
     if not cells:
@@ -150,7 +159,8 @@ def make_cells(
             "nothing to measure: no chosen app speaks the interface of a chosen server, in the chosen protocol "
             f"(servers: {_kinds(server.variant.interface for server, _ in pairs)}; "
             f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)}; "
-            f"protocols: {_kinds(load.protocol for load in loads)})"
+            f"protocols: {_kinds(load.protocol for load in loads)}, of "
+            f"{_kinds(name for scenario in scenarios for name in scenario.terms.protocols)})"
             + "".join(f"; {sentence}" for sentence in too_few_servers(pairs, scenarios))
         )
     return cells
@@ -175,8 +185,37 @@ def too_few_servers(pairs: Sequence[tuple[ServerEntry, App]], scenarios: Sequenc
     return told
 
 
-def _load_for(server: ServerEntry, load: Load) -> Load:
-    return load if server.variant.keep_alive else replace(load, connection="close")
+def unasked(
+    pairs: Sequence[tuple[ServerEntry, App]],
+    scenarios: Sequence[Scenario],
+    loads: Sequence[Load],
+    cells: Sequence[Cell],
+) -> dict[str, str]:
+    """Say of each server and scenario that make no cell why they don't: `SERVER in SCENARIO` -> the reason."""
+    measured = {(cell.server, cell.scenario) for cell in cells}
+    found = {}
+    for scenario in scenarios:
+        for server, _ in pairs:
+            if (server.id, scenario.id) in measured:
+                continue
+            spoken = {load.protocol for load in loads} & set(scenario.terms.protocols)
+            needs = "/".join(name.upper() for name in scenario.interfaces)
+            found[f"{server.id} in {scenario.id}"] = (
+                f"it goes over {', '.join(scenario.terms.protocols)}: add --protocol {scenario.terms.protocols[0]}"
+                if not spoken
+                else f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
+            )
+    return found
+
+
+def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:
+    """Fit a load to what scenario and server leave no choice about."""
+    connection = terms.connection or load.connection
+    return replace(
+        load,
+        connections=terms.connections or load.connections,
+        connection=connection if server.variant.keep_alive else "close",
+    )
 
 
 def _kinds(interfaces: Iterable[str]) -> str:
@@ -184,9 +223,11 @@ def _kinds(interfaces: Iterable[str]) -> str:
 
 
 def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
-    """Keep, of closed loads that differ in connections, those with the most: open loads are derived from them."""
-    most = max((cell.load.connections for cell in cells), default=0)
-    return [cell for cell in cells if cell.load.connections == most]
+    """Keep, of a scenario's closed loads, those with the most connections: open loads are derived from them."""
+    most: dict[str, int] = defaultdict(int)
+    for cell in cells:
+        most[cell.scenario] = max(most[cell.scenario], cell.load.connections)
+    return [cell for cell in cells if cell.load.connections == most[cell.scenario]]
 
 
 def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:

@@ -43,8 +43,8 @@ class Request:
     slice_s: float | None = DEFAULT_SLICE_S
     connections: tuple[int, ...] = (DEFAULT_CONNECTIONS,)
     """Several make a curve: throughput against connections."""
-    protocol: Protocol = "http"
-    """What goes over the wire."""
+    protocols: tuple[Protocol, ...] = ("http",)
+    """What goes over the wire; several are measured one after the other."""
     streams: int = DEFAULT_STREAMS
     """Requests at once on each connection, where the protocol can."""
     workers: tuple[int, ...] = (1,)
@@ -174,9 +174,10 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             Load(
                 kind="closed",
                 connections=count,
-                protocol=request.protocol,
-                streams=request.streams if request.protocol in MULTIPLEXED else 1,
+                protocol=protocol,
+                streams=request.streams if protocol in MULTIPLEXED else 1,
             )
+            for protocol in dict.fromkeys(request.protocols)
             for count in dict.fromkeys(request.connections)
         ),
         blocks=request.blocks or profile.blocks,
@@ -263,6 +264,11 @@ def scenario_paths(request: Request, found: catalogue.Catalogue, looked: Looked 
 class _Named:
     id: str
     path: Path
+
+    @property
+    def only_named(self) -> bool:
+        """Whether `*` leaves it out."""
+        return self.path.parent.name in catalogue.ONLY_NAMED
 
 
 def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Path]:

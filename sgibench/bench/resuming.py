@@ -70,7 +70,7 @@ def reopened(
         _refuse_other_services(broken_off, existing)
         refuse_unreachable(house)
         scenarios = described(process, paths, looked, scratch)
-        ready = prepare(cells, servers, apps, listener)
+        ready = prepare(cells, servers, apps, listener, scenarios)
         _refuse_other_packages(broken_off, recorded(ready.environments, apps))
         if looked is not None and not paths:
             looked = learn_answers(

@@ -23,17 +23,17 @@ from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
-from sgibench.bench.plan import make_cells, make_plan, too_few_servers, with_rates
+from sgibench.bench.plan import make_cells, make_plan, too_few_servers, unasked, with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
 from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
-from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded
+from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded, terms_of
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.stage import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.laps import Laps
 from sgibench.limits import room
-from sgibench.model import SCHEMA, App, Cell, Plan, RunInfo, ServerEntry, Trial
+from sgibench.model import SCHEMA, App, Cell, Plan, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
@@ -95,6 +95,18 @@ class Road:
         )
 
 
+CAPACITY = "capacity"
+
+
+def refuse_rateless(scenarios: Sequence[Scenario]) -> None:
+    """Refuse to search for the capacity of what has no rate, or no ceiling to search below; raises UsageError."""
+    for scenario in scenarios:
+        if not (scenario.terms.at_rate and scenario.terms.calibrated):
+            raise UsageError(
+                f"--scenario {scenario.id}: it is measured by sgibench run alone; there is no capacity of it"
+            )
+
+
 @contextlib.contextmanager
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
@@ -112,24 +124,29 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         load_process(chosen.cpus, request.load_workers) as (process, scratch),
     ):
         scenarios = described(process, chosen.scenario_paths, looked, scratch)
+        if profile == CAPACITY:
+            refuse_rateless(scenarios)
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
         for sentence in too_few_servers(chosen.pairs, scenarios):
             listener.say(sentence)
         refuse_unknown(chosen.found, chosen.apps, scenarios)
+        left_out = unasked(chosen.pairs, scenarios, chosen.loads, cells) if request.scenarios else {}
         cells, unserved = without_missing(chosen.found, cells, scenarios, existing)
-        for name, reason in {**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved}.items():
+        for name, reason in {**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **left_out}.items():
             listener.say(f"skipped {name}: {reason}")
         if not cells:
             raise UsageError(
                 "nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in unserved.items())
             )
         refuse_unreachable(house)
-        refused = refusals(cells, {server.id: server for server in chosen.servers})
-        needs = needs_of((cell for cell in cells if cell not in refused), request.load_workers, control=request.control)
+        terms = terms_of(scenarios)
+        refused = refusals(cells, {server.id: server for server in chosen.servers}, terms)
+        left = [cell for cell in cells if cell not in refused]
+        needs = needs_of(left, request.load_workers, control=request.control, terms=terms)
         refuse_too_much(needs, room())
         apps = apps_of(chosen.found, cells)
         laps.to(ENVIRONMENTS)
-        ready = prepare(cells, chosen.servers, apps, listener)
+        ready = prepare(cells, chosen.servers, apps, listener, scenarios)
         lesson = None
         if looked is not None and not chosen.scenario_paths:
             lesson = learn_answers(
@@ -155,7 +172,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             commit=_commit(),
             machine=machine.describe(chosen.cpus),
             environments=recorded(ready.environments, apps),
-            skipped={**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **ready.skipped},
+            skipped={**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **ready.skipped, **left_out},
             service_cpus=service_cpus if any(app.uses for app in apps) else (),
             pool=request.pool,
             plan=Plan(seed=seed, windows=chosen.windows, blocks=()),

@@ -297,6 +297,7 @@ class Serving:
             order=0,
             started_at=now.started_at,
             floor_s=now.scenario.floor_s,
+            terms=now.scenario.terms,
             argv=process.argv if process is not None else None,
             front=share_of(process, living=failure is None) if process is not None else None,
             startup_s=process.startup_s if process is not None else None,

@@ -13,7 +13,7 @@ from sgibench.bench.own import Looked, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
-from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Trial
+from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Terms, Trial
 from sgibench.results.asked import write_asked
 from sgibench.serve import envs
 from sgibench.serve.own.overlay import ensure_overlay, ensure_overlays, yours
@@ -42,6 +42,11 @@ def described(process: LoadProcess, paths: Sequence[Path], looked: Looked | None
     return [scenario_of(looked.scenario, path)]
 
 
+def terms_of(scenarios: Sequence[Scenario]) -> dict[str, Terms]:
+    """What scenarios leave no choice about, by name."""
+    return {scenario.id: scenario.terms for scenario in scenarios}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """Environments for the cells that can be measured."""
@@ -52,11 +57,17 @@ class Prepared:
     """Server -> why it can't take part."""
 
 
-def prepare(cells: Sequence[Cell], servers: Sequence[ServerEntry], apps: Sequence[App], listener: Listener) -> Prepared:
+def prepare(
+    cells: Sequence[Cell],
+    servers: Sequence[ServerEntry],
+    apps: Sequence[App],
+    listener: Listener,
+    scenarios: Sequence[Scenario] = (),
+) -> Prepared:
     """Make what the cells need; a server that can't take part is skipped by name, and none left is an error."""
     listener.say("preparing the servers' environments")
     entries = {server.id: server for server in servers}
-    refused = refusals(cells, entries)
+    refused = refusals(cells, entries, terms_of(scenarios))
     skipped = {cell.server: reason for cell, reason in refused.items()}
     fit = [cell for cell in cells if cell not in refused]
     ready, unmade = environments(fit, entries, {app.id: app for app in apps}, listener)
@@ -111,9 +122,9 @@ def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) 
 
 
 def calibrated(process: LoadProcess, scenarios: Sequence[Scenario], listener: Listener) -> tuple[Calibration, ...]:
-    """Find the generator's ceiling for each scenario."""
+    """Find the generator's ceiling for each scenario that a server of prepared answers can answer."""
     listener.say("calibrating the load generator")
-    return tuple(process.calibrate(scenario, CALIBRATION_S) for scenario in scenarios)
+    return tuple(process.calibrate(scenario, CALIBRATION_S) for scenario in scenarios if scenario.terms.calibrated)
 
 
 def repeater(info: RunInfo) -> Callable[[Trial], bool]:

@@ -5,6 +5,16 @@ Declarations are data; what they do is asked of them by others. Nothing here sta
 
 from __future__ import annotations
 
-from sgibench.catalogue.reading import Catalogue, home, load, means_all, nearest, select, select_apps, summary_of
+from sgibench.catalogue.reading import (
+    ONLY_NAMED,
+    Catalogue,
+    home,
+    load,
+    means_all,
+    nearest,
+    select,
+    select_apps,
+    summary_of,
+)
 
-__all__ = ["Catalogue", "home", "load", "means_all", "nearest", "select", "select_apps", "summary_of"]
+__all__ = ["ONLY_NAMED", "Catalogue", "home", "load", "means_all", "nearest", "select", "select_apps", "summary_of"]

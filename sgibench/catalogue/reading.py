@@ -68,6 +68,10 @@ class Catalogue:
         return self.roots[0] / "apps" / "contract.py"
 
 
+ONLY_NAMED = ("wire",)
+"""Folders of scenarios that `*` leaves out: each asks one question, and takes a pattern with some of its name in it."""
+
+
 class Named(Protocol):
     """Anything of the catalogue that has an id."""
 
@@ -97,7 +101,8 @@ def load(extra: Sequence[Path] = ()) -> Catalogue:
     declared = [entry for root in roots for path in _files(root / "servers") for entry in _servers_of(path)]
     servers = [behind_its_own(entry, fronts) for entry in declared]
     apps = [app for root in roots for path in _files(root / "apps") if (app := _app_of(path)) is not None]
-    scenarios = [path for root in roots for path in _files(root / "scenarios")]
+    rooms = [root / "scenarios" / room for root in roots for room in ("", *ONLY_NAMED)]
+    scenarios = [path for room in rooms for path in _files(room)]
     services = [_service_of(path) for root in roots for path in _files(root / "services")]
     _refuse_twins((entry.id, entry.path) for entry in services)
     _refuse_twins((entry.id, entry.path) for entry in servers)
@@ -142,7 +147,8 @@ def select(kind: str, available: Sequence[N], patterns: Sequence[str]) -> list[N
 
 
 def _meant(item: Named, pattern: str) -> bool:
-    left_out = isinstance(item, ServerEntry) and item.variant.optional is not None
+    optional = isinstance(item, ServerEntry) and item.variant.optional is not None
+    left_out = optional or getattr(item, "only_named", False)
     return fnmatch.fnmatchcase(item.id, pattern) and not (left_out and means_all(pattern))
 
 

@@ -18,7 +18,7 @@ from sgibench.bench.choosing import choose_servers, unspoken
 from sgibench.bench.plan import PROFILES
 from sgibench.bench.services import POSTGRESQL, refuse_unknown
 from sgibench.cli.own import Own, own_request
-from sgibench.cli.subjects import Apps, Load, Size, json_option, one, takes
+from sgibench.cli.subjects import Apps, Size, Spoken, json_option, one, takes
 from sgibench.engine.progress import listener_for
 from sgibench.engine.services import use
 from sgibench.engine.stage import folder_name
@@ -62,7 +62,7 @@ class Asked:
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)
 @one(Size, "workers")
-@one(Load, "protocol")
+@one(Spoken, "protocol")
 @json_option
 def check(
     servers: tuple[str, ...], what: Apps, own: Own, workers: int, protocol: Protocol, *, every: bool, as_json: bool

@@ -83,7 +83,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         scenarios=what.scenarios,
         catalogues=what.catalogues,
         own=own_request(own),
-        protocol=load.protocol,
+        protocols=load.protocols,
         streams=load.streams,
         connections=load.connections,
         workers=load.workers,

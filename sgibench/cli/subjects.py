@@ -136,12 +136,13 @@ class What(Chosen):
 class Load:
     """How hard, over what, and on how large a server; several sizes make a curve."""
 
-    protocol: Protocol = option(
+    protocols: tuple[Protocol, ...] = option(
         "--protocol",
         type=click.Choice(get_args(Protocol)),
-        default="http",
+        multiple=True,
+        default=("http",),
         show_default=True,
-        help="HTTP/1.1, the same over TLS, HTTP/2 in clear text, or over TLS.",
+        help="HTTP/1.1, the same over TLS, HTTP/2 in clear text, or over TLS. Repeatable.",
     )
     streams: int = option(
         "--streams",
@@ -184,6 +185,19 @@ class Load:
     )
     curve: bool = option(
         "--curve", is_flag=True, help="Also measure latency at 20 to 95 % of each server's own saturation."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """What goes over the wire, for commands that ask in one protocol."""
+
+    protocol: Protocol = option(
+        "--protocol",
+        type=click.Choice(get_args(Protocol)),
+        default="http",
+        show_default=True,
+        help="HTTP/1.1, the same over TLS, HTTP/2 in clear text, or over TLS.",
     )
 
 

@@ -21,12 +21,17 @@ from sgibench.errors import DeclarationError, LoadError, SgibenchError
 from sgibench.model import (
     Calibration,
     Exchange,
+    Handshakes,
+    Held,
     HistogramData,
     Interface,
     Load,
     LoadWorker,
+    Overflow,
+    Peak,
     Scenario,
     Slice,
+    Terms,
     Window,
     Windows,
 )
@@ -111,6 +116,10 @@ class Measured:
     first_chunk_histogram: HistogramData | None = None
     gap_histogram: HistogramData | None = None
     window: Window | None = None
+    held: Held | None = None
+    handshakes: Handshakes | None = None
+    overflow: Overflow | None = None
+    peak: Peak | None = None
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     connections_established: int | None = None
@@ -403,12 +412,12 @@ def _scenario(data: Mapping[str, Any]) -> Scenario:
         exchanges=tuple(_exchange(exchange) for exchange in data["exchanges"]),
         floor_s=float(data["floor_s"]),
         interfaces=interfaces,
-        protocols=tuple(data.get("protocols") or ("http",)),
         watched=decode(Watched, data.get("watched") or {}),
         jobs=bool(data.get("jobs")),
         services=tuple(data.get("services") or ()),
         rows={str(name): int(count) for name, count in (data.get("rows") or {}).items()},
         pieces=None if data.get("pieces") is None else {str(k): int(v) for k, v in data["pieces"].items()},
+        terms=decode(Terms, data.get("terms") or {}),
     )
 
 

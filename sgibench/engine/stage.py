@@ -347,6 +347,7 @@ def load_group(
             order=order,
             started_at=started_at,
             floor_s=workshop.scenarios[cell.scenario].floor_s,
+            terms=workshop.scenarios[cell.scenario].terms,
             measured=(seen := measured.get(cell.id)),
             disturbance=disturbance,
             memory_looks=memory.looks_of(cell.id, _visits(seen, windows)),

@@ -28,6 +28,7 @@ from sgibench.model import (
     MemoryLook,
     ServerEntry,
     ServiceUse,
+    Terms,
     Trial,
     as_failed,
 )
@@ -42,6 +43,8 @@ OUTRIGHT: tuple[tuple[Weight, str], ...] = (("void", "client"), ("wrong", "wrong
 
 TOO_LITTLE = "too-little-asked"
 """The reason of a trial that is skipped and no failure: its window owned no request."""
+NOT_SPOKEN = "not-spoken"
+"""The same, where the server does not speak what the scenario needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class Draft:
     order: int
     started_at: str
     floor_s: float
+    terms: Terms = field(default_factory=Terms)
+    """The scenario's."""
     argv: tuple[str, ...] | None = None
     startup_s: float | None = None
     idle_cpu: float | None = None
@@ -79,6 +84,8 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
     a front answers with a status of its own.
     """
     everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted)
+    if everywhere["unspoken"]:
+        return Failure(reason=NOT_SPOKEN, detail=measured.error_samples.get("unspoken", ""))
     if eventful:
         everywhere["status"] -= measured.errors.get("status", 0)
     for weight, reason in OUTRIGHT:
@@ -125,7 +132,13 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         block=block,
         order=draft.order,
         started_at=draft.started_at,
-        status="skipped" if draft.failure and draft.failure.reason == TOO_LITTLE else "failed" if failed else "ok",
+        unit=draft.terms.unit,
+        family=draft.terms.family,
+        status="skipped"
+        if draft.failure and draft.failure.reason in {TOO_LITTLE, NOT_SPOKEN}
+        else "failed"
+        if failed
+        else "ok",
         control=cell.control,
         part=cell.part,
         again=cell.again,
@@ -174,6 +187,10 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         gap_histogram_us=measured.gap_histogram,
         window=measured.window,
         behaviour=measured.behaviour,
+        held=measured.held,
+        handshakes=measured.handshakes,
+        overflow=measured.overflow,
+        peak=measured.peak,
         slices=measured.slices,
         series=measured.series,
         generator=Generator(

@@ -57,6 +57,8 @@ class Books:
     vain_pieces: int = 0
     """Pieces in which a request waited in vain."""
     established: int | None = None
+    overflow: dict[str, int] | None = None
+    """Of bursts: what the system counted in the window."""
     lag: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
     per_connection: Counter[int] = field(default_factory=Counter)
@@ -137,4 +139,6 @@ class Books:
             "think_ns": self.think_ns,
             "sessions": self.sessions,
             "reopened": target.reopened,
+            "handshakes": target.handshakes_counted(),
+            "overflow": self.overflow,
         }

@@ -1,41 +1,266 @@
-"""The pace of a broadcast: one message at a time, sent by each connection in turn, heard by all of them.
+"""The paces of a broadcast: one connection sends, all of them hear each message once and in order.
 
-Every delivery counts, timed from the moment of sending that the message itself carries; the sender's own copy too. The
-next message leaves when all have heard this one. A connection that hears nothing within the time-out is an error.
+Every delivery counts; the sender hears its own messages, too. A message begins with its number, and what each listener
+must hear next is known: a message that is lost, comes twice, in another order or with other bytes is an error. Closed:
+the next message leaves when all have heard this one, and deliveries are timed from its sending. Open: messages leave on
+schedule, and deliveries are timed from when theirs was due. A connection that was opened anew owes what it missed.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from time import monotonic_ns
 
 from gevent.hub import get_hub
 
-from sgibench.load.paces import IdlePace
-from sgibench.load.request import Ask
+from sgibench.load.paces import SPIN_NS, IdlePace, OpenPace
+from sgibench.load.pacing import Schedule
+from sgibench.load.request import Request
+from sgibench.load.tally import Tally
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.frames import FrameReader, frame
+from sgibench.model import Arrivals
+from sgibench.model.kinds import ErrorKind
 
-STAMP = struct.Struct("<qI")
-"""What a message begins with: when it was sent, monotonic ns, and its number."""
+STAMP = struct.Struct("<Q")
+"""What a binary message begins with: its number."""
+DIGITS = 16
+"""What a text message begins with: its number, in so many digits."""
+JOINED = b"joined"
+"""What the app says, as text, to a socket that listens from then on."""
+ENDED = "a listener's connection ended before it heard the message"
 CHECK_S = 0.05
+MOST_UNSENT = 64 * 1024 * 1024
+"""Bytes that wait for the sender's socket; beyond that the server reads no more."""
+
+
+@dataclass(kw_only=True)
+class Message:
+    """One that is under way."""
+
+    body: bytes
+    due_ns: int
+    sent_ns: int
+    missing: int
+    """Listeners that have not heard it."""
+
+
+class Choir:
+    """Who listens, what each must hear next, and what is under way: shared by the two paces of a target."""
+
+    def __init__(self, target: Target, *, text: bool, deflate: bool) -> None:
+        self.target = target
+        self.request: Request = target.program.requests[0]
+        self.record = target.program.record_for(self.request.method, self.request.title)
+        self.text, self.deflate = text, deflate
+        self.number = 0
+        """Of the last message that was sent."""
+        self.under_way: dict[int, Message] = {}
+        """By number, the oldest first."""
+        self.heard: dict[Connection, tuple[FrameReader, int]] = {}
+        """Of each listener: its reader, by which a connection that was opened anew is known, and what it heard last."""
+        self.young: set[Connection] = set()
+        """Those who have joined and heard no message since: they may still hear what was under way then."""
+        self.intended_ns: list[int] = []
+        self.known: bytes | None = None
+        """The frame of the last message, as the first listener was found to have got it."""
+        self.known_number = 0
+
+    # --- who listens -----------------------------------------------------------------------------------------------
+
+    def complete(self) -> bool:
+        """Give up what those owe that are gone; whether all connections listen."""
+        for conn in [conn for conn in self.heard if not self._same(conn)]:
+            self._missed(conn, "closed", ENDED)
+        return len(self.heard) == len(self.target.connections) > 0
+
+    def _join(self, conn: Connection, answer: Answer) -> bool:
+        """Take what comes to a socket that does not listen yet; whether that is right."""
+        reader = conn.reader
+        if conn in self.heard:
+            self._missed(conn, "closed", ENDED)
+        if answer.text_message and answer.body == JOINED and isinstance(reader, FrameReader):
+            self.heard[conn] = (reader, self.number)
+            self.young.add(conn)
+            return True
+        return self._was_under_way(answer, self.number)
+
+    def _was_under_way(self, answer: Answer, newest: int) -> bool:
+        """Whether this is a message that was sent before its listener had joined: right, and in no figure."""
+        number = self._number_of(answer.body)
+        if number is None or number > newest or answer.body != self.body_of(number):
+            return False
+        if answer.text_message is not self.text:
+            return False
+        self.target.stray_of(self.request, 1)
+        return True
+
+    def _same(self, conn: Connection) -> bool:
+        return conn.stands and conn.reader is self.heard[conn][0]
+
+    def sender(self) -> Connection:
+        """The first of those who listen."""
+        return next(iter(self.heard))
+
+    def _missed(self, conn: Connection, kind: str, detail: str) -> None:
+        """A listener will not hear what it has not heard: each is an error."""
+        _, last = self.heard.pop(conn)
+        self.young.discard(conn)
+        for number in range(last + 1, self.number + 1):
+            self._lose(number, kind, detail)
+
+    def _lose(self, number: int, kind: str, detail: str) -> None:
+        message = self.under_way.get(number)
+        if message is None:
+            return
+        self.target.lost(kind, f"{self.request.title}: {detail}", message.sent_ns, message.due_ns)
+        self._cross_off(number, message)
+
+    def _cross_off(self, number: int, message: Message) -> None:
+        message.missing -= 1
+        if not message.missing:
+            del self.under_way[number]
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def send(self, due_ns: int, now_ns: int) -> None:
+        """Send the next message to all who listen now."""
+        self.number += 1
+        body = self.body_of(self.number)
+        self.under_way[self.number] = Message(body=body, due_ns=due_ns, sent_ns=now_ns, missing=len(self.heard))
+        self._transmit(self.sender(), frame(body, text=self.text, deflate=self.deflate))
+
+    def body_of(self, number: int) -> bytes:
+        """Write a message: its number, then what the scenario declares."""
+        if self.text:
+            return b"%0*d" % (DIGITS, number) + self.request.body[DIGITS:]
+        return STAMP.pack(number) + self.request.body[STAMP.size :]
+
+    def _transmit(self, conn: Connection, payload: bytes) -> None:
+        """Hand bytes to the sender's socket, behind those that wait for it; a broken one is found by its reading."""
+        target = self.target
+        if conn.unsent is not None:
+            if len(conn.unsent) > MOST_UNSENT:
+                self._missed(conn, "timeout", "the server reads no more of what the sender sends")
+                target.broken(conn, ConnectionResetError(104, "given up"))
+                return
+            conn.unsent = memoryview(bytes(conn.unsent) + payload)
+            return
+        try:
+            sent = conn.send(payload)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            target.broken(conn, error)
+            return
+        if sent < len(payload):
+            conn.hold_back(memoryview(payload)[sent:])
+
+    # --- hearing ---------------------------------------------------------------------------------------------------
+
+    def heard_known(self, conn: Connection, data: bytes, now_ns: int) -> bool:
+        """Whether these are the bytes of the message that this listener must hear next, found right on another."""
+        reader, last = self.heard.get(conn, (None, 0))
+        if data != self.known or last + 1 != self.known_number or reader is not conn.reader or reader is None:
+            return False
+        if not reader.untouched:
+            return False
+        message = self.under_way.get(self.known_number)
+        if message is None:
+            return False
+        self._count(conn, reader, self.known_number, message, now_ns)
+        return True
+
+    def take(self, conn: Connection, answer: Answer, data: bytes | None, now_ns: int) -> bool:
+        """Check a message that was read; whether it was the one that this listener must hear next.
+
+        `data` are its bytes on the wire where it came whole and alone: the next listener's are compared with them.
+        """
+        known = self.heard.get(conn)
+        if known is None or known[0] is not conn.reader:
+            return self._join(conn, answer)
+        reader, last = known
+        if conn in self.young and self._was_under_way(answer, last):
+            return True
+        message = self.under_way.get(last + 1)
+        if message is None or answer.body != message.body or answer.text_message is not self.text:
+            return False
+        if data is not None:
+            self.known, self.known_number = data, last + 1
+        self._count(conn, reader, last + 1, message, now_ns)
+        return True
+
+    def _count(self, conn: Connection, reader: FrameReader, number: int, message: Message, now_ns: int) -> None:
+        self.heard[conn] = (reader, number)
+        self.young.discard(conn)
+        if message.due_ns >= self.target.from_ns:
+            self.record(now_ns - message.sent_ns)
+            self.intended_ns.append(now_ns - message.due_ns)
+            conn.count += 1
+        else:
+            self.target.stray_of(self.request, now_ns - message.sent_ns)
+        self._cross_off(number, message)
+
+    def wrong(self, conn: Connection, answer: Answer) -> WireError:
+        """Say what is wrong with a message that was not the next one; what comes after it could not be told."""
+        kind, detail = self._wrong(conn, answer)
+        self.target.drop(conn)
+        return WireError(kind, f"{self.request.title}: {detail}")
+
+    def _wrong(self, conn: Connection, answer: Answer) -> tuple[ErrorKind, str]:
+        last = self.heard[conn][1] if conn in self.heard else 0
+        number = self._number_of(answer.body)
+        if number is not None and number <= last and answer.body == self.body_of(number):
+            return "leftover", f"message {number} came again, after {last}"
+        if number is not None and number > last + 1 and answer.body == self.body_of(number):
+            return "body", f"message {number} came after {last}: those between are lost"
+        kind = {True: "text", False: "binary"}.get(bool(answer.text_message))
+        return "body", f"expected message {last + 1}, but got {kind} {answer.body[:60]!r}"
+
+    def _number_of(self, body: bytes) -> int | None:
+        if not self.text:
+            return int(STAMP.unpack_from(body)[0]) if len(body) >= STAMP.size else None
+        return int(body[:DIGITS]) if body[:DIGITS].isdigit() else None
+
+    # --- giving up -------------------------------------------------------------------------------------------------
+
+    @property
+    def owing(self) -> int:
+        """Deliveries that are under way."""
+        return sum(message.missing for message in self.under_way.values())
+
+    def look(self, now_ns: int) -> None:
+        """Count what did not come in time, and open anew the connections that it did not come on."""
+        late = [number for number, each in self.under_way.items() if now_ns - each.sent_ns > self.target.timeout_ns]
+        if late:
+            self._give_up(late[-1], "timeout", "a connection did not hear the message in time")
+        for conn in list(self.target.connections):
+            waits = conn.stands and isinstance(conn.reader, FrameReader) and conn not in self.heard
+            if waits and now_ns - conn.idle_since > self.target.timeout_ns:
+                self.target.fail("timeout", f"{self.request.title}: a connection was not told {JOINED.decode()!r}")
+                self.target.drop(conn)
+
+    def abandon(self) -> None:
+        """Give up all that is under way."""
+        self._give_up(self.number, "unanswered", "a connection had not heard the message by the end of the drain")
+
+    def _give_up(self, newest: int, kind: str, detail: str) -> None:
+        """Who has not heard a message by now will not: what comes on its connection after that could not be told."""
+        for conn in [conn for conn, (_, last) in self.heard.items() if last < newest]:
+            same = self._same(conn)
+            self._missed(conn, kind, detail)
+            if same:
+                self.target.drop(conn)
 
 
 class BroadcastPace(IdlePace):
     """Sends one message when all have heard the one before."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._request = target.program.requests[0]
-        self._record = target.program.record_for(self._request.method, self._request.title)
-        self._ask: Ask | None = None
-        """The message under way."""
-        self._number = 0
-        self._sent_ns = 0
-        self._waiting: set[Connection] = set()
-        """Connections that have not heard the message under way."""
+    def __init__(self, choir: Choir) -> None:
+        self.choir = choir
         self._timer = get_hub().loop.timer(CHECK_S, CHECK_S)
 
     def attach(self) -> None:
@@ -46,80 +271,165 @@ class BroadcastPace(IdlePace):
         """Stop watching."""
         self._timer.stop()
 
-    def ready(self, conn: Connection, now_ns: int) -> None:  # noqa: ARG002 - a Pace
+    def ready(self, conn: Connection, now_ns: int) -> None:
         """Send the next message, if none is under way."""
-        self._waiting.intersection_update(self._target.connections)
-        if not self._target.gate_open or self._waiting:
-            return
-        listeners = [each for each in self._target.connections if each.stands and isinstance(each.reader, FrameReader)]
-        if len(listeners) < len(self._target.connections):
-            return  # wait until all are there; the last one to arrive starts
-        sender = listeners[self._number % len(listeners)]
-        if sender.since:
-            return
-        self._number += 1
-        self._waiting = set(listeners)
-        self._sent_ns = now_ns
-        body = self._request.body
-        ask = Ask(self._request, frame(STAMP.pack(now_ns, self._number) + body[STAMP.size :]), self._record)
-        ask.remember = False
-        self._ask = ask
-        self._target.begin(sender, ask, now_ns)
+        del conn
+        choir = self.choir
+        if choir.target.gate_open and not choir.under_way and choir.complete() and not choir.under_way:
+            choir.send(now_ns, now_ns)
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
-        """The sender heard its own message, or one that came before it."""
-        del owned
-        if answer is not None:
-            self._heard(conn, answer, now_ns)
+        """Nothing is asked that is answered."""
 
-    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:
-        """Count a delivery; whether it belongs to the message under way."""
-        if not self._heard(conn, message, now_ns):
+    def heard_known(self, conn: Connection, data: bytes, now_ns: int) -> bool:
+        """Count a delivery by its bytes."""
+        if not self.choir.heard_known(conn, data, now_ns):
             return False
-        if self._sent_ns >= self._target.from_ns:
-            self._record(now_ns - self._sent_ns)
-            conn.count += 1
-        elif self._ask is not None:
-            self._target.stray(self._ask, now_ns - self._sent_ns)
-        if not self._waiting:
+        self._go_on(conn)
+        return True
+
+    def heard(self, conn: Connection, message: Answer, data: bytes | None, now_ns: int) -> WireError | None:
+        """Count a delivery; what is wrong with one that is none."""
+        if not self.choir.take(conn, message, data, now_ns):
+            return self.choir.wrong(conn, message)
+        self._go_on(conn)
+        return None
+
+    def _go_on(self, conn: Connection) -> None:
+        if not self.choir.under_way:
             self.ready(conn, monotonic_ns())
-        return True
 
-    def _heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:
-        """Cross a connection off, if this is the message under way."""
-        del now_ns
-        if len(message.body) < STAMP.size or conn not in self._waiting:
-            return False
-        if STAMP.unpack_from(message.body) != (self._sent_ns, self._number):
-            return False
-        self._waiting.discard(conn)
-        return True
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """A handshake failed, and was counted."""
 
-    def failed(self, conn: Connection, error: WireError) -> None:  # noqa: ARG002 - a Pace
-        """The sender broke, and was counted: give this message up."""
-        self._waiting.discard(conn)
-        self._lose("unanswered", "the connection that sent the message broke")
+    def fold(self, tally: Tally) -> None:
+        """Closed: nothing is due."""
+        del tally
+        self.choir.intended_ns.clear()
 
     @property
     def owing(self) -> int:
-        """Connections that have not heard the message under way."""
-        return len(self._waiting.intersection(self._target.connections))
+        """Deliveries that are under way."""
+        return self.choir.owing
 
     def abandon(self) -> list[int]:
         """Give the message under way up."""
-        self._lose("unanswered", "a connection had not heard the message by the end of the drain")
+        self.choir.abandon()
         return []
-
-    def _lose(self, kind: str, detail: str) -> None:
-        """Count those who wait as errors, each a delivery that did not come; the sender's is its request's error."""
-        for _ in filter(lambda conn: not conn.since, self._waiting):
-            self._target.lost(kind, f"{self._request.title}: {detail}", self._sent_ns, self._sent_ns)
-        self._waiting.clear()
 
     def _check(self) -> None:
         """Gevent's timer: count those that did not hear the message in time, and go on."""
         now = monotonic_ns()
-        if self._waiting and now - self._sent_ns > self._target.timeout_ns:
-            self._lose("timeout", "a connection did not hear the message in time")
-        if not self._waiting:
-            self.ready(self._target.connections[0], now) if self._target.connections else None
+        choir = self.choir
+        try:
+            choir.look(now)
+            choir.complete()
+            if choir.target.connections:
+                self.ready(choir.target.connections[0], now)
+        except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
+            choir.target.fault = error
+
+
+class Fanned(Schedule):
+    """Messages on schedule, counted as the deliveries that they become."""
+
+    __slots__ = ("fan",)
+
+    def __init__(self, rate: float, arrivals: Arrivals, seed: int, start_ns: int, *, fan: int) -> None:
+        """`rate` is of deliveries; each message becomes `fan` of them."""
+        self.fan = fan
+        super().__init__(rate / fan, arrivals, seed, start_ns)
+
+    def before(self, at_ns: int) -> int:
+        """Count deliveries that are due before a moment."""
+        return super().before(at_ns) * self.fan
+
+    def overdue(self, now_ns: int) -> int:
+        """Count deliveries of messages that are past and not sent."""
+        before = super().before(now_ns + 1)
+        return max(0, before - self._passed - self._index) * self.fan
+
+    def cut(self, at_ns: int) -> None:
+        """End it: from this moment on, nothing is due."""
+        kept = Schedule.before(self, at_ns) - self._passed
+        del self._moments[max(kept, self._index) :]
+        self._chunks = iter(())
+        if self._index >= len(self._moments):
+            self.next_ns = self.NEVER
+
+
+class OpenBroadcastPace(OpenPace):
+    """Sends messages when they are due, whoever has heard those before."""
+
+    def __init__(self, choir: Choir, schedule: Schedule, spin_ns: int = SPIN_NS) -> None:
+        super().__init__(choir.target, schedule, spin_ns)
+        self.choir = choir
+        self._check_timer = get_hub().loop.timer(CHECK_S, CHECK_S)
+
+    def attach(self) -> None:
+        """Watch for what is due, and for what gets lost."""
+        super().attach()
+        self._check_timer.start(self._check)
+
+    def detach(self) -> None:
+        """Stop watching."""
+        super().detach()
+        self._check_timer.stop()
+
+    def _take_batch(self, patience_s: float) -> bool:
+        """Handle what is ready, by the target's general path."""
+        return self._target.take_batch(patience_s)
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """The gate opens, or a connection has: once all listen, moments are waited for, and not answers."""
+        del now_ns
+        if self.choir.complete():
+            self._idle[conn] = None
+
+    def _send_due(self) -> None:
+        """Send what is due by now, as long as anybody listens."""
+        now = monotonic_ns()
+        choir, schedule = self.choir, self.schedule
+        while schedule.next_ns <= now and self._sends and choir.heard:
+            due_ns = schedule.take()
+            if due_ns >= self._target.from_ns:
+                self._lateness_ns.append(now - due_ns)
+            choir.send(due_ns, now)
+            now = monotonic_ns()
+
+    def begin_count(self) -> None:
+        """Forget what was noted so far; deliveries that are under way wait already."""
+        super().begin_count()
+        self.queue_start += self.choir.owing
+
+    def heard_known(self, conn: Connection, data: bytes, now_ns: int) -> bool:
+        """Count a delivery by its bytes."""
+        return self.choir.heard_known(conn, data, now_ns)
+
+    def heard(self, conn: Connection, message: Answer, data: bytes | None, now_ns: int) -> WireError | None:
+        """Count a delivery; what is wrong with one that is none."""
+        return None if self.choir.take(conn, message, data, now_ns) else self.choir.wrong(conn, message)
+
+    def fold(self, tally: Tally) -> None:
+        """Latencies from when messages were due."""
+        self._intended += self.choir.intended_ns
+        self.choir.intended_ns.clear()
+        super().fold(tally)
+
+    @property
+    def owing(self) -> int:
+        """Deliveries of messages that are under way, or due and not sent."""
+        return self.choir.owing + super().owing * max(1, len(self.choir.heard))
+
+    def abandon(self) -> list[int]:
+        """Give up what is under way, and what is due and was not sent."""
+        self.choir.abandon()
+        return [self.schedule.take() for _ in range(super().owing)]
+
+    def _check(self) -> None:
+        try:
+            self.choir.look(monotonic_ns())
+            if self.choir.complete():
+                self._idle.setdefault(self.choir.sender())
+        except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
+            self._target.fault = error

@@ -56,6 +56,8 @@ def example_values(path: Path, cls: type[BenchUser]) -> dict[str, bytes]:
 def calibrate(path: Path, window_s: float) -> dict[str, Any]:
     """Measure the ceiling for one scenario; gives the protocol's answer."""
     cls = load_scenario(path)
+    if not cls.terms.calibrated:
+        raise LoadError(f"calibrate {path.stem}: a server of prepared answers can't answer it, so it has no ceiling")
     with null_server(answers_of(path, cls), cls.rehearsal()[1]) as (host, port, pid):
         order = MeasureOrder(
             scenario=path,
@@ -68,6 +70,7 @@ def calibrate(path: Path, window_s: float) -> dict[str, Any]:
             timeout_s=5.0,
             seed=0,
             identify=False,
+            alone=True,
         )
         measured = Measurement(order, lambda _: None).run()["targets"][0]
     if measured["gave_up"] or not measured["requests"]:

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import Any
 
 from sgibench.load.lines import Lines
-from sgibench.load.request import Ask, Program
+from sgibench.load.request import Ask, Program, Request
 from sgibench.load.tally import Streams, Tally, Thoughts
 from sgibench.load.wire.answer import WireError
 from sgibench.load.wire.connection import Connection
@@ -155,6 +155,10 @@ class Counted(Lines):
         """Note a right answer that belongs to no window."""
         self._strays.setdefault((ask.method, ask.name), []).append(took_ns)
 
+    def stray_of(self, request: Request, took_ns: int) -> None:
+        """Note a right answer to a request, outside every window."""
+        self._strays.setdefault((request.method, request.title), []).append(took_ns)
+
     def enter(self, phase: str) -> None:
         """From here on, what is not counted is not counted because of this."""
         self.fold()
@@ -181,6 +185,7 @@ class Counted(Lines):
         self.uncounted[reason] += self.tally.sent
         self.outside.merge(self.tally)
         self.tally, self.streams = Tally(), Streams()
+        self.handshakes.clear()
 
     @property
     def fell_silent(self) -> bool:

@@ -20,6 +20,7 @@ from locust import stats as locust_stats
 from locust.event import EventHook
 from locust.stats import RequestStats, StatsEntry
 
+from sgibench.load.broadcast import BroadcastPace, Fanned, OpenBroadcastPace
 from sgibench.load.client import Client
 from sgibench.load.lines import Pace
 from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpenPace, OpenTaskPace, TaskPace
@@ -50,6 +51,8 @@ class Player(Protocol):
     connection: ClassVar[ConnectionKind]
     rate: ClassVar[Rate | None]
     arrivals: ClassVar[Arrivals]
+    times_opening: ClassVar[bool]
+    resumes: ClassVar[bool | None]
 
     @classmethod
     def pace(cls, target: Target) -> Pace | None:
@@ -227,8 +230,18 @@ def field_of(environment: Environment, cls: type[Player], host: str | None) -> F
     return fields[cls]
 
 
+def schedule_for(target: Target, rate_per_s: float, arrivals: Arrivals, seed: int, start_ns: int) -> Schedule:
+    """Make a schedule for a rate of what is counted; a broadcast's has a moment for each message, heard by many."""
+    if not isinstance(target.pace, BroadcastPace):
+        return Schedule(rate_per_s, arrivals, seed, start_ns)
+    return Fanned(rate_per_s, arrivals, seed, start_ns, fan=max(1, len(target.connections)))
+
+
 def open_loop(target: Target, schedule: Schedule, *, awake: bool = False) -> OpenPace:
     """Put a target on a schedule of arrivals; with a CPU for itself a process may wait `awake`."""
+    if isinstance(target.pace, BroadcastPace):
+        target.pace = voices = OpenBroadcastPace(target.pace.choir, schedule, AWAKE_NS if awake else SPIN_NS)
+        return voices
     pace_of = OpenPace if target.program.requests else OpenTaskPace
     target.pace = pace = pace_of(target, schedule, AWAKE_NS if awake else SPIN_NS)
     return pace
@@ -288,6 +301,8 @@ def make_target(
         seed=seed,
         write=cls.writer(),
         handshake=cls.handshake(),
+        times_opening=cls.times_opening,
+        resumes=bool(cls.resumes),
     )
     target = target_for(
         load.protocol if load else "http",

@@ -6,6 +6,7 @@ and what is asked next is not decided here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol
@@ -31,6 +32,8 @@ class Pace(Protocol):
     """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
     awake: bool
     """Whether it takes the events itself, in a turn that comes soon."""
+    opens: bool
+    """Whether a connection that ended is opened again at once; else the pace sees to it."""
     by_due: bool
     """Whether a request belongs to the window that it was due in; else to the one that it was sent in."""
 
@@ -49,8 +52,14 @@ class Pace(Protocol):
     def failed(self, conn: Connection, error: WireError) -> None:
         """Take note of an error on a connection that had a request in flight."""
 
-    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:
-        """Take a WebSocket message that came without being asked for; whether it was meant to."""
+    def heard_known(self, conn: Connection, data: bytes, now_ns: int) -> bool:
+        """Take bytes that came without being asked for, if they are a WebSocket message that is known to be right."""
+
+    def heard(self, conn: Connection, message: Answer, data: bytes | None, now_ns: int) -> WireError | None:
+        """Take a WebSocket message that came without being asked for; what is wrong with it.
+
+        `data` are its bytes on the wire where it came whole and alone.
+        """
 
     def fold(self, tally: Tally) -> None:
         """Move what it recorded by itself into the tally."""
@@ -98,6 +107,8 @@ class Lines:
         self.by_fd: dict[int, Connection] = {}
         self.alpn: str | None = None
         """What is agreed on over TLS; None for no TLS."""
+        self.handshakes: Counter[str] = Counter()
+        """TLS handshakes of connections opened in the window: `full` and `resumed`."""
         self._added = 0
         self._course: Course | None = None
 
@@ -110,6 +121,12 @@ class Lines:
     def standing(self) -> int:
         """Connections that are open."""
         return sum(1 for conn in self.connections if conn.stands)
+
+    def handshakes_counted(self) -> dict[str, int] | None:
+        """TLS handshakes of the window; None without TLS, or when connections are kept."""
+        if self.alpn is None or self.program.keep_alive:
+            return None
+        return {name: self.handshakes[name] for name in ("full", "resumed")}
 
     def fail(self, kind: str, detail: str) -> None:
         """Count an error of no request in particular."""
@@ -146,6 +163,7 @@ class Lines:
         """Make what one user has of its own."""
         conn = Connection(index, self.address, self.family, self.poller)
         conn.alpn = self.alpn
+        conn.resumes = self.program.resumes
         return conn
 
     def retire(self, conn: Connection) -> None:
@@ -171,6 +189,22 @@ class Lines:
         except WireError as error:
             self._on_error(conn, error)
 
+    def open_anew(self, conn: Connection) -> None:
+        """Begin to open a connection that is closed."""
+        if conn.sock is None:
+            self._reopen(conn, monotonic_ns())
+
+    def hang_up(self, conn: Connection) -> None:
+        """Close a connection; it is not opened again until the gate or the pace does."""
+        self._hang_up(conn, by_reset=True)
+        conn.retry_at = 0
+
+    def drop(self, conn: Connection) -> None:
+        """Open a connection anew, whatever it was doing; nothing is counted."""
+        self._hang_up(conn, by_reset=True)
+        self.reopened += self.program.keep_alive
+        self._reopen(conn, monotonic_ns())
+
     def abandon(self, conn: Connection) -> None:
         """Give up a request in flight that nobody waits for any more."""
         self._on_error(conn, WireError("abandoned", "the task that waited for the answer was interrupted"))
@@ -180,12 +214,18 @@ class Lines:
         latest = now_ns - self.timeout_ns
         for conn in list(self.connections):
             if conn.since and conn.since < latest:
-                self._on_error(conn, WireError("timeout", f"no whole answer within {self.timeout_ns / 1e9:g} s"))
+                self._on_error(conn, WireError("timeout", self._told_late(conn)))
             elif conn.connecting and conn.connecting < latest:
                 self._hang_up(conn)
                 self._not_opened(conn, TimeoutError(110, "timed out"), now_ns)
             elif conn.retry_at and conn.retry_at <= now_ns and conn.sock is None:
                 self._reopen(conn, now_ns)
+
+    def _told_late(self, conn: Connection) -> str:
+        """Say what did not come in time."""
+        if conn.ask is not None and conn.ask.rest is not None and not conn.went_on:
+            return f"no 100 Continue within {self.timeout_ns / 1e9:g} s, so the body was never sent"
+        return f"no whole answer within {self.timeout_ns / 1e9:g} s"
 
     def _hang_up(self, conn: Connection, *, by_reset: bool = False) -> None:
         """Close a connection."""
@@ -200,7 +240,7 @@ class Lines:
         if conn.retired:
             self.connections.remove(conn)
             return
-        if self.closed:
+        if self.closed or not self.pace.opens:
             return
         if not (self.program.keep_alive or self.gate_open or self.pace.owing):
             return  # a server of one request at a time would wait for this connection and serve no other
@@ -224,11 +264,13 @@ class Lines:
         if began is None:
             return
         self.connect_ns.append(now - began)
+        if self.counting and conn.tls is not None:
+            self.handshakes["resumed" if conn.tls.resumed else "full"] += 1
         conn.idle_since = now
         if self.program.handshake is not None:
             self.begin(conn, self.program.greeting(), now)
         else:
-            self.pace.ready(conn, now)
+            self.pace.ready(conn, began if self.program.times_opening else now)
 
     # --- trouble -------------------------------------------------------------------------------------------------
 
@@ -238,7 +280,8 @@ class Lines:
         self.fail(kind, f"connecting failed: {error}")
         if self.on_failure is not None:
             self.on_failure("CONNECT", self.program.host, WireError(kind, f"connecting failed: {error}"))
-        conn.retry_at = now_ns + RETRY_NS * max(1, len(self.connections) // FEW)
+        if self.pace.opens:
+            conn.retry_at = now_ns + RETRY_NS * max(1, len(self.connections) // FEW)
 
     def broken(self, conn: Connection, error: OSError, *, sending: bool = False) -> None:
         """Reading or sending failed, or would have to wait."""

@@ -14,7 +14,7 @@ import traceback
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from sgibench.catalogue.fitting import misfit
 from sgibench.errors import DeclarationError
@@ -22,7 +22,7 @@ from sgibench.load.asked import load_asked
 from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.user import BenchUser
-from sgibench.model import Protocol
+from sgibench.model import Terms
 from sgibench.model.behaviour import Watched
 from sgibench.results.asked import is_asked
 from sgibench.results.codec import encode
@@ -85,6 +85,8 @@ def _check(path: Path, cls: type[BenchUser]) -> None:
     for name in ("rows", "pieces"):
         if wrong := misfit(dict[str, int] | None, getattr(cls, name), f"`{name}`"):
             raise DeclarationError(path, f"`{name}` to map 'METHOD name' to whole numbers", wrong)
+    if not isinstance(cls.terms, Terms):
+        raise DeclarationError(path, "`terms` to be Terms(...)", f"it is {cls.terms!r}")
     if cls.connection not in {"keep-alive", "close"}:
         raise DeclarationError(path, "`connection` keep-alive or close", f"it is {cls.connection!r}")
 
@@ -108,7 +110,7 @@ def describe(path: Path) -> dict[str, Any]:
         "services": list(cls.services),
         "rows": dict(cls.rows),
         "pieces": None if cls.pieces is None else dict(cls.pieces),
-        "protocols": ["http"] if cls.handshake() else list(get_args(Protocol)),
+        "terms": encode(replace(cls.terms, held=cls.beside.count if cls.beside else 0)),
     }
 
 

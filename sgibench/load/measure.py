@@ -101,7 +101,7 @@ class Measurement:
         """Carry the order out; gives what this process counted of each target."""
         try:
             self._gather()
-            surely = surely_unbroken(self.order, self.visited[0].cls.floor_s)
+            surely = surely_unbroken(self.order, self._floor_s)
             if surely is not None:
                 self.way = surely
                 self._straight_on()
@@ -115,6 +115,7 @@ class Measurement:
                 self._measure()
             self.laps.to("hearing out")
             for visited in self.visited:
+                visited.judge_handshakes()
                 visited.hear_out()
             self.laps.to("identifying")
             if self.order.identify and not self.aborted:
@@ -126,6 +127,12 @@ class Measurement:
             for visited in self.visited:
                 visited.close()
             self.together.dismiss()
+
+    @property
+    def _floor_s(self) -> float:
+        """What answers take at least; 0 where windows have a way of their own whatever that is."""
+        cls = self.visited[0].cls
+        return 0.0 if cls.beside is not None or cls.bursts else cls.floor_s
 
     def _gather(self) -> None:
         """Spawn the users; their connections open at once."""
@@ -210,7 +217,7 @@ class Measurement:
     def _rehearse_all(self) -> None:
         """Learn how slow answers are at the rate that will be measured: of all servers at once, or one by one."""
         self.laps.to("rehearsal")
-        if may_go_together(self.order, self.visited[0].cls.floor_s, alone=self.together.of == 1):
+        if may_go_together(self.order, self._floor_s, alone=self.together.of == 1):
             fit = [visited for visited in self.visited if self._goes_on(visited)]
             if len(fit) > 1:
                 self._rehearse_together(fit)
@@ -281,7 +288,12 @@ class Measurement:
             return
         order, load = self.order, self.order.load
         pulses = {visited.id: visited.pulse for visited in self.visited if visited.gave_up is None}
-        if load.kind == "open":
+        if self.visited[0].cls.beside is not None and not order.alone:
+            beside = "connections are held open beside, to one server at a time"
+            self.way = Way(visits="unbroken", length_s=order.window_s, why=beside)
+        elif self.visited[0].cls.bursts:
+            self.way = Way(visits="unbroken", length_s=order.window_s, why="a burst is not cut in two")
+        elif load.kind == "open":
             self.way = open_way(order.turn_s, load.rate_per_s or 0.0, order.window_s, pulses)
         else:
             self.way = closed_way(order.slice_s, order.window_s, pulses)
@@ -384,10 +396,29 @@ class Measurement:
         """One unbroken window for each target."""
         is_open = self.order.load.kind == "open"
         for visited in self._random.sample(self.visited, len(self.visited)):
-            if self._goes_on(visited):
+            if self._goes_on(visited) and self._holds(visited):
                 with visited.crowded(), visited.visit(at_rate=is_open):
                     visited.settle(OPEN_SETTLE_S if is_open else self.order.settle_s)
                     visited.count_unbroken(self.order.window_s, self._progress_of(visited))
+            self._let_go(visited)
+
+    def _holds(self, visited: Visited) -> bool:
+        """Open what is to be held beside a target; whether all agree to go on."""
+        if visited.cls.beside is None:
+            return True
+        wanted, stood = visited.hold()
+        agreement = self._agree(visited, wanted=wanted, stood=stood)
+        visited.judge_held(agreement.sum("wanted"), agreement.sum("stood"), "when the window was to begin")
+        return self._goes_on(visited)
+
+    def _let_go(self, visited: Visited) -> None:
+        """Close what was held; too few at the end, and the window was beside something else."""
+        if visited.holding is None:
+            return
+        visited.holding.stood_end = visited.holding.stood_end or visited.holding.standing
+        agreement = self._agree(visited, wanted=visited.holding.count, stood=visited.holding.stood_end)
+        visited.judge_held(agreement.sum("wanted"), agreement.sum("stood"), "at the window's end")
+        visited.let_go()
 
     def _progress_of(self, visited: Visited) -> Callable[[float], None]:
         """Give what a window calls with the share that is done."""

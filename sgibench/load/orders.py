@@ -48,6 +48,8 @@ class MeasureOrder:
     """Processes that share the load."""
     samples: bool = False
     """Whether an unbroken window's answers and failures are noted every tenth of a second."""
+    alone: bool = False
+    """Whether nothing is held open beside it, whatever the scenario says: to calibrate."""
     awake: bool = False
     """Whether each of them has a CPU for itself, and may wait there without sleeping."""
 

@@ -72,6 +72,10 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "gap_histogram": pack(gaps) if gaps.count else None,
         "mean_us": _sum(shares, "sum_ns") / requests / 1e3 if requests else None,
         "max_us": max(share["max_ns"] for share in shares) / 1e3 if requests else None,
+        "held": _held([share["held"] for share in shares if share["held"]]),
+        "handshakes": _handshakes([share["handshakes"] for share in shares if share["handshakes"]]),
+        "overflow": first["overflow"],
+        "peak": first["peak"],
         "window": _window(shares, window_s, is_open=is_open),
         "slices": []
         if first["visits"] == "unbroken"
@@ -94,6 +98,19 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "reopened": _sum(shares, "reopened"),
         "gave_up": next((share["gave_up"] for share in shares if share["gave_up"]), None),
     }
+
+
+def _held(held: Sequence[Share]) -> dict[str, Any] | None:
+    """Add up what was held open beside; its memory was looked at by the first process."""
+    if not held:
+        return None
+    added = {name: _sum(held, name) for name in ("wanted", "stood", "stood_end", "closed", "answers")}
+    memory = {name: held[0][name] for name in ("before_bytes", "held_bytes")}
+    return {**added, **memory, "errors": _counted(held, "errors")}
+
+
+def _handshakes(seen: Sequence[Share]) -> dict[str, int] | None:
+    return {name: _sum(seen, name) for name in ("full", "resumed")} if seen else None
 
 
 def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from sgibench.load.wire.reader import SWITCHING
 Check = Callable[[Answer], str | None]
 """None when the answer is right, else one sentence that says what is wrong."""
 
+METHOD = "WS"
+"""Of a message over WebSocket, which has none."""
 BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 T = TypeVar("T")
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -61,6 +63,10 @@ class Request:
     `expect`. Every connection then goes through sessions of its own (`steps`)."""
     streams: bool = False
     """Whether to time the first chunk of each answer and the gaps between chunks."""
+    chunk_bytes: int | None = None
+    """The body goes in chunks of this size and without a length; None sends it whole, with its length."""
+    expects_continue: bool = False
+    """The body is sent only when the server has said `100 Continue`."""
     example: bytes = b""
     """Where a check function decides: a body that passes it, for the null server."""
     example_type: str = "text/plain"
@@ -140,6 +146,7 @@ def _problems(request: Request) -> Iterator[str]:
     for key, value in request.headers:
         if not key or not set(key) <= _TOKEN or any(ch in "\r\n\0" for ch in value):
             yield f"expected header names and values without line breaks, but one is {key!r}: {value!r}"
+    yield from _body_problems(request)
     if request.variants and request.make:
         yield "expected either variants or make, but both are given"
     yield from _problems_of_giving(request)
@@ -152,6 +159,14 @@ def _problems_of_giving(request: Request) -> Iterator[str]:
         yield f'expected names of fields in `gives`, e.g. ("id",), but it is {request.gives!r}'
     elif request.gives and (request.streams or request.method == "HEAD"):
         yield "expected a body that is read as a whole, because it gives something, but it is streamed or a HEAD"
+
+
+def _body_problems(request: Request) -> Iterator[str]:
+    """Say what is wrong with how a body is to be sent."""
+    if request.chunk_bytes is not None and (not isinstance(request.chunk_bytes, int) or request.chunk_bytes < 1):
+        yield f"expected chunks of at least one byte, but it is {request.chunk_bytes!r}"
+    if (request.chunk_bytes is not None or request.expects_continue) and not request.body:
+        yield "expected a body to send in chunks, or after 100 Continue, but there is none"
 
 
 def get(path: str, **fields: Any) -> Request:
@@ -226,9 +241,11 @@ class Ask:
         "payload",
         "record",
         "remember",
+        "rest",
         "size",
         "status",
         "streams",
+        "text_message",
         "upload",
         "whole",
     )
@@ -237,6 +254,11 @@ class Ask:
         self.name = request.title
         self.method = request.method
         self.is_head = request.method == "HEAD"
+        self.rest: bytes | None = None
+        """What is sent when the server has said `100 Continue`; None when all is sent at once."""
+        if request.expects_continue:
+            head = payload.index(b"\r\n\r\n") + 4
+            payload, self.rest = payload[:head], payload[head:]
         self.payload = payload
         self.size = len(payload)
         self.status = request.status
@@ -250,10 +272,12 @@ class Ask:
             self.check = self.gives = Gives(request.gives, self.check)
         self.record = record
         self.streams = request.streams
-        self.remember = not (request.streams or request.gives)
+        self.remember = not (request.streams or request.gives or request.expects_continue)
         """Whether an answer may be taken as right because its bytes equal those of one that was."""
         self.whole: bytes | None = None
         """The last answer found right, from its first byte to its last; None when none may be remembered."""
+        self.text_message: bool | None = bool(request.headers) if request.method == METHOD else None
+        """WebSocket: whether text must come back as text."""
         self.upload = request.body
         """The body that is sent."""
         self.parts: tuple[bytes, ...] | None = None
@@ -278,9 +302,20 @@ def payload_of(request: Request, *, host: str, keep_alive: bool) -> bytes:
     if request.body or request.method not in BODILESS_METHODS:
         if "content-type" not in names and request.body:
             lines.append("Content-Type: application/octet-stream")
-        if "content-length" not in names:
+        if request.expects_continue:
+            lines.append("Expect: 100-continue")
+        if request.chunk_bytes is not None:
+            lines.append("Transfer-Encoding: chunked")
+        elif "content-length" not in names:
             lines.append(f"Content-Length: {len(request.body)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + request.body
+    body = request.body if request.chunk_bytes is None else in_chunks(request.body, request.chunk_bytes)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def in_chunks(body: bytes, size: int) -> bytes:
+    """Frame a body as RFC 9112 section 7.1 has it."""
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join([*(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"])
 
 
 @dataclass(kw_only=True)
@@ -295,6 +330,10 @@ class Program:
     """Writes a request as it goes on the wire; HTTP when None."""
     handshake: Request | None = None
     """Asked once on every new connection before anything else."""
+    times_opening: bool = False
+    """Whether a request's time begins when its connection begins to be opened."""
+    resumes: bool = False
+    """Whether each connection takes up the TLS session of the one before it."""
     latencies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Service times in ns, not yet folded, by (method, name)."""
     sessions: int = 0

@@ -16,7 +16,7 @@ from gevent.hub import get_hub
 from sgibench.load.count import Counted
 from sgibench.load.request import Ask, Program
 from sgibench.load.tally import FOLD_AT
-from sgibench.load.wire.answer import Answer, WireError
+from sgibench.load.wire.answer import Answer, Unspoken, WireError
 from sgibench.load.wire.connection import ROOM, Connection
 from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ, TROUBLE, WRITE
@@ -207,6 +207,8 @@ class Target(Counted):
             self.on_data(conn, data, monotonic_ns())
         if since and conn.since == since:
             self._on_error(conn, error)
+        elif not since and conn.unsent is not None:
+            self._reopen(conn, monotonic_ns())  # a broadcast's sender has nothing in flight
 
     def on_data(self, conn: Connection, data: bytes, now_ns: int) -> None:
         """Read what came; an empty piece is the end of the stream."""
@@ -230,8 +232,15 @@ class Target(Counted):
         else:
             if answer is not None:
                 self._on_read(conn, ask, answer, data, now_ns)
-            elif ask.remember and len(conn.pieces) < MOST_PIECES:
-                conn.pieces.append(data)
+            else:
+                self._on_piece(conn, ask, data)
+
+    def _on_piece(self, conn: Connection, ask: Ask, data: bytes) -> None:
+        """Take note of a part of an answer; one that says so lets the rest of the request go out."""
+        if ask.rest is not None and conn.may_go_on():
+            conn.hold_back(memoryview(ask.rest))
+        elif ask.remember and len(conn.pieces) < MOST_PIECES:
+            conn.pieces.append(data)
 
     def _read(self, conn: Connection, ask: Ask, data: bytes) -> Answer | None:
         """Feed the reader; give the answer once it is whole and right, raise WireError when it is not."""
@@ -248,12 +257,13 @@ class Target(Counted):
     def _on_read(self, conn: Connection, ask: Ask, answer: Answer, last: bytes, now_ns: int) -> None:
         """Handle a right answer that was read; `last` is its last piece, empty when the stream's end completed it."""
         if answer.status == SWITCHING:
-            self._upgrade(conn, now_ns)
+            self._upgrade(conn, answer.header("sec-websocket-extensions"), now_ns)
             return
         self._note_size(ask, answer)
         if answer.chunk_times_ns and self.counting and self.owns(conn):
             self.streams.add(conn.since, answer.chunk_times_ns)
         closes = not last or not self.program.keep_alive or answer.head.closes or conn.unsent is not None
+        closes = closes or (ask.rest is not None and not conn.went_on)
         if not closes and ask.remember and answer.size <= ROOM and len(conn.pieces) < MOST_PIECES:
             whole = b"".join((*conn.pieces, last))
             if len(whole) == answer.size:
@@ -262,9 +272,9 @@ class Target(Counted):
                     ask.foretold.learn(whole, answer)
         self._on_answer(conn, ask, answer, now_ns, closes=closes)
 
-    def _upgrade(self, conn: Connection, now_ns: int) -> None:
+    def _upgrade(self, conn: Connection, agreed: str | None, now_ns: int) -> None:
         """The server agreed to speak WebSocket: from here on its bytes are frames."""
-        early, conn.reader = conn.reader.leftover, FrameReader()
+        early, conn.reader = conn.reader.leftover, FrameReader(agreed)
         conn.since = 0
         conn.idle_since = now_ns
         if early:
@@ -305,6 +315,8 @@ class Target(Counted):
         """A connection with nothing in flight became readable: the server closed it, or says something unasked."""
         now = monotonic_ns()
         if data and isinstance(conn.reader, FrameReader):
+            if self.pace.heard_known(conn, data, now):
+                return
             self._on_unasked(conn, conn.reader, data, now)
             return
         if data:
@@ -324,10 +336,14 @@ class Target(Counted):
         except OSError:
             self._reopen(conn, now_ns)
             return
+        whole = data if reader.alone and message is not None and message.size == len(data) else None
         while message is not None:
-            if not self.pace.heard(conn, message, now_ns):
-                self.fail("leftover", f"a message that nobody asked for: {message.body[:80]!r}")
-            message = reader.next_waiting()
+            wrong = self.pace.heard(conn, message, whole, now_ns)
+            if wrong is not None:
+                self.fail(wrong.kind, str(wrong))
+            if conn.reader is not reader:
+                return  # it was opened anew
+            message, whole = reader.next_waiting(), None
 
     def _reply(self, conn: Connection, reader: FrameReader) -> None:
         """Send what the framing itself has to say."""
@@ -380,6 +396,9 @@ def verify(ask: Ask, answer: Answer) -> None:
     """Compare an answer with what the scenario expects; raises WireError."""
     if answer.head.status != ask.status:
         raise WireError("status", f"expected status {ask.status}, but got {answer.status}: {answer.body[:120]!r}")
+    if answer.text_message is not ask.text_message:
+        kinds = {True: "text", False: "binary", None: "HTTP"}
+        raise WireError("body", f"expected {kinds[ask.text_message]} back, but {kinds[answer.text_message]} came")
     if ask.body is not None and answer.body != ask.body:
         if len(answer.body) != len(ask.body):
             raise WireError("length", f"expected {len(ask.body)} bytes, but got {len(answer.body)}")
@@ -390,7 +409,7 @@ def verify(ask: Ask, answer: Answer) -> None:
         except Exception as error:  # noqa: BLE001 - a check that breaks on an answer says that the answer is wrong
             problem = f"the check function raised {type(error).__name__}: {error}"
         if problem:
-            raise WireError("body", problem)
+            raise WireError("unspoken" if isinstance(problem, Unspoken) else "body", problem)
 
 
 def refuse_leftover(leftover: bytes) -> None:

@@ -16,6 +16,8 @@ from locust import User, events
 from locust.exception import StopUser
 
 from sgibench.load import module_names
+from sgibench.load.beside import Beside
+from sgibench.load.bursts import BurstPace
 from sgibench.load.client import Client
 from sgibench.load.field import field_of
 from sgibench.load.lines import Pace
@@ -26,7 +28,7 @@ from sgibench.load.slow import Slow
 from sgibench.load.steps import problem_of
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer
-from sgibench.model import Arrivals, Connection, Interface
+from sgibench.model import Arrivals, Connection, Interface, Terms
 from sgibench.model.behaviour import Incident, Watched
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "BenchUser",
+    "Beside",
     "Incident",
     "Request",
     "Slow",
+    "Terms",
     "Variant",
     "Watched",
     "delete",
@@ -81,6 +85,16 @@ class BenchUser(User):
     rate: ClassVar[Rate | None] = None
     """Arrivals per second over all users of a process, or a function of time; None for a closed loop."""
     arrivals: ClassVar[Arrivals] = "uniform"
+    terms: ClassVar[Terms] = Terms()
+    """What it is counted in, and what it leaves no choice about."""
+    times_opening: ClassVar[bool] = False
+    """Whether a request's time begins when its connection begins to be opened; for one connection per request."""
+    resumes: ClassVar[bool | None] = None
+    """Over TLS with a connection per request: whether each takes up a session; a server that makes none fails."""
+    bursts: ClassVar[bool] = False
+    """Whether all connections are opened at once, again and again, each for one request."""
+    beside: ClassVar[Beside | None] = None
+    """Connections that are held open beside it; None for none."""
     examples: ClassVar[dict[str, tuple[tuple[int, bytes], ...]]] = {}
     """For tasks, answers of the null server: "METHOD /path" -> (status, body) in the order a session meets them."""
 
@@ -100,8 +114,7 @@ class BenchUser(User):
     @classmethod
     def pace(cls, target: Target) -> Pace | None:
         """Give a pace of its own to a class that needs one; None chooses by what it declares."""
-        del target
-        return None
+        return BurstPace(target) if cls.bursts else None
 
     @classmethod
     def writer(cls) -> Callable[[Request], bytes] | None:

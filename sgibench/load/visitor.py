@@ -17,15 +17,18 @@ from typing import Any
 
 import gevent
 
+from sgibench.errors import LoadError
 from sgibench.laps import Laps
 from sgibench.load import field as fields
 from sgibench.load.books import Books
+from sgibench.load.bursts import BurstPace, dropped
 from sgibench.load.cpu import ServiceClock, TreeClock
+from sgibench.load.holding import LEAST_SHARE, Holding
 from sgibench.load.identify import identify
 from sgibench.load.loading import load_scenario
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.paces import OpenPace
-from sgibench.load.pacing import Schedule
+from sgibench.load.peak import highest, set_back
 from sgibench.load.slow import Crowd
 from sgibench.load.tally import Tally
 from sgibench.load.together import Together
@@ -85,6 +88,8 @@ class Visited:
         self.spec = order.targets[index]
         self.id = self.spec.id
         self.cls = load_scenario(order.scenario)
+        if self.cls.terms.one_worker and together.of > 1:
+            raise LoadError(f"{order.scenario.stem} is sent and heard by one load process: use --load-workers 1")
         self.keep_alive = order.load.connection == "keep-alive"
         self.target = fields.make_target(
             self.cls,
@@ -101,12 +106,18 @@ class Visited:
         self.clock = TreeClock(self.spec.pids if together.index == 0 else (), grows=not self.spec.spawns)
         self.front_clock = TreeClock(self.spec.front_pids if together.index == 0 else ())
         self.services = {name: ServiceClock(root) for name, root in self.spec.services.items() if together.index == 0}
+        self._resident_bytes = set_back(self.spec.pids) if self.cls.terms.peak and together.index == 0 else None
+        """What the server held before it was asked anything by this order."""
         self.gave_up: dict[str, str] | None = None
         self.cut_short = False
         self.pulse = Pulse()
         self.timeout_s = order.timeout_s
         self.warmup_s: float | None = None
         self.books = Books()
+        self.holding: Holding | None = None
+        """What is held open beside it now."""
+        self._held: dict[str, Any] | None = None
+        """What was held beside its window."""
         self._warm: list[Tally] = []
         """What came outside windows, one for each stretch of the warm-up, until that is over."""
         self._piece: Piece | None = None
@@ -117,6 +128,39 @@ class Visited:
         self._closed_pace = self.target.pace
         self._fruitless_s = 0.0
         self._stood_ns = self._quiet_ns = monotonic_ns()
+
+    # --- what is held open beside it -----------------------------------------------------------------------------
+
+    def hold(self) -> tuple[int, int]:
+        """Open what its scenario wants to have held beside it; how many were wanted and stand, in this process."""
+        beside = self.cls.beside
+        if beside is None or self.order.alone:
+            return 0, 0
+        of, index = self.together.of, self.together.index
+        count = beside.count // of + (index < beside.count % of)
+        pids = self.spec.pids if index == 0 else ()
+        self.holding = Holding(beside, (self.spec.host, self.spec.port), self.order.load, count, pids)
+        self.holding.open()
+        return count, self.holding.stood
+
+    def judge_held(self, wanted: float, stood: float, when: str) -> None:
+        """Give up when fewer connections were held than the figures are meant to be beside."""
+        if self.holding is None or stood >= LEAST_SHARE * wanted:
+            return
+        samples = self.holding.share()["samples"]
+        first = f"; {next(iter(samples))}: {next(iter(samples.values()))}" if samples else ""
+        self.give_up("not-held", f"of {wanted:g} connections to be held open, {stood:g} stood {when}{first}")
+
+    def let_go(self) -> int:
+        """The window is over: note what was held, and close it; how many stood at the edge."""
+        holding, self.holding = self.holding, None
+        if holding is None:
+            return 0
+        if holding.streams.first.count:
+            self.target.streams = holding.streams
+        self._held = holding.share()
+        holding.close()
+        return holding.stood_end
 
     # --- visits --------------------------------------------------------------------------------------------------
 
@@ -131,6 +175,8 @@ class Visited:
 
     def close(self) -> None:
         """Close the connections."""
+        if self.holding is not None:
+            self.holding.close()
         self.target.close()
 
     @contextmanager
@@ -163,6 +209,8 @@ class Visited:
             clock.look()
         self._closed_pace = self.target.pace
         self.target.attach()
+        if self.holding is not None:
+            self.holding.join(self.target)
         self._restore_connections()
 
     def begin(self, *, at_rate: bool, delay_s: float = 0.0) -> None:
@@ -174,6 +222,8 @@ class Visited:
     def leave(self, *, at_rate: bool) -> None:
         """The gate is closed: drain, close the books of this visit, and leave the target alone."""
         target = self.target
+        if self.holding is not None:
+            self.holding.leave(target)
         self._drain(self.timeout_s if at_rate else self.timeout_s + 1)
         self._end_piece()
         self._quiet_ns = monotonic_ns()
@@ -204,7 +254,8 @@ class Visited:
         seed = (self.order.seed + together.index) * 1009 + self._visits
         self.target.detach()
         own_rate = rate * self.connections / (load.connections * load.streams)
-        fields.open_loop(self.target, Schedule(own_rate, load.arrivals, seed, start_ns), awake=self.order.awake)
+        schedule = fields.schedule_for(self.target, own_rate, load.arrivals, seed, start_ns)
+        fields.open_loop(self.target, schedule, awake=self.order.awake)
         self.target.attach()
 
     def _restore_connections(self) -> None:
@@ -318,6 +369,24 @@ class Visited:
         self.target.fold()
         self.books.series.append(self.answered - piece.answered - sum(self.books.series))
 
+    def _note_dropped(self, sign: int) -> None:
+        """Of bursts, take the difference of the system's counters over the counted time."""
+        seen = dropped() if isinstance(self.target.pace, BurstPace) and self.together.index == 0 else None
+        if seen is None:
+            return
+        books, pace = self.books, self.target.pace
+        before = books.overflow or dict.fromkeys((*seen, "bursts"), 0)
+        bursts = before["bursts"] + (pace.bursts if sign > 0 and isinstance(pace, BurstPace) else 0)
+        books.overflow = {**{name: before[name] + sign * count for name, count in seen.items()}, "bursts": bursts}
+
+    def judge_handshakes(self) -> None:
+        """Give up where sessions were to be taken up and were not: then full handshakes were measured."""
+        made = self.target.handshakes_counted() or {}
+        every = sum(made.values())
+        if self.cls.resumes and every and made["resumed"] < LEAST_SHARE * every:
+            detail = f"of {every} TLS handshakes that could take up a session, {made['resumed']} did"
+            self.give_up("not-resumed", detail)
+
     def begin_piece(self) -> Piece:
         """Count from here on."""
         self.laps.to("counted")
@@ -341,6 +410,7 @@ class Visited:
         self.front_clock.start()
         for clock in self.services.values():
             clock.start()
+        self._note_dropped(-1)
         self.clock.start()
         return self._piece
 
@@ -374,6 +444,8 @@ class Visited:
 
     def _end_piece(self) -> None:
         """All that the piece owns is answered or given up."""
+        if self._piece is not None:
+            self._note_dropped(+1)
         target, piece, books = self.target, self._piece, self.books
         self._piece = None
         if piece is None:
@@ -514,7 +586,8 @@ class Visited:
     def _give_up_fruitless(self, what: str) -> None:
         kind, sample = self._gravest_error()
         if sample:
-            reason = "client" if kind_named(kind).weight == "void" else "no-right-answer"
+            row = kind_named(kind)
+            reason = "no-right-answer" if row.weight == "lost" else row.given_up
             self.give_up(reason, f"{what} brought no right answer; {kind}: {sample}")
 
     def _gravest_error(self) -> tuple[str, str]:
@@ -545,6 +618,11 @@ class Visited:
         if self.keep_alive and self.target.program.handshake is None:
             self._by_pid = identify(self.target, self.books.per_connection)
 
+    def _peak(self) -> dict[str, int] | None:
+        """What the server held before, and at most; None where that can't be known."""
+        most = highest(self.spec.pids) if self._resident_bytes is not None else None
+        return None if most is None else {"before_bytes": self._resident_bytes or 0, "most_bytes": most}
+
     def share(self, way: Way) -> dict[str, Any]:
         """Say what this process counted."""
         return {
@@ -558,6 +636,8 @@ class Visited:
             "in_sessions": not self.cls.requests or self.target.program.dependent,
             "requests_by_pid": self._by_pid,
             "gave_up": self.gave_up,
+            "held": self._held,
+            "peak": self._peak(),
             **self.books.share(self.target),
         }
 

@@ -12,7 +12,17 @@ from sgibench.model.behaviour import Watched
 from sgibench.model.expected import Expected, Need
 from sgibench.model.fronts import FrontEntry
 from sgibench.model.own import OwnApp
-from sgibench.model.terms import MULTIPLEXED, TLS, Concurrency, Configuration, Interface, Protocol, Speech
+from sgibench.model.terms import (
+    MULTIPLEXED,
+    TLS,
+    Concurrency,
+    Configuration,
+    Connection,
+    Interface,
+    Protocol,
+    Speech,
+    Unit,
+)
 
 WITH = "+"
 """Between an app's name and the services that it uses."""
@@ -262,6 +272,32 @@ class Exchange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Under which conditions a scenario is measured, where it leaves no choice."""
+
+    unit: Unit = "request"
+    """What is counted: figures are so many of them per second, and CPU for each."""
+    family: str = ""
+    """What scenarios have in common that ask the same in other ways, so that a report sets them side by side."""
+    connections: int | None = None
+    """So many, whatever is asked for; None for what is asked for."""
+    connection: Connection | None = None
+    """How long a connection lasts; None for what is asked for."""
+    held: int = 0
+    """Connections that are held open beside those that are measured."""
+    at_rate: bool = True
+    """Whether it is measured at a fixed rate, too."""
+    calibrated: bool = True
+    """Whether a server that only sends prepared bytes can answer it, to find the generator's ceiling with."""
+    peak: bool = False
+    """Whether it is asked how much memory the server takes at most."""
+    one_worker: bool = False
+    """Whether a second worker would change what is asked: a broadcast reaches the sockets of one process."""
+    protocols: tuple[Protocol, ...] = get_args(Protocol)
+    """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """What is asked of an app, as the load process describes it."""
 
@@ -278,11 +314,11 @@ class Scenario:
     """What is done and looked at in its window."""
     jobs: bool = False
     """Whether its requests hand in jobs."""
-    protocols: tuple[Protocol, ...] = get_args(Protocol)
-    """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""
     services: tuple[str, ...] = ()
     """Services that the app has to use for it."""
     rows: Mapping[str, int] = field(default_factory=dict)
     """By how many a right answer to `METHOD name` changes the number of items."""
     pieces: Mapping[str, int] | None = None
     """By how much it changes the sum of their quantities; None when that is not counted."""
+    terms: Terms = Terms()
+    """What it leaves no choice about."""

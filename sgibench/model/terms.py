@@ -25,6 +25,9 @@ Arrivals = Literal["uniform", "poisson"]
 Status = Literal["ok", "failed", "skipped"]
 Visits = Literal["sliced", "turns", "together", "unbroken"]
 """How a window was made: in slices or turns, visiting all servers of a group again and again, or in one piece."""
+Unit = Literal["request", "message", "delivery", "handshake", "connection"]
+"""What is counted in a scenario: one right answer; one message that came back; one message at one of those who listen;
+one TLS handshake, or one connection, with a request on it."""
 Verdict = Literal["faster", "slower", "tie", "unknown"]
 Metric = Literal["cpu_us_per_request", "rps", "p50_us", "p99_us", "p999_us"]
 """The figures by which cells are judged: one value a cell and block."""

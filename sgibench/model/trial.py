@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sgibench.model.behaviour import Behaviour
 from sgibench.model.plan import Load, Settings
-from sgibench.model.terms import Concurrency, Configuration, Interface, Link, Speech, Status, Visits
+from sgibench.model.terms import Concurrency, Configuration, Interface, Link, Speech, Status, Unit, Visits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +281,70 @@ class Jobs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """Connections that were held open beside those that were measured."""
+
+    wanted: int
+    stood: int
+    """Open when the window began."""
+    stood_end: int
+    """Open at its edge."""
+    closed: int
+    """How often one ended since they were opened; each was opened again."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """What went wrong on them, by kind."""
+    answers: int = 0
+    """Right answers on them: one each, or as many streams as came to their end."""
+    before_bytes: int | None = None
+    """Proportional memory of the server's tree before the first was opened."""
+    held_bytes: int | None = None
+    """The same once all of them stood."""
+
+    @property
+    def each_bytes(self) -> float | None:
+        """What one of them costs in memory; the kernel's own buffers are not in it."""
+        if self.before_bytes is None or self.held_bytes is None or not self.stood:
+            return None
+        return (self.held_bytes - self.before_bytes) / self.stood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handshakes:
+    """TLS handshakes in the window, of connections that were opened in it."""
+
+    full: int
+    resumed: int
+    """As the TLS library says of each (`session_reused`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overflow:
+    """What the system counted during the window; of the whole machine, as differences (/proc/net/netstat)."""
+
+    listen_overflows: int
+    """Connections that found a full queue of connections nobody had accepted."""
+    listen_drops: int
+    """SYN dropped by listening sockets, for whatever reason."""
+    bursts: int = 0
+    """Bursts that began in the window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """Resident memory of the server's processes, shared pages counted in each (Linux: VmRSS and VmHWM)."""
+
+    before_bytes: int
+    """Before this load asked anything."""
+    most_bytes: int
+    """The most since then, warm-up included; of several processes the sum of what each had at most."""
+
+    @property
+    def grown_bytes(self) -> int:
+        """By how much it grew."""
+        return max(0, self.most_bytes - self.before_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One execution of a cell: a line of trials.jsonl (design, section 6)."""
 
@@ -334,6 +398,18 @@ class Trial:
     """Streams: from sending to the first chunk of the answer's body."""
     gap_histogram_us: HistogramData | None = None
     """Streams: between one chunk and the next."""
+    unit: Unit = "request"
+    """What is counted: in all figures and names, "request" stands for it."""
+    family: str = ""
+    """What scenarios have in common that ask the same in other ways; empty for the scenario's own name."""
+    held: Held | None = None
+    """What was held open beside; None when nothing was."""
+    handshakes: Handshakes | None = None
+    """Over TLS with a connection for each request."""
+    overflow: Overflow | None = None
+    """Of bursts."""
+    peak: Peak | None = None
+    """Of the server's memory; None where the system does not tell."""
     window: Window | None = None
     """What the window owned and how it was made; None in results of before there were such facts."""
     behaviour: Behaviour | None = None

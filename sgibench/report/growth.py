@@ -129,14 +129,15 @@ def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
     drawing = draw_curves(
         curves,
         counted_axis([size.of(one) for one in ordered], size.noun),
-        linear_axis(highest, "requests per second", units.rate),
+        linear_axis(highest, words.counted("requests per second", ordered[0].unit), units.rate),
         prefix=f"{ordered[0].key}{size.noun[0]}s",
         label=alternative(title, [(f"{a}, {b} {size.noun}", c) for a, b, c in lines]),
     )
     hint = "Steeper is better; a curve that bends down does more work for less."
     if len(ordered) < LEAST_POINTS:
         hint += f" The scalability law is fitted from {LEAST_POINTS} points on, with several blocks each."
-    table = Table(headers=("server", size.noun, "requests per second"), rows=tuple(lines))
+    rate = words.counted("requests per second", ordered[0].unit)
+    table = Table(headers=("server", size.noun, rate), rows=tuple(lines))
     return Chart(title=title, hint=hint, drawing=drawing, table=table)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import audit, stats, units
-from sgibench.model import Configuration, Doubt, Estimate, Metric, Ranked, Run, Settings
+from sgibench.model import Configuration, Doubt, Estimate, Metric, Ranked, Run, Settings, Unit
 from sgibench.report import words
 from sgibench.report.standings import Entry, Standing, printable, standings_of
 
@@ -103,6 +103,17 @@ class Panel:
     """The figure whose places stand first."""
     doubts: tuple[Doubt, ...]
     """About the table as a whole."""
+
+    @property
+    def unit(self) -> Unit:
+        """What is counted."""
+        return next((trial.unit for row in self.rows for trial in row.entry.trials), "request")
+
+    @property
+    def family(self) -> str:
+        """What the panels of a run have in common that ask the same in other ways."""
+        named = next((trial.family for row in self.rows for trial in row.entry.trials), "")
+        return named or self.main.key.scenario
 
     @property
     def saturated(self) -> bool:

@@ -24,6 +24,7 @@ from sgibench.report.jobs import jobs_of
 from sgibench.report.latencies import percentiles, streams
 from sgibench.report.panels import Panel, Row
 from sgibench.report.services import services_chart
+from sgibench.report.wire import ways_to_ask, wire_charts
 
 MIB = 1 << 20
 TIME_POINTS = 24
@@ -38,7 +39,13 @@ def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
         incidents_chart, reached_chart, slow_chart, _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
-    return (*(chart for chart in found if chart is not None), *throughput_against_sizes(panel, panels))
+    ways = ways_to_ask(panel, panels)
+    return (
+        *(chart for chart in found if chart is not None),
+        *wire_charts(panel),
+        *([ways] if ways else []),
+        *throughput_against_sizes(panel, panels),
+    )
 
 
 def _bar(panel: Panel, row: Row, metric: Metric, estimate: Estimate | None, band: int | None) -> Bar:
@@ -91,7 +98,8 @@ def _estimates(panel: Panel, figure: _Figure) -> Chart | None:
         _bar(panel, row, metric, found[row.key], place.place if (place := stands[row.key]) else None) for row in rows
     ]
     spoken = [(bar.label, bar.tip if bar.value is not None else bar.failure or "not measured") for bar in bars]
-    label = alternative(figure.title, spoken)
+    title = words.counted(figure.title, panel.unit)
+    label = alternative(title, spoken)
     told = ranking.versus_best
     lines = []
     for row in rows:
@@ -108,7 +116,7 @@ def _estimates(panel: Panel, figure: _Figure) -> Chart | None:
         ))  # fmt: skip
     headers = ("place", "server", "value", "low", "high", "blocks", "against the best")
     return Chart(
-        title=figure.title,
+        title=title,
         hint=figure.hint,
         drawing=draw_bars(bars, form=figure.form, prefix=f"{panel.key}{figure.name}", label=label),
         table=Table(headers=headers, rows=tuple(lines)),

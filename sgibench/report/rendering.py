@@ -106,6 +106,7 @@ def _environment() -> Environment:
         "against_best": words.against_best,
         "with_interval": words.with_interval,
         "listed": words.listed,
+        "counted": words.counted,
     }
     environment.globals |= {
         "interval": words.interval,

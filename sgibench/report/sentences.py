@@ -111,7 +111,7 @@ def _all_of(panel: Panel, rows: Sequence[Row]) -> str:
         if metric:
             told[metric] = _least(panel, rows, _latency_telling(metric, load))
     order = sorted(told, key=lambda metric: metric != panel.rank_by)
-    return " ".join(text for metric in order if (text := told[metric]))
+    return words.counted(" ".join(text for metric in order if (text := told[metric])), panel.unit)
 
 
 def _least(panel: Panel, rows: Sequence[Row], telling: Telling) -> str:

@@ -150,15 +150,15 @@ class _Sheet:
 
     def figures(self, panel: Panel, metrics: Sequence[Metric], where: str) -> None:
         """Print a table of figures, the rows in order of the first, each figure behind its place."""
-        self.line(f"{where[0].upper()}{where[1:]}, by {words.FIGURES[metrics[0]]}", "dim")
+        self.line(words.counted(f"{where[0].upper()}{where[1:]}, by {words.FIGURES[metrics[0]]}", panel.unit), "dim")
         aa = ", ".join(
             f"{words.FIGURES[metric]} {words.noise(panel.ranking(metric).noise_floor)}" for metric in metrics[:2]
         )
-        self.line(f"A/A noise: {aa}", "dim")
+        self.line(words.counted(f"A/A noise: {aa}", panel.unit), "dim")
         columns = [Column(head="#", kind="place"), Column(head="server", kind="name")]
         for place, metric in enumerate(metrics):
             columns += [Column(head="#", kind="place")] if place else []
-            columns.append(Column(head=self.plain(HEADS[metric]), kind="figure"))
+            columns.append(Column(head=self.plain(words.counted(HEADS[metric], panel.unit)), kind="figure"))
         rows = in_order(panel, metrics[0])
         places = [row.places[metrics[0]].place if metrics[0] in row.places else None for row in rows]
         lines = [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sgibench import units
-from sgibench.model import Comparison, Estimate, Failure, Load, Machine, Metric
+from sgibench.model import Comparison, Estimate, Failure, Load, Machine, Metric, Unit
 from sgibench.model.terms import MULTIPLEXED
 
 WIDEST = 1.6
@@ -26,6 +27,36 @@ FIGURES: Mapping[Metric, str] = {
     "p999_us": "p99.9",
 }
 FORMS: Mapping[Metric, Format] = {metric: units.rate if metric == "rps" else units.microseconds for metric in FIGURES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What is counted, in the singular and the plural."""
+
+    one: str
+    many: str
+
+
+UNITS: Mapping[Unit, Counted] = {
+    "request": Counted(one="request", many="requests"),
+    "message": Counted(one="message", many="messages"),
+    "delivery": Counted(one="delivery", many="deliveries"),
+    "handshake": Counted(one="handshake", many="handshakes"),
+    "connection": Counted(one="connection", many="connections"),
+}
+
+
+def counted(text: str, unit: Unit) -> str:
+    """Say in a text what is really counted: texts and figures are written for requests."""
+    if unit == "request":
+        return text
+    named = UNITS[unit]
+
+    def put(found: re.Match[str]) -> str:
+        word = named.many if found["plural"] else named.one
+        return word.capitalize() if found["word"][0].isupper() else word
+
+    return re.sub(r"(?P<word>[Rr]equest)(?P<plural>s?)\b", put, text)
 
 
 BLUNT = 100.0

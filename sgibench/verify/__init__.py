@@ -14,7 +14,7 @@ from sgibench import catalogue
 from sgibench.answers.expecting import misfit
 from sgibench.answers.giving import Values, filled, filled_text, given
 from sgibench.errors import ServerError, UsageError
-from sgibench.model import Exchange, Scenario
+from sgibench.model import Exchange, Scenario, Unit
 from sgibench.model.terms import Protocol
 from sgibench.verify.checks import CHECKS, Problem, Target, client_for, load_contract, run, shown
 from sgibench.verify.client import Asker, Question, Reply
@@ -27,6 +27,10 @@ CLOSE_WITHIN_S = 1.0
 
 TASK_CHECKS = {"crud": "items"}
 """Scenarios of `@task` methods declare no exchanges: these checks of the contract stand for them."""
+
+
+OF_UNITS: dict[Unit, str] = {"message": "websocket", "delivery": "broadcast"}
+"""What is sent over WebSocket is no exchange either."""
 
 
 def verify_contract(
@@ -95,7 +99,7 @@ def _verify_tasks(  # noqa: PLR0917 - as in verify_scenario
     contract_path: Path,
     protocol: Protocol,
 ) -> None:
-    name = TASK_CHECKS.get(scenario.id, scenario.id)
+    name = OF_UNITS.get(scenario.terms.unit) or TASK_CHECKS.get(scenario.id, scenario.id)
     if name not in CHECKS:
         return
     interface = scenario.interfaces[0] if len(scenario.interfaces) == 1 else "wsgi"

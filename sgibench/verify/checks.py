@@ -312,6 +312,42 @@ def _echo_faults(target: Target, messages: tuple[str | bytes, ...]) -> Iterator[
             yield f"WebSocket {path}: expected {message[:SHOWN_BYTES]!r} back, but {reply[:SHOWN_BYTES]!r} came"
 
 
+def check_broadcast(target: Target) -> Findings:
+    """Who sends hears it, too; listeners and messages are counted. Others are heard by the load's own measurements."""
+    if target.interface != "asgi" or target.protocol != "http":
+        return
+    path: str = target.contract.BROADCAST
+    messages: tuple[str | bytes, ...] = ("Hello, all!", b"\x00\xff" * 5, "x" * 70000)
+    replies = echo_over_websocket(target.host, target.port, path, messages, greeting=target.contract.JOINED)
+    for message, reply in zip(messages, replies, strict=True):
+        if reply != message:
+            yield "wrong", f"WebSocket {path}: expected {message[:SHOWN_BYTES]!r}, but {reply[:SHOWN_BYTES]!r} came"
+    question = Question(method="GET", path="/broadcast")
+    with target.client() as client:
+        counts = client.ask(question)
+    try:
+        found = set(json.loads(counts.body))
+    except (ValueError, TypeError):
+        found = set()
+    if counts.status != 200 or found != {"listeners", "received", "sent"}:  # noqa: PLR2004
+        yield "wrong", f"{question}: expected 200 and counts, but {counts.status} came with {shown(counts.body)}"
+
+
+def check_bodies(target: Target) -> Findings:
+    """A body is counted piece by piece, with a length and in chunks; one of known bytes comes in pieces."""
+    with target.client() as client:
+        yield from ask_and_compare(client, target, Question(method="POST", path="/sink", body=ALL_BYTES * 5))
+        for path in ("/pieces/100000", "/pieces/131072", "/pieces/0"):
+            yield from ask_and_compare(client, target, Question(method="GET", path=path))
+        question = Question(method="POST", path="/sink", body=ALL_BYTES * 5, chunked=True)
+        reply = client.ask(question)
+        unseen = target.contract.respond("POST", "/sink", "", b"")
+        if target.interface == "wsgi" and (reply.status == LENGTH_REQUIRED or reply.body == unseen.body):
+            yield "note", f"{question}: WSGI leaves it open whether an app can read a body without a length"
+        else:
+            yield from differences(question, reply, target.contract.respond("POST", "/sink", "", ALL_BYTES * 5))
+
+
 def check_items(target: Target) -> Findings:
     """The life of one item, from POST to DELETE, and what is refused on the way."""
     contract = target.contract
@@ -505,7 +541,9 @@ CHECKS: dict[str, Check] = {
     ),
     "chunked": check_chunked,
     "keep-alive": check_keep_alive,
+    "bodies": check_bodies,
     "websocket": check_websocket,
+    "broadcast": check_broadcast,
     "error": check_error,
 }
 """Name -> check, in the order they are made; the exception comes last."""

@@ -244,8 +244,13 @@ def _secured(sock: socket.socket, alpn: str) -> ssl.SSLSocket:
     return secured
 
 
-def echo_over_websocket(host: str, port: int, path: str, messages: tuple[str | bytes, ...]) -> tuple[str | bytes, ...]:
-    """Open a WebSocket, send each message, give back what came for each, close. Raises ServerError."""
+def echo_over_websocket(
+    host: str, port: int, path: str, messages: tuple[str | bytes, ...], greeting: str | None = None
+) -> tuple[str | bytes, ...]:
+    """Open a WebSocket, send each message, give back what came for each, close. Raises ServerError.
+
+    `greeting` is what the server says first; None for nothing.
+    """
     question = f"WebSocket {path}"
     protocol = WSConnection(ConnectionType.CLIENT)
     with connect((host, port), question) as sock:
@@ -253,6 +258,8 @@ def echo_over_websocket(host: str, port: int, path: str, messages: tuple[str | b
         try:
             deadline.write(protocol.send(ws.Request(host=f"{host}:{port}", target=path)))
             _expect(protocol, deadline, ws.AcceptConnection, question)
+            if greeting is not None and (came := _heard(protocol, deadline, question)) != greeting:
+                raise ServerError("wrong-answer", f"{question}: expected {greeting!r} first, but {came!r} came")
             replies = tuple(_echo(protocol, deadline, message, question) for message in messages)
             deadline.write(protocol.send(ws.CloseConnection(code=1000)))
             _expect(protocol, deadline, ws.CloseConnection, question)
@@ -264,6 +271,11 @@ def echo_over_websocket(host: str, port: int, path: str, messages: tuple[str | b
 def _echo(protocol: WSConnection, deadline: Deadline, message: str | bytes, question: str) -> str | bytes:
     sent = ws.TextMessage(data=message) if isinstance(message, str) else ws.BytesMessage(data=message)
     deadline.write(protocol.send(sent))
+    return _heard(protocol, deadline, question)
+
+
+def _heard(protocol: WSConnection, deadline: Deadline, question: str) -> str | bytes:
+    """Wait for a whole message."""
     text, binary = "", b""
     while True:
         event = _next(protocol, deadline, question)

@@ -14,6 +14,7 @@ class IdlePace:
     hot = False
     awake = False
     by_due = False
+    opens = True
 
     def attach(self) -> None:
         """Begin to act by itself."""
@@ -30,9 +31,14 @@ class IdlePace:
     def failed(self, conn: Connection, error: WireError) -> None:
         """Take note of an error on a connection that had a request in flight."""
 
-    def heard(self, conn: Connection, message: Answer, now_ns: int) -> bool:  # noqa: ARG002 - a Pace
-        """Take a WebSocket message that came without being asked for; whether it was meant to."""
+    def heard_known(self, conn: Connection, data: bytes, now_ns: int) -> bool:  # noqa: ARG002 - a Pace
+        """Take bytes that came without being asked for, if they are a WebSocket message that is known to be right."""
         return False
+
+    def heard(self, conn: Connection, message: Answer, data: bytes | None, now_ns: int) -> WireError | None:
+        """Take a WebSocket message that came without being asked for; what is wrong with it."""
+        del conn, data, now_ns
+        return WireError("leftover", f"a message that nobody asked for: {message.body[:80]!r}")
 
     def fold(self, tally: Tally) -> None:
         """Move what it recorded by itself into the tally."""

@@ -31,6 +31,12 @@ class WireError(Exception):
         self.kind: ErrorKind = kind
 
 
+class Unspoken(str):
+    """What a check says when the server does not speak what is needed at all: that is no wrong answer."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """Status line and header fields, and what they say about the body's framing."""
@@ -50,7 +56,7 @@ class Head:
 class Answer:
     """A whole answer: status, head fields, body."""
 
-    __slots__ = ("_document", "body", "chunk_times_ns", "head", "size")
+    __slots__ = ("_document", "body", "chunk_times_ns", "head", "size", "text_message")
 
     def __init__(self, head: Head, body: bytes, size: int) -> None:
         self.head = head
@@ -59,6 +65,8 @@ class Answer:
         """Bytes on the wire, framing included, informational answers not."""
         self.chunk_times_ns: list[int] | None = None
         """When each chunk of the body was whole, monotonic ns; only for requests that stream."""
+        self.text_message: bool | None = None
+        """WebSocket: whether it came as text; None for other answers."""
         self._document: Any = None
 
     @property

@@ -11,6 +11,7 @@ import _socket  # the plain socket: gevent replaces socket.socket by one that sw
 import errno
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -81,16 +82,19 @@ class Connection:
         "reader",
         "reading",
         "recv",
+        "resumes",
         "retired",
         "retry_at",
         "send",
         "since",
         "sock",
+        "ticket",
         "tls",
         "took_ns",
         "unsent",
         "waiter",
         "walk",
+        "went_on",
     )
 
     def __init__(self, index: int, address: tuple[str, int], family: int, poller: Poller) -> None:
@@ -102,6 +106,10 @@ class Connection:
         self.sock: _socket.socket | None = None
         self.alpn: str | None = None
         """What to agree on over TLS; None for no TLS."""
+        self.resumes = self.went_on = False
+        """Whether the TLS session of one socket is offered for the next; whether the rest of the request followed
+        `100 Continue`."""
+        self.ticket: ssl.SSLSession | None = None
         self.tls: TlsSocket | None = None
         self.fd = -1
         self.recv: Callable[[int], bytes]
@@ -123,8 +131,7 @@ class Connection:
         """The pieces of that answer so far, while they are few."""
         self.due = 0
         """When the request in flight was due."""
-        self.idle_since = 0
-        self.asked_since = 0
+        self.idle_since = self.asked_since = 0
         """When the task asked for what it now waits for."""
         self.took_ns = 0
         """How long the last answer took; not kept up to date by the hot loop."""
@@ -185,7 +192,7 @@ class Connection:
     def _shake_hands(self, sock: _socket.socket, alpn: str) -> bool:
         """Agree on TLS; whether that is done. Raises OSError."""
         if self.tls is None:
-            self.tls = TlsSocket(sock, alpn)
+            self.tls = TlsSocket(sock, alpn, self.ticket)
             self.recv = not_yet  # a loop that is in a hurry reads without asking what the connection is about
         try:
             done = self.tls.shake_hands()
@@ -203,6 +210,7 @@ class Connection:
         self.ask = ask
         self.fast = ask.whole
         self.since = now_ns
+        self.went_on = False
         try:
             sent = self.send(ask.payload)
         except BlockingIOError:
@@ -220,6 +228,17 @@ class Connection:
         """
         self.unsent = memoryview(ask.payload)[sent:] if sent != PENDING else memoryview(b"")
         self.fast = None
+        self.poller.change(self.fd, READ | WRITE)
+
+    def may_go_on(self) -> bool:
+        """Whether the server has said `100 Continue`; said once for each request."""
+        said = isinstance(self.reader, Reader) and self.reader.continued and not self.went_on
+        self.went_on = self.went_on or said
+        return said
+
+    def hold_back(self, rest: memoryview) -> None:
+        """Keep bytes that belong to no request for when the socket is ready."""
+        self.unsent = rest
         self.poller.change(self.fd, READ | WRITE)
 
     def continues(self, data: bytes) -> bool:
@@ -276,6 +295,8 @@ class Connection:
             return
         if by_reset:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NOW)
+        if self.resumes and self.tls is not None:
+            self.ticket = self.tls.session or self.ticket
         self.tls = None
         sock.close()  # the poller forgets a closed descriptor by itself
         self.fd = -1

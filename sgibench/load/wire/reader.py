@@ -15,6 +15,7 @@ from sgibench.load.wire.answer import MAX_HEAD_BYTES, Answer, Head, WireError, f
 LARGEST_BODY_BYTES = 256 * 1024 * 1024
 """A body that grows beyond this is the error `too-large`."""
 SMALLEST_FINAL = 200
+CONTINUE = 100
 SWITCHING = 101
 BODILESS = frozenset({204, 304})
 MOST_INTERIM = 100
@@ -48,6 +49,7 @@ class Reader:
         "_step",
         "_trailers",
         "chunk_times_ns",
+        "continued",
         "leftover",
     )
 
@@ -67,6 +69,8 @@ class Reader:
         self._phase = Phase.CHUNK_SIZE
         self._size = 0
         self.leftover = b""
+        self.continued = False
+        """Whether the server said `100 Continue`."""
         self.chunk_times_ns: list[int] | None = None
         """When each chunk was whole (without chunked framing: when each piece came), monotonic ns; None: not asked."""
 
@@ -102,6 +106,7 @@ class Reader:
             at = end
             if head.status >= SMALLEST_FINAL or head.status == SWITCHING:
                 break
+            self.continued |= head.status == CONTINUE
             self._interim += 1
             if self._interim > MOST_INTERIM:
                 raise WireError("too-large", f"expected at most {MOST_INTERIM} interim answers before the final one")

@@ -29,11 +29,12 @@ def context(alpn: str) -> ssl.SSLContext:
 class TlsSocket:
     """One connection's TLS."""
 
-    def __init__(self, sock: _socket.socket, alpn: str) -> None:
+    def __init__(self, sock: _socket.socket, alpn: str, session: ssl.SSLSession | None = None) -> None:
+        """`session` is offered to the server, to be taken up."""
         self._sock = sock
         self._alpn = alpn
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context(alpn).wrap_bio(self._in, self._out)
+        self._tls = context(alpn).wrap_bio(self._in, self._out, session=session)
         self._unsent = b""
 
     def shake_hands(self) -> bool:
@@ -58,6 +59,17 @@ class TlsSocket:
                         1, f"expected the server to agree to {self._alpn} by ALPN, but it chose {agreed}"
                     )
                 return True
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake took up an earlier session."""
+        return bool(self._tls.session_reused)
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What a later connection may take up; None while the server gave nothing to do so (over TLS 1.3, tickets)."""
+        session = self._tls.session
+        return session if session is not None and (session.has_ticket or self._tls.version() != "TLSv1.3") else None
 
     def recv(self, _most: int) -> bytes:
         """Give all that has come; empty at the end of the stream."""

@@ -1,0 +1,12 @@
+"""WebSocket: a document of 1 KiB comes back as text, compressed both ways (permessage-deflate)."""
+
+from __future__ import annotations
+
+from sgibench.load.websocket import WebSocketUser, echo
+
+
+class EchoDeflate(WebSocketUser):
+    """WebSocket: a document of 1 KiB comes back as text, compressed both ways (permessage-deflate)."""
+
+    deflate = True
+    requests = (echo(",".join(f'{{"id":{n},"name":"Item {n}","quantity":7}}' for n in range(26))[:1024], name="1 KiB"),)

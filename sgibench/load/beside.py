@@ -1,0 +1,25 @@
+"""What is held open beside the connections that are measured: declared by a scenario, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgibench.load.request import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Further connections to the same server, opened before its window and closed after it."""
+
+    count: int
+    """So many; processes that measure together share them."""
+    asks: Request | None = None
+    """Asked on each of them once it is open; after the answer it stays idle."""
+    repeats: bool = False
+    """Whether it is asked again and again instead: streams that are always open."""
+    handshake: Request | None = None
+    """Opens each of them, for WebSockets."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or (self.asks is None) == (self.handshake is None):
+            raise ValueError(f"beside: expected at least one connection, and `asks` or `handshake`, got {self!r}")

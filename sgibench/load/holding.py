@@ -1,0 +1,185 @@
+"""Connections that are held open beside those that are measured: opened, counted, kept, let go.
+
+They have a target of their own, so what happens on them is in no figure of the measured ones. Their events are handled
+in the loop of the measured target, as those of one more descriptor: whoever waits on either is woken by both.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from time import monotonic_ns
+from typing import Any, cast
+
+import gevent
+
+from sgibench.load.beside import Beside
+from sgibench.load.paces import ClosedPace, IdlePace
+from sgibench.load.request import Program
+from sgibench.load.speaking import target_for
+from sgibench.load.tally import Streams, Tally
+from sgibench.load.target import Target
+from sgibench.load.wire.answer import Answer
+from sgibench.load.wire.connection import Connection
+from sgibench.load.wire.frames import FrameReader
+from sgibench.load.wire.poller import READ
+from sgibench.machine import tree_memory
+from sgibench.model import Load
+
+AT_ONCE = 64
+"""Connections opened at the same time: fewer than any backlog."""
+OPENING_S = 20.0
+"""What does not stand by then can't be held."""
+STUCK_S = 3.0
+"""Nor what made no progress for so long."""
+LEAST_SHARE = 0.99
+"""Of the wanted connections, held through the window; with fewer the figures are of something else."""
+QUIET_S = 0.3
+"""Between the last opening and the look at the memory."""
+TIMEOUT_S = 60.0
+
+
+class OncePace(IdlePace):
+    """Each connection asks once after it was opened, and then stays idle."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.known: dict[Connection, object] = {}
+        """The socket on which each was answered."""
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask, unless this socket was answered."""
+        if conn.next_ask is not None and self.known.get(conn) is not conn.sock:
+            self._target.begin(conn, conn.next_ask(), now_ns)
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
+        """The server knows this connection."""
+        del answer, now_ns, owned
+        self.known[conn] = conn.sock
+
+
+class StreamPace(ClosedPace):
+    """Asks again and again, and never waits inside its loop: that is the measured target's."""
+
+    hot = False
+
+
+class Guest:
+    """Stands in a target's loop for another target's poller; in the shape of a connection with nothing in flight."""
+
+    connecting = 0
+    unsent = None
+    fast = None
+    ask = None
+    since = 0
+
+    def __init__(self, other: Target) -> None:
+        self._other = other
+
+    def recv(self, _room: int) -> bytes:
+        """Serve the other target's events; there is nothing to read."""
+        self._other.take_batch(0)
+        raise BlockingIOError(errno.EAGAIN, "a guest has nothing to say")
+
+
+class Holding:
+    """The connections held beside one target by this process."""
+
+    def __init__(self, beside: Beside, address: tuple[str, int], load: Load, count: int, pids: Sequence[int]) -> None:
+        """`count` is this process's share; `pids` are the server's processes, empty where another process looks."""
+        self.count = count
+        self._beside = beside
+        self._pids = tuple(pids)
+        program = Program(
+            requests=() if beside.asks is None else (beside.asks,),
+            host=f"{address[0]}:{address[1]}",
+            handshake=beside.handshake,
+        )
+        self.target = target_for(load.protocol, address, program, streams=1, timeout_s=TIMEOUT_S)
+        self._pace = StreamPace(self.target) if beside.repeats else OncePace(self.target)
+        self.target.pace = self._pace
+        self.before_bytes: int | None = None
+        self.held_bytes: int | None = None
+        self.stood = 0
+        self.stood_end = 0
+
+    # --- opening ---------------------------------------------------------------------------------------------------
+
+    @property
+    def standing(self) -> int:
+        """Connections that the server knows: answered, upgraded, or for streams open."""
+        return sum(1 for conn in self.target.connections if self._stands(conn))
+
+    def _stands(self, conn: Connection) -> bool:
+        if not conn.stands:
+            return False
+        if self._beside.handshake is not None:
+            return isinstance(conn.reader, FrameReader)
+        return self._beside.repeats or (isinstance(self._pace, OncePace) and self._pace.known.get(conn) is conn.sock)
+
+    def open(self) -> None:
+        """Open them, a few at a time; give up when that goes on for too long."""
+        self.before_bytes = self._memory()
+        target = self.target
+        target.attach()
+        target.gate_open = self._beside.repeats
+        began = moved = monotonic_ns()
+        reached = 0
+        while (standing := self.standing) < self.count:
+            now = monotonic_ns()
+            if standing > reached:
+                reached, moved = standing, now
+            if (now - began) / 1e9 > OPENING_S or (now - moved) / 1e9 > STUCK_S:
+                break
+            for _ in range(min(self.count - len(target.connections), AT_ONCE - (len(target.connections) - standing))):
+                target.add()
+            target.check()
+            gevent.sleep(0.002)
+        gevent.sleep(QUIET_S)
+        self.stood = self.standing
+        self.held_bytes = self._memory()
+
+    def _memory(self) -> int | None:
+        """Proportional memory of the server's processes; None for what another process looks at, or can't be known."""
+        return tree_memory(self._pids).pss_bytes if self._pids else None
+
+    # --- beside a window -------------------------------------------------------------------------------------------
+
+    def join(self, host: Target) -> None:
+        """Have their events handled in another target's loop, too; the count begins."""
+        host.by_fd[self.target.poller.fileno()] = cast("Connection", Guest(self.target))
+        host.poller.watch(self.target.poller.fileno(), READ)
+        self.target.begin_count()
+
+    def leave(self, host: Target) -> None:
+        """The window is over."""
+        self.stood_end = self.standing
+        host.poller.forget(self.target.poller.fileno())
+        del host.by_fd[self.target.poller.fileno()]
+        self.target.end_count()
+
+    @property
+    def streams(self) -> Streams:
+        """First chunks and gaps of streams that began in the window and came to their end."""
+        return self.target.streams
+
+    def share(self) -> dict[str, Any]:
+        """Say what this process held."""
+        tally = Tally()
+        for part in (self.target.outside, self.target.tally):
+            tally.merge(part)
+        return {
+            "wanted": self.count,
+            "stood": self.stood,
+            "stood_end": self.stood_end,
+            "closed": self.target.reopened,
+            "errors": dict(tally.errors),
+            "samples": dict(tally.samples),
+            "answers": tally.requests,
+            "before_bytes": self.before_bytes,
+            "held_bytes": self.held_bytes,
+        }
+
+    def close(self) -> None:
+        """Let them go."""
+        self.target.close()

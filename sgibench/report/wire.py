@@ -1,0 +1,252 @@
+"""Charts of what goes over the wire: what is held open, handshakes, bursts, memory for bodies, ways to ask the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sgibench import stats, units
+from sgibench.model import Estimate, Trial
+from sgibench.report import words
+from sgibench.report.charts.bars import Bar, draw_bars
+from sgibench.report.charts.chart import Chart, Table, alternative
+from sgibench.report.panels import Panel, Row
+
+KIB = 1024
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """A figure of every row that is no metric of the judgement: one value a block."""
+
+    name: str
+    title: str
+    hint: str
+    of: Callable[[Trial], float | None]
+    form: words.Format
+    unit: float
+    headers: tuple[str, ...]
+    more: Callable[[Sequence[Trial]], tuple[str, ...]]
+    """What the table says beside the figure."""
+
+
+def _held(trials: Sequence[Trial]) -> tuple[str, ...]:
+    held = [trial.held for trial in trials if trial.held]
+    return (
+        units.count(max(one.wanted for one in held)),
+        units.count(min(one.stood_end for one in held)),
+        units.count(sum(one.closed for one in held)),
+        ", ".join(f"{count} {kind}" for one in held for kind, count in one.errors.items()) or "none",
+    )
+
+
+HELD = _Subject(
+    name="h",
+    title="Memory of each connection that is held open",
+    hint="Shorter is better. Growth of the server’s memory (PSS) from before they were opened until all stood, over "
+    "their number; what the kernel keeps for them is not in it.",
+    of=lambda trial: trial.held.each_bytes if trial.held else None,
+    form=units.size,
+    unit=KIB,
+    headers=("wanted", "stood at the end", "closed by the server", "errors on them"),
+    more=_held,
+)
+
+
+def _handshakes(trials: Sequence[Trial]) -> tuple[str, ...]:
+    made = [trial.handshakes for trial in trials if trial.handshakes]
+    return units.count(sum(one.full for one in made)), units.count(sum(one.resumed for one in made))
+
+
+def _resumed_share(trial: Trial) -> float | None:
+    made = trial.handshakes
+    every = made.full + made.resumed if made else 0
+    return made.resumed / every if made and every else None
+
+
+HANDSHAKES = _Subject(
+    name="r",
+    title="TLS handshakes that took up a session",
+    hint="Share of all handshakes of the window, as the TLS library says of each. CPU per handshake has the request on "
+    "it, too: see what a new connection without TLS costs.",
+    of=_resumed_share,
+    form=units.percent,
+    unit=0.2,
+    headers=("full", "resumed"),
+    more=_handshakes,
+)
+
+
+def _overflow(trials: Sequence[Trial]) -> tuple[str, ...]:
+    seen = [trial.overflow for trial in trials if trial.overflow]
+    lost = Counter[str]()
+    for trial in trials:
+        lost.update(trial.errors)
+    return (
+        units.count(sum(one.bursts for one in seen)),
+        units.count(sum(one.listen_overflows for one in seen)),
+        units.count(sum(one.listen_drops for one in seen)),
+        *(units.count(lost[kind]) for kind in ("refused", "reset", "timeout")),
+    )
+
+
+def _drops_each(trial: Trial) -> float | None:
+    seen = trial.overflow
+    return seen.listen_drops / seen.bursts if seen and seen.bursts else None
+
+
+def _dropped_words(value: float | None) -> str:
+    return units.NOT_MEASURED if value is None else units.significant(value)
+
+
+OVERFLOW = _Subject(
+    name="b",
+    title="First packets that the system dropped, per burst",
+    hint="Shorter is better: a client whose SYN is dropped tries again after 1 s. Counted by the system for all "
+    "sockets of the machine that listen (ListenDrops), so other programs’ are in it.",
+    of=_drops_each,
+    form=_dropped_words,
+    unit=1.0,
+    headers=("bursts", "queue was full", "SYN dropped", "refused", "reset", "timed out"),
+    more=_overflow,
+)
+
+
+def _peaks(trials: Sequence[Trial]) -> tuple[str, ...]:
+    seen = [trial.peak for trial in trials if trial.peak]
+    before, most = max(one.before_bytes for one in seen), max(one.most_bytes for one in seen)
+    return units.size(before), units.size(most)
+
+
+PEAK = _Subject(
+    name="k",
+    title="Memory that the server took at most during the load",
+    hint="Shorter is better. Growth of resident memory from before this load to its highest mark, which the kernel "
+    "keeps. A server that holds whole bodies takes at least their size for each connection.",
+    of=lambda trial: float(trial.peak.grown_bytes) if trial.peak else None,
+    form=units.size,
+    unit=MIB,
+    headers=("before, at most", "highest mark"),
+    more=_peaks,
+)
+
+
+def wire_charts(panel: Panel) -> list[Chart]:
+    """Draw what a panel has data for."""
+    found = [_drawn(panel, subject) for subject in (HELD, HANDSHAKES, OVERFLOW, PEAK)]
+    return [chart for chart in found if chart is not None]
+
+
+def _estimate(trials: Sequence[Trial], of: Callable[[Trial], float | None]) -> Estimate | None:
+    """One value a block: an interval where all are above zero, else their mean."""
+    values = [value for trial in trials if (value := of(trial)) is not None]
+    if values and min(values) > 0:
+        return stats.estimate(values)
+    if not values:
+        return None
+    return Estimate(value=max(0.0, sum(values) / len(values)), low=None, high=None, blocks=len(values))
+
+
+def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
+    found = [(row, estimate) for row in panel.rows if (estimate := _estimate(row.entry.good, subject.of)) is not None]
+    if not found:
+        return None
+    found.sort(key=lambda pair: pair[1].value)
+    bars = [
+        Bar(
+            row=row.key,
+            label=row.label,
+            look=row.look,
+            value=one.value,
+            low=one.low,
+            high=one.high,
+            tip=words.with_interval(one, subject.form),
+        )
+        for row, one in found
+    ]
+    label = alternative(subject.title, [(bar.label, bar.tip) for bar in bars])
+    lines = tuple(
+        (row.label, words.with_interval(one, subject.form), *subject.more(row.entry.good)) for row, one in found
+    )
+    return Chart(
+        title=subject.title,
+        hint=subject.hint,
+        drawing=draw_bars(bars, form=subject.form, unit=subject.unit, prefix=f"{panel.key}{subject.name}", label=label),
+        table=Table(headers=("server", "each", *subject.headers), rows=lines),
+    )
+
+
+# --- the same request in several ways --------------------------------------------------------------------------------
+
+
+WAYS = ("server", "way", "counted", "CPU for each", "against the first", "rate")
+
+
+def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> Chart | None:
+    """Compare what one request costs by how it goes over the wire; drawn on the first panel of a family."""
+    family = [one for one in panels if _kind(one) == _kind(panel)]
+    ways = {_way(one): one for one in reversed(family)}
+    if len(ways) < 2 or panel is not family[0]:  # noqa: PLR2004 - a comparison takes two
+        return None
+    bars, lines = [], []
+    for row in panel.rows:
+        first: float | None = None
+        for way, one in reversed(ways.items()):
+            found = next((other for other in one.rows if _same(other, row)), None)
+            cost = found.entry.cpu_us if found else None
+            if found is None:
+                continue
+            told = words.with_interval(cost, units.microseconds) if cost else found.entry.why_not("cpu_us_per_request")
+            first = cost.value if first is None and cost else first
+            times = (
+                "" if cost is None or not first or cost.value == first else f"{units.significant(cost.value / first)}×"
+            )
+            rate = words.with_interval(found.entry.rps, units.rate)
+            lines.append((row.label, way, words.UNITS[one.unit].one, told, times, rate))
+            if cost:
+                bars.append(_bar(row, way, cost, f"{row.label}, {way}: {told}"))
+    if not bars:
+        return None
+    title = "The same request in other ways: server CPU for each"
+    label = alternative(title, [(f"{a}, {b}", d) for a, b, _c, d, _e, _f in lines])
+    return Chart(
+        title=title,
+        hint="Shorter is better. Ways are measured one after the other, each with servers of its own: a small "
+        "difference may be the machine’s.",
+        drawing=draw_bars(bars, form=units.microseconds, prefix=f"{panel.key}v", label=label),
+        table=Table(
+            headers=("server", "way", "counted", "CPU for each", "against the first", "rate"), rows=tuple(lines)
+        ),
+    )
+
+
+def _bar(row: Row, way: str, cost: Estimate, tip: str) -> Bar:
+    return Bar(
+        row=row.key,
+        label=f"{row.label} · {way}",
+        look=row.look,
+        value=cost.value,
+        low=cost.low,
+        high=cost.high,
+        tip=tip,
+    )
+
+
+def _same(one: Row, other: Row) -> bool:
+    return (one.entry.server, one.entry.app) == (other.entry.server, other.entry.app)
+
+
+def _kind(panel: Panel) -> tuple[str, object, str]:
+    """What is alike in the panels of one family."""
+    return panel.family, panel.main.key.settings, panel.main.key.load.kind
+
+
+def _way(panel: Panel) -> str:
+    """Name a way: the scenario where it is another one, and how its connections are."""
+    load = panel.main.key.load
+    kept = {"keep-alive": "kept alive", "close": "new connection"}[load.connection]
+    spoken = load.protocol + (f", {units.many(load.streams, 'stream')}" if load.streams > 1 else "")
+    named = "" if panel.family == panel.main.key.scenario else f"{panel.scenario}, "
+    return f"{named}{spoken}, {kept}"

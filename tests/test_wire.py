@@ -1,0 +1,185 @@
+"""What scenarios of the wire leave no choice about is planned, refused, counted in its own unit and shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sgibench import catalogue, report
+from sgibench.bench.choosing import refusals
+from sgibench.bench.plan import make_cells, unasked, with_most_connections
+from sgibench.bench.request import select_scenarios
+from sgibench.bench.run import refuse_rateless
+from sgibench.engine.orders import Measured
+from sgibench.engine.trials import NOT_SPOKEN, judge
+from sgibench.errors import UsageError
+from sgibench.model import Handshakes, Held, Load, Overflow, Peak, Scenario, Settings, Terms, Trial
+from sgibench.report import words
+from sgibench.results.codec import decode, encode
+from tests.load_process import load_process
+from tests.results_maker import make_run
+
+FOUND = catalogue.load()
+WIRE = sorted((FOUND.roots[0] / "scenarios" / "wire").glob("*.py"))
+SETTINGS = Settings(workers=1, threads=8)
+
+
+@pytest.fixture(scope="module", name="described")
+def describe_all() -> dict[str, Scenario]:
+    with load_process() as process:
+        told = process.ask(do="describe", scenarios=[str(path) for path in WIRE])["scenarios"]
+    return {
+        one["id"]: Scenario(
+            id=one["id"],
+            summary=one["summary"],
+            path=Path(one["path"]),
+            exchanges=(),
+            floor_s=one["floor_s"],
+            interfaces=tuple(one["interfaces"]),
+            terms=decode(Terms, one["terms"]),
+        )
+        for one in told
+    }
+
+
+def test_they_are_chosen_by_name_and_left_out_of_everything(described: dict[str, Scenario]) -> None:
+    everything = {path.stem for path in select_scenarios(FOUND, ["*"])}
+    assert not everything & set(described)
+    assert {path.stem for path in select_scenarios(FOUND, ["ws_*"])} == {
+        name for name in described if name[:3] == "ws_"
+    }
+    assert all(scenario.summary.endswith((".", ")")) or scenario.summary for scenario in described.values())
+    assert {scenario.terms.unit for scenario in described.values()} == {
+        *("request", "message", "delivery", "handshake", "connection"),
+    }
+
+
+def test_connections_are_the_scenarios_where_it_has_its_own(described: dict[str, Scenario]) -> None:
+    pairs = [(FOUND.server("uvicorn-httptools"), FOUND.app("asgi_plain"))]
+    loads = [Load(kind="closed", connections=count) for count in (8, 64)]
+    scenarios = [described[name] for name in ("ws_broadcast", "conn_idle_1000", "conn_new")]
+    cells = make_cells(pairs, scenarios, loads, [SETTINGS])
+    found = [(cell.scenario, cell.load.connections, cell.load.connection) for cell in cells]
+    assert found == [
+        ("ws_broadcast", 8, "keep-alive"),
+        ("ws_broadcast", 64, "keep-alive"),
+        ("conn_idle_1000", 32, "keep-alive"),
+        ("conn_new", 8, "close"),
+        ("conn_new", 64, "close"),
+    ]
+    kept = [(cell.scenario, cell.load.connections) for cell in with_most_connections(cells)]
+    assert kept == [("ws_broadcast", 64), ("conn_idle_1000", 32), ("conn_new", 64)]
+
+
+def test_who_can_not_is_refused_by_name_and_reason(described: dict[str, Scenario]) -> None:
+    servers = {name: FOUND.server(name) for name in ("wsgiref", "gunicorn-gthread", "waitress", "uvicorn-httptools")}
+    pairs = [
+        (server, app) for server in servers.values() for app in FOUND.apps if app.id in {"wsgi_plain", "asgi_plain"}
+    ]
+    scenarios = [described[name] for name in ("conn_idle_5000", "ws_broadcast", "tls_full")]
+    loads, two = [Load(kind="closed", connections=64)], replace(SETTINGS, workers=2)
+    cells = make_cells(pairs, scenarios, loads, [SETTINGS, two])
+    terms = {scenario.id: scenario.terms for scenario in scenarios}
+    refused = {
+        (cell.server, cell.scenario, cell.settings.workers): why
+        for cell, why in refusals(cells, servers, terms).items()
+    }
+    assert "closes every connection" in refused["wsgiref", "conn_idle_5000", 1]
+    assert "5032" in refused["waitress", "conn_idle_5000", 1]
+    assert "--workers 1" in refused["uvicorn-httptools", "ws_broadcast", 2]
+    assert not any(name == "uvicorn-httptools" and workers == 1 for name, _, workers in refused)
+    left_out = unasked(pairs, scenarios, loads, cells)
+    assert "add --protocol https" in left_out["uvicorn-httptools in tls_full"]
+    assert "needs ASGI" in left_out["waitress in ws_broadcast"]
+    assert "uvicorn-httptools in ws_broadcast" not in left_out
+    with pytest.raises(UsageError, match="no capacity"):
+        refuse_rateless([described["ws_broadcast"]])
+
+
+def test_what_a_server_does_not_speak_is_no_failure_of_its() -> None:
+    measured = Measured(id="it", errors_uncounted={"unspoken": 4, "closed": 1}, error_samples={"unspoken": "no such"})
+    failure = judge(measured, "")
+    assert failure is not None
+    assert (failure.reason, failure.detail) == (NOT_SPOKEN, "no such")
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "expected"),
+    [
+        ("request", "CPU per request", "CPU per request"),
+        ("message", "CPU per request", "CPU per message"),
+        ("delivery", "Requests/s, requests per second", "Deliveries/s, deliveries per second"),
+        ("handshake", "64 connections, one request each", "64 connections, one handshake each"),
+    ],
+)
+def test_texts_say_what_is_counted(unit: str, text: str, expected: str) -> None:
+    assert words.counted(text, unit) == expected  # type: ignore[arg-type]
+
+
+def page_with(**facts: object) -> str:
+    """The page of a run in which each good trial has some more facts."""
+    run = make_run()
+    trials = [replace(trial, **facts) if trial.status == "ok" else trial for trial in run.trials]  # type: ignore[arg-type]
+    return report.render(replace(run, trials=tuple(trials)))
+
+
+def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
+    mib = 1 << 20
+    held = Held(wanted=1000, stood=1000, stood_end=998, closed=7, before_bytes=30 * mib, held_bytes=50 * mib)
+    page = page_with(unit="message", held=held)
+    assert "Memory of each connection that is held open" in page
+    assert "20.5 KiB" in page
+    assert "closed by the server" in page
+    assert "CPU per message" in page
+    assert "Messages/s" in page
+    page = page_with(unit="handshake", handshakes=Handshakes(full=1, resumed=3))
+    assert "TLS handshakes that took up a session" in page
+    assert "CPU per handshake" in page
+    page = page_with(overflow=Overflow(listen_overflows=20, listen_drops=30, bursts=10))
+    assert "First packets that the system dropped, per burst" in page
+    page = page_with(peak=Peak(before_bytes=30 * mib, most_bytes=94 * mib))
+    assert "64.0 MiB" in page
+    assert "Memory that the server took at most" in page
+    page = page_with()
+    assert "Memory of each connection" not in page
+    assert "took up a session" not in page
+
+
+def test_ways_to_ask_the_same_stand_in_one_chart() -> None:
+    run = make_run()
+    kept = [replace(trial, family="one request") for trial in run.trials if trial.scenario == "json"]
+    opened = [
+        replace(
+            trial,
+            cell=trial.cell.replace("/json/", "/json2/"),
+            scenario="json2",
+            unit="connection",
+            load=replace(trial.load, connection="close"),
+            cpu_us_per_request=(trial.cpu_us_per_request or 0) * 3 or None,
+        )
+        for trial in kept
+    ]
+    page = report.render(replace(run, trials=tuple(kept + opened)))
+    assert "The same request in other ways" in page
+    assert "json2, http, new connection" in page
+    assert "3.00×" in page
+    assert "The same request in other ways" not in report.render(run)
+
+
+def test_facts_of_the_wire_are_stored_and_read_back() -> None:
+    trial = replace(
+        make_run().trials[0],
+        unit="handshake",
+        family="one request",
+        held=Held(wanted=3, stood=3, stood_end=2, closed=1, errors={"closed": 1}),
+        handshakes=Handshakes(full=2, resumed=5),
+        overflow=Overflow(listen_overflows=1, listen_drops=2, bursts=3),
+        peak=Peak(before_bytes=4, most_bytes=9),
+    )
+    assert decode(Trial, encode(trial)) == trial
+    assert trial.peak is not None
+    assert trial.peak.grown_bytes == 5
+    assert trial.held is not None
+    assert trial.held.each_bytes is None
