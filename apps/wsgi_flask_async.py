@@ -13,6 +13,7 @@ from wsgi_flask import app, said
 INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("flask[async]==3.1.3", "flask-caching==2.5.1")
+LACKS = {"bodies: *": "the app has no views that take or send a body piece by piece"}
 
 
 async def wait(ms: str) -> Response:
