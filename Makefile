@@ -4,7 +4,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+READY_FOR_TESTS := $(VENV)/ready-for-tests
 ARGS ?=
+
+# The lines of some packages in requirements.lock. pip installs uv, and uv, many times as fast, the rest.
+locked = sed -E -n '/^($(1))==/,/[^\\]$$/p' requirements.lock
 
 .PHONY: setup bench test lint report ui clean
 .DEFAULT_GOAL := bench
@@ -16,9 +20,18 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	@rm -f $(READY) && rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@echo "installing what sgibench needs into $(VENV) (once, about a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "installing what sgibench needs into $(VENV) (once, some seconds)"
+	@$(call locked,uv) >$(VENV)/uv.lock
+	@$(call locked,editables|hatchling) >$(VENV)/build.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
+		-c requirements.lock -r pyproject.toml -r $(VENV)/build.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(READY_FOR_TESTS): $(READY)
+	@echo "installing what the tests need (once)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -c requirements.lock --group dev
 	@touch $@
 
 bench: setup
@@ -30,10 +43,10 @@ report: setup
 ui: setup
 	@$(BIN)/sgibench ui $(ARGS)
 
-test: setup
+test: $(READY_FOR_TESTS)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: setup
+lint: $(READY_FOR_TESTS)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -114,7 +114,7 @@ def in_few_stages(pilot: Plan, plain: Collection[str]) -> Plan:
         first = stage.groups[0]
         servers = frozenset((cell.server, cell.app, cell.again) for cell in first.cells)
         scenario = None if first.scenario in plain else first.scenario
-        return scenario, first.settings, first.load, first.cells[0].part, servers
+        return scenario, first.settings, first.load.connection, first.load.protocol, first.cells[0].part, servers
 
     def merged(block: Block) -> Block:
         groups: dict[tuple[object, ...], list[Group]] = defaultdict(list)

@@ -63,6 +63,9 @@ class Profile:
     fewer_blocks: Mapping[str, int] = field(default_factory=dict)
     """Scenario -> the number of blocks that hold it, where it is known to take fewer: of work that only waits, servers
     differ by many times, or not at all."""
+    connections: Mapping[str, int] = field(default_factory=dict)
+    """Scenario -> connections, where the user names none and the usual number would make visits long: a visit lasts ten
+    times the slowest answers, and with many connections each waits for all the others."""
     class_rates: bool = True
     """Whether servers that are many times as fast as the slowest are measured at a rate of their own, too."""
 
@@ -94,6 +97,7 @@ PROFILES = {
             longest_open_s=5.0,
             own_percentile_s=2.0,
             fewer_blocks={"wait": 3},
+            connections={"json": 16},
             class_rates=False,
         ),
         Profile(
@@ -228,6 +232,14 @@ def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
     for cell in cells:
         most[cell.scenario] = max(most[cell.scenario], cell.load.connections)
     return [cell for cell in cells if cell.load.connections == most[cell.scenario]]
+
+
+def with_usual_connections(cells: Sequence[Cell], usual: Mapping[str, int]) -> list[Cell]:
+    """Give the cells of some scenarios the connections that a profile has for them."""
+    return [
+        replace(cell, load=replace(cell.load, connections=usual.get(cell.scenario, cell.load.connections)))
+        for cell in cells
+    ]
 
 
 def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:

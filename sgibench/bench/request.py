@@ -43,6 +43,8 @@ class Request:
     slice_s: float | None = DEFAULT_SLICE_S
     connections: tuple[int, ...] = (DEFAULT_CONNECTIONS,)
     """Several make a curve: throughput against connections."""
+    connections_named: bool = True
+    """Whether they are what the user said, and not only what is usual; then the profile may know better."""
     protocols: tuple[Protocol, ...] = ("http",)
     """What goes over the wire; several are measured one after the other."""
     streams: int = DEFAULT_STREAMS

@@ -127,6 +127,8 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         if profile == CAPACITY:
             refuse_rateless(scenarios)
         cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
+        if not request.connections_named:
+            cells = with_usual_connections(cells, PROFILES[request.profile].connections)
         for sentence in too_few_servers(chosen.pairs, scenarios):
             listener.say(sentence)
         refuse_unknown(chosen.found, chosen.apps, scenarios)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from sgibench import bench, machine, report, secrets, units
@@ -86,6 +87,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         protocols=load.protocols,
         streams=load.streams,
         connections=load.connections,
+        connections_named=_named("connections"),
         workers=load.workers,
         threads=load.threads,
         rate_per_s=None if load.rate < 0 else load.rate,
@@ -107,6 +109,11 @@ def _request(  # noqa: PLR0917 - one argument a subject
         database=what.database,
         pool=what.pool,
     )
+
+
+def _named(option: str) -> bool:
+    """Whether the user gave an option, and it is not what is usual."""
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 def rates_of(results: Path, load: Load) -> tuple[PilotRate, ...]:
