@@ -43,7 +43,16 @@ from sgibench.serve.process import HOST
 from sgibench.stats import compare
 
 QUICK = PROFILES["quick"]
-BEFORE = replace(QUICK, name="before", blocks=3, window_s=3.0, open_window_s=1.2, own_percentile_s=0.0, fewer_blocks={})
+BEFORE = replace(
+    QUICK,
+    name="before",
+    blocks=3,
+    window_s=3.0,
+    open_window_s=1.2,
+    own_percentile_s=0.0,
+    fewer_blocks={},
+    connections={},
+)
 FIGURES: Mapping[str, tuple[Metric, LoadKind]] = {
     "CPU per request": ("cpu_us_per_request", "closed"),
     "CPU per request, fixed rate": ("cpu_us_per_request", "open"),
@@ -92,7 +101,9 @@ def of_profile(name: str) -> dict[str, Any]:
     PROFILES[BEFORE.name] = BEFORE
     with tempfile.TemporaryDirectory(prefix="sgibench-precision-") as folder:
         began = time.monotonic()
-        request = measuring.Request(results=Path(folder), argv=("benchmarks/precision.py",), profile=name)
+        request = measuring.Request(
+            results=Path(folder), argv=("benchmarks/precision.py",), profile=name, connections_named=False
+        )
         outcome = measuring.run(request, Silent())
         return of_run(store.read_run(outcome.folder), (time.monotonic() - began) / 60)
 

@@ -8,7 +8,16 @@ import pytest
 
 from sgibench import catalogue
 from sgibench.bench.pilot import in_few_stages, told
-from sgibench.bench.plan import PROFILES, common_rates, make_cells, make_plan, measuring_s, with_rates
+from sgibench.bench.plan import (
+    PROFILES,
+    common_rates,
+    make_cells,
+    make_plan,
+    measuring_s,
+    with_most_connections,
+    with_rates,
+    with_usual_connections,
+)
 from sgibench.engine.windows import open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
 from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows
@@ -202,6 +211,16 @@ def test_the_default_plan_has_blocks_enough_for_its_claims_and_answers_enough_fo
     together = min(quick.fewer_blocks.values())
     assert quick.answers(together) * together >= 1000
     assert quick.own_percentile_s >= quick.open_window_s
+
+
+def test_a_profile_may_know_how_many_connections_suit_a_scenario_and_rates_follow_them() -> None:
+    cells = with_usual_connections(cells_of(["waitress"], [scenario("json"), scenario("wait")]), {"json": 16})
+    assert {(cell.scenario, cell.load.id) for cell in cells} == {("json", "closed-16"), ("wait", "closed-64")}
+    assert with_most_connections(cells) == cells
+    more = [*cells, *(replace(cell, load=replace(cell.load, connections=8)) for cell in cells)]
+    assert with_most_connections(more) == cells
+    assert trials_in(in_few_stages(plan_of(cells, blocks=1), {"json", "wait"})) == 2
+    assert len(in_few_stages(plan_of(cells, blocks=1), {"json", "wait"}).blocks[0].stages) == 1
 
 
 def test_a_pilot_asks_all_scenarios_of_the_same_servers_and_others_of_their_own() -> None:

@@ -156,7 +156,7 @@ class Load:
         type=Counts(60000),
         default=str(bench.DEFAULT_CONNECTIONS),
         show_default=True,
-        help="Connections that are kept busy; several (1,4,16,64) make a curve.",
+        help="Connections that are kept busy; several (1,4,16,64) make a curve. The quick profile takes 16 for json.",
     )
     workers: tuple[int, ...] = option(
         "--workers",
