@@ -11,6 +11,7 @@ INTERFACE = "wsgi"
 TARGET = "app"
 PACKAGES: tuple[str, ...] = ("django==5.2.19",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+ONLY_WITH = ("postgresql",)
 LACKS = {
     "chunked: *": "Django reads no request body without a Content-Length on WSGI",
     "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",

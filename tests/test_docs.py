@@ -18,6 +18,7 @@ from sgibench import catalogue
 from sgibench.bench.plan import PROFILES
 from sgibench.cli import COMMANDS, program
 from sgibench.results import store
+from sgibench.serve.services import House
 from tests.results_maker import Making, make_run, write_run
 from tests.test_hostile_options import call, standing_still
 
@@ -29,8 +30,8 @@ COMMAND = re.compile(r"\bsgibench ([a-z]+)((?: +(?:--?[a-z][\w-]*|'[^']*'|[\w.*/
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    """Write the examples of docs/adding.md and docs/frameworks.md into a catalogue of their own."""
-    pages = [(ROOT / "docs" / page).read_text() for page in ("adding.md", "frameworks.md")]
+    """Write the examples of docs/adding.md, frameworks.md and services.md into a catalogue of their own."""
+    pages = [(ROOT / "docs" / page).read_text() for page in ("adding.md", "frameworks.md", "services.md")]
     for found in EXAMPLE.finditer("".join(pages)):
         path = tmp_path / "own" / found["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,3 +229,10 @@ def test_nothing_is_left_in_a_home_but_what_the_readme_names(tmp_path: Path) -> 
     assert left
     assert [one for one in left if not any(one.startswith(f"{name}/") for name in named)] == []
     assert {path.name for path in folder.iterdir()} == {"results", "reports"}
+
+
+def test_the_service_of_the_docs_is_started_and_answers(examples: Path) -> None:
+    with House(catalogue.load([examples]).services) as house:
+        share = house.share("upstream", "docs")
+        assert (house.version("upstream") or "").startswith("SimpleHTTP")
+        assert share.variables["SGIBENCH_UPSTREAM"].startswith("http://127.0.0.1:")

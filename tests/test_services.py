@@ -312,6 +312,12 @@ def test_an_app_on_a_service_is_named_with_a_plus_and_has_its_packages() -> None
     assert "asgi_anyio+postgresql" not in {one.id for one in globbed}
 
 
+def test_an_app_that_only_makes_sense_on_a_service_is_left_out_of_globs_without_it() -> None:
+    assert "wsgi_django_pool" not in {one.id.partition("+")[0] for one in catalogue.select_apps(FOUND.apps, ["wsgi_*"])}
+    for pattern in ("wsgi_django_pool", "wsgi_*+postgresql"):
+        assert "wsgi_django_pool+postgresql" in {one.id for one in catalogue.select_apps(FOUND.apps, [pattern])}
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [

@@ -30,7 +30,13 @@ from sgibench.catalogue.declared import (
 )
 from sgibench.catalogue.fitting import misfit
 from sgibench.catalogue.fronted import behind_its_own
-from sgibench.catalogue.services import app_named, check_declared, check_service, select_on_services
+from sgibench.catalogue.services import (
+    app_named,
+    check_declared,
+    check_only_with,
+    check_service,
+    select_on_services,
+)
 from sgibench.errors import DeclarationError, UsageError
 from sgibench.model import App, FrontEntry, Interface, ServerEntry, ServiceEntry
 from sgibench.model.catalogue import WITH
@@ -127,7 +133,12 @@ def select_apps(apps: Sequence[App], patterns: Sequence[str]) -> list[App]:
     Raises UsageError with the nearest names when a pattern matches nothing.
     """
     plain = [pattern for pattern in patterns if WITH not in pattern]
-    found = select("app", apps, plain)
+    # What only makes sense on a service is meant by its name, or by a glob that names the service.
+    found = [
+        app.on(*app.only_with)
+        for app in select("app", apps, plain)
+        if not app.only_with or any(app.id == pattern for pattern in plain)
+    ]
     for pattern in patterns:
         if WITH in pattern:
             found += select_on_services(apps, pattern) or select("app", apps, [pattern])
@@ -269,11 +280,12 @@ def _app_of(path: Path) -> App | None:
         summary=_first_line(tree),
         lacks=_lacks(path, literals.get("LACKS", {})),
         workers=_workers(path, literals.get("WORKERS", {})),
-        services=check_declared(path, literals.get("SERVICES", {})),
+        services=(services := check_declared(path, literals.get("SERVICES", {}))),
+        only_with=check_only_with(path, literals.get("ONLY_WITH", ()), services),
     )
 
 
-DECLARED = {"INTERFACE", "LACKS", "PACKAGES", "SERVICES", "TARGET", "WORKERS"}
+DECLARED = {"INTERFACE", "LACKS", "ONLY_WITH", "PACKAGES", "SERVICES", "TARGET", "WORKERS"}
 """What an app may declare."""
 
 

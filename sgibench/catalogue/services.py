@@ -91,6 +91,16 @@ def check_declared(path: Path, said: object) -> Mapping[str, tuple[str, ...]]:
     return services
 
 
+def check_only_with(path: Path, said: object, services: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Check what an app says of the services without which it is no app of its own."""
+    if wrong := misfit(tuple[str, ...], said, "ONLY_WITH"):
+        raise DeclarationError(path, "ONLY_WITH to be a tuple of services", wrong)
+    named: tuple[str, ...] = said if isinstance(said, tuple) else ()
+    if other := [name for name in named if name not in services]:
+        raise DeclarationError(path, "ONLY_WITH to name services that SERVICES has", f"there is {shown(other[0])}")
+    return named
+
+
 def app_named(apps: Sequence[App], app_id: str) -> App:
     """The app of that id, on the services that stand behind its name; raises StopIteration for an unknown one."""
     base, *services = app_id.split(WITH)

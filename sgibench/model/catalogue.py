@@ -238,6 +238,8 @@ class App:
     """What its framework can't answer as the contract has it: pattern of the finding -> reason, as for servers."""
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Services that it can use -> packages that it needs to speak to each."""
+    only_with: tuple[str, ...] = ()
+    """Services without which it is the same as another app: it is left out of globs that do not name them."""
     uses: tuple[str, ...] = ()
     """Those of them that this one uses, sorted; they stand in its id: `wsgi_plain+postgresql`."""
 
