@@ -133,7 +133,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_run(make_run(Making(run=name, seed=seed, scenarios=("json",), blocks=2)), folder / "results")
     (folder / "results.csv").write_text("id,connections,rps,mean_ms\nnginx,64,10000,6.4\n")
     (folder / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")  # for sgibench init
-    for found in EXAMPLE.finditer((ROOT / "docs" / "adding.md").read_text()):
+    pages = [(ROOT / "docs" / page).read_text() for page in ("adding.md", "frameworks.md", "services.md")]
+    for found in EXAMPLE.finditer("".join(pages)):
         path = folder / "own" / found["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found["text"])

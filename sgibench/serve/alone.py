@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,8 @@ def call_alone(
 ) -> Alone:
     """Ask an app a scenario's requests without a server; raises ServerError when it can't be done, or answers wrong."""
     folder = scratch / "alone"
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    for stale in (folder / "data").iterdir():
-        stale.unlink()
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    (folder / "data").mkdir(parents=True)
     order = {
         "target": app.target,
         "interface": app.interface,
