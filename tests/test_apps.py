@@ -181,6 +181,7 @@ def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SGIBENCH_DATA", str(tmp_path))
     module = importlib.import_module("contract")
     module.items.cache_clear()
+    module.embedded_items.cache_clear()
     importlib.import_module("jobs").jobs.cache_clear()
     return module
 
@@ -581,6 +582,7 @@ def test_all_apps_answer_alike_byte_for_byte(contract: Any, tmp_path: Path, monk
     for app in PLAIN:
         monkeypatch.setenv("SGIBENCH_DATA", str(tmp_path / app.id))
         contract.items.cache_clear()
+        contract.embedded_items.cache_clear()
         importlib.import_module("jobs").jobs.cache_clear()
         ask = asker(app)
         heard[app.id] = [ask(method, path, body, query=query) for method, path, body, query in ALIKE]

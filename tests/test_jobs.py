@@ -19,6 +19,7 @@ from sgibench.histogram import Histogram
 from sgibench.model import Jobs, Run, Trial
 from sgibench.report import page, terminal
 from sgibench.report.jobs import figures_of
+from sgibench.report.summary import summary
 from sgibench.results.codec import decode, encode
 from sgibench.serve import jobs
 from tests.results_maker import Contestant, Making, make_run
@@ -183,6 +184,18 @@ def test_the_page_shows_what_jobs_cost_and_when_they_are_done(run: Run) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     terminal.ranking(run, console)
     assert "grows by 800/s" in console.export_text()
+
+
+def test_the_summary_holds_what_became_of_jobs(run: Run) -> None:
+    rows = {row["server"]: row["jobs"] for row in summary(run)["groups"][0]["rows"]}
+    assert (rows["queued"]["handed_per_s"], rows["queued"]["done_per_s"], rows["queued"]["growth_per_s"]) == (
+        1000,
+        200,
+        800,
+    )
+    assert rows["inline"]["cpu_us"] == {"server": 500.0, "worker": None, "services": None}
+    assert rows["inline"]["until_done"]["p99_us"] == pytest.approx(5000, rel=0.01)
+    assert summary(make_run(Making(blocks=1)))["groups"][0]["rows"][0]["jobs"] is None
 
 
 def test_jobs_come_back_from_disk_as_they_went(run: Run) -> None:

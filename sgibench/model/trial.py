@@ -265,20 +265,6 @@ class Jobs:
     worker: tuple[str, ...] = ()
     """Command line of the worker."""
 
-    @property
-    def growth_per_s(self) -> float:
-        """Jobs by which the queue grew each second."""
-        return (self.waiting_end - self.waiting_start) / self.span_s
-
-    @property
-    def cpu_us_per_job(self) -> float | None:
-        """CPU of the server for each job: to hand it in where a worker does it, else to do it; and the worker's."""
-        if self.server_cpu_s is None or not self.done or not self.handed:
-            return None
-        if self.worker_cpu_s is None:
-            return self.server_cpu_s / self.done * 1e6
-        return (self.server_cpu_s / self.handed + self.worker_cpu_s / self.done) * 1e6
-
 
 @dataclass(frozen=True, kw_only=True)
 class Held:

@@ -11,6 +11,7 @@ from sgibench.model.behaviour import Behaviour
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
 from sgibench.report.inside import by_request, most_inside
+from sgibench.report.jobs import figures_of
 from sgibench.report.layers import LayerTable, layers_of
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, View, group_id, view_of
@@ -99,6 +100,7 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "behaviours": [_behaviour(trial.behaviour) for trial in entry.good if trial.behaviour is not None],
         "inside": most_inside(entry.good),
         "services": [_service(one) for one in uses_of(entry)],
+        "jobs": _jobs(entry),
         "cache": [encode(trial.cache) for trial in entry.good if trial.cache],
         "requests": {kind: _latency(histogram) for kind, histogram in by_request(entry).items()},
         "errors": dict(entry.errors),
@@ -143,6 +145,20 @@ def _front(entry: Entry) -> dict[str, Any] | None:
         "cpu_us_per_request": _estimate(found.front_us),
         "cpu_share": _estimate(found.share),
         "pss_bytes": _estimate(found.pss_bytes),
+    }
+
+
+def _jobs(entry: Entry) -> dict[str, Any] | None:
+    """What became of the jobs that were handed in, all blocks together."""
+    found = figures_of(entry.good)
+    if found is None:
+        return None
+    return {
+        "handed_per_s": found.handed_per_s,
+        "done_per_s": found.done_per_s,
+        "growth_per_s": found.growth_per_s,
+        "cpu_us": dict(found.parts),
+        "until_done": None if found.took is None else _latency(found.took),
     }
 
 
