@@ -169,3 +169,20 @@ def test_apps_are_called_once_each_and_only_where_layers_can_be_told() -> None:
     assert chosen(*cells(("waitress", "wsgi_flask"), ("waitress", "wsgi_bottle"))) == []
     assert chosen(*cells(("waitress", "wsgi_plain"), ("waitress", "wsgi_flask"), of="crud")) == []
     assert not can_be_called(apps["rsgi_plain"], site)
+
+
+def test_each_app_begins_with_data_of_its_own(tmp_path: Path) -> None:
+    source = """
+        import os
+        from pathlib import Path
+
+        def app(environ, start_response):
+            begun = Path(os.environ["SGIBENCH_DATA"]) / "folder" / str(os.getpid())
+            others = [one for one in begun.parent.glob("*") if one != begun]
+            begun.mkdir(parents=True, exist_ok=True)
+            start_response("200 OK" if not others else "409 Used", [])
+            return [b"ok"]
+    """
+    app = app_of(tmp_path, source)
+    assert call(app, tmp_path, ok("/")).calls > 0
+    assert call(app, tmp_path, ok("/")).calls > 0
