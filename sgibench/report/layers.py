@@ -124,7 +124,9 @@ def told(mean: stats.Mean) -> str:
 
 
 def signed(value_us: float) -> str:
-    """Write microseconds that may be below zero."""
+    """Write microseconds that may be below zero; what is none by definition is a dash."""
+    if value_us == 0:
+        return units.NOT_MEASURED
     return f"{'-' if value_us < 0 else ''}{units.microseconds(abs(value_us))}"
 
 
