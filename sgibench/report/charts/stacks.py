@@ -16,7 +16,8 @@ from sgibench.report.panels import Look
 HEAD_HEIGHT = 20.0
 """The line with an app's name."""
 LEGEND_HEIGHT = 22.0
-LEGEND_STEP = 95.0
+SIGN = 5.6
+"""About the width of a sign of the legend."""
 SHADES: Mapping[int, float] = {0: 0.75, 1: 0.38}
 """Of the first two parts, in ink; the third has its server's colour, the last is a warning."""
 MARK = 5.0
@@ -72,11 +73,13 @@ def _reach(stack: Stack) -> float:
 
 
 def _legend(sheet: Sheet, names: Sequence[str]) -> None:
+    x = 6.0
     for place, name in enumerate(names):
-        x = 6 + LEGEND_STEP * place
         colour, alpha = _colour(place, len(names), INK)
         sheet.box(x, 5, 10, 10, colour=colour, alpha=alpha)
-        sheet.note(x + 14, 10, f"{name} (its colour)" if place not in SHADES and place < len(names) - 1 else name)
+        text = f"{name} (its colour)" if place not in SHADES and place < len(names) - 1 else name
+        sheet.note(x + 14, 10, text)
+        x += 14 + SIGN * len(text) + 14
 
 
 def _colour(place: int, parts: int, server: str) -> tuple[str, float | None]:
