@@ -46,6 +46,8 @@ HEAR_OUT_S = 0.05
 SAMPLE_S = 0.1
 CROWDED_S = 1.0
 """How long slow clients are there before a window begins."""
+RESUMED_SHARE = 0.9
+"""Of handshakes that could take up a session: tickets that are good for one use get lost on short connections."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 MOST_SETTLE_S = 10.0
@@ -383,7 +385,7 @@ class Visited:
         """Give up where sessions were to be taken up and were not: then full handshakes were measured."""
         made = self.target.handshakes_counted() or {}
         every = sum(made.values())
-        if self.cls.resumes and every and made["resumed"] < LEAST_SHARE * every:
+        if self.cls.resumes and every and made["resumed"] < RESUMED_SHARE * every:
             detail = f"of {every} TLS handshakes that could take up a session, {made['resumed']} did"
             self.give_up("not-resumed", detail)
 
