@@ -124,6 +124,7 @@ SERVER = Server(
             lacks={
                 "chunked: *": "a2wsgi hands the app an empty body when the request has no Content-Length",
                 "websocket: *": "WSGI has no WebSocket",
+                "broadcast: *": "WSGI has no WebSocket",
             },
             unix=True,
             summary="An ASGI app on gunicorn's threads through a2wsgi: each thread waits for one event loop.",

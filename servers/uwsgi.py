@@ -61,7 +61,7 @@ ADVICE = Advice(
 )
 UNFRAMED = "an answer without Content-Length comes unframed, on a connection that stays open"
 SILENT = "nothing is answered when the app fails before it has begun to"
-UNFRAMED_FAULTS = {"stream: *": UNFRAMED, "error: GET /error: *": SILENT}
+UNFRAMED_FAULTS = {"stream: *": UNFRAMED, "bodies: GET /pieces/*": UNFRAMED, "error: GET /error: *": SILENT}
 PINNED_NOTE = "A connection that is kept alive holds a thread: more connections than workers × threads starve."
 
 SERVER = Server(

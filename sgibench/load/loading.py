@@ -101,7 +101,11 @@ def describe(path: Path) -> dict[str, Any]:
         "summary": text.strip().split("\n", 1)[0],
         "path": str(path),
         "exchanges": [
-            _exchange(each) for request in cls.requests if not cls.handshake() for each in expand(request)[:1]
+            _exchange(each)
+            for request in cls.requests
+            if not cls.handshake()
+            for each in expand(request)[:1]
+            if _size(each) <= LARGEST_EXCHANGE_BYTES
         ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
@@ -112,6 +116,15 @@ def describe(path: Path) -> dict[str, Any]:
         "pieces": None if cls.pieces is None else dict(cls.pieces),
         "terms": encode(replace(cls.terms, held=cls.beside.count if cls.beside else 0)),
     }
+
+
+LARGEST_EXCHANGE_BYTES = 4 << 20
+"""Larger ones are left to the load, which checks every answer: they would go to the engine as a line of JSON."""
+
+
+def _size(request: Request) -> int:
+    """How much a request and its answer are."""
+    return len(request.body) + (len(request.expect) if isinstance(request.expect, bytes) else 0)
 
 
 def _exchange(request: Request) -> dict[str, Any]:
