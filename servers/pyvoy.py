@@ -43,6 +43,9 @@ SERVER = Server(
             options={"interface": "asgi", "loop": "uvloop"},
             workers=False,
             speaks=SPEAKS,
+            lacks_behind={
+                "websocket: *but 404 came": "the upgrade to a WebSocket is answered with 404 when a proxy asks"
+            },
             summary="Envoy reads and writes; the app runs on uvloop in a thread of Envoy's process.",
         ),
         Variant(

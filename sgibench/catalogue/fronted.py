@@ -75,7 +75,7 @@ def _joined(server: ServerEntry, front: FrontEntry, name: str) -> ServerEntry:
         keep_alive=True,
         speaks=front.variant.speaks,
         needs=(*server.variant.needs, front.need),
-        lacks={**front.lacks, **server.variant.lacks},
+        lacks={**front.lacks, **server.variant.lacks, **server.variant.lacks_behind},
         manager=True,
         summary=f"{server.variant.summary} Behind {front.id}.",
     )

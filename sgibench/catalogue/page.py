@@ -110,6 +110,8 @@ def _facts(server: ServerEntry) -> Iterator[str]:
         yield f"- Over {protocol}: {_added(server, protocol)}"
     for pattern, reason in variant.lacks.items():
         yield f"- Not held of the contract (`{pattern.partition(':')[0].replace('*', 'HEAD')}`): {reason}"
+    for pattern, reason in variant.lacks_behind.items():
+        yield f"- Not held behind a front (`{pattern.partition(':')[0]}`): {reason}"
     yield from (f"- {note}" for note in variant.notes)
     if variant.recommended:
         yield f"- Recommended: {variant.recommended.says} Source: {variant.recommended.source}"

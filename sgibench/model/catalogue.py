@@ -163,6 +163,8 @@ class Variant:
     """Why it is left out of `*` and runs only when it is named."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Parts of the contract that it is known not to hold: name of the check -> the reason."""
+    lacks_behind: Mapping[str, str] = field(default_factory=dict)
+    """The same behind a front, where it holds it when it is asked directly."""
     recommended: Advice | None = None
     """None when its documentation advises no more than its defaults: then `recommended` is the same as `default`."""
     notes: tuple[str, ...] = ()
