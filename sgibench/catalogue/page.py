@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from sgibench.catalogue.fronts_page import fronts_section
-from sgibench.model import Configuration, FrontEntry, Launch, Protocol, ServerEntry
+from sgibench.model import Configuration, FrontEntry, Launch, Protocol, ServerEntry, Variant
 
 INTRODUCTION = """\
 # The servers
@@ -108,13 +108,18 @@ def _facts(server: ServerEntry) -> Iterator[str]:
         yield "- One process, whatever the `--workers` option says"
     for protocol in variant.speaks[1:]:
         yield f"- Over {protocol}: {_added(server, protocol)}"
+    yield from _not_held(variant)
+    yield from (f"- {note}" for note in variant.notes)
+    if variant.recommended:
+        yield f"- Recommended: {variant.recommended.says} Source: {variant.recommended.source}"
+
+
+def _not_held(variant: Variant) -> Iterator[str]:
+    """Which parts of the contract it does not hold."""
     for pattern, reason in variant.lacks.items():
         yield f"- Not held of the contract (`{pattern.partition(':')[0].replace('*', 'HEAD')}`): {reason}"
     for pattern, reason in variant.lacks_behind.items():
         yield f"- Not held behind a front (`{pattern.partition(':')[0]}`): {reason}"
-    yield from (f"- {note}" for note in variant.notes)
-    if variant.recommended:
-        yield f"- Recommended: {variant.recommended.says} Source: {variant.recommended.source}"
 
 
 def _added(server: ServerEntry, protocol: Protocol) -> str:
