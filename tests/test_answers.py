@@ -112,6 +112,31 @@ def test_an_answer_that_grows_each_time_is_refused_and_one_that_swings_is_not() 
     assert swinging.refused is None
 
 
+def test_an_answer_that_stops_growing_is_checked_from_its_smallest_to_its_largest() -> None:
+    def listed(number: int) -> bytes:
+        return b"[%s]" % b",".join(b"item %d" % each for each in range(max(0, number - 50), number))
+
+    first = [
+        Answer(server="one", round=number, port=4001, status=200, body=listed(number), content_type="text/html")
+        for number in range(64)
+    ]
+    learned = learn(GET, [*first, *(one for one in answers(lambda *_: listed(64)) if one.server != "one")])
+    assert "it grew 60 times and then no more" in learned.said
+    for number in (0, 1, 49, 64, 99):
+        assert checked(learned, listed(number)) is None
+    assert checked(learned, listed(64) * 9) is not None
+
+
+def test_a_write_that_is_refused_for_want_of_a_csrf_token_says_so() -> None:
+    post = Asked(method="POST", path="/x")
+    body = b"<p>CSRF verification failed. Request aborted.</p>"
+    learned = learn(post, answers(lambda *_: body, lambda *_: 403))
+    assert learned.refused is not None
+    assert "wants a CSRF token" in learned.refused
+    wanted = learn(Asked(method="POST", path="/x", status=403), answers(lambda *_: body, lambda *_: 403))
+    assert wanted.refused is None
+
+
 def test_a_server_that_answers_otherwise_is_a_finding_and_the_others_are_right() -> None:
     learned = learn(GET, answers(lambda *_: b"fine", lambda server, _number: 400 if server == "two" else 200))
     assert [server for server, _ in learned.findings] == ["two"]
@@ -124,9 +149,23 @@ def test_a_server_that_does_not_answer_is_a_finding_with_its_reason() -> None:
     assert learned.findings == (("one", "one gives no answer to GET /x: the connection was closed"),)
 
 
-def test_a_body_of_one_server_alone_is_a_finding() -> None:
-    learned = learn(GET, answers(lambda server, *_: b"quite another text" if server == "three" else b"the usual text"))
-    assert [server for server, _ in learned.findings] == ["three"]
+@pytest.mark.parametrize("odd", ["one", "two", "three"])
+def test_a_body_of_one_server_alone_is_a_finding_and_not_what_is_expected(odd: str) -> None:
+    usual, other = b"the usual text", b"quite another text"
+    learned = learn(GET, answers(lambda server, *_: other if server == odd else usual))
+    assert [server for server, _ in learned.findings] == [odd]
+    assert checked(learned, usual) is None
+    assert checked(learned, other) is not None
+
+
+def test_between_two_servers_the_app_without_one_decides_whose_body_is_right() -> None:
+    usual, other = b"the usual text", b"quite another text"
+    two = [one for one in answers(lambda server, *_: other if server == "two" else usual) if one.server != "three"]
+    learned = learn(Asked(method="GET", path="/x", example=usual), two)
+    assert [server for server, _ in learned.findings] == ["two"]
+    assert checked(learned, other) is not None
+    neither = learn(Asked(method="GET", path="/x", example=b"<html>not at all</html>"), two)
+    assert neither.findings == ()
 
 
 @pytest.mark.parametrize(("wanted", "status"), [(None, 404), (200, 302)])

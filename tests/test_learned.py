@@ -21,6 +21,8 @@ KINDS = {
     "/note": lambda environ: open("notes.txt", "a").write("x") and "noted",
     "/row": lambda environ: rows.append("row") or "added",
     "/last": lambda environ: json.dumps(rows[-3:]),
+    "/recent": lambda environ: rows.append("row %d" % len(rows)) or json.dumps(rows[-20:]),
+    "/whose": lambda environ: "?" if "waitress" in environ.get("SERVER_SOFTWARE", "") else "the same, whoever asks",
     "/big": lambda environ: "big",
 }
 
@@ -81,7 +83,7 @@ def test_a_request_that_can_not_be_asked_many_times_is_refused_by_its_kind(
 def test_what_varies_is_blanked_out_a_write_goes_to_a_copy_and_an_odd_server_is_named_before_any_number(
     shop: Path,
 ) -> None:
-    asked = ("GET /self", "GET /token", "GET /time", "POST /note")
+    asked = ("GET /self", "GET /token", "GET /time", "POST /note", "GET /recent")
     big = json.dumps({"request": "GET /big", "header": [f"X-Big: {'b' * 9000}"]})
     servers = ("waitress", "granian-wsgi", "gunicorn-gthread")
     words = [word for one in (*asked, big) for word in ("--request", one)]
@@ -94,6 +96,7 @@ def test_what_varies_is_blanked_out_a_write_goes_to_a_copy_and_an_odd_server_is_
     assert "its port" in own["checks"]["GET /self"]
     assert "ids or tokens" in own["checks"]["GET /token"]
     assert "moments" in own["checks"]["GET /time"]
+    assert "it grew 28 times and then no more" in own["checks"]["GET /recent"]
     assert own["checks"]["POST /note"] == "200, the whole body is checked"
     (finding,) = own["findings"]
     assert finding.startswith("gunicorn-gthread answers 431 to GET /big")
@@ -101,6 +104,26 @@ def test_what_varies_is_blanked_out_a_write_goes_to_a_copy_and_an_odd_server_is_
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     status = {trial["server"]: trial["status"] for trial in trials if "server" in trial}
     assert status == {"waitress": "ok", "granian-wsgi": "ok", "gunicorn-gthread": "failed"}
+
+
+def test_a_server_whose_body_is_another_is_named_and_not_ranked_and_a_misspelt_one_is_refused_first(shop: Path) -> None:
+    servers = ("waitress", "granian-wsgi", "gunicorn-gthread")
+    done = run(shop, "--request", "GET /whose", *(word for name in servers for word in ("--server", name)))
+    assert done.returncode == 0, done.stderr
+    assert "found: waitress answers GET /whose with another body than the others: b'?'" in done.stderr
+    trials = [
+        json.loads(line) for path in shop.glob("results/2*/trials.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert {trial["server"]: trial["status"] for trial in trials if "server" in trial} == {
+        "waitress": "failed",
+        "granian-wsgi": "ok",
+        "gunicorn-gthread": "ok",
+    }
+    (shop / "shop.py").write_text("open('started', 'w')\n" + SHOP)
+    misspelt = run(shop, "--request", "GET /whose", "--server", "watress")
+    assert misspelt.returncode == 2
+    assert "waitress" in misspelt.stderr
+    assert not (shop / "started").exists()
 
 
 def test_what_is_read_may_come_before_what_is_written(shop: Path) -> None:

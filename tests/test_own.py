@@ -29,7 +29,8 @@ import os
 
 def app(environ, start_response):
     body = os.environ.get("GREETING", "hello").encode() + environ["PATH_INFO"].encode()
-    start_response("404 Not Found" if "none" in environ["PATH_INFO"] else "200 OK",
+    refused = {"/none": "404 Not Found", "/csrf": "403 Forbidden"}
+    start_response(refused.get(environ["PATH_INFO"], "200 OK"),
                    [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 
@@ -333,6 +334,7 @@ def test_bodies_go_with_the_requests_that_send_one_and_headers_with_all() -> Non
     [
         (Asked(method="GET", path="/none"), "the app answers 404: ask for what it has.*'GET /none 404'"),
         (Asked(method="GET", path="/", status=201), "expected status 201, but the app answers 200"),
+        (Asked(method="POST", path="/csrf"), r"answers 403: it wants a CSRF token.*'POST /csrf 403'"),
     ],
 )
 def test_an_answer_that_nobody_asked_for_ends_it_before_any_load(
@@ -448,6 +450,20 @@ def test_files_that_the_app_changes_are_the_copys_or_are_named(
     assert (
         sum("changed 1 file of the project while it was looked at (hits.log)" in line for line in heard.lines) == named
     )
+
+
+def test_the_cpu_of_what_an_app_starts_for_a_request_is_the_apps(tmp_path: Path) -> None:
+    burn = "import time\\nwhile time.process_time() < 0.1: pass"
+    (tmp_path / "forks.py").write_text(
+        f"import subprocess, sys\nBURN = '{burn}'\n"
+        "def app(environ, start_response):\n"
+        "    subprocess.run([sys.executable, '-c', BURN], check=True)\n"
+        "    start_response('200 OK', [('Content-Length', '0')])\n"
+        "    return [b'']\n",
+        encoding="utf-8",
+    )
+    looked = look_at(("forks:app",), OwnRequest(project=tmp_path), tmp_path / "scratch", Silent())
+    assert looked.driven["forks:app"][0].cpu_us > 95_000
 
 
 def test_a_named_server_is_skipped_for_the_reason_that_holds(

@@ -30,6 +30,15 @@ def sgibench(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, check=False, text=True, timeout=240)
 
 
+def test_init_looks_at_a_copy_and_changes_nothing_but_its_table(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"open('started.db', 'a').write('x')\n{APP}", encoding="utf-8")
+    done = sgibench(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.py", "sgibench.toml"}
+    changed = sgibench(tmp_path, "init", "--force", "--no-copy")
+    assert "changed 1 file of the project while it was looked at (started.db)" in changed.stdout
+
+
 def test_init_says_what_it_found_and_run_alone_measures_it(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.other]\nkept = true\n", encoding="utf-8")
     (tmp_path / "shop").mkdir()

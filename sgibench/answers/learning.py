@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sgibench.answers.expecting import SHOWN_BYTES, media_type
+from sgibench.answers.refusals import csrf_hint
 from sgibench.answers.template import Common, Sample, common_of
 from sgibench.model import Asked, Expectation
 
@@ -19,6 +20,10 @@ LEAST_SHARE, LEAST_FIXED = 0.2, 8
 """Less of the body in common, or fewer bytes, is no template: then status, type and size are what can be checked."""
 MOST_GROWN = 3
 """Sizes in a row, each larger than the last, that make growth."""
+ODD_SHARE = 0.25
+"""A server without which so much more of the body is common to the others answers otherwise."""
+ALONE, ALONE_PORT = "", 8000
+"""The app without a server, and the port that it is told to be at (`drive.py`)."""
 OK_BELOW = 400
 TOO_MANY = 429
 
@@ -69,10 +74,18 @@ def learn(asked: Asked, answers: Sequence[Answer], *, workers: int = 1) -> Learn
     odd = {name: each for name, each in heard.items() if {one.status for one in each} != {status}}
     findings += [(name, _oddly(asked, name, each, status)) for name, each in odd.items()]
     usual = {name: each for name, each in heard.items() if name not in odd}
+    body = next(one.body for each in usual.values() for one in each)
+    if asked.status != status and (csrf := csrf_hint(asked, status, body)):
+        return Learned(asked=asked, refused=csrf)
     if refused := _unwanted(asked, status):
         return Learned(asked=asked, refused=refused)
     if refused := _growing(usual):
         return Learned(asked=asked, refused=refused)
+    moving = any(_grew(each) or still_grows(each) for each in usual.values())  # then bodies differ by when they came
+    if asked.method != "HEAD" and not moving:
+        for name in _otherwise(asked, usual):
+            shown = usual.pop(name)[0].body[:SHOWN_BYTES]
+            findings.append((name, f"{name} answers {asked.name} with another body than the others: {shown!r}"))
     return _expected(asked, status, usual, tuple(findings))
 
 
@@ -143,18 +156,36 @@ def _unwanted(asked: Asked, status: int) -> str | None:
 
 
 def _growing(usual: dict[str, list[Answer]]) -> str | None:
-    """Say that an answer grows, when it does so each time under every server."""
-    for answers in usual.values():
-        last_of_round = {one.round: len(one.body) for one in answers}
-        sizes = [last_of_round[number] for number in sorted(last_of_round)]
-        steps = [after - before for before, after in pairwise(sizes)]
-        if len(steps) < MOST_GROWN or min(steps) < 1:
-            return None
-    sizes_said = ", ".join(str(len(one.body)) for one in next(iter(usual.values()))[:4])
+    """Say that an answer grows, when it does so each time under every server; one that ended to is a list's limit."""
+    if not all(still_grows(answers) and not _grew(answers) for answers in usual.values()):
+        return None
+    longest = max(usual.values(), key=len)
+    sizes_said = ", ".join(str(len(one.body)) for one in longest[:4])
     return (
-        f"its answer grows each time ({sizes_said} bytes), so each request is more work than the last and no number "
-        "would hold. Ask for a part of a fixed size, or leave out what adds to it"
+        f"its answer grows each time ({sizes_said} … {len(longest[-1].body)} bytes, {len(longest)} answers): each "
+        "request is more work than the last and no number would hold. Ask for a part of a fixed size, or leave out "
+        "what adds to it"
     )
+
+
+def _steps(answers: Sequence[Answer]) -> list[int]:
+    """By how much an answer's size changes from one round to the next."""
+    last_of_round = {one.round: len(one.body) for one in answers}
+    sizes = [last_of_round[number] for number in sorted(last_of_round)]
+    return [after - before for before, after in pairwise(sizes)]
+
+
+def still_grows(answers: Sequence[Answer]) -> bool:
+    """Whether the last answers of one server to a request each were larger than the one before."""
+    steps = _steps(answers)[-MOST_GROWN:]
+    return len(steps) == MOST_GROWN and min(steps) > 0
+
+
+def _grew(answers: Sequence[Answer]) -> int:
+    """How often an answer grew before it stopped to; 0 when it did not grow, or never stopped."""
+    steps = _steps(answers)
+    grown = next((number for number, step in enumerate(steps) if step < 1), len(steps))
+    return grown if MOST_GROWN <= grown < len(steps) else 0
 
 
 def _expected(
@@ -178,7 +209,9 @@ def _expected(
     )
     told = replace(asked, expectation=expectation, example=every[-1].body)
     said = "its length" if asked.method == "HEAD" else _said(common)
-    return Learned(asked=told, findings=(*findings, *_bodies(asked, usual, whole)), said=f"{status}, {said}")
+    if grown := max(map(_grew, usual.values())):
+        said += f"; it grew {grown} times and then no more"
+    return Learned(asked=told, findings=findings, said=f"{status}, {said}")
 
 
 def _is_enough(common: Common) -> bool:
@@ -195,15 +228,23 @@ def _said(common: Common | None) -> str:
     return f"{common.share:.0%} of the body stays the same and is checked; what varies: {varies}"
 
 
-def _bodies(asked: Asked, usual: dict[str, list[Answer]], common: Common | None) -> tuple[tuple[str, str], ...]:
-    """Find the one server without which all other bodies are one and the same but for what varies in each of them."""
-    if len(usual) < 3 or (common is not None and len(common.pieces) == 1):  # noqa: PLR2004 - one against two
+def _otherwise(asked: Asked, usual: dict[str, list[Answer]]) -> tuple[str, ...]:
+    """Name the one server without which all other bodies are one and the same, but for what varies in each of them.
+
+    Its answers are others, so what it does for them is other work: it is not to be compared. Between two servers the
+    app's answer without one decides.
+    """
+    voters = {name: [Sample(body=one.body, port=one.port) for one in each] for name, each in usual.items()}
+    if len(usual) == 2 and asked.example:  # noqa: PLR2004 - one against one
+        voters[ALONE] = [Sample(body=asked.example, port=ALONE_PORT)]
+    if len(voters) < 3:  # noqa: PLR2004 - one against two
+        return ()
+    whole = common_of([sample for each in voters.values() for sample in each])
+    if whole is not None and len(whole.pieces) == 1:
         return ()
     found = []
-    for name in usual:
-        rest = [Sample(body=one.body, port=one.port) for each in usual if each != name for one in usual[each]]
-        without = common_of(rest)
-        if without is not None and without.share > (common.share if common else 0.0) + 0.25:
-            body = usual[name][0].body[:SHOWN_BYTES]
-            found.append((name, f"{name} answers {asked.name} with another body than the others: {body!r}"))
-    return tuple(found) if len(found) == 1 else ()
+    for name in voters:
+        without = common_of([sample for other, each in voters.items() if other != name for sample in each])
+        if without is not None and without.share > (whole.share if whole else 0.0) + ODD_SHARE:
+            found.append(name)
+    return tuple(found) if len(found) == 1 and found[0] in usual else ()

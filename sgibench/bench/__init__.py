@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgibench.bench.capacity import parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
-from sgibench.bench.own import Looked, OwnRequest, find_app, own_apps, scenario_of
+from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, scenario_of
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "OwnRequest",
     "Request",
+    "changed",
     "choose",
     "environment_of",
     "find_app",

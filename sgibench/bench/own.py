@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from sgibench import units
 from sgibench.answers.expecting import media_type
 from sgibench.answers.learning import TOO_MANY
+from sgibench.answers.refusals import csrf_hint
 from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
 from sgibench.engine.stage import Listener
@@ -51,6 +52,8 @@ _LOGIN = re.compile(r"(?i)(?<![a-z])(log-?_?in|sign-?_?in|sso)(?![a-z])")
 """In the path of a page where one logs in."""
 SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
+MOST_SINGLY = 10
+"""So many requests are asked by themselves."""
 FASTEST_CPU_US = 50.0
 """No server answers a request in less."""
 
@@ -84,6 +87,14 @@ class Looked:
     """App -> what came of each request, called without a server."""
 
 
+def dearest(looked: Looked) -> tuple[int, ...]:
+    """Give the places of the requests that take most of the CPU, as many as can be asked by themselves in the time."""
+    asked = looked.scenario.requests
+    driven = next(iter(looked.driven.values()))
+    order = sorted(range(len(asked)), key=lambda place: -asked[place].weight * driven[place].cpu_us)
+    return tuple(sorted(order[:MOST_SINGLY]))
+
+
 def own_apps(apps: Sequence[str]) -> tuple[str, ...]:
     """Those of the named apps that are the user's own; raises UsageError when both kinds are mixed."""
     mine = tuple(name for name in apps if is_own(name))
@@ -109,8 +120,8 @@ def look_at(
         packages = units.many(len(base.packages), "package")
         listener.say(f"{app.id} is {app.summary} (Python {base.version}, {packages}){_lifespan(app)}")
     driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
-    if changed := changes(before, state_of(own.project.resolve())):
-        listener.say(_changed(changed, copied=copied))
+    if found_changed := changes(before, state_of(own.project.resolve())):
+        listener.say(changed(found_changed, copied=copied))
     first = driven[found[0].id]
     scenario = AskedScenario(
         id=SCENARIO,
@@ -140,7 +151,7 @@ def _copied(own: OwnRequest, listener: Listener) -> bool:
     return wanted
 
 
-def _changed(names: Sequence[str], *, copied: bool) -> str:
+def changed(names: Sequence[str], *, copied: bool) -> str:
     """Say which files of the project are not as they were, and how that can be had otherwise."""
     told = ", ".join(names[:NAMED_FILES]) + (" …" if len(names) > NAMED_FILES else "")
     said = (
@@ -150,8 +161,9 @@ def _changed(names: Sequence[str], *, copied: bool) -> str:
 
 
 def find_app(text: str, own: OwnRequest, scratch: Path) -> App:
-    """Look at one app; raises UsageError."""
-    return probe_app(_telling(text, own), _base(own, Silent(), None), scratch)
+    """Look at one app, in a copy of its project unless that is too large or not wanted; raises UsageError."""
+    copied = own.copy is not False and size_of(own.project.resolve()) <= MOST_BYTES
+    return probe_app(_telling(text, own, copied=copied), _base(own, Silent(), None), scratch)
 
 
 def _base(own: OwnRequest, listener: Listener, python: str | None) -> BaseEnvironment:
@@ -237,6 +249,8 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
     if unsteady := _unsteady(came):
         return unsteady
     status = came.answers[0].status
+    if asked.status != status and (csrf := csrf_hint(asked, status, came.answers[0].body)):
+        return csrf
     if asked.status is not None and status != asked.status:
         hint = login_hint(asked.status, came.answers[0])
         return f"expected status {asked.status}, but the app answers {status}{hint}"
@@ -324,6 +338,7 @@ def own_info(looked: Looked, own: OwnRequest, servers: Sequence[ServerEntry]) ->
         kinds={app.id: app.summary for app in looked.apps},
         environment=first.base.said,
         python=first.base.version,
+        scenario=looked.scenario.id,
         requests=tuple(f"{one.weight} {one.name}" for one in looked.scenario.requests),
         variables=tuple(sorted(own.variables or {})),
         prepare=own.prepare,

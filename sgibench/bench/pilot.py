@@ -128,5 +128,8 @@ def in_few_stages(pilot: Plan, plain: Collection[str]) -> Plan:
 def pilot_windows(windows: Windows) -> Windows:
     """Shorten the windows: a pilot only has to find the order of magnitude."""
     return replace(
-        windows, window_s=min(PILOT_WINDOW_S, windows.window_s), warmup_s=min(PILOT_WARMUP_S, windows.warmup_s)
+        windows,
+        window_s=min(PILOT_WINDOW_S, windows.window_s),
+        warmup_s=min(PILOT_WARMUP_S, windows.warmup_s),
+        singly_s=0.0,
     )

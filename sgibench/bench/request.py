@@ -160,6 +160,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             open_window_s=request.window_s or profile.open_window_s,
             slice_s=request.slice_s,
             turn_s=None if request.slice_s is None else DEFAULT_TURN_S,
+            singly_s=SINGLY_SHARE * (request.window_s or profile.window_s) if looked and not request.scenarios else 0.0,
             timeout_s=ANSWER_TIMEOUT_S,
             # A window that was asked for is taken as it is.
             least_answers=0 if request.window_s else profile.answers(least_blocks),
@@ -189,6 +190,21 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     )
     refuse_endless(chosen)
     return chosen
+
+
+SINGLY_SHARE = 0.6
+"""Of a window, for each server, to ask each request of the user's by itself."""
+
+
+def refuse_early(request: Request) -> None:
+    """Refuse what needs no look at the user's app, before it is started; raises UsageError."""
+    refuse_too_little(request)
+    found = catalogue.load(request.catalogues)
+    servers, _ = choose_servers(found, request.servers or PROFILES[request.profile].servers, request.pythons)
+    baseline_of(request, servers)
+    if request.scenarios:
+        select_scenarios(found, request.scenarios)
+    cpu_plan(request)
 
 
 MOST_TRIALS = 100_000

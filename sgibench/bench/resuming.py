@@ -77,8 +77,8 @@ def reopened(
                 looked, ready.cells, listener, found=found, environments=ready.environments, cpus=cpus, scratch=scratch
             ).looked
             scenarios = described(process, (), looked, scratch)
-        workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener, house)
-        yield replace(workshop, after_block=after_block(looked, ready.cells, apps, writer, workshop))
+        workshop = equip(writer.info, found, ready.environments, scenarios, process, scratch, listener, house, looked)
+        yield replace(workshop, after_block=after_block(ready.cells, apps, writer, workshop))
 
 
 def look_again(broken_off: Run, request: Request | None, listener: Listener) -> Looked | None:

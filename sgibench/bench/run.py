@@ -18,7 +18,6 @@ from sgibench import __version__, catalogue, machine
 from sgibench.bench.alone import AloneCosts, jobs_of
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
-from sgibench.bench.costs import AppCosts
 from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
@@ -32,7 +31,7 @@ from sgibench.bench.plan import (
     with_rates,
     with_usual_connections,
 )
-from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of
+from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early
 from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded, terms_of
 from sgibench.engine.ledger import Ledger
@@ -119,6 +118,8 @@ def refuse_rateless(scenarios: Sequence[Scenario]) -> None:
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
     laps = Laps(LOOKING)
+    if mine_of(request):
+        refuse_early(request)
     looked = look(request, listener)
     chosen = choose(request, looked)
     started = datetime.now(UTC)
@@ -200,9 +201,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             laps.to(CALIBRATING)
             writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
             workshop = equip(
-                writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house
+                writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house, looked
             )
-            costs = after_block(looked, ready.cells, apps, writer, workshop)
+            costs = after_block(ready.cells, apps, writer, workshop)
             yield Road(
                 chosen=chosen,
                 cells=ready.cells,
@@ -217,11 +218,9 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
 
 
 def after_block(
-    looked: Looked | None, cells: Sequence[Cell], apps: Sequence[App], writer: store.RunWriter, workshop: Workshop
+    cells: Sequence[Cell], apps: Sequence[App], writer: store.RunWriter, workshop: Workshop
 ) -> Callable[[int], None]:
-    """Say what is measured after each block, while no server runs: what apps cost by themselves."""
-    if looked is not None:
-        return AppCosts(looked, writer, workshop)
+    """Say what is measured after each block, while no server runs: what apps of the catalogue cost by themselves."""
     return AloneCosts(jobs_of(cells, apps, workshop.scenarios.values()), writer, workshop)
 
 
@@ -232,7 +231,7 @@ def parts_of(
     if looked is None:
         return ()
     each = max((one.peak_bytes for driven in looked.driven.values() for one in driven), default=0) * len(looked.apps)
-    limit = request.own.memory_bytes or free_bytes()
+    limit = max(0, (request.own.memory_bytes or free_bytes()) - each)  # the app lives beside its servers, too
     wanted = baseline_of(request, servers)
     parts: list[tuple[str, ...]] = []
     for policy in dict.fromkeys(cell.load.connection for cell in cells):

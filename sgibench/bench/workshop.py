@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sgibench import audit, catalogue, machine
 from sgibench.bench.choosing import refusals
-from sgibench.bench.own import Looked, scenario_of, wanted_of
+from sgibench.bench.own import Looked, dearest, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.stage import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
@@ -142,8 +142,10 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
     scratch: Path,
     listener: Listener,
     services: House | None = None,
+    looked: Looked | None = None,
 ) -> Workshop:
-    """Put together what trials need."""
+    """Put together what trials need; requests of the user's are asked singly, too, where they make the scenario."""
+    ours = looked is not None and any(scenario.id == looked.scenario.id for scenario in scenarios)
     return Workshop(
         catalogue=found,
         environments=environments,
@@ -154,6 +156,8 @@ def equip(  # noqa: PLR0917 - one call site for a run, one for its resumption
         listener=listener,
         worth_repeating=repeater(info),
         retries=info.retries,
+        asked=looked.scenario.requests if looked is not None and ours else (),
+        singly=dearest(looked) if looked is not None and ours else (),
         scratch=scratch,
         services=services,
         pool=info.pool,

@@ -17,6 +17,7 @@ from sgibench.errors import UsageError
 from sgibench.model import App, Asked
 from sgibench.secrets import hidden
 from sgibench.serve.own.base import shown
+from sgibench.serve.own.copying import changes, state_of
 from sgibench.serve.own.driving import drive
 from sgibench.serve.own.searching import candidates
 from sgibench.serve.scratch import scratch_folder
@@ -56,8 +57,11 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
     held = config.read(project)
     if held is not None and not force:
         raise UsageError(f"{held[0]} says it already: change it there, or pass --force")
+    before = state_of(project)
     app, told = _found(project, apps, request)
     asked = request.asked or _answering(app)
+    if found := changes(before, state_of(project)):
+        told.append(bench.changed(found, copied=app.own is not None and app.own.copied))
     for line in (*told, *_environment(app)):
         click.echo(line)
     click.echo("requests: " + (", ".join(each.name for each in asked) or "none was answered: name some with --request"))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import machine
-from sgibench.answers.learning import Answer
+from sgibench.answers.learning import Answer, still_grows
 from sgibench.catalogue import Catalogue
 from sgibench.engine.stage import Listener, environment_key, folder_name
 from sgibench.errors import ServerError
@@ -24,6 +24,10 @@ from sgibench.verify.client import Client, Question
 ROUNDS = 4
 """How often each request is asked of each process; between the second and the third more than a second passes."""
 APART_S = 1.1
+MOST_ROUNDS = 250
+"""So often the first server is asked whose answers grow each time, until they don't: many lists end at 100 ..."""
+GROWING_S = 15.0
+"""... and so long at most."""
 
 
 def ask_all(
@@ -55,7 +59,8 @@ def ask_all(
         try:
             with ServerProcess(spec) as process:
                 process.wait_ready()
-                _ask_one(cell, asked, process, answers)
+                first = not any(any(one.status for one in each) for each in answers)
+                _ask_one(cell, asked, process, answers, patient=first)
                 process.stop()
         except ServerError as error:
             # Whether it starts and stops as it should is the run's business; here only answers are of interest.
@@ -65,16 +70,22 @@ def ask_all(
     return answers
 
 
-def _ask_one(cell: Cell, asked: Sequence[Asked], process: ServerProcess, answers: list[list[Answer]]) -> None:
+def _ask_one(
+    cell: Cell, asked: Sequence[Asked], process: ServerProcess, answers: list[list[Answer]], *, patient: bool
+) -> None:
     """Ask all requests in turn, round by round; with several processes, on as many new connections as may reach all.
 
-    What is only read is asked before anything is written, too: under load it may come first.
+    What is only read is asked before anything is written, too: under load it may come first. The `patient` go on for as
+    long as answers grow.
     """
     began_s = time.monotonic()
     reading = [pair for pair in zip(asked, answers, strict=True) if not pair[0].writes]
     first = reading if len(reading) < len(asked) else []
     connections = 1 if cell.settings.workers == 1 else 2 * cell.settings.workers
-    for number in range(ROUNDS):
+    number = 0
+    while number < ROUNDS or (
+        patient and number < MOST_ROUNDS and time.monotonic() < began_s + GROWING_S and _growing(cell, answers)
+    ):
         if number == ROUNDS // 2:
             time.sleep(max(0.0, began_s + APART_S - time.monotonic()))
         turns = [*zip(asked, answers, strict=True)]
@@ -88,6 +99,12 @@ def _ask_one(cell: Cell, asked: Sequence[Asked], process: ServerProcess, answers
         finally:
             for client in clients:
                 client.close()
+        number += 1
+
+
+def _growing(cell: Cell, answers: Sequence[Sequence[Answer]]) -> bool:
+    """Whether some answer of this server grows each time."""
+    return any(still_grows([one for one in each if one.server == cell.server]) for each in answers)
 
 
 def _answer(asked: Asked, client: Client) -> Answer:
@@ -97,7 +114,7 @@ def _answer(asked: Asked, client: Client) -> Answer:
         reply = client.ask(question)
     except ServerError as error:
         client.close()
-        return Answer(server="", round=0, error=error.detail)
+        return Answer(server="", round=0, error=error.detail.removeprefix(f"{question}: "))
     if not reply.reusable:
         client.close()
     content_type = next(iter(reply.all("content-type")), None)

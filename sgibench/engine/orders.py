@@ -29,6 +29,7 @@ from sgibench.model import (
     LoadWorker,
     Overflow,
     Peak,
+    RequestCpu,
     Scenario,
     Slice,
     Terms,
@@ -59,6 +60,14 @@ Answerer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class BesideTarget:
+    """The user's app without a server, beside the servers: where it is told what to call, and its process."""
+
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """One server, as the load process needs to know it."""
 
@@ -72,6 +81,7 @@ class Target:
     """Whether it starts a process for each request."""
     services: Mapping[str, int] = field(default_factory=dict)
     """First process of each private service that it uses, by id."""
+    beside: BesideTarget | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +131,7 @@ class Measured:
     overflow: Overflow | None = None
     peak: Peak | None = None
     slices: tuple[Slice, ...] = ()
+    singly: tuple[RequestCpu, ...] = ()
     series: tuple[int, ...] = ()
     connections_established: int | None = None
     jain: float | None = None
@@ -205,11 +216,13 @@ class LoadProcess:
         watch: Callable[[], Mapping[str, str]],
         identify: bool = True,
         samples: bool = False,
+        singly: Sequence[int] = (),
     ) -> list[Measured]:
         """Load the targets and return what was seen of each, in their order.
 
         `identify`: ask `GET /pid` afterwards which process served each connection. `samples`: note what was answered
-        and what failed every tenth of a second.
+        and what failed every tenth of a second. `singly`: places of the requests that are then asked by themselves, in
+        turn with the app that lives beside the targets.
 
         `watch` is called several times a second and names the targets that are gone, with the reason.
         """
@@ -222,6 +235,7 @@ class LoadProcess:
             "seed": seed,
             "identify": identify,
             "samples": samples,
+            "singly": list(singly),
             "load_workers": self.workers,
             "awake": self.awake,
         }

@@ -22,13 +22,14 @@ from sgibench.engine import noted
 from sgibench.engine.directing import Directors
 from sgibench.engine.jobs import JobWatch, judge_jobs, unbroken, watching
 from sgibench.engine.memory_watch import MemoryWatch
-from sgibench.engine.orders import LoadProcess, Measured, Step, Target
+from sgibench.engine.orders import BesideTarget, LoadProcess, Measured, Step, Target
 from sgibench.engine.services import OUT_OF_CONNECTIONS, Used, Witness, families_of, use
 from sgibench.engine.trials import TOO_LITTLE, Draft, judge
 from sgibench.errors import ServerError
 from sgibench.laps import Laps
 from sgibench.model import (
     App,
+    Asked,
     Block,
     Cell,
     Effective,
@@ -49,6 +50,8 @@ from sgibench.model import (
 from sgibench.serve import effective, inside, place
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import share_of, told_lost
+from sgibench.serve.guarded import NotStartedError
+from sgibench.serve.own.driving import Beside
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 from sgibench.serve.services import House
 
@@ -107,6 +110,10 @@ class Workshop:
     """Called with the index of each block that is complete, while no server runs."""
     laps: Laps = field(default_factory=lambda: Laps("starting"))
     """Where the time goes."""
+    asked: tuple[Asked, ...] = ()
+    """Requests of the user's; their app then also lives beside its servers, called without one."""
+    singly: tuple[int, ...] = ()
+    """Places of those that are asked by themselves, too."""
     told: set[str] = field(default_factory=set)
     """Sentences about how windows are made that were said already; each is said once."""
 
@@ -119,6 +126,8 @@ class Contestant:
     process: ServerProcess
     failure: Failure | None = None
     """From here on it takes no part."""
+    beside: Beside | None = None
+    """Its app, called without a server beside it."""
     idle_cpu: float | None = None
     measured: list[str] = field(default_factory=list)
     """Cells that were measured on it."""
@@ -225,6 +234,7 @@ def _start_all(
     workshop: Workshop, stage: Stage, alive: contextlib.ExitStack, contestants: dict[Key, Contestant], *, apart: bool
 ) -> None:
     """Start the servers of a stage, one after the other or a few at once, and wait until they are ready."""
+    alone = _beside(workshop, stage, alive)
     cells = [*_first_cells(stage).items()]
     apps = [workshop.catalogue.app(cell.app) for _key, cell in cells]
     apart = apart or any(app.own is not None or app.uses for app in apps)
@@ -232,6 +242,7 @@ def _start_all(
     for some in (cells[first : first + each] for first in range(0, len(cells), each)):
         for key, cell in some:
             contestants[key] = _start(workshop, cell, alive)
+            contestants[key].beside = alone.get(cell.app)
         for key, _cell in some:
             _await_ready(contestants[key])
             if not apart:
@@ -248,6 +259,24 @@ def _await_ready(contestant: Contestant) -> None:
         contestant.fail(error)
         contestant.fail_with_services()
         contestant.process.kill()
+
+
+def _beside(workshop: Workshop, stage: Stage, alive: contextlib.ExitStack) -> dict[str, Beside]:
+    """Start the user's apps without a server, where requests are to be asked singly; one that can't be is said to be.
+
+    They start before the servers, so that what `--prepare` does for them is not done under a server that is ready.
+    """
+    if not workshop.singly or not workshop.windows.singly_s or all(g.load.kind == "open" for g in stage.groups):
+        return {}
+    found = {}
+    for app in dict.fromkeys(cell.app for group in stage.groups for cell in group.cells):
+        scratch = workshop.scratch / folder_name(f"beside-{app}")
+        try:
+            beside = Beside(workshop.catalogue.app(app), workshop.asked, scratch, workshop.cpus.servers)
+            found[app] = alive.enter_context(beside)
+        except (ServerError, NotStartedError) as error:
+            workshop.listener.say(f"{error}, so in this block nothing is said about the servers' share of a request")
+    return found
 
 
 def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Contestant:
@@ -365,7 +394,7 @@ def load_group(
 
 def _target(cell_id: str, contestant: Contestant) -> Target:
     """What the load process needs to know of a server; what it consists of now is kept."""
-    process = contestant.process
+    process, beside = contestant.process, contestant.beside
     contestant.parts = process.pids_by_part()
     return Target(
         id=cell_id,
@@ -375,6 +404,7 @@ def _target(cell_id: str, contestant: Contestant) -> Target:
         front_pids=process.front_pids(),
         spawns=contestant.entry.variant.script is not None,
         services=contestant.used.roots,
+        beside=None if beside is None else BesideTarget(port=beside.port, pid=beside.pid),
     )
 
 
@@ -452,6 +482,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
         watch=watch,
         identify=contract and not watched.any,
         samples=watched.any,
+        singly=workshop.singly if any(target.beside for target in targets) else (),
     )
     workshop.laps.shared(workshop.load.spent_s)
     _tell_way(workshop, windows, group, seen)

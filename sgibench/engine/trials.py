@@ -192,6 +192,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
         overflow=measured.overflow,
         peak=measured.peak,
         slices=measured.slices,
+        singly=measured.singly,
         series=measured.series,
         generator=Generator(
             cpu_s=measured.generator_cpu_s,

@@ -6,13 +6,14 @@ pid (clock_getcpuclockid(3): `(~pid << 3) | 2`). Elsewhere psutil reads it, in t
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
+
+from sgibench.machine import reaped_ns
 
 LINUX = sys.platform == "linux"
 
@@ -59,7 +60,11 @@ def _children(pid: int) -> list[int]:
 
 
 class TreeClock:
-    """CPU of a process tree over counted stretches; the tree is looked at afresh before each, outside counted time."""
+    """CPU of a process tree over counted stretches; the tree is looked at afresh before each, outside counted time.
+
+    A process that ends within a stretch counts with what it did in it: its parent, once it has waited for it, has its
+    whole life in its books (`reaped_ns`, in ticks of 10 ms), of which what it had done before is taken off.
+    """
 
     def __init__(self, pids: Iterable[int], *, grows: bool = True) -> None:
         """`grows`: whether what they start belongs to them, and lives as long as a stretch does."""
@@ -67,6 +72,7 @@ class TreeClock:
         self._grows = grows
         self._pids = self._roots
         self._start: list[int | None] = []
+        self._reaped: list[int] = []
 
     def look(self) -> None:
         """Find the tree's processes."""
@@ -74,19 +80,34 @@ class TreeClock:
 
     def start(self) -> None:
         """Read the clocks at a stretch's beginning."""
+        self._reaped = [reaped_ns(pid) for pid in self._pids]
         self._start = [cpu_ns(pid) for pid in self._pids]
 
     def stop(self) -> int | None:
-        """CPU nanoseconds since the beginning; None when a process could not be read at both ends."""
+        """CPU nanoseconds since the beginning; None when one of the first processes could not be read at both ends."""
         if not self._pids:
             return None
-        total = 0
-        for pid, before in zip(self._pids, self._start, strict=True):
-            after = cpu_ns(pid)
-            if before is None or after is None:
+        ends = [cpu_ns(pid) for pid in self._pids]
+        total = reaped = ended = 0
+        for pid, before, reaped_before, after in zip(self._pids, self._start, self._reaped, ends, strict=True):
+            if (before is None or after is None) and pid in self._roots:
                 return None
+            if before is None:
+                continue  # it was gone when the stretch began
+            if after is None:
+                ended += before + reaped_before
+                continue
             total += after - before
+            reaped += reaped_ns(pid) - reaped_before
+        if (reaped or ended) and self._grows:
+            total += max(0, reaped - ended) + self._of_newcomers()
         return total
+
+    def _of_newcomers(self) -> int:
+        """CPU of processes that began in the stretch and live; looked for only where processes come and go."""
+        known = set(self._pids)
+        newcomers = [pid for pid in descendants(self._roots) if pid not in known]
+        return sum((cpu_ns(pid) or 0) + reaped_ns(pid) for pid in newcomers)
 
 
 class ServiceClock:
@@ -106,7 +127,7 @@ class ServiceClock:
 
     def start(self) -> None:
         """Read the clocks at a stretch's beginning."""
-        self._ended_before = ended_children_ns(self._root)
+        self._ended_before = reaped_ns(self._root)
         self._before = {pid: cpu_ns(pid) for pid in self._before}
 
     def stop(self) -> int | None:
@@ -119,7 +140,7 @@ class ServiceClock:
         )
         fresh = sum(cpu_ns(pid) or 0 for pid in main_children(self._root) if pid not in self._before)
         gone = sum(before for pid, before in self._before.items() if before is not None and after[pid] is None)
-        return used + fresh + max(0, ended_children_ns(self._root) - self._ended_before - gone)
+        return used + fresh + max(0, reaped_ns(self._root) - self._ended_before - gone)
 
 
 def main_children(pid: int) -> list[int]:
@@ -128,12 +149,3 @@ def main_children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except OSError:
         return []
-
-
-def ended_children_ns(pid: int) -> int:
-    """CPU of all children that ended and were buried (proc_pid_stat(5), cutime and cstime); 0 where it isn't told."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return round((int(fields[13]) + int(fields[14])) * 1e9 / os.sysconf("SC_CLK_TCK"))

@@ -18,6 +18,7 @@ from sgibench.laps import Laps
 from sgibench.load.cpu import TreeClock
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import result
+from sgibench.load.singly import Singly
 from sgibench.load.together import Agreement, Alone, Together
 from sgibench.load.visitor import STANDING_S, STEP_S, Visited, visiting
 from sgibench.load.ways import (
@@ -75,6 +76,13 @@ class Measurement:
         self._random = Random(order.seed)
         self.way = Way(visits="unbroken", length_s=order.window_s, why="")
         self.visited = [Visited(order, index, self.together, self.laps) for index in range(len(order.targets))]
+        self.singly = Singly(
+            order=order,
+            visited=self.visited,
+            agree=self._agree,
+            goes_on=self._goes_on,
+            random=self._random,
+        )
 
     # --- orders that come while it runs ----------------------------------------------------------------------------
 
@@ -113,6 +121,7 @@ class Measurement:
                 if self.order.load.kind == "open":
                     self._rehearse_all()
                 self._measure()
+            self._one_by_one()
             self.laps.to("hearing out")
             for visited in self.visited:
                 visited.judge_handshakes()
@@ -122,7 +131,7 @@ class Measurement:
                 for visited in self.visited:
                     if visited.gave_up is None:
                         visited.identify()
-            return [visited.share(self.way) for visited in self.visited]
+            return [{**visited.share(self.way), "singly": self.singly.shares(visited.id)} for visited in self.visited]
         finally:
             for visited in self.visited:
                 visited.close()
@@ -133,6 +142,12 @@ class Measurement:
         """What answers take at least; 0 where windows have a way of their own whatever that is."""
         cls = self.visited[0].cls
         return 0.0 if cls.beside is not None or cls.bursts else cls.floor_s
+
+    def _one_by_one(self) -> None:
+        """Ask each request by itself, where that was ordered."""
+        if not self._stopped and self.order.singly:
+            self.laps.to("one request at a time")
+            self.singly.run()
 
     def _gather(self) -> None:
         """Spawn the users; their connections open at once."""

@@ -13,6 +13,15 @@ from sgibench.model.terms import MULTIPLEXED
 
 
 @dataclass(frozen=True, kw_only=True)
+class BesideOrder:
+    """The user's app, called without a server beside those that serve it."""
+
+    port: int
+    """Where it is told what to call."""
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetOrder:
     """A server to put under load."""
 
@@ -26,6 +35,7 @@ class TargetOrder:
     """Whether it starts a process for each request: those say themselves what CPU they used."""
     services: Mapping[str, int] = field(default_factory=dict)
     """First process of each service that it uses, by id."""
+    beside: BesideOrder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,10 @@ class MeasureOrder:
     """Whether nothing is held open beside it, whatever the scenario says: to calibrate."""
     awake: bool = False
     """Whether each of them has a CPU for itself, and may wait there without sleeping."""
+    singly: tuple[int, ...] = ()
+    """Places of the requests that are asked alone, too, beside the app without a server."""
+    singly_s: float = 0.0
+    """About so long for all of them together."""
 
 
 def read_measure(order: dict[str, Any]) -> MeasureOrder:
@@ -70,6 +84,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     front_pids=tuple(map(int, target.get("front_pids", ()))),
                     spawns=bool(target.get("spawns")),
                     services={str(name): int(pid) for name, pid in (target.get("services") or {}).items()},
+                    beside=_read_beside(target.get("beside")),
                 )
                 for target in order["targets"]
             ),
@@ -85,9 +100,15 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             load_workers=int(order.get("load_workers") or 1),
             samples=bool(order.get("samples")),
             awake=bool(order.get("awake")),
+            singly=tuple(map(int, order.get("singly", ()))) if load.kind == "closed" else (),
+            singly_s=float(order.get("singly_s", 0.0)) * len(order["targets"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error
+
+
+def _read_beside(given: dict[str, Any] | None) -> BesideOrder | None:
+    return None if given is None else BesideOrder(port=int(given["port"]), pid=int(given["pid"]))
 
 
 def read_load(given: dict[str, Any]) -> Load:

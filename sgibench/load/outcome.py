@@ -96,6 +96,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "achieved_rate_per_s": requests / window_s if is_open and window_s else None,
         "queue_max": _sum(shares, "queue_max") if is_open else None,
         "reopened": _sum(shares, "reopened"),
+        "singly": first["singly"],
         "gave_up": next((share["gave_up"] for share in shares if share["gave_up"]), None),
     }
 

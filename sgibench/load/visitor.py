@@ -234,6 +234,18 @@ class Visited:
         target.pace = self._closed_pace
         self._judge_visit((monotonic_ns() - self._arrived_ns) / 1e9)
 
+    def ask_for(self, seconds: float, places: int) -> None:
+        """Ask on so many connections for so long, and wait for all answers; not counted."""
+        target = self.target
+        target.gate_open = places > 0
+        now_ns = monotonic_ns()
+        for conn in target.connections[:places]:
+            target.release(conn, now_ns)
+        self.sleep(seconds)
+        target.close_gate()
+        self._drain(self.timeout_s + 1)
+        target.fold()
+
     def _drain(self, limit_s: float) -> None:
         """Wait for what is owed; what is not there by then, or soon after this visit was cut short, is given up."""
         target = self.target

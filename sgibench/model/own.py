@@ -89,6 +89,8 @@ class OwnInfo:
     environment: str
     """Where its packages come from: `./.venv`, `requirements.txt`."""
     python: str
+    scenario: str = "requests"
+    """Id of the scenario that the user's requests make."""
     requests: tuple[str, ...]
     """Each with its weight: `3 GET /path`."""
     variables: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ class OwnInfo:
     yours: Mapping[str, str] = field(default_factory=dict)
     """Server id -> package and version of the project's own that was served: `uvicorn 0.44.0`."""
     costs: tuple[AppCost, ...] = ()
+    """Before the first block; what the shares rest on stands with each trial (`RequestCpu`)."""
     copied: bool = False
     """Each start of a server got a copy of the project."""
     checks: Mapping[str, str] = field(default_factory=dict)

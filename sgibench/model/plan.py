@@ -129,6 +129,8 @@ class Windows:
     """Length of a visit's counted part in open loads; None for one unbroken window per server."""
     warmup_s: float = 3.0
     """The longest warm-up; it ends earlier once the rate is steady."""
+    singly_s: float = 0.0
+    """Apps of the user's at saturation: for each server about so long is spent on asking each request by itself."""
     timeout_s: float = 10.0
     """The longest time-out: the one that is used fits the window and the slowest answers, and stands in `Window`."""
 

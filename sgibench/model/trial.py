@@ -166,6 +166,26 @@ class Slice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestCpu:
+    """One request of the user's by itself: asked of a server, and called without one in turn, on the same CPUs."""
+
+    request: str
+    requests: int
+    """Right answers of the server."""
+    cpu_s: float
+    """CPU of the server's tree for exactly these."""
+    calls: int
+    """Of the app, without a server."""
+    app_cpu_s: float
+    """CPU of the app's process tree for these; what calling an app that does nothing costs is taken off."""
+    app_wait_s: float = 0.0
+    """Time of these calls in which it neither computed nor queued for a CPU."""
+    crowd_requests: int = 0
+    """The same with many requests at once, where `requests` were asked a few at a time because they are long."""
+    crowd_cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class HistogramData:
     """A latency histogram as it is stored; `sgibench.histogram` turns it into one and back.
 
@@ -403,6 +423,8 @@ class Trial:
     slices: tuple[Slice, ...] = ()
     series: tuple[int, ...] = ()
     """Right answers in each second of an unbroken window."""
+    singly: tuple[RequestCpu, ...] = ()
+    """Apps of the user's at saturation: each request by itself."""
     memory: Memory | None = None
     effective: Effective | None = None
     """What the server turned out to be, read from the system after the load."""

@@ -1,54 +1,31 @@
-"""Where the time of a request goes when the app is the user's own: the app's CPU, and what each server adds.
+"""Where the time of a request goes when the app is the user's own: the app's CPU, and what each server adds, in words.
 
-The app was called without a server after each block, so its share is a ratio inside blocks, like every comparison. The
-app can't cost more than the whole: where noise says so, the cheapest server's whole stands for it. Therefore no two
-servers differ by more than the largest share said here, and no verdict can contradict it.
+No two servers can differ by more than the larger one's share, so the sentence gives the upper end of its interval. The
+table below it may tell two servers apart by more (connections and threads that contend cost CPU, too); then that
+difference is what is said, so that no verdict contradicts the sentence.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import stats, units
-from sgibench.model import AppCost, Estimate, OwnInfo, Run
+from sgibench import units
+from sgibench.model import OwnInfo
 from sgibench.report import words
 from sgibench.report.panels import Panel, Row, View
+from sgibench.report.shares import RequestCost, ServerShare, Shares, percent, said, shares_of, told
 
 SMALL_SHARE = 0.1
 """A server that is less of the request is not worth changing for its CPU."""
 LEAST_WAIT_US = 1000.0
 """A request that waits for less, or for less than it computes, is not said to wait."""
 NOISY_SHARE = 0.03
-"""Blocks whose shares differ by more are said to."""
+"""Shares that are known less exactly are said to."""
+CROWDED = 1.02
+"""By so much more at least, to be told."""
 DIFFERS = 1.25
 """What differs by less between the extremes is not told."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RequestCost:
-    """One request, without a server."""
-
-    request: str
-    weight: int
-    cpu_us: Estimate
-    wait_us: float
-    """How long it waits, neither computing nor queueing for a CPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerShare:
-    """What one server adds to the app's CPU."""
-
-    label: str
-    total_us: float
-    """CPU per request of the whole process tree under load."""
-    share: float
-    """Of it, what is not the app's own."""
-    give_or_take: float | None = None
-    """Half of the share's 95 % interval over blocks; None with one block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +40,8 @@ class OwnShare:
     requests: tuple[RequestCost, ...]
     servers: tuple[ServerShare, ...]
     """Smallest share first."""
+    win: float
+    """So much of the CPU changing the server can win at most."""
     text: str
     """The sentence that the report opens with."""
     beside: str
@@ -70,137 +49,137 @@ class OwnShare:
 
 
 def own_shares(view: View) -> tuple[OwnShare, ...]:
-    """Say it for each app of the user's, in each comparison at saturation."""
+    """Say it for each app of the user's, in each comparison of their own requests at saturation."""
     own = view.run.info.own
     if own is None:
         return ()
-    found = [_share(own, app, panel) for panel in view.panels if panel.saturated for app in own.apps]
+    panels = [panel for panel in view.panels if panel.saturated and panel.scenario == own.scenario]
+    found = [_own_share(own, app, panel) for panel in panels for app in own.apps]
     return tuple(one for one in found if one is not None)
 
 
-def requests_of(run: Run, app: str) -> tuple[RequestCost, ...]:
-    """Sum up what each request of an app costs without a server."""
-    own = run.info.own
-    return () if own is None else _requests(_costs(own, app))
-
-
-def _costs(own: OwnInfo, app: str) -> list[AppCost]:
-    """Costs after the blocks; from before the first one when the run ended within it."""
-    mine = [cost for cost in own.costs if cost.app == app]
-    return [cost for cost in mine if cost.block >= 0] or mine
-
-
-def _requests(costs: Sequence[AppCost]) -> tuple[RequestCost, ...]:
-    found: dict[str, list[AppCost]] = defaultdict(list)
-    for cost in costs:
-        found[cost.request].append(cost)
-    return tuple(
-        RequestCost(
-            request=request,
-            weight=mine[0].weight,
-            cpu_us=stats.estimate([max(cost.cpu_us, LEAST_US) for cost in mine])
-            or Estimate(value=mine[0].cpu_us, low=None, high=None, blocks=1),
-            wait_us=sum(cost.wait_us for cost in mine) / len(mine),
-        )
-        for request, mine in found.items()
-    )
-
-
-LEAST_US = 0.1
-"""Nothing costs nothing, and logarithms want it so."""
-
-
-def _mix(costs: Sequence[AppCost], figure: str) -> dict[int, float]:
-    """Block -> the mean over the requests, weighted as they are asked."""
-    sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for cost in costs:
-        sums[cost.block][0] += cost.weight * (cost.cpu_us if figure == "cpu" else cost.wait_us)
-        sums[cost.block][1] += cost.weight
-    return {block: max(total / weight, LEAST_US) for block, (total, weight) in sums.items()}
-
-
-def _share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
-    costs = _costs(own, app)
+def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     rows = [row for row in panel.rows if row.entry.app == app and row.entry.cpu_us is not None]
-    if not costs or not rows:
+    found = shares_of(own, app, rows)
+    if found is None or not found.servers:
         return None
-    totals = {row.label: _totals(row) for row in rows}
-    alone = _never_more_than_whole(_mix(costs, "cpu"), totals)
-    servers = [_server(label, blocks, alone) for label, blocks in totals.items()]
-    servers.sort(key=lambda one: one.share)
-    app_us = _geometric([*alone.values()])
-    waits_us = [*_mix(costs, "wait").values()]
+    most = max(one.share.most for one in found.servers)
+    apart = _most_apart(panel, rows)
     return OwnShare(
         app=app,
         panel=panel.key,
-        app_us=app_us,
-        requests=_requests(costs),
-        servers=tuple(servers),
-        text=_sentence(app_us, sum(waits_us) / len(waits_us), servers),
-        beside=_beside(panel, rows, servers),
+        app_us=found.app_us,
+        requests=found.requests,
+        servers=found.servers,
+        win=min(1.0, max(most, apart[0])),
+        text=_sentence(found, most, apart),
+        beside=_beside(panel, rows, most),
     )
 
 
-def _totals(row: Row) -> dict[int, float]:
-    """Block -> CPU per request under a server."""
-    found = {trial.block: trial.cpu_us_per_request for trial in row.entry.good}
-    return {block: cpu_us for block, cpu_us in found.items() if cpu_us is not None and cpu_us > 0}
-
-
-def _never_more_than_whole(alone: Mapping[int, float], totals: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """Give the app's cost for each block that has totals; where none was taken in a block, the mean of the others."""
-    elsewhere = _geometric([*alone.values()])
-    blocks = sorted({block for one in totals.values() for block in one})
-    least = {block: min(one[block] for one in totals.values() if block in one) for block in blocks}
-    return {block: min(alone.get(block, elsewhere), least[block]) for block in blocks}
-
-
-def _server(label: str, totals: Mapping[int, float], alone: Mapping[int, float]) -> ServerShare:
-    ratios = [alone[block] / total for block, total in totals.items()]
-    found = stats.estimate(ratios)
-    half = None if found is None or found.low is None or found.high is None else (min(found.high, 1) - found.low) / 2
-    share = 1 - _geometric(ratios)
-    return ServerShare(label=label, total_us=_geometric([*totals.values()]), share=share, give_or_take=half)
-
-
-def _geometric(values: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
+def _most_apart(panel: Panel, rows: Sequence[Row]) -> tuple[float, str]:
+    """Give the largest difference between two servers that the table tells apart by their CPU, and which they are."""
+    known = [(row.entry.cell, row.label, row.entry.cpu_us.value) for row in rows if row.entry.cpu_us is not None]
+    found = [
+        (1 - cheaper[2] / dearer[2], f"{dearer[1]} needs more than {cheaper[1]}")
+        for cheaper in known
+        for dearer in known
+        if cheaper[2] < dearer[2] and panel.main.cost.apart(cheaper[0], dearer[0])
+    ]
+    return max(found, default=(0.0, ""))
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def _sentence(app_us: float, waited_us: float, servers: Sequence[ServerShare]) -> str:
+Rows = Sequence[Sequence[str]]
+
+
+def own_tables(share: OwnShare) -> list[tuple[str, Rows]]:
+    """Give title and rows of a table for each request: the app without a server, then each server; and of all."""
+    found: list[tuple[str, Rows]] = [
+        (
+            one.request,
+            [
+                ("without a server", units.microseconds(one.cpu_us.value), ""),
+                *((each.label, units.microseconds(each.cpu_us.value), told(each.share)) for each in one.under),
+            ],
+        )
+        for one in share.requests
+    ]
+    if len(share.requests) == 1 and share.requests[0].under:
+        return found
+    mix = [(one.label, units.microseconds(one.total_us), told(one.share)) for one in share.servers]
+    alone = ("without a server", units.microseconds(share.app_us), "")
+    return [*found, ("all requests, each as often as it is asked", [alone, *mix])]
+
+
+def _sentence(found: Shares, most: float, apart: tuple[float, str]) -> str:
     """Say how much of the request is the server's, and so what changing it can win at most."""
-    least, most = servers[0], servers[-1]
-    if len(servers) == 1:
-        who = f"{_percent(most.share)} of the CPU of your request ({most.label})"
-    elif _percent(least.share) == _percent(most.share):
-        who = f"{_percent(most.share)} of the CPU of your request"
-    else:
-        between = f"{_percent(least.share)} ({least.label}) to {_percent(most.share)} ({most.label})"
-        who = f"{between} of the CPU of your request"
-    win = _percent(most.share)
-    text = f"The server is {who}; changing it can win {win if win.startswith('less') else f'at most {win}'}."
-    text += f" Your app itself needs {units.microseconds(app_us)} of CPU."
-    if most.give_or_take is not None and most.give_or_take > NOISY_SHARE:
-        text += f" The machine was not quiet: give or take {_percent(most.give_or_take)} of the whole."
-    if waited_us > max(LEAST_WAIT_US, app_us):
+    win = percent(max(most, apart[0]))
+    text = f"The server is {_whose(found.servers)}; changing it can win {_at_most(win)}."
+    text += f" Your app itself needs {units.microseconds(found.app_us)} of CPU."
+    if apart[0] > most:
+        text += f" Under the full load {apart[1]} ({percent(apart[0])}): threads and connections that contend cost CPU."
+    halves = [
+        (min(one.share.high, 1) - max(one.share.low, 0)) / 2
+        for one in found.servers
+        if one.share.low is not None and one.share.high is not None and not one.share.is_bound
+    ]
+    if max(halves, default=0.0) > NOISY_SHARE:
+        text += f" These shares are known to within {percent(max(halves))} of the whole."
+    if all(one.share.high is None for one in found.servers):
+        text += " How exact these shares are is not known: that takes blocks in which both were measured in turn."
+    text += _crowds(found.servers)
+    if found.missing:
         text += (
-            f" It waits {units.microseconds(waited_us)} besides: how many requests wait at the same time (workers, "
+            f" This is about the {units.many(len(found.requests), 'request')} that take most of the CPU; "
+            f"{len(found.missing)} others were not asked by themselves."
+        )
+    if found.wait_us > max(LEAST_WAIT_US, found.app_us):
+        text += (
+            f" It waits {units.microseconds(found.wait_us)} besides: how many requests wait at the same time (workers, "
             "threads, an event loop) decides about requests per second, not the CPU of the server."
         )
     return text
 
 
-def _percent(share: float) -> str:
-    """A share in whole percent, and never nothing at all."""
-    return "less than 1 %" if share < 0.01 else f"{math.ceil(share * 100 - 1e-9)} %"  # noqa: PLR2004 - one percent
+def _crowds(servers: Sequence[ServerShare]) -> str:
+    """Say where many long requests at once cost more CPU than a few, as far as that can be told."""
+    more = [
+        f"{percent(one.crowding.value - 1)} under {one.label}"
+        for one in servers
+        if one.crowding and one.crowding.low is not None and one.crowding.low > 1 and one.crowding.value > CROWDED
+    ]
+    if not more:
+        return ""
+    return (
+        f" Besides, many requests at once cost more than a few: {words.listed(more)}. Threads that take turns cost "
+        "CPU; fewer --threads, more --workers or a server without threads change that."
+    )
 
 
-def _beside(panel: Panel, rows: Sequence[Row], servers: Sequence[ServerShare]) -> str:
+def _at_most(win: str) -> str:
+    return win if win.startswith("less") else f"at most {win}"
+
+
+def _whose(servers: Sequence[ServerShare]) -> str:
+    """Say the smallest and the largest share, and whose they are."""
+    bounds = [one for one in servers if one.share.is_bound]
+    if len(servers) == 1:
+        return f"{said(servers[0].share)} of the CPU of your request ({servers[0].label})"
+    if len(bounds) == len(servers):
+        return f"{_at_most(percent(max(one.share.most for one in bounds)))} of the CPU of your request, whichever it is"
+    ordered = sorted(servers, key=lambda one: one.share.most if one.share.is_bound else one.share.value)
+    least, most = ordered[0], next(one for one in reversed(ordered) if not one.share.is_bound)
+    if said(least.share) == said(most.share):
+        return f"{said(most.share)} of the CPU of your request"
+    return f"{said(least.share)} ({least.label}) to {said(most.share)} ({most.label}) of the CPU of your request"
+
+
+def _beside(panel: Panel, rows: Sequence[Row], most: float) -> str:
     """Say what differs where the CPU does not: memory, start-up, latency at the fixed rate."""
-    if len(rows) < 2 or (servers[-1].share > SMALL_SHARE and _told_apart(panel, rows)):  # noqa: PLR2004 - a comparison
+    if len(rows) < 2 or (most > SMALL_SHARE and _most_apart(panel, rows)[0]):  # noqa: PLR2004 - a comparison
         return ""
     memory = {row.label: one.value for row in rows if (one := row.entry.pss_bytes or row.entry.uss_bytes)}
     startup = {row.label: row.entry.startup_s.value for row in rows if row.entry.startup_s}
@@ -213,12 +192,6 @@ def _beside(panel: Panel, rows: Sequence[Row], servers: Sequence[ServerShare]) -
     if not differing:
         return "Memory, start-up and latency are about the same, too: keep the server that you have."
     return f"What does differ: {words.listed(differing)}."
-
-
-def _told_apart(panel: Panel, rows: Sequence[Row]) -> bool:
-    """Whether the table tells any two of the servers apart by their CPU."""
-    cells = [row.entry.cell for row in rows]
-    return any(panel.main.cost.apart(first, second) for first in cells for second in cells if first < second)
 
 
 def _p99(row: Row) -> float | None:

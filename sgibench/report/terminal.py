@@ -21,7 +21,7 @@ from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
 from sgibench.report.layers import LAYERS, LayerTable, layers_of, signed
 from sgibench.report.narrow import Column, Kind, Line, show
-from sgibench.report.own import OwnShare, own_shares
+from sgibench.report.own import OwnShare, own_shares, own_tables
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
 from sgibench.report.standings import Entry
@@ -188,10 +188,15 @@ class _Sheet:
         for sentence in (share.text, share.beside):
             if sentence:
                 self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
-        columns = [Column(head="request, without a server", kind="words"), Column(head="CPU", kind="figure")]
-        told = [(one.request, units.microseconds(one.cpu_us.value)) for one in share.requests]
-        lines = [Line(cells=tuple(map(self.plain, cells))) for cells in told]
-        show(self.console, columns, lines, ascii_only=self.ascii)
+        columns = [
+            Column(head="served by", kind="name"),
+            Column(head="CPU per request", kind="figure"),
+            Column(head="of it the server", kind="figure"),
+        ]
+        for title, rows in own_tables(share):
+            self.line(f"  {title}")
+            lines = [Line(cells=tuple(map(self.plain, row))) for row in rows]
+            show(self.console, columns, lines, ascii_only=self.ascii)
 
     def settled(self, found: Settled) -> None:
         """Print each server against the baseline."""

@@ -1,8 +1,10 @@
 """Calls an app without a server, inside its own environment: what it answers, and what CPU each request costs.
 
 A plain script for Python 3.9 or newer that imports nothing but the standard library and the app. It reads its order
-from a file and writes one JSON object beside it. The cost of calling an app that does nothing is measured by the same
-code and taken off. What the app prints goes to its log.
+from a file and writes one JSON object beside it: what each request was answered and what it costs, or, told to stay
+(`beside`), the port at which the load process tells it when to call what, so that its work is measured in turn with
+that of the servers. The cost of calling an app that does nothing is measured by the same code and taken off. What the
+app prints goes to its log.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import io
 import itertools
 import json
 import resource
+import socket
+import struct
 import sys
 import time
 import types
@@ -25,6 +29,8 @@ HOST = "127.0.0.1"
 PORT = 8000
 ANSWER_S = 30.0
 LEAST_CALLS = 3
+CALL, NOTHING, TELL, TOLD = struct.Struct("!H"), 0xFFFF, 0xFFFE, struct.Struct("!dd")
+"""What is said on the line to the load process (`sgibench/load/unserved.py`)."""
 KEPT_BYTES = 2**20
 """So much of a body is handed on as it is."""
 
@@ -38,31 +44,39 @@ def main() -> None:
     module.__file__ = order["name"] + ".py"
     sys.modules[order["name"]] = module
     exec(compile(order["source"], module.__file__, "exec"), module.__dict__)  # noqa: S102 - this is its work
-    drive = drive_asgi if order["interface"] == "asgi" else drive_wsgi
-    answer = Path(sys.argv[2])
-    beside = answer.with_suffix(".new")
-    told = drive(module.__dict__["app"], order)
-    told["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    beside.write_text(json.dumps(told), encoding="utf-8")
-    beside.replace(answer)
+    callers = callers_asgi if order["interface"] == "asgi" else callers_wsgi
+    idle, *calls = callers(module.__dict__["app"], order)
+    if order["beside"]:
+        attend(idle, calls, order["seconds"])
+        return
+    told = {
+        "idle": cost_of(noting(idle, {}), order["seconds"]),
+        "requests": [measured(call, order["seconds"]) for call in calls],
+    }
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    tell({**told, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)})
+
+
+def tell(answer: dict[str, Any]) -> None:
+    """Write the answer, whole."""
+    path = Path(sys.argv[2])
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(answer), encoding="utf-8")
+    beside.replace(path)
 
 
 # --- WSGI -----------------------------------------------------------------------------------------------------------
 
 
-def drive_wsgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
-    """Ask each request by calling the app as a WSGI server does."""
+def callers_wsgi(app: Any, order: dict[str, Any]) -> list[Callable[[], dict[str, Any]]]:
+    """Give what calls an app as a WSGI server does: one that does nothing, and this one with each request."""
 
     def caller(called: Any, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         body = base64.b64decode(request["body"])
         kept = environ_of(request, body)
         return lambda: call_wsgi(called, dict(kept), body)
 
-    idle = cost_of(noting(caller(nothing_wsgi, order["requests"][0]), {}), order["seconds"])
-    return {
-        "idle": idle,
-        "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
-    }
+    return [caller(nothing_wsgi, order["requests"][0]), *(caller(app, request) for request in order["requests"])]
 
 
 def nothing_wsgi(_environ: Any, start_response: Any) -> Any:
@@ -127,8 +141,8 @@ def call_wsgi(app: Any, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
 # --- ASGI -----------------------------------------------------------------------------------------------------------
 
 
-def drive_asgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
-    """Ask each request by calling the app as an ASGI server does, on one loop, after its start-up."""
+def callers_asgi(app: Any, order: dict[str, Any]) -> list[Callable[[], dict[str, Any]]]:
+    """Give what calls an app as an ASGI server does, on one loop, after its start-up; as for WSGI."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     state: dict[str, Any] = {}
@@ -138,7 +152,7 @@ def drive_asgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         body = base64.b64decode(request["body"])
         kept = scope_of(request)
 
-        def call() -> dict[str, Any]:
+        def call(_keeps_up: Any = started) -> dict[str, Any]:
             scope = dict(kept)
             if order["lifespan"]:
                 scope["state"] = dict(state)
@@ -146,12 +160,7 @@ def drive_asgi(app: Any, order: dict[str, Any]) -> dict[str, Any]:
 
         return call
 
-    told = {
-        "idle": cost_of(noting(caller(nothing_asgi, order["requests"][0]), {}), order["seconds"]),
-        "requests": [measured(caller(app, request), order["seconds"]) for request in order["requests"]],
-    }
-    del started
-    return told
+    return [caller(nothing_asgi, order["requests"][0]), *(caller(app, request) for request in order["requests"])]
 
 
 async def nothing_asgi(_scope: Any, _receive: Any, send: Any) -> None:
@@ -293,21 +302,51 @@ def printed() -> int:
 
 def cost_of(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     """Call until the time is over, a third of it to warm up; CPU, time and waiting of the whole process, per call."""
-    until = time.perf_counter() + seconds / 3
-    warm = 0
-    while time.perf_counter() < until:
-        call()
-        warm += 1
+    warm = called(call, seconds / 3, least=0)["calls"]
+    spent = called(call, seconds, least=LEAST_CALLS)
+    each = {name: spent[f"{name}_s"] / spent["calls"] * 1e6 for name in ("cpu", "wall", "wait")}
+    return {"calls": spent["calls"], "warm_calls": warm, **{f"{name}_us": value for name, value in each.items()}}
+
+
+def called(call: Callable[[], Any], seconds: float, *, least: int) -> dict[str, Any]:
+    """Call until the time is over, at least so often; CPU, time and waiting of all calls together."""
     calls = 0
-    queued_s, cpu_s, began_s = in_queue_s(), time.process_time(), time.perf_counter()
+    queued_s, cpu_s, began_s = in_queue_s(), spent_s(), time.perf_counter()
     until = began_s + seconds
-    while calls < LEAST_CALLS or time.perf_counter() < until:
+    while calls < least or time.perf_counter() < until:
         call()
         calls += 1
-    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+    took_s, cpu_s = time.perf_counter() - began_s, spent_s() - cpu_s
     waited_s = max(0.0, took_s - cpu_s - (in_queue_s() - queued_s))
-    each = {"cpu_us": cpu_s, "wall_us": took_s, "wait_us": waited_s}
-    return {"calls": calls, "warm_calls": warm, **{name: spent_s / calls * 1e6 for name, spent_s in each.items()}}
+    return {"calls": calls, "cpu_s": cpu_s, "wall_s": took_s, "wait_s": waited_s}
+
+
+def spent_s() -> float:
+    """CPU seconds of this process and of those that it started and has waited for: they work for the request."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def attend(idle: Callable[[], Any], calls: list[Callable[[], Any]], seconds: float) -> None:
+    """Warm up, say at which port this process listens, and call what each message there names until it is ended."""
+    for call in (idle, *calls):
+        called(call, seconds, least=1)
+    in_calls_s = 0.0
+    with socket.create_server((HOST, 0)) as listener:
+        tell({"port": listener.getsockname()[1]})
+        while True:
+            line, _ = listener.accept()
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with line:
+                while message := line.recv(CALL.size):
+                    (number,) = CALL.unpack(message)
+                    if number == TELL:
+                        line.sendall(TOLD.pack(in_calls_s, in_queue_s()))
+                        continue
+                    began_s = time.perf_counter()
+                    (idle if number == NOTHING else calls[number])()
+                    in_calls_s += time.perf_counter() - began_s
+                    line.sendall(b".")
 
 
 def in_queue_s() -> float:

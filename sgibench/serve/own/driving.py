@@ -1,13 +1,17 @@
-"""The engine's side of the driver: what an app answers without a server, and its own CPU for each request."""
+"""The engine's side of the driver: what an app answers without a server, and its own CPU for each request.
+
+Once before the run (`drive`), and beside the servers (`Beside`), where the load process says when it calls what.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sgibench.errors import ServerError
 from sgibench.model import App, Asked
@@ -21,6 +25,9 @@ DRIVE = Path(__file__).with_name("drive.py")
 START_S = 90.0
 EACH_S = 60.0
 """Most time for one request, asked a few times and measured."""
+WARM_S = 0.1
+"""How long each request is called before it is measured beside the servers."""
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +71,58 @@ def drive(
     app: App, requests: Sequence[Asked], scratch: Path, cpus: Sequence[int] = (), seconds: float = 0.3
 ) -> tuple[Driven, ...]:
     """Ask an app each request in a process of its own. Raises ServerError when that process can't do it."""
+    process, answer = _process(app, requests, scratch / "drive", cpus, seconds, beside=False)
+    with process:
+        if not process.wait(START_S + EACH_S * len(requests)):
+            raise _hung(app, process)
+    told = _told(app, process, answer)
+    return tuple(_driven(one, told["idle"]["cpu_us"], told["peak_bytes"]) for one in told["requests"])
+
+
+class Beside:
+    """An app that lives beside the servers and is called without one; a context manager that leaves nothing behind."""
+
+    def __init__(self, app: App, requests: Sequence[Asked], scratch: Path, cpus: Sequence[int]) -> None:
+        """Nothing is started before the context is entered; raises ServerError when the app can't be prepared."""
+        self._app = app
+        self._process, self._answer = _process(app, requests, scratch, cpus, WARM_S, beside=True)
+        self._patience_s = START_S + EACH_S * len(requests)
+        self.port = 0
+        """Where it is told what to call."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        """Start it and wait until each request was called; raises ServerError."""
+        self._process.start()
+        try:
+            self.port = self._await_port()
+        except BaseException:
+            self._process.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+
+    def _await_port(self) -> int:
+        until_s = time.monotonic() + self._patience_s
+        while not self._answer.exists() and not self._process.wait(LOOK_S):
+            if time.monotonic() > until_s:
+                raise _hung(self._app, self._process)
+        return int(_told(self._app, self._process, self._answer)["port"])
+
+
+def _process(
+    app: App, requests: Sequence[Asked], folder: Path, cpus: Sequence[int], seconds: float, *, beside: bool
+) -> tuple[Guarded, Path]:
+    """Give the process that calls an app, not yet started, and the file that it answers in."""
     own = app.own
     if own is None:
         raise AssertionError(f"{app.id} is of the catalogue")
-    folder = scratch / "drive"
     (folder / "data").mkdir(parents=True, exist_ok=True)
     own = in_copy(own, folder) if own.copied else own
     env = variables_of(own.base.python.parent, folder / "data", own.paths, own)
@@ -78,6 +133,7 @@ def drive(
         "interface": app.interface,
         "lifespan": own.lifespan == "supported",
         "seconds": seconds,
+        "beside": beside,
         "requests": [_order(asked) for asked in requests],
     }
     answer, log = folder / "answer.json", folder / "drive.log"
@@ -91,13 +147,20 @@ def drive(
         log=log,
         cpus=tuple(cpus),
     )
-    with Guarded(command) as process:
-        if not process.wait(START_S + EACH_S * len(requests)):
-            raise ServerError("hung", f"{own.spec}: called without a server it did not answer in time", tail_of(log))
+    return Guarded(command), answer
+
+
+def _hung(app: App, process: Guarded) -> ServerError:
+    tail = tail_of(process.command.log) if process.command.log else ""
+    return ServerError("hung", f"{app.id}: called without a server it did not answer in time", tail)
+
+
+def _told(app: App, process: Guarded, answer: Path) -> dict[str, Any]:
+    """Read what it answered; raises ServerError when it ended without."""
     if not answer.exists():
-        raise ServerError("not-driven", f"{own.spec} can't be called without a server{folded(tail_of(log))}")
-    told = json.loads(answer.read_text(encoding="utf-8"))
-    return tuple(_driven(one, told["idle"]["cpu_us"], told["peak_bytes"]) for one in told["requests"])
+        tail = folded(tail_of(process.command.log)) if process.command.log else ""
+        raise ServerError("not-driven", f"{app.id} can't be called without a server{tail}")
+    return dict(json.loads(answer.read_text(encoding="utf-8")))
 
 
 def _order(asked: Asked) -> dict[str, Any]:
