@@ -15,7 +15,18 @@ WHICH = (
     *("control", "configuration", "retries", "step"),
 )
 """Fields that say which trial it is; the plan holds them."""
-KEPT = (*WHICH, "interface", "concurrency", "floor_s", "argv", "errors", "effective", "not_as_declared")
+KEPT = (
+    *WHICH,
+    "interface",
+    "concurrency",
+    "floor_s",
+    "argv",
+    "errors",
+    "effective",
+    "not_as_declared",
+    "unit",
+    "family",
+)
 """What a failed trial keeps: which one it is, how it was launched, and what went wrong how often."""
 
 
