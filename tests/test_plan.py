@@ -18,7 +18,7 @@ from sgibench.bench.plan import (
     with_rates,
     with_usual_connections,
 )
-from sgibench.engine.windows import open_window_s, trials_in, windows_for
+from sgibench.engine.windows import guessed_s, open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
 from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows
 
@@ -259,3 +259,14 @@ def test_a_window_that_is_too_short_for_a_p99_is_said() -> None:
     assert "p99 only with all blocks together" in told(rate, together)
     assert "337 answers in a window of 4.22 s" in told(rate, together)
     assert told(rate, replace(LONG, least_answers=0)).endswith("96 answers in a window of 1.20 s are too few for a p99")
+
+
+def test_the_guess_of_a_plans_time_counts_servers_that_are_asked_at_once_only_once() -> None:
+    windows = replace(LONG, turn_s=0.3, open_window_s=0.9, least_answers=334, longest_open_s=5.0)
+    cells = with_rates(cells_of(["uvicorn-*"], [scenario("wait")]), common_rates(piloted(waitress=160.0)))
+    plan = make_plan(cells, blocks=1, windows=windows, seed=1, control=False)
+    one_after_the_other = replace(plan, windows=replace(windows, turn_s=None))
+    more_s = guessed_s(one_after_the_other) - guessed_s(plan)
+    servers = len(cells) // 2
+    assert servers > 2
+    assert more_s == pytest.approx((servers - 1) * 334 * 1.01 / 80 * 1.35 + (servers - 2) * 0.7, rel=0.01)

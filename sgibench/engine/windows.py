@@ -40,6 +40,10 @@ START_S, AROUND_S, AROUND_SHARE = 0.5, 0.7, 0.35
 """Guesses: of what a server's start takes; and a load on it beside its window, in seconds and as a share of that."""
 
 
+LENGTHENED = 2.0
+"""A window that its rate makes so many times as long as it was meant is one of a low rate."""
+
+
 def guessed_s(plan: Plan) -> float:
     """About how long a plan will take, before anything of it was timed."""
     total_s = 0.0
@@ -48,8 +52,16 @@ def guessed_s(plan: Plan) -> float:
             total_s += START_S * len(stage.groups[0].cells)
             for place, group in enumerate(stage.groups):
                 window_s = windows_for(plan.windows, group, first=place == 0).window_s
-                total_s += len(group.cells) * (window_s * (1 + AROUND_SHARE) + AROUND_S)
+                at_once = _likely_at_once(plan.windows, group, window_s)
+                total_s += window_s * (1 + AROUND_SHARE) * (1 if at_once else len(group.cells))
+                total_s += AROUND_S * (2 if at_once else len(group.cells))
     return total_s
+
+
+def _likely_at_once(windows: Windows, group: Group, window_s: float) -> bool:
+    """Whether a group's servers will, as a guess, be asked at once: rates are so low only where answers wait."""
+    asked_s = windows.open_window_s or windows.window_s
+    return group.load.kind == "open" and windows.turn_s is not None and window_s > LENGTHENED * asked_s
 
 
 def trials_in(plan: Plan) -> int:
