@@ -181,6 +181,9 @@ class Serving:
         if choice.server is not None and choice.server.variant.interface not in scenario.interfaces:
             interface = choice.server.variant.interface.upper()
             raise LoadError(f"{scenario.id} is not for {interface} servers such as {choice.server.id}")
+        if choice.server is not None and scenario.services:
+            needed = " and ".join(scenario.services)
+            raise LoadError(f"{scenario.id} needs {needed}, which the web UI does not start: sgibench run does")
         return scenario
 
     def _at_target(self, choice: Choice, scenario: Scenario) -> Served:

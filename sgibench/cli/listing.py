@@ -70,6 +70,16 @@ def _for_machines(found: catalogue.Catalogue) -> dict[str, Any]:
         "scenarios": [
             {"id": path.stem, "summary": catalogue.summary_of(path), "path": str(path)} for path in found.scenario_paths
         ],
+        "services": [
+            {
+                "id": one.id,
+                "summary": one.service.summary,
+                "programs": [list(group) for group in one.service.programs],
+                "how": one.service.how,
+                "path": str(one.path),
+            }
+            for one in found.services
+        ],
         "profiles": [
             {"id": one.name, "blocks": one.blocks, "window_s": one.window_s, "promise": one.promise}
             for one in PROFILES.values()
@@ -92,6 +102,7 @@ def _menu(found: catalogue.Catalogue, console: Console) -> None:
         [(front.id, front.variant.link, front.variant.summary) for front in found.fronts],
     )
     _section(console, "Apps", [(app.id, app.interface, app.summary) for app in found.apps])
+    _section(console, "Services", [(one.id, "", one.service.summary) for one in found.services])
     _section(console, "Scenarios", [(path.stem, "", catalogue.summary_of(path)) for path in found.scenario_paths])
     _section(
         console,
