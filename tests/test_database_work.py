@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from sgibench import bench, catalogue
+from sgibench import bench, catalogue, report
 from sgibench.bench.services import parse_database
 from sgibench.cli import main
 from sgibench.engine.orders import Measured
 from sgibench.engine.services import difference, expected_rows
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Block, Cell, Plan, Rows, Run, Scenario, Stage, Trial
+from sgibench.report import terminal
+from sgibench.report.panels import view_of
+from sgibench.report.services import notes_of
 from sgibench.results import store
 from sgibench.serve.services import House
 from sgibench.serve.services.finding import on_system
@@ -163,7 +169,6 @@ def test_the_cost_of_the_database_stands_beside_the_servers(run: Run, scenario: 
     assert (used.memory.pss_bytes or 0) > 0
     assert used.connections_most == 8
     assert used.connections_opened == 8
-    assert trial.inside is not None
     assert run.info.services["postgresql"].private
     assert run.info.services["postgresql"].cpus == run.info.service_cpus
 
@@ -193,6 +198,43 @@ def test_running_out_of_connections_is_a_failed_trial_with_that_reason(run: Run)
     assert trial.failure is not None
     assert trial.failure.reason == "out-of-connections"
     assert "too many connections" in trial.failure.detail
+
+
+def test_the_report_the_terminal_and_json_show_what_the_database_cost(run: Run, tmp_path: Path) -> None:
+    page = report.write(run, tmp_path).read_text(encoding="utf-8")
+    assert "CPU of PostgreSQL" in page
+    assert "connections opened" in page
+    console = Console(width=100, record=True, file=io.StringIO())
+    terminal.ranking(run, console)
+    told = console.export_text()
+    assert "its CPU/request" in told
+    assert "8 / 8" in told
+    assert "Service: postgresql: PostgreSQL" in told
+    groups = report.summary(run)["groups"]
+    (row,) = (
+        row for group in groups for row in group["rows"] if row["cell"] == trial_of(run, "wsgi_plain", "crud").cell
+    )
+    (used,) = row["services"]
+    assert used["connections"] == {"opened": 8, "at_once": 8, "pool": 8}
+    assert used["cpu_us_per_request"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("inside", "most", "said"),
+    [
+        ((8,), 8, None),
+        ((12,), 8, "12 requests at once inside, and 8 connections: its threads exceed the pool"),
+        ((12,), 12, "it held 12 connections, where a pool of 8 was given to all"),
+    ],
+)
+def test_a_server_whose_threads_exceed_the_pool_says_so(
+    run: Run, inside: tuple[int, ...], most: int, said: str | None
+) -> None:
+    trial = trial_of(run, "wsgi_plain", "db_read")
+    (used,) = trial.services
+    changed = replace(trial, inside=inside, services=(replace(used, connections_most=most),))
+    (panel,) = view_of(replace(run, trials=(changed,))).panels
+    assert notes_of(panel) == ([] if said is None else [f"{panel.rows[0].label}: {said}"])
 
 
 class Faulty(Quiet):
