@@ -112,10 +112,6 @@ def kill_worker() -> None:
     worker_processes()[0].kill()
 
 
-def kill_child() -> None:
-    worker_processes()[-1].kill()
-
-
 def stop_worker() -> None:
     for one in worker_processes():
         os.kill(one.pid, signal.SIGSTOP)
@@ -123,14 +119,14 @@ def stop_worker() -> None:
 
 @pytest.fixture(scope="module")
 def hit(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Jobs with and without Celery; in three of four blocks something happens to the worker."""
+    """Jobs with and without Celery; in two of three blocks something happens to the worker."""
     request = bench.Request(
         results=tmp_path_factory.mktemp("queue") / "results",
         argv=("sgibench", "run"),
         servers=("gunicorn-gthread",),
         apps=("wsgi_flask", "wsgi_flask+redis"),
         scenarios=("jobs",),
-        blocks=4,
+        blocks=3,
         window_s=3.0,
         connections=(4,),
         seed=1,
@@ -138,7 +134,7 @@ def hit(tmp_path_factory: pytest.TempPathFactory) -> Run:
         rate_per_s=0.0,
         retries=0,
     )
-    listener = Hitting({0: kill_worker, 1: kill_child, 2: stop_worker})
+    listener = Hitting({0: kill_worker, 1: stop_worker})
     return store.read_run(bench.run(request, listener).folder)
 
 
@@ -146,7 +142,7 @@ def trial_of(run: Run, app: str, block: int) -> Trial:
     return next(trial for trial in run.trials if trial.app == app and trial.block == block)
 
 
-@pytest.mark.parametrize(("block", "reason"), [(0, "worker-died"), (1, "worker-died"), (2, "worker-stopped")])
+@pytest.mark.parametrize(("block", "reason"), [(0, "worker-died"), (1, "worker-stopped")])
 def test_a_worker_that_goes_away_fails_that_trial_with_the_reason_and_the_run_goes_on(
     hit: Run, block: int, reason: str
 ) -> None:
@@ -158,13 +154,14 @@ def test_a_worker_that_goes_away_fails_that_trial_with_the_reason_and_the_run_go
 
 
 def test_jobs_by_celery_are_done_by_a_worker_that_is_counted_apart(hit: Run) -> None:
-    inline, queued = (trial_of(hit, app, 3) for app in ("wsgi_flask", "wsgi_flask+redis"))
+    inline, queued = (trial_of(hit, app, 2) for app in ("wsgi_flask", "wsgi_flask+redis"))
     assert inline.failure is None
     assert queued.failure is None
     assert inline.jobs is not None
     assert queued.jobs is not None
     assert inline.jobs.worker_cpu_s is None
-    assert inline.jobs.handed == inline.jobs.done > 0
+    assert inline.jobs.done > 0
+    assert inline.jobs.waiting_end <= 4  # those that its connections wait for
     assert queued.jobs.handed > queued.jobs.done > 0
     assert queued.jobs.waiting_end > 0
     assert queued.jobs.worker_cpu_s
