@@ -96,7 +96,7 @@ def test_every_command_on_a_page_exists_with_its_options(page: Path) -> None:
             # Prose such as "sgibench compares": only what looks like a call must be one.
             assert "--" not in rest, f"{page.name}: sgibench {name} is no command"
             continue
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
         used = set(re.findall(r"--[a-z][\w-]*", rest))
         assert used <= known | {"--help"}, f"{page.name}: sgibench {name} has no {', '.join(used - known)}"
 
