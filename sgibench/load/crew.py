@@ -18,8 +18,8 @@ from typing import Any
 import gevent
 import psutil
 from gevent.event import Event
+from locust import runners
 from locust.env import Environment
-from locust.runners import STATE_MISSING
 
 from sgibench.errors import LoadError
 from sgibench.load.loading import load_scenario
@@ -33,8 +33,10 @@ GO_NS = 5_000_000
 LOOK_S = 0.2
 STOPPED_S = 5.0
 """A worker that has been stopped for so long is not waited for."""
-SILENT_S = 30.0
-"""One that Locust has missed for so long is stuck."""
+SILENT_S = 30
+"""One that is not heard of for so long is stuck. Locust counts beats, one a second, and takes a worker for missing
+after three: on a busy machine, where a beat may come after five seconds, it would send all users to the others."""
+runners.HEARTBEAT_LIVENESS = SILENT_S
 
 
 def cpu_of_worker(index: int) -> set[int] | None:
@@ -56,13 +58,16 @@ class Crew:
         """Worker -> its index in the order under way."""
         self._said: dict[int, dict[str, Any]] = {}
         self._ready: dict[int, int] = {}
+        self._users = 0
+        """How many users Locust was asked for in the order under way."""
+        self._sending: gevent.Greenlet | None = None
         self._shares: dict[int, list[dict[str, Any]]] = {}
         self._failure: dict[str, Any] | None = None
         self._done = Event()
         self._say: Callable[[dict[str, Any]], None] = lambda _: None
         self._stopping: gevent.Greenlet | None = None
         self._held_ns: dict[int, int] = {}
-        """Since when a worker (by pid) has been stopped, or some worker (0) silent; monotonic ns."""
+        """Since when a worker (by pid) has been stopped; monotonic ns."""
         for name, listener in (
             ("sgi_say", self._on_say),
             ("sgi_agree", self._on_agree),
@@ -101,9 +106,8 @@ class Crew:
                 raise LoadError(f"a load worker ended (pid {process.pid}, {_how(process)}) when it was to {what}")
             if self._since(process.pid, holds=_is_stopped(process.pid)) > STOPPED_S:
                 raise self._lost(f"a load worker (pid {process.pid}) was stopped from outside (SIGSTOP)")
-        silent = any(client.state == STATE_MISSING for client in self._master.clients.values())
-        if self._since(0, holds=silent) > SILENT_S:
-            raise self._lost(f"a load worker has not been heard of for {SILENT_S:g} s; it was to {what}")
+        if self._master.clients.missing:
+            raise self._lost(f"a load worker has not been heard of for {SILENT_S} s; it was to {what}")
 
     def _since(self, key: int, *, holds: bool) -> float:
         """For how many seconds something has been seen to hold."""
@@ -128,6 +132,7 @@ class Crew:
         self._failure = None
         self._said.clear()
         self._ready.clear()
+        self._users = 0
         self._shares.clear()
         self._done.clear()
         self._ids = {client.id: index for index, client in enumerate(self._master.clients.ready)}
@@ -178,11 +183,21 @@ class Crew:
             self._send("sgi_agreed", {"said": said, "at_ns": monotonic_ns() + GO_NS})
 
     def _on_recruit(self, msg: Any, **_: Any) -> None:
-        """When all have their places ready, Locust spawns as many users on each as the fullest has places."""
+        """When all have their places ready, Locust spawns as many users on each as the fullest has places.
+
+        A worker that lacks users all the same asks again, and Locust spawns as many on each once more: those for whom
+        there is no place do nothing.
+        """
         self._ready[self._index(msg)] = msg.data["places"]
         if len(self._ready) == self.size:
-            users = max(self._ready.values()) * self.size
-            gevent.spawn(self._master.start, users, spawn_rate=users)
+            self._users += max(self._ready.values()) * self.size
+            self._sending = gevent.spawn(self._send_users, self._sending, self._users)
+
+    def _send_users(self, before: gevent.Greenlet | None, users: int) -> None:
+        """Let Locust spawn users, one call after the other."""
+        if before is not None:
+            before.join()
+        self._master.start(users, spawn_rate=users)
 
     def _on_shares(self, msg: Any, **_: Any) -> None:
         self._shares[self._index(msg)] = msg.data["shares"]

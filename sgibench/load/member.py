@@ -23,6 +23,9 @@ from sgibench.load.together import Agreement
 
 PLACES_S = 60.0
 """Longest time for Locust's master to send the users."""
+AGAIN_S = 5.0
+"""After so long they are asked for again: Locust sends none to a worker that it takes for missing just then, and shares
+them out wrongly when one has said twice that it is ready, as a worker does that waited long for an answer."""
 
 
 class Member:
@@ -60,11 +63,14 @@ class Member:
         """Have the master send a user for each place; it sends as many to each worker as the fullest one needs."""
         self._environment.user_classes = [cls]
         fields.offer(self._environment, cls, places)
+        began_ns = asked_ns = monotonic_ns()
         self._runner.send_message("sgi_recruit", {"places": len(places)})
-        deadline = monotonic_ns() + round(PLACES_S * 1e9)
         while fields.places_left(self._environment):
-            if monotonic_ns() > deadline:
+            if (now_ns := monotonic_ns()) - began_ns > PLACES_S * 1e9:
                 raise LoadError(f"Locust's master sent too few users within {PLACES_S:g} s")
+            if now_ns - asked_ns > AGAIN_S * 1e9:
+                asked_ns = now_ns
+                self._runner.send_message("sgi_recruit", {"places": len(places)})
             gevent.sleep(0.001)
 
     def dismiss(self) -> None:
