@@ -198,9 +198,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    for name in (signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(name) == signal.SIG_IGN:  # as nohup and a shell's & leave them: runs would inherit that
-            signal.signal(name, signal.SIG_DFL)
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(ignored) == signal.SIG_IGN:  # as nohup and a shell's & leave them: runs would inherit that
+            signal.signal(ignored, signal.SIG_DFL)
     dice = random.Random(options.seed)
     ways = [WAYS[number % len(WAYS)] for number in range(options.kills)]
     dice.shuffle(ways)
