@@ -13,6 +13,7 @@ PACKAGES: tuple[str, ...] = ("django==5.2.19",)
 SERVICES: dict[str, tuple[str, ...]] = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
 ONLY_WITH = ("postgresql",)
 LACKS = {
+    "bodies: *": "the app has no views that take or send a body piece by piece",
     "chunked: *": "Django reads no request body without a Content-Length on WSGI",
     "*: DELETE /items/*: expected no content-length*": "Django gives an empty 204 a Content-Length of 0",
 }
