@@ -12,7 +12,7 @@ IDLE = 512
 """Connections to servers that a worker keeps while nobody needs them."""
 DEFAULT_BACKLOG = 511
 CACHED_S = 1
-"""How long an answer is taken from the cache."""
+"""How long an answer is valid in the cache; nginx compares whole seconds, so it is asked for anew after 1 to 2 s."""
 SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2")
 """HTTP/2 in clear text shares no port with HTTP/1.1 before nginx 1.25, and readiness is asked over HTTP/1.1."""
 BALANCE = {"round robin": "", "least connections": "least_conn;"}
@@ -250,7 +250,7 @@ FRONT = Front(
             id="nginx-cache",
             options={"cache": "free"},
             speaks=SPEAKS,
-            summary="It keeps answers of /noted/ for a second; when they expire, all who ask are handed on.",
+            summary="It keeps answers of /noted/ for one to two seconds; when they expire, all who ask are handed on.",
         ),
         FrontVariant(
             id="nginx-cache-lock",

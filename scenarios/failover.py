@@ -22,4 +22,6 @@ class Failover(BenchUser):
         post("/noted/5", name="POST /noted/5", weight=1, body=b"order", expect=whole_page, example=PAGE),
     )
     floor_s = 0.005
-    watched = Watched(incidents=(Incident(at=0.3, do="kill"), Incident(at=0.6, do="start")), servers=2, noted=True)
+    watched = Watched(
+        incidents=(Incident(at=0.3, do="kill"), Incident(at=0.6, do="start")), servers=2, noted=True, wants_s=5.0
+    )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sgibench.bench.watching import long_enough, too_short
 from sgibench.engine.behaviours import Done, behaviour_of
 from sgibench.engine.directing import Director
 from sgibench.engine.noted import NOTED, SPENT, noted_ns, spent_s
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import judge
-from sgibench.model.behaviour import Act, Behaviour, Incident, Sample
+from sgibench.engine.windows import windows_for
+from sgibench.errors import UsageError
+from sgibench.model import Cell, Group, Load, Scenario, Settings, Windows
+from sgibench.model.behaviour import Act, Behaviour, Incident, Sample, Watched
 from sgibench.serve.process import ServerProcess
 
 S = 1_000_000_000
@@ -57,6 +63,11 @@ def test_what_goes_on_until_the_next_event_is_no_recovery() -> None:
 
 def test_trouble_after_the_new_start_is_not_counted_to_the_kill() -> None:
     assert seen(samples({3.1: 1, 8.0: 3}), KILL, START).recovered_after_s == 0.1
+
+
+def test_losses_that_no_sample_holds_leave_the_recovery_unknown() -> None:
+    found = behaviour_of(samples({3.1: 1}), [KILL, START], None, EDGES, lost=5)
+    assert (found.lost, found.recovered_after_s) == (5, None)
 
 
 def test_without_an_event_nothing_recovers() -> None:
@@ -163,13 +174,39 @@ def test_events_happen_once_each_when_their_share_of_the_window_has_passed() -> 
         clock.now = began + round(at_s * S)
         director.act()
     assert process.done == [("kill", 1)]
-    assert director.missed is not None
+    whole = ((began, began + 10 * S),)
+    assert director.missed(whole) is not None
     clock.now = began + 7 * S
     director.act()
     director.act()
     assert process.done == [("kill", 1), ("start", 1)]
-    assert director.missed is None
+    assert director.missed(whole) is None
+    for edges in (((began, began + 7 * S),), ((began + 4 * S, began + 10 * S),), ()):
+        missed = director.missed(edges)
+        assert missed is not None
+        assert missed.reason == "events"
     assert [one.what for one in director.done] == ["server 1 of 2 killed", "server 1 of 2 started again"]
+
+
+FAILOVER = Watched(incidents=(Incident(at=0.3, do="kill"), Incident(at=0.6, do="start")), wants_s=5.0)
+
+
+def test_a_window_that_can_not_hold_the_events_is_refused_and_one_that_nobody_asked_for_is_lengthened() -> None:
+    scenario, load = Scenario.__new__(Scenario), Load(kind="closed", connections=8)
+    vars(scenario).update(id="failover", watched=FAILOVER)
+    cell = Cell(server="s", app="a", scenario="failover", load=load, settings=Settings(workers=1, threads=1))
+    other = replace(cell, scenario="json")
+    quick = Windows(window_s=0.6, slice_s=None, open_window_s=0.9)
+    assert FAILOVER.least_s == 2.0
+    with pytest.raises(UsageError, match=r"--window 500 ms: failover needs a window of at least 2.00 s"):
+        long_enough(quick, 0.5, [scenario], [cell])
+    assert long_enough(quick, 0.5, [scenario], [other]) == quick  # it takes no part
+    assert long_enough(quick, 3.0, [scenario], [cell]) == quick
+    assert len([*too_short(3.0, [scenario], [cell])]) == 1
+    plan = long_enough(quick, None, [scenario], [cell])
+    for each, window_s in ((cell, 5.0), (other, 0.6)):
+        group = Group(scenario=each.scenario, load=load, settings=each.settings, cells=(each,))
+        assert windows_for(plan, group, first=True).window_s == window_s
 
 
 def measured(**errors: int) -> Measured:

@@ -33,6 +33,7 @@ from sgibench.bench.plan import (
 )
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early
 from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
+from sgibench.bench.watching import long_enough, too_short
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded, terms_of
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
@@ -135,10 +136,13 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         scenarios = described(process, chosen.scenario_paths, looked, scratch)
         if profile == CAPACITY:
             refuse_rateless(scenarios)
-        cells = make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings)
-        if not request.connections_named:
-            cells = with_usual_connections(cells, PROFILES[request.profile].connections)
-        for sentence in too_few_servers(chosen.pairs, scenarios):
+        usual = {} if request.connections_named else PROFILES[request.profile].connections
+        cells = with_usual_connections(make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings), usual)
+        chosen = replace(chosen, windows=long_enough(chosen.windows, request.window_s, scenarios, cells))
+        for sentence in (
+            *too_few_servers(chosen.pairs, scenarios),
+            *too_short(request.window_s, scenarios, cells),
+        ):
             listener.say(sentence)
         refuse_unknown(chosen.found, chosen.apps, scenarios)
         left_out = unasked(chosen.pairs, scenarios, chosen.loads, cells) if request.scenarios else {}

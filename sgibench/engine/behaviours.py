@@ -38,7 +38,7 @@ def behaviour_of(
         samples=tuple(samples),
         happened=tuple(Happened(at_s=round((one.at_ns - began_ns) / 1e9, 3), what=one.what) for one in inside),
         lost=lost,
-        recovered_after_s=_recovered(samples, inside, edges),
+        recovered_after_s=_recovered(samples, inside, edges, lost),
         back_after_s=_back(inside, noted),
         reached=None if noted is None else len(reached),
         reached_at=() if noted is None else _binned(reached, edges),
@@ -46,8 +46,9 @@ def behaviour_of(
     )
 
 
-def _recovered(samples: Sequence[Sample], done: Sequence[Done], edges: tuple[int, int]) -> float | None:
-    if not done or not samples:
+def _recovered(samples: Sequence[Sample], done: Sequence[Done], edges: tuple[int, int], lost: int) -> float | None:
+    """How long it took; not known where requests were lost after the last sample: those may be the event's, too."""
+    if not done or not samples or lost > sum(one.failed for one in samples):
         return None
     first_s = (done[0].at_ns - edges[0]) / 1e9
     until_s = (done[1].at_ns - edges[0]) / 1e9 if len(done) > 1 else samples[-1].at_s

@@ -34,6 +34,8 @@ class Director:
         self._clock_ns = clock_ns
         self._began_ns: float | None = None
         self.done: list[Done] = []
+        self._over_ns: int | None = None
+        """When the last of them had been carried out."""
         self.failure: ServerError | None = None
         """Why an event could not be carried out."""
 
@@ -62,16 +64,21 @@ class Director:
         except ServerError as error:
             self.failure = error
             return
+        self._over_ns = self._clock_ns()
         count = self._process.servers
         self.done.append(Done(at_ns=at_ns, do=event.do, what=f"server {event.server} of {count} {words[event.do]}"))
 
-    @property
-    def missed(self) -> ServerError | None:
-        """Why not all that was to happen did; None when it did."""
-        if self._left and self.failure is None:
-            words = f"{len(self._left)} of the scenario's events did not come about before its window ended"
+    def missed(self, edges_ns: Sequence[tuple[int, int]]) -> ServerError | None:
+        """Why not all that was to happen happened between the edges of the window; None when it did."""
+        if self.failure is not None:
+            return self.failure
+        began_ns, ended_ns = (edges_ns[0][0], edges_ns[-1][1]) if edges_ns else (0, 0)
+        outside = sum(not began_ns <= one.at_ns < ended_ns for one in self.done)
+        late = not outside and self._over_ns is not None and self._over_ns >= ended_ns
+        if count := len(self._left) + outside + late:
+            words = f"{count} of the scenario's events did not come about before its window ended"
             return ServerError("events", f"{words}: ask for a longer one (--window)")
-        return self.failure
+        return None
 
 
 class Directors:
@@ -91,14 +98,17 @@ class Directors:
         for director in self._directors.values():
             director.act()
 
-    def missed(self, target: str) -> ServerError | None:
-        """Why not all that was to happen to a deployment did."""
-        return self._directors[target].missed
+    def missed(self, measured: Measured) -> ServerError | None:
+        """Why not all that was to happen to a deployment did, in its window."""
+        return self._directors[measured.id].missed(measured.edges_ns)
 
     def seen(self, measured: Measured) -> Measured:
-        """Add the behaviour to what was measured."""
+        """Add the behaviour to what was measured, and leave out CPU of which some is that of killed processes."""
         if not self._watched.any or not measured.edges_ns:
             return measured
+        if self._watched.incidents:
+            pieces = tuple(replace(one, cpu_s=None) for one in measured.slices)
+            measured = replace(measured, cpu_s=None, slices=pieces)
         data = self._processes[measured.id].spec.scratch / "data"
         behaviour = behaviour_of(
             measured.samples,

@@ -489,7 +489,7 @@ def _measured(  # noqa: PLR0917 - what an order consists of
     for each in seen:
         one = fit[each.id]
         one.eventful = bool(watched.incidents)
-        if each.gave_up_reason is None and (missed := directors.missed(each.id)) is not None:
+        if each.gave_up_reason is None and (missed := directors.missed(each)) is not None:
             one.fail(missed)
     return {one.id: directors.seen(_as_seen_here(one, fit[one.id])) for one in seen}
 

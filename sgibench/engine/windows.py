@@ -12,10 +12,18 @@ SHORT_WARMUP_S = 0.25
 
 def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
     """Fit the windows to a group: open loads go in turns, not slices; only a stage's first load has to warm up."""
+    windows = _long_enough(windows, group.scenario)
     warmup_s = windows.warmup_s if first else min(windows.warmup_s, SHORT_WARMUP_S)
     if group.load.kind == "closed":
         return replace(windows, warmup_s=warmup_s)
     return replace(windows, slice_s=None, window_s=open_window_s(windows, group.load.rate_per_s), warmup_s=warmup_s)
+
+
+def _long_enough(windows: Windows, scenario: str) -> Windows:
+    """Make them as long as what is watched in them takes."""
+    least_s = windows.watched_s.get(scenario, 0.0)
+    open_s = None if windows.open_window_s is None else max(windows.open_window_s, least_s)
+    return replace(windows, window_s=max(windows.window_s, least_s), open_window_s=open_s, watched_s={})
 
 
 P99_ANSWERS = 1000

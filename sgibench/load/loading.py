@@ -76,7 +76,7 @@ def _check(path: Path, cls: type[BenchUser]) -> None:
     unknown = set(cls.interfaces) - {"wsgi", "asgi", "rsgi"}
     if unknown or not cls.interfaces:
         raise DeclarationError(path, "`interfaces` of wsgi, asgi, rsgi", f"it is {cls.interfaces!r}")
-    if not isinstance(cls.watched, Watched) or not all(0 <= one.at < 1 for one in cls.watched.incidents):
+    if misfit(Watched, cls.watched, "`watched`") or not all(0 <= one.at < 1 for one in cls.watched.incidents):
         raise DeclarationError(
             path, "`watched` to be Watched(...), its events inside the window", f"it is {cls.watched!r}"
         )

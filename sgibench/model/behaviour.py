@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Act = Literal["kill", "start"]
+APART_S = 0.6
+"""Two events, and the last one and the end of the window, are so far apart at least: each takes a while."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,15 @@ class Watched:
     """Whether the app notes each request that reaches it (`/noted/…` of the contract)."""
     slow: int = 0
     """So many slow clients are there beside those that are measured."""
+    wants_s: float = 0.0
+    """So long a window is made where none is asked for; 0 for as long as any."""
+
+    @property
+    def least_s(self) -> float:
+        """A shorter window can't hold the events, each over before the next begins; 0 without any."""
+        moments = sorted({*(one.at for one in self.incidents), 1.0})
+        gaps = [after - before for before, after in pairwise(moments)]
+        return round(APART_S / min(gaps), 1) if gaps else 0.0
 
     @property
     def any(self) -> bool:
@@ -72,7 +84,8 @@ class Behaviour:
     """Requests of the window that got no right answer."""
     recovered_after_s: float | None = None
     """From the first event to the last lost request, or the last piece of the window in which nothing was answered; 0
-    when there was neither; None without an event, or when it went on until the next event or the end."""
+    when there was neither; None without an event, when it went on until the next event or the end, and when some were
+    lost that no piece of the window holds: then nobody knows."""
     back_after_s: float | None = None
     """From the new start of a server to the first request that reached it; None when none did, or nobody could tell."""
     reached: int | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sgibench.model.terms import MULTIPLEXED, Arrivals, Configuration, Connection, LoadKind, Protocol
 
@@ -131,6 +132,8 @@ class Windows:
     """The longest warm-up; it ends earlier once the rate is steady."""
     singly_s: float = 0.0
     """Apps of the user's at saturation: for each server about so long is spent on asking each request by itself."""
+    watched_s: Mapping[str, float] = field(default_factory=dict)
+    """Scenario -> the least window of those in which something is done or looked at that takes a while."""
     timeout_s: float = 10.0
     """The longest time-out: the one that is used fits the window and the slowest answers, and stands in `Window`."""
 
