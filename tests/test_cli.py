@@ -52,7 +52,7 @@ def test_calibrate_tells_the_generators_ceiling_of_each_scenario() -> None:
     for one in told:
         assert one["rps_per_core"] == pytest.approx(one["requests"] / one["cpu_s"])
         assert 0 < one["utilisation"] <= 1.1
-    assert "did you mean json?" in one_line(sgibench("calibrate", "--scenario", "jsn"))
+    assert "did you mean json" in one_line(sgibench("calibrate", "--scenario", "jsn"))
 
 
 def test_list_reads_like_a_menu() -> None:
