@@ -69,6 +69,13 @@ def test_server_app_and_scenario_of_the_examples_are_measured_together(examples:
     }
 
 
+def test_the_service_of_the_docs_is_started_and_answers(examples: Path) -> None:
+    with House(catalogue.load([examples]).services) as house:
+        share = house.share("upstream", "docs")
+        assert (house.version("upstream") or "").startswith("SimpleHTTP")
+        assert share.variables["SGIBENCH_UPSTREAM"].startswith("http://127.0.0.1:")
+
+
 def test_the_framework_of_the_example_holds_the_contract_and_is_taken_apart(examples: Path, tmp_path: Path) -> None:
     """One file is all it takes: for `check`, for a run beside the plain app, and for its layers."""
     own = ("--catalogue", str(examples))
@@ -122,7 +129,8 @@ STANDS_FOR = {"base/<run>": "results/BEFORE", "change/<run>": "results/AFTER", "
 
 
 def commands_of(page: Path) -> list[str]:
-    return [line for line in LINE.findall(page.read_text()) if "…" not in line]
+    text = re.sub(r"\\\n\s*", "", page.read_text())  # a command that goes on in the next line
+    return [line for line in LINE.findall(text) if "…" not in line]
 
 
 @pytest.fixture(scope="module")
@@ -230,10 +238,3 @@ def test_nothing_is_left_in_a_home_but_what_the_readme_names(tmp_path: Path) -> 
     assert left
     assert [one for one in left if not any(one.startswith(f"{name}/") for name in named)] == []
     assert {path.name for path in folder.iterdir()} == {"results", "reports"}
-
-
-def test_the_service_of_the_docs_is_started_and_answers(examples: Path) -> None:
-    with House(catalogue.load([examples]).services) as house:
-        share = house.share("upstream", "docs")
-        assert (house.version("upstream") or "").startswith("SimpleHTTP")
-        assert share.variables["SGIBENCH_UPSTREAM"].startswith("http://127.0.0.1:")

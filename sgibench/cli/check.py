@@ -57,7 +57,7 @@ class Asked:
     protocol: Protocol
 
 
-@click.command(epilog="Examples: sgibench check 'gunicorn-*'; sgibench check 'nginx+*'; sgibench check --app '*'")
+@click.command(epilog="Example: sgibench check 'gunicorn-*'; sgibench check 'nginx+*'; sgibench check --app '*'")
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)

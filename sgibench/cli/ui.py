@@ -93,7 +93,7 @@ def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Pat
     found = catalogue.load(catalogues)
     own_target = None if form.target is None else address_of(form.target)
     if form.server is not None:
-        server_named(found, form.server)
+        server_named(found, *split(form.server))
     argv = secrets.hidden_words(("sgibench", *sys.argv[1:]))
     session = UiRun(folders.results, folders.reports, argv, catalogues)
     looked = _look(form, own)

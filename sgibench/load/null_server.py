@@ -20,7 +20,10 @@ from typing import Any
 Answers = Mapping[str, Sequence[bytes]]
 """Request line without version, e.g. "GET /json" -> whole answers, given in turn on each connection."""
 
-ROOM = 65536
+ROOM = 1 << 18
+"""Bytes read at once: a message of 64 KiB and its frame come in one piece, where the system has them."""
+KNOWN = 65536
+"""So many requests are remembered with their answers."""
 
 
 def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> bytes:
@@ -34,7 +37,7 @@ def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> 
 class Peer:
     """One connection of the null server."""
 
-    __slots__ = ("answers", "data", "recv", "send", "sock", "turns", "unsent")
+    __slots__ = ("answers", "data", "needs", "recv", "send", "sock", "turns")
 
     def __init__(self, sock: socket.socket, answers: Mapping[bytes, Sequence[bytes]]) -> None:
         self.sock = sock
@@ -42,8 +45,10 @@ class Peer:
         self.send = sock.send
         self.answers = answers
         self.turns: dict[bytes, int] = {}
-        self.data = b""
-        self.unsent = b""
+        self.data = bytearray()
+        """What has come of a request that is not whole."""
+        self.needs = 0
+        """Bytes of that request, where its head says so."""
 
     def answer_to(self, line: bytes) -> bytes:
         """Give the next answer for a request line."""
@@ -61,7 +66,7 @@ def family_of(line: bytes) -> bytes:
 
 
 def whole_request(data: bytes) -> int:
-    """Length of the first request in `data`; 0 when it is not whole."""
+    """Length of the first request in `data`, which may be more than there is yet; 0 where its head is not whole."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:  # noqa: PLR2004 - not found
         return 0
@@ -69,8 +74,7 @@ def whole_request(data: bytes) -> int:
     at = head.find(b"\r\ncontent-length:")
     if at < 0:
         return end
-    length = int(head[at + 17 : head.index(b"\r\n", at + 2)])
-    return end + length if len(data) >= end + length else 0
+    return end + int(head[at + 17 : head.index(b"\r\n", at + 2)])
 
 
 def serve(listener: socket.socket, answers: Mapping[bytes, Sequence[bytes]], known: dict[bytes, bytes]) -> None:
@@ -97,21 +101,27 @@ def _answer(peer: Peer, known: dict[bytes, bytes]) -> bool:
     """Answer what has come; whether the connection goes on."""
     try:
         data = peer.recv(ROOM)
-        answer = known.get(data)
-        if answer is not None and not peer.data:
-            return _send(peer, answer)
         if not data:
             return False
-        data = peer.data + data
-        while size := whole_request(data):
+        if peer.data:
+            peer.data += data
+            if len(peer.data) < peer.needs:
+                return True
+            data = bytes(peer.data)
+            peer.data.clear()
+        answer = known.get(data)
+        if answer is not None:
+            return _send(peer, answer)
+        while 0 < (size := whole_request(data)) <= len(data):
             line = data[: data.index(b" HTTP/")]
             answer = peer.answer_to(line)
-            if size == len(data) and len(peer.answers.get(line, ())) == 1 and len(known) < ROOM:
+            if size == len(data) and len(peer.answers.get(line, ())) == 1 and len(known) < KNOWN:
                 known[data] = answer
             data = data[size:]
             if not _send(peer, answer):
                 return False
-        peer.data = data
+        peer.data += data
+        peer.needs = size
     except BlockingIOError:
         return True
     except OSError:

@@ -71,8 +71,12 @@ def _folders(service: Service) -> Iterator[Path]:
     folders = [folder for folder in (*named, *PROGRAMS) if folder]
     for pattern in service.folders:
         folders += sorted(glob.glob(pattern), key=_version, reverse=True)  # noqa: PTH207 - of any root
-    # Started by root, a service runs as an account that root's own folders are closed to.
-    yield from (Path(folder) for folder in folders if os.geteuid() != 0 or open_to_all(Path(folder)))
+    yield from (Path(folder) for folder in folders if _reached(Path(folder)))
+
+
+def _reached(folder: Path) -> bool:
+    """Started by root, a service runs as an account that root's own folders are closed to."""
+    return os.geteuid() != 0 or open_to_all(folder)
 
 
 def open_to_all(folder: Path) -> bool:
@@ -91,7 +95,9 @@ def _version(folder: str) -> list[int]:
 
 def _all_in(folder: Path, group: tuple[str, ...]) -> dict[str, Path] | None:
     found = {name: shutil.which(name, path=str(folder)) for name in group}
-    paths = {name: Path(path).absolute() for name, path in found.items() if path}
+    paths = {
+        name: Path(path).absolute() for name, path in found.items() if path and _reached(Path(path).resolve().parent)
+    }
     return paths if len(paths) == len(group) else None
 
 
