@@ -19,7 +19,7 @@ class Failover(BenchUser):
 
     requests = (
         get("/noted/5", weight=3, expect=whole_page, example=PAGE),
-        post("/noted/5", name="POST /noted/5", weight=1, body=b"order", expect=whole_page, example=PAGE),
+        post("/noted/5", weight=1, body=b"order", expect=whole_page, example=PAGE),
     )
     floor_s = 0.005
     watched = Watched(

@@ -24,10 +24,10 @@ from wsgiref.validate import validator
 
 import pytest
 
-from sgibench import catalogue, verify
+from sgibench import catalogue, inside, verify
 from sgibench.errors import DeclarationError
 from sgibench.model import App, ServerEntry, Settings
-from sgibench.serve import envs, inside, needs, process
+from sgibench.serve import envs, needs, process
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking
 

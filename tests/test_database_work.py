@@ -232,7 +232,8 @@ def test_a_server_whose_threads_exceed_the_pool_says_so(
 ) -> None:
     trial = trial_of(run, "wsgi_plain", "db_read")
     (used,) = trial.services
-    changed = replace(trial, inside=inside, services=(replace(used, connections_most=most),))
+    load = replace(trial.load, connections=16)
+    changed = replace(trial, load=load, inside=inside, services=(replace(used, connections_most=most),))
     (panel,) = view_of(replace(run, trials=(changed,))).panels
     assert notes_of(panel) == ([] if said is None else [f"{panel.rows[0].label}: {said}"])
 

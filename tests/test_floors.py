@@ -23,6 +23,7 @@ FLOORS: dict[str, int] = {
     "answers": 1,
     "secrets": 1,
     "machine": 1,
+    "inside": 1,
     "limits": 1,
     "results": 1,
     "stats": 1,

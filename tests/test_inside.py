@@ -7,6 +7,8 @@ import io
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +20,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sgibench import catalogue
+from sgibench import audit, catalogue, inside
 from sgibench.histogram import Histogram
+from sgibench.load.books import answers_of
+from sgibench.load.request import spoken
 from sgibench.model import HistogramData, Run, Trial
 from sgibench.report import page, terminal
+from sgibench.report.inside import at_once
+from sgibench.report.panels import view_of
+from sgibench.report.services import pool_words
 from sgibench.report.summary import summary
 from sgibench.results.codec import decode, encode
-from sgibench.serve import inside
+from tests.load_process import SCENARIOS, load_process, measuring, target
 from tests.results_maker import Making, make_run
+from tests.scripted_server import Talk, answer, serving
 
 FOLDER = catalogue.load().contract.parent
 
@@ -127,6 +135,67 @@ def test_what_is_no_page_of_a_process_is_no_count(tmp_path: Path) -> None:
     assert (folder / "x").read_bytes() == bytes(7) + b"\1"
 
 
+@given(
+    before=st.lists(st.tuples(st.sampled_from(["ask", "miss", "in"]), st.integers(1, 3)), max_size=20),
+    within=st.lists(st.tuples(st.sampled_from(["ask", "miss", "in"]), st.integers(1, 4)), max_size=20),
+)
+def test_what_is_read_at_the_edges_of_a_stretch_belongs_to_it_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+    before: Sequence[tuple[str, int]],
+    within: Sequence[tuple[str, int]],
+) -> None:
+    data = tmp_path_factory.mktemp("data")
+    names = {"ask": "cache-asked", "miss": "cache-missed", "in": "inside"}
+    for name in names.values():
+        (data / name).mkdir()
+
+    def note(kind: str, pid: int) -> None:
+        page = data / names[kind] / str(pid)
+        count = int.from_bytes(page.read_bytes(), sys.byteorder) if page.exists() else 0
+        page.write_bytes((count + 1).to_bytes(8, sys.byteorder))
+
+    for kind, pid in before:
+        note(kind, pid)
+    clock = inside.PageClock(data)
+    clock.look()
+    clock.start()
+    for kind, pid in within:
+        note(kind, pid)
+    told = clock.stop()
+    counted = Counter(kind for kind, _ in within)
+    assert (told.ticks["cache-asked"], told.ticks["cache-missed"]) == (counted["ask"], counted["miss"])
+    assert told.most == {str(pid): count for pid, count in Counter(pid for kind, pid in within if kind == "in").items()}
+
+
+@pytest.mark.parametrize("slice_s", [None, 0.05])
+def test_counts_belong_to_the_window_whose_requests_they_are_of(tmp_path: Path, slice_s: float | None) -> None:
+    asked_ns: list[int] = []
+    page = tmp_path / "cache-asked" / "1"
+    page.parent.mkdir()
+    page.write_bytes(bytes(8))
+    lock = threading.Lock()
+
+    def serve(talk: Talk) -> None:
+        while talk.request() is not None:
+            with lock:
+                asked_ns.append(time.monotonic_ns())
+                with page.open("r+b") as file:
+                    file.write(len(asked_ns).to_bytes(8, sys.byteorder))
+            talk.send(answer(b'{"message":"Hello, World!"}'))
+
+    with load_process() as process, serving(serve) as server:
+        spec = {**target(server), "data": str(tmp_path)}
+        order = measuring(SCENARIOS / "json.py", spec, slice_s=slice_s, identify=False)
+        (result,) = process.ask(**order)["targets"]
+    within = sum(first <= at < last for at in asked_ns for first, last in result["edges_ns"])
+    # While the load process stands still between a clock and a page, each of 8 connections is answered once at most.
+    assert abs(result["cache"]["asked"] - within) <= 2 * 8 * len(result["edges_ns"])
+    assert result["cache"]["missed"] == 0
+    assert len(asked_ns) > within
+    (first_heard, *_) = (event for event in process.events if event["phase"] == "measure")
+    assert first_heard["done"] == 0
+
+
 # --- what the report says -------------------------------------------------------------------------------------------
 
 
@@ -154,7 +223,7 @@ def run() -> Run:
 def test_the_page_shows_how_many_were_inside_and_what_the_slow_ones_did_to_the_quick_ones(run: Run) -> None:
     html = page.render(run)
     assert "1 at once inside" in html
-    assert "8 + 6 at once inside" in html
+    assert "8 and 6 at once inside" in html
     assert "Requests at once inside the app" in html
     assert "GET /json beside the others: p99" in html
     table = html.partition("GET /json beside the others: p99")[2]
@@ -184,3 +253,34 @@ def test_both_come_back_from_disk_as_they_went(run: Run) -> None:
     assert decode(Trial, encode(trial)) == trial
     before = {key: value for key, value in encode(trial).items() if key not in {"inside", "by_request"}}
     assert (decode(Trial, before).inside, decode(Trial, before).by_request) == (None, {})
+
+
+def test_peaks_of_several_processes_are_not_added(run: Run) -> None:
+    panel = view_of(run).panels[0]
+    chart = at_once(panel)
+    assert chart is not None
+    assert ">8</text>" in chart.drawing
+    assert ">14</text>" not in chart.drawing
+
+
+def test_more_inside_than_could_be_asked_is_refuted_and_said_of_no_pool(run: Run) -> None:
+    trials = [replace(trial, inside=(515,), pool=1) if trial.inside else trial for trial in run.trials]
+    found = audit.audit_run(replace(run, trials=tuple(trials)))
+    assert found.refuted
+    said = {each.detail for trial in found.trials for each in trial.doubts if each.kind == "WrongCount"}
+    assert said == {"515 requests at once inside the app, but at most 64 could be asked at once"}
+    (panel, *_) = view_of(replace(run, trials=tuple(trials))).panels
+    assert {pool_words(row.entry) for row in panel.rows} == {None}
+    assert not any(each.kind == "WrongCount" for trial in audit.audit_run(run).trials for each in trial.doubts)
+
+
+def test_a_request_that_was_given_up_may_still_be_inside() -> None:
+    assert audit.doubts_of(audit.Figures(id="x", inside=9, in_flight_most=None)) == ()
+    assert audit.doubts_of(audit.Figures(id="x", inside=8, in_flight_most=8)) == ()
+
+
+def test_a_request_is_called_by_its_method_once() -> None:
+    assert spoken("GET", "/json") == "GET /json"
+    assert spoken("GET", "GET /json") == "GET /json"
+    assert spoken("GET", "GETTING /json") == "GET GETTING /json"
+    assert answers_of({("GET", "/json"): 2, ("GET", "GET /json"): 3}) == {"GET /json": 5}

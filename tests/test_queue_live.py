@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench import bench, catalogue
+from sgibench import bench, catalogue, inside
 from sgibench.engine.progress import Silent
 from sgibench.model import Cell, Run, Settings, Trial
 from sgibench.results import store
-from sgibench.serve import envs, inside, process
+from sgibench.serve import envs, process
 from sgibench.verify import verify_contract
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking

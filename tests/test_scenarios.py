@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,34 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "LOCUST
 
 
 @contextmanager
-def answering(*names: str) -> Iterator[str]:
-    """Run a server with the right answers of some scenarios; gives its address."""
+def answering(*groups: Sequence[str]) -> Iterator[list[str]]:
+    """Run a server with the right answers of each group of scenarios; gives their addresses.
+
+    Scenarios that ask alike and expect other answers, as `crud` and `site` do, can't be of one group.
+    """
     program = (
-        "import sys, time; from pathlib import Path\n"
+        "import contextlib, sys; from pathlib import Path\n"
         "from sgibench.load.calibrate import answers_of\n"
         "from sgibench.load.loading import load_scenario\n"
         "from sgibench.load.null_server import null_server\n"
-        "answers, exact = {}, {}\n"
-        "for path in map(Path, sys.argv[1:]):\n"
-        "    answers |= answers_of(path, load_scenario(path))\n"
-        "    exact |= load_scenario(path).rehearsal()[1]\n"
-        "with null_server(answers, exact) as (host, port, _):\n"
-        "    print(f'http://{host}:{port}', flush=True); sys.stdin.read()\n"
+        "with contextlib.ExitStack() as running:\n"
+        "    hosts = []\n"
+        "    for group in sys.argv[1:]:\n"
+        "        answers, exact = {}, {}\n"
+        "        for path in map(Path, group.split(',')):\n"
+        "            answers |= answers_of(path, load_scenario(path))\n"
+        "            exact |= load_scenario(path).rehearsal()[1]\n"
+        "        host, port, _ = running.enter_context(null_server(answers, exact))\n"
+        "        hosts.append(f'http://{host}:{port}')\n"
+        "    print(*hosts, flush=True); sys.stdin.read()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *(str(SCENARIOS / f"{name}.py") for name in names)],
+        [
+            sys.executable,
+            "-c",
+            program,
+            *(",".join(str(SCENARIOS / f"{name}.py") for name in names) for names in groups),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -47,7 +59,7 @@ def answering(*names: str) -> Iterator[str]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().split()
     finally:
         process.stdin.close()
         process.wait(10)
@@ -86,9 +98,10 @@ def entries(run: subprocess.Popen[str], code: int = 0) -> list[dict[str, Any]]:
 
 def test_every_scenario_runs_under_plain_locust_without_a_failure() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
-    with answering(*NAMES) as host:
-        for names in (NAMES[first : first + AT_ONCE] for first in range(0, len(NAMES), AT_ONCE)):
-            runs = {name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json") for name in names}
+    for names in (NAMES[first : first + AT_ONCE] for first in range(0, len(NAMES), AT_ONCE)):
+        with answering(*([name] for name in names)) as hosts:
+            named = zip(names, hosts, strict=True)
+            runs = {name: locust("-f", str(SCENARIOS / f"{name}.py"), "--host", host, "--json") for name, host in named}
             found |= {name: entries(run) for name, run in runs.items()}
     for name, listed in found.items():
         assert sum(entry["num_requests"] for entry in listed) > 5, name
@@ -97,7 +110,7 @@ def test_every_scenario_runs_under_plain_locust_without_a_failure() -> None:
 
 
 def test_latencies_below_a_millisecond_are_told_apart(tmp_path: Path) -> None:
-    with answering("json") as host:
+    with answering(["json"]) as (host,):
         finished(
             locust(
                 *("-f", str(SCENARIOS / "json.py"), "--host", host),
@@ -110,7 +123,7 @@ def test_latencies_below_a_millisecond_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_distributed_mode_adds_up_what_its_workers_counted(tmp_path: Path) -> None:
-    with answering("json", "crud") as host:
+    with answering(["json", "crud"]) as (host,):
         files = f"{SCENARIOS / 'json.py'},{SCENARIOS / 'crud.py'}"
         output = finished(
             locust("-f", files, "--host", host, "--csv", str(tmp_path / "two"), "--processes", "2", "-t", "4s")
@@ -162,7 +175,7 @@ def test_a_scenario_named_like_a_standard_module_takes_nobodys_name() -> None:
 def test_even_a_scenario_named_like_a_module_locust_lives_on_harms_nothing(tmp_path: Path, module: str) -> None:
     scenario = tmp_path / f"{module}.py"
     scenario.write_text((SCENARIOS / "json.py").read_text())
-    with answering("json") as host:
+    with answering(["json"]) as (host,):
         (entry,) = entries(locust("-f", str(scenario), "--host", host, "--json", "-t", "1s"))
     assert entry["num_requests"] > 20
 

@@ -18,8 +18,8 @@ def _counted(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> An
 
 
 def _count(connection: Any, **_: Any) -> None:
-    """Count on each new connection to a PostgreSQL."""
-    if connection.vendor == "postgresql":
+    """Count on each connection to a PostgreSQL, once: a wrapper outlives the connections that a pool lends it."""
+    if connection.vendor == "postgresql" and _counted not in connection.execute_wrappers:
         connection.execute_wrappers.append(_counted)
 
 

@@ -108,6 +108,10 @@ class Figures:
     """Each request opens a connection of its own."""
     at_once: float | None = None
     """How many requests the server can serve at once; None for no known limit."""
+    inside: float | None = None
+    """Most requests at once that one process of the app counted inside itself."""
+    in_flight_most: float | None = None
+    """So many could be asked of it at once, and none was given up while the server was still at work on it."""
     floor_ms: float | None = None
     """No right answer can take less."""
     duration_s: float | None = None

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Look, Mode, doubt
 from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
-from sgibench.audit.rules.counts import UNLIKE
+from sgibench.audit.rules.counts import UNLIKE, more_inside_than_asked
 from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.tables import group_doubts
 from sgibench.audit.whole import absent, failed, noise_doubts, thinned
@@ -96,6 +96,9 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         # With a connection for each request, some are always being opened: how many stood at one moment says nothing.
         connections=float(load.places if established is None or load.connection == "close" else established),
         at_once=at_once(trial),
+        inside=float(max(trial.inside)) if trial.inside else None,
+        # A request that was given up, or is held beside the load, may be inside although nobody counts it.
+        in_flight_most=None if trial.errors or trial.held or trial.behaviour else float(load.places),
         floor_ms=None if floor_s is None else floor_s * 1e3,
         duration_s=trial.window_s,
         due=offered.due,
@@ -133,6 +136,11 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         modes=timer_modes(trial) if share is not None and share < IDLE_SHARE else (),
         window_parts=_parts(trial),
     )
+
+
+def inside_refuted(trial: Trial) -> bool:
+    """Whether the app counted more requests inside itself at once than the load ever asked of it."""
+    return any(more_inside_than_asked(figures_of(trial, Surroundings())))
 
 
 def _opens_apart(trial: Trial) -> bool:

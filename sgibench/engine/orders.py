@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Self
 
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
 from sgibench.model import (
+    CacheUse,
     Calibration,
     Exchange,
     Handshakes,
@@ -81,6 +82,8 @@ class Target:
     """Whether it starts a process for each request."""
     services: Mapping[str, int] = field(default_factory=dict)
     """First process of each private service that it uses, by id."""
+    data: str | None = None
+    """The folder in which its app counts what goes on inside it; None where each request has a process of its own."""
     beside: BesideTarget | None = None
 
 
@@ -117,6 +120,10 @@ class Measured:
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     service_cpu_s: Mapping[str, float] = field(default_factory=dict)
     """CPU of each service over the same counted time."""
+    inside: tuple[int, ...] | None = None
+    """Most requests at once inside each process of the app in the same counted time; None where none was counted."""
+    cache: CacheUse | None = None
+    """How the app's cache fared in it; None when it was not asked."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """All right answers, counted or not, by `METHOD name`."""
     mean_us: float | None = None

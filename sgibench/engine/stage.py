@@ -47,7 +47,7 @@ from sgibench.model import (
     Visits,
     Windows,
 )
-from sgibench.serve import effective, inside, place
+from sgibench.serve import effective, place
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.guarded import NotStartedError
@@ -358,8 +358,6 @@ def load_group(
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
     used = {cell_id: one.used for cell_id, one in fit.items()}
     witness = Witness(workshop.scenarios[group.scenario], used)
-    for one in fit.values():
-        inside.forget(one.process.data)
     before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
     measured = _loaded(workshop, windows, group, seed, targets, fit, memory, witness) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
@@ -404,6 +402,7 @@ def _target(cell_id: str, contestant: Contestant) -> Target:
         front_pids=process.front_pids(),
         spawns=contestant.entry.variant.script is not None,
         services=contestant.used.roots,
+        data=None if contestant.entry.variant.script is not None else str(process.data),
         beside=None if beside is None else BesideTarget(port=beside.port, pid=beside.pid),
     )
 
@@ -458,12 +457,13 @@ def _measured(  # noqa: PLR0917 - what an order consists of
     directors = Directors(watched, {name: one.process for name, one in fit.items()}, windows.window_s)
 
     def stepped(step: Step) -> None:
-        workshop.listener.step(cells[step.target], step.phase, step.done)
-        memory.stepped(step.target, step.phase)
-        directors.stepped(step.target, step.phase, step.done)
         if step.phase == "measure" and step.target not in begun:
             begun.add(step.target)
-            _begin(fit[step.target])
+            if (handed := fit[step.target].jobs) is not None:
+                handed.begin()  # before all else, which takes its time
+        directors.stepped(step.target, step.phase, step.done)
+        memory.stepped(step.target, step.phase)
+        workshop.listener.step(cells[step.target], step.phase, step.done)
 
     def watch() -> dict[str, str]:
         memory.look()
@@ -507,13 +507,6 @@ def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
     return replace(measured, cpu_s=whole, slices=tuple(replace(one, cpu_s=None) for one in measured.slices))
 
 
-def _begin(contestant: Contestant) -> None:
-    """Its window begins: what its warm-up did is not the window's."""
-    inside.forget(contestant.process.data)
-    if contestant.jobs is not None:
-        contestant.jobs.begin()
-
-
 def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:
     """Say once of each scenario and load when its windows were not made in visits of the usual kind."""
     asked = windows.turn_s if group.load.kind == "open" else windows.slice_s
@@ -542,8 +535,6 @@ def _draft(cell: Cell, contestant: Contestant, cpus: Sequence[int], ours: Place 
         expected=_expected(contestant),
         effective=seen,
         outside=place.outside(seen.place if seen else None, cpus, ours),
-        inside=inside.read(process.data),
-        cache=inside.read_cache(process.data),
         jobs=contestant.did,
         failure=contestant.failure,
     )

@@ -15,7 +15,6 @@ from sgibench.engine.orders import Measured
 from sgibench.histogram import Histogram
 from sgibench.machine import Disturbance
 from sgibench.model import (
-    CacheUse,
     Cell,
     Effective,
     Expected,
@@ -69,8 +68,6 @@ class Draft:
     front: FrontShare | None = None
     outside: tuple[str, ...] = ()
     memory_looks: tuple[MemoryLook, ...] = ()
-    inside: tuple[int, ...] | None = None
-    cache: CacheUse | None = None
     jobs: Jobs | None = None
     services: tuple[ServiceUse, ...] = ()
     pool: int | None = None
@@ -155,8 +152,8 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         front=draft.front,
         outside=draft.outside,
         memory_looks=draft.memory_looks,
-        inside=draft.inside,
-        cache=draft.cache,
+        inside=None if measured is None else measured.inside,
+        cache=None if measured is None else measured.cache,
         jobs=draft.jobs,
         services=draft.services,
         pool=draft.pool,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sgibench.histogram import Histogram
+from sgibench.inside import Stretch, cache_use
 from sgibench.load.outcome import pack
+from sgibench.load.request import spoken
 from sgibench.load.target import Target
 
 
@@ -35,6 +37,10 @@ class Books:
     """Where the counted part of each visit began and ended, by the host's monotonic clock."""
     service_cpu_ns: dict[str, int | None] = field(default_factory=dict)
     """CPU of each service that it uses."""
+    inside: dict[str, int] = field(default_factory=dict)
+    """Process of the app -> the most requests that were inside it at once."""
+    ticks: Counter[str] = field(default_factory=Counter)
+    """What else the app counted."""
     own_cpu_ns: int = 0
     awake_ns: int = 0
     in_time: int = 0
@@ -82,6 +88,12 @@ class Books:
             before = self.service_cpu_ns.get(name, 0)
             self.service_cpu_ns[name] = None if before is None or used_ns is None else before + used_ns
 
+    def add_pages(self, stretch: Stretch) -> None:
+        """Add what the app counted of itself in a visit."""
+        self.ticks.update(stretch.ticks)
+        for process, most in stretch.most.items():
+            self.inside[process] = max(most, self.inside.get(process, 0))
+
     @property
     def two_largest_excess_s(self) -> float:
         """Of the two pieces in which it was most."""
@@ -110,7 +122,9 @@ class Books:
             "slow": self.slow,
             "edges_ns": self.edges_ns,
             "service_cpu_ns": self.service_cpu_ns,
-            "answers": {f"{method} {name}": count for (method, name), count in target.answers.items()},
+            "inside": sorted(self.inside.values(), reverse=True) or None,
+            "cache": None if (use := cache_use(self.ticks)) is None else asdict(use),
+            "answers": answers_of(target.answers),
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,
             "sum_ns": tally.sum_ns,
@@ -142,3 +156,11 @@ class Books:
             "handshakes": target.handshakes_counted(),
             "overflow": self.overflow,
         }
+
+
+def answers_of(counted: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Right answers by what their request is called; two kinds that are called alike are one."""
+    found: Counter[str] = Counter()
+    for (method, name), count in counted.items():
+        found[spoken(method, name)] += count
+    return dict(found)

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import Any
 
 from sgibench.load.lines import Lines
-from sgibench.load.request import Ask, Program, Request
+from sgibench.load.request import Ask, Program, Request, spoken
 from sgibench.load.tally import Streams, Tally, Thoughts
 from sgibench.load.wire.answer import WireError
 from sgibench.load.wire.connection import Connection
@@ -171,7 +171,7 @@ class Counted(Lines):
         for lists, into in ((self.program.latencies, tally), (self._strays, self.outside)):
             for (method, name), latencies in lists.items():
                 if latencies:
-                    into.add(latencies, f"{method} {name}" if self.program.of_kinds else "")
+                    into.add(latencies, spoken(method, name) if self.program.of_kinds else "")
                     self.answers[method, name] += len(latencies)
                     if self.on_fold is not None:
                         self.on_fold(method, name, latencies)

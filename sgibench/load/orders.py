@@ -35,6 +35,8 @@ class TargetOrder:
     """Whether it starts a process for each request: those say themselves what CPU they used."""
     services: Mapping[str, int] = field(default_factory=dict)
     """First process of each service that it uses, by id."""
+    data: Path | None = None
+    """The folder in which its app counts what goes on inside it."""
     beside: BesideOrder | None = None
 
 
@@ -84,6 +86,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     front_pids=tuple(map(int, target.get("front_pids", ()))),
                     spawns=bool(target.get("spawns")),
                     services={str(name): int(pid) for name, pid in (target.get("services") or {}).items()},
+                    data=Path(target["data"]) if target.get("data") else None,
                     beside=_read_beside(target.get("beside")),
                 )
                 for target in order["targets"]

@@ -65,6 +65,8 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "service_cpu_s": {
             name: used_ns / 1e9 for name, used_ns in first["service_cpu_ns"].items() if used_ns is not None
         },
+        "inside": first["inside"],
+        "cache": first["cache"],
         "answers": _counted(shares, "answers"),
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,

@@ -290,6 +290,11 @@ class Ask:
         """The same, read."""
 
 
+def spoken(method: str, name: str) -> str:
+    """What a kind of request is called, e.g. `GET /json`: its method, once, before its name."""
+    return name if name.startswith(f"{method} ") else f"{method} {name}"
+
+
 def payload_of(request: Request, *, host: str, keep_alive: bool) -> bytes:
     """Write the request as it goes on the wire; `host` is the Host header's value."""
     names = {key.lower() for key, _ in request.headers}

@@ -18,6 +18,7 @@ from typing import Any
 import gevent
 
 from sgibench.errors import LoadError
+from sgibench.inside import PageClock
 from sgibench.laps import Laps
 from sgibench.load import field as fields
 from sgibench.load.books import Books
@@ -108,6 +109,7 @@ class Visited:
         self.clock = TreeClock(self.spec.pids if together.index == 0 else (), grows=not self.spec.spawns)
         self.front_clock = TreeClock(self.spec.front_pids if together.index == 0 else ())
         self.services = {name: ServiceClock(root) for name, root in self.spec.services.items() if together.index == 0}
+        self.pages = PageClock(self.spec.data if together.index == 0 else None)
         self._resident_bytes = set_back(self.spec.pids) if self.cls.terms.peak and together.index == 0 else None
         """What the server held before it was asked anything by this order."""
         self.gave_up: dict[str, str] | None = None
@@ -209,6 +211,7 @@ class Visited:
         self.front_clock.look()
         for clock in self.services.values():
             clock.look()
+        self.pages.look()
         self._closed_pace = self.target.pace
         self.target.attach()
         if self.holding is not None:
@@ -352,6 +355,7 @@ class Visited:
         """Count one unbroken window, with right answers per second."""
         piece = self.begin_piece()
         series = self.books.series
+        progress(0.0)  # whoever watches begins with the window
         while not self.cut_short and (passed := (monotonic_ns() - piece.from_ns) / 1e9) < window_s:
             second = len(series) + 1.0
             if passed >= second:
@@ -407,6 +411,7 @@ class Visited:
         target, tally = self.target, self.target.tally
         target.fold()
         answered = self.answered
+        self.pages.start()
         from_ns = target.begin_count()
         pace = target.pace if isinstance(target.pace, OpenPace) else None
         self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
@@ -441,6 +446,7 @@ class Visited:
         books.edges_ns.append((piece.from_ns, edge_ns))
         books.add_services({name: clock.stop() for name, clock in self.services.items()})
         books.own_cpu_ns += time.process_time_ns() - piece.own_ns
+        books.add_pages(self.pages.stop())
         piece.window_s = (edge_ns - piece.from_ns) / 1e9
         books.think_ns += target.thinking_ns(edge_ns)
         books.sessions += target.sessions + target.program.sessions

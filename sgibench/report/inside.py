@@ -1,7 +1,7 @@
 """What went on inside the app: how many requests at once, and how long each kind of request took beside the others.
 
-The count is the app's own, the most that it saw in a window; of several processes it is their sum, an upper bound,
-because each may have had its most at another moment.
+The count is the app's own, the most that it saw in a window. Those of several processes are never added: each may have
+had its most at another moment.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry, printable
-from sgibench.report.words import load_sentence
+from sgibench.report.words import listed, load_sentence
 from sgibench.stats.rates import rate_kept
 
 P50, P99 = 0.5, 0.99
 
 
 def most_inside(trials: Sequence[Trial]) -> tuple[int, ...] | None:
-    """Most requests at once in each process, of the block in which there were most; None when none was counted."""
+    """Most requests at once in each process, of the block in which one had most; None when none was counted."""
     counted = [trial.inside for trial in trials if trial.inside]
-    return max(counted, key=sum, default=None)
+    return max(counted, key=lambda each: (max(each), sum(each)), default=None)
 
 
 def inside_words(entry: Entry) -> str | None:
-    """Say how many requests were inside the app at once, e.g. `8`, `8 + 6` for two processes."""
+    """Say how many requests were inside the app at once, e.g. `8`, `8 and 6` for two processes."""
     found = most_inside(entry.good)
-    return " + ".join(map(str, found)) if found else None
+    return listed([*map(str, found)]) if found else None
 
 
 def at_once(panel: Panel) -> Chart | None:
-    """Draw how many requests were inside the app at once."""
+    """Draw how many requests were inside the app at once, of several processes in the one that had most."""
     found = {row.key: most for row in panel.rows if (most := most_inside(row.entry.good))}
-    rows = sorted((row for row in panel.rows if row.key in found), key=lambda row: -sum(found[row.key]))
+    rows = sorted((row for row in panel.rows if row.key in found), key=lambda row: -max(found[row.key]))
     if not rows:
         return None
     told = {row.key: inside_words(row.entry) or "" for row in rows}
     bars = [
-        Bar(row=row.key, label=row.label, look=row.look, value=float(sum(found[row.key])), tip=told[row.key])
+        Bar(row=row.key, label=row.label, look=row.look, value=float(max(found[row.key])), tip=told[row.key])
         for row in rows
     ]
     title = "Requests at once inside the app"
@@ -51,7 +51,8 @@ def at_once(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint=f"Of {units.many(panel.main.key.load.connections, 'connection')}, counted by the app: those that its own "
-        "code was at work on. The others waited in the server, or for a thread of the framework's.",
+        "code was at work on. The others waited in the server, or for a thread of the framework's. Of several "
+        "processes the one that had most is drawn: each had its most at a moment of its own.",
         drawing=draw_bars(
             bars, form=lambda value: f"{value or 0:.0f}", prefix=f"{panel.key}i", label=alternative(title, spoken)
         ),

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
+from sgibench.audit.trials import inside_refuted
 from sgibench.model import Estimate, RunInfo, ServiceInfo, Trial
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
-from sgibench.report.inside import most_inside
+from sgibench.report.inside import inside_words, most_inside
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry, printable
 
@@ -61,9 +62,12 @@ def _most(values: Iterator[int | None] | Sequence[int | None]) -> int | None:
 
 
 def pool_words(entry: Entry) -> str | None:
-    """Say that more requests were inside the app than its pool has connections; None when none had to wait."""
+    """Say that more requests were inside the app than its pool has connections; None when none had to wait.
+
+    Nothing is said of a count that the load refutes: the audit doubts it.
+    """
     pool = _most(trial.pool for trial in entry.good)
-    inside = most_inside(entry.good)
+    inside = most_inside([trial for trial in entry.good if not inside_refuted(trial)])
     if pool is None or inside is None or max(inside) <= pool:
         return None
     who = "its threads exceed the pool" if entry.concurrency in {"threads", "greenlets"} else "its requests wait"
@@ -129,7 +133,6 @@ def _label(row: Row, one: ServiceFigures, found: Sequence[tuple[Row, ServiceFigu
 
 
 def _line(row: Row, one: ServiceFigures) -> tuple[str, ...]:
-    inside = most_inside(row.entry.good)
     return (
         row.label,
         printable(one.service),
@@ -137,7 +140,7 @@ def _line(row: Row, one: ServiceFigures) -> tuple[str, ...]:
         _count(one.opened),
         _count(one.at_once),
         _count(one.pool),
-        " + ".join(map(str, inside)) if inside else units.NOT_MEASURED,
+        inside_words(row.entry) or units.NOT_MEASURED,
         units.size(one.pss_bytes),
         exceeding(row.entry) or pool_words(row.entry) or "",
     )

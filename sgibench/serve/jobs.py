@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sgibench.serve.inside import counts
+from sgibench.inside import counts
 
 HANDED_IN, FAILED, DONE = "jobs-handed-in", "jobs-failed", "jobs-done"
 RECORD = 8

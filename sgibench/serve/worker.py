@@ -72,7 +72,8 @@ class Worker:
         while not (self._server.data / READY).exists():
             meanwhile()
             if not self.alive():
-                raise ServerError("worker-not-ready", f"its worker ended with {self._status}", self.log_tail())
+                detail = f"its worker ended with {self._status} before it took jobs"
+                raise ServerError("worker-died", detail, self.log_tail())
             if time.monotonic() > deadline:
                 raise ServerError(
                     "worker-not-ready", f"its worker took no jobs within {READY_TIMEOUT_S:g} s", self.log_tail()

@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     counts.percentiles_in_order,
     counts.p99_below_mean,
     counts.copied_columns,
+    counts.more_inside_than_asked,
     laws.littles_law,
     laws.timer_plateau,
     timers.percentiles_at_a_timer,

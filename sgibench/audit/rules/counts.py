@@ -88,6 +88,13 @@ def rate_against_count(row: Figures) -> Iterator[Doubt]:
         yield doubt("WrongCount", f"{significant(row.rps)}/s published, but {detail}{rest}")
 
 
+def more_inside_than_asked(row: Figures) -> Iterator[Doubt]:
+    """Find an app that counted more requests inside itself at once than its clients could ask at once."""
+    if row.inside is not None and row.in_flight_most is not None and row.inside > row.in_flight_most:
+        asked = f"at most {count(row.in_flight_most)} could be asked at once"
+        yield doubt("WrongCount", f"{count(row.inside)} requests at once inside the app, but {asked}")
+
+
 def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
     """p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= p50 / 2."""
     named = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("p99", row.p99_ms)]

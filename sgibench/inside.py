@@ -1,0 +1,110 @@
+"""What an app counts of itself, read from the pages that its processes keep (`apps/inside.py`).
+
+Nothing is asked of the server: a page is a file `NAME/PID` that its process has mapped into its memory. An app that
+counts nothing has no page, and its figure is not 0 but None. Whoever loads it reads the pages at the edges of what it
+counts, so that they tell of the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgibench.model import CacheUse
+
+BYTES = 8
+INSIDE, CACHE_ASKED, CACHE_MISSED = "inside", "cache-asked", "cache-missed"
+TICKS = (CACHE_ASKED, CACHE_MISSED)
+COUNTED = (INSIDE, *TICKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """What the pages of an app told of one stretch."""
+
+    most: Mapping[str, int] = field(default_factory=dict)
+    """Process -> the most requests that were inside it at once."""
+    ticks: Mapping[str, int] = field(default_factory=dict)
+    """Name -> how often it happened."""
+
+
+class PageClock:
+    """Reads an app's pages at both edges of a stretch; what it does not find at the first edge began within."""
+
+    def __init__(self, data: Path | None) -> None:
+        """`data` is the server's folder; None counts nothing."""
+        self._data = data
+        self._pages: dict[str, list[Path]] = {}
+        self._before: dict[Path, int] = {}
+
+    def look(self) -> None:
+        """Find the pages, outside counted time."""
+        self._pages = {} if self._data is None else {name: _pages(self._data, name) for name in COUNTED}
+
+    def start(self) -> None:
+        """The stretch begins: from here on a peak is its own."""
+        for page in self._pages.get(INSIDE, ()):
+            _set_back(page)
+        self._before = {page: _count(page) for name in TICKS for page in self._pages.get(name, ())}
+
+    def stop(self) -> Stretch:
+        """The stretch has ended: say what was counted in it."""
+        self.look()
+        most = {page.name: count for page in self._pages.get(INSIDE, ()) if (count := _count(page)) > 0}
+        ticks: Counter[str] = Counter(dict.fromkeys(TICKS, 0))
+        for name in TICKS:
+            for page in self._pages.get(name, ()):
+                ticks[name] += max(0, _count(page) - self._before.get(page, 0))
+        return Stretch(most=most, ticks=ticks)
+
+
+def cache_use(ticks: Mapping[str, int]) -> CacheUse | None:
+    """Say how a cache fared by how often it was asked and missed; None when it was never asked."""
+    asked = ticks.get(CACHE_ASKED, 0)
+    return CacheUse(asked=asked, missed=min(asked, ticks.get(CACHE_MISSED, 0))) if asked else None
+
+
+def forget(data: Path) -> None:
+    """Set the pages of a server's data folder back to 0: from now on counts what goes on from now on."""
+    for name in COUNTED:
+        for page in _pages(data, name):
+            _set_back(page)
+
+
+def read(data: Path) -> tuple[int, ...] | None:
+    """Most requests at once in each process that had any, the busiest first; None when none counted any."""
+    return tuple(sorted(counts(data, INSIDE), reverse=True)) or None
+
+
+def read_cache(data: Path) -> CacheUse | None:
+    """How often pages were asked of the app's cache and had to be made; None when it was never asked."""
+    return cache_use({name: sum(counts(data, name)) for name in TICKS})
+
+
+def _pages(data: Path, name: str) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [path for path in (data / name).iterdir() if path.name.isdecimal() and path.is_file()]
+    return []
+
+
+def _set_back(page: Path) -> None:
+    with contextlib.suppress(OSError), page.open("r+b") as file:
+        file.write(bytes(BYTES))
+
+
+def counts(data: Path, name: str) -> list[int]:
+    """What stands in the pages of one name, where it is more than 0."""
+    return [count for page in _pages(data, name) if (count := _count(page)) > 0]
+
+
+def _count(page: Path) -> int:
+    """What stands in a page; 0 for one that was made a moment ago and holds nothing yet."""
+    try:
+        content = page.read_bytes()
+    except OSError:
+        return 0
+    return int.from_bytes(content, sys.byteorder, signed=True) if len(content) == BYTES else 0
