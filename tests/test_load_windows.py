@@ -178,7 +178,7 @@ def test_a_server_that_stops_for_good_in_an_unbroken_window_hung_however_much_it
         with serving(Numbered(act)) as server:
             order = measuring(path, target(server), slice_s=None, window_s=1.5, timeout_s=2.0, load={"connections": 3})
             process.say(**order)
-            while process.read().get("phase") != "measure":
+            while (said := process.read()).get("phase") != "measure" or not said["done"]:
                 pass
             stopped.set()
             result = only(process.answer())

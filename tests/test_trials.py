@@ -75,8 +75,9 @@ def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:
             ({where: {name: 1, "reset": 3}}, {"wrong": "wrong-answer", "void": "client"}[kind.weight])
             for name, kind in KINDS.items()
             for where in ("errors", "errors_uncounted")
-            if kind.weight != "lost"
+            if kind.weight != "lost" and name != "unspoken"
         ],
+        ({"errors_uncounted": {"unspoken": 1, "body": 3}}, "not-spoken"),
         ({"errors": {"a kind of tomorrow": 1}}, "wrong-answer"),
         ({"errors": {"body": 1, "client": 1}}, "client"),
         *[({"errors": {name: 200}}, "errors") for name, kind in KINDS.items() if kind.weight == "lost"],
