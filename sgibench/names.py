@@ -6,9 +6,12 @@ A server's id begins with its family and ends with its worker class, parser or v
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import commonprefix
 
 SHORTEST = 4
 """Signs below which nothing is left of a name."""
+PARTED = "-+@_ ,"
+"""Signs between the words of names."""
 
 
 def shortened(names: Iterable[str], width: int, cut: str = "…") -> Mapping[str, str]:
@@ -17,12 +20,40 @@ def shortened(names: Iterable[str], width: int, cut: str = "…") -> Mapping[str
     wanted = list(dict.fromkeys(names))
     long = [name for name in wanted if len(name) > width]
     whole = {name: name for name in wanted if len(name) <= width}
+    if (found := _apart(long, width, cut)) and len({*found.values(), *whole}) == len(wanted):
+        return whole | found
     room = width - len(cut)
     for tail in _tails(room):
         found = {name: _middle(name, room - tail, tail, cut) for name in long}
         if len({*found.values(), *whole}) == len(wanted):
             return whole | found
     return whole | _numbered(long, set(whole), width, cut)
+
+
+def _apart(names: Sequence[str], width: int, cut: str) -> dict[str, str] | None:
+    """Leave out what all names end with, where what tells them apart stands before it; None where nothing fits so."""
+    if len(names) < 2:  # noqa: PLR2004 - one name shares nothing
+        return None
+    ends = _whole_words(commonprefix([name[::-1] for name in names]))  # noqa: RUF071 - of signs, not of folders
+    starts = _whole_words(commonprefix([name[: len(name) - ends] for name in names]))  # noqa: RUF071
+    if not ends:
+        return None
+    found = {}
+    for name in names:
+        middle = name[starts : len(name) - ends]
+        room = width - len(middle) - len(cut)
+        if room >= starts:
+            found[name] = name[: width - len(cut)] + cut
+        elif middle and room >= len(cut):
+            found[name] = name[: room - len(cut)] + cut + middle + cut
+        else:
+            return None
+    return found
+
+
+def _whole_words(shared: str) -> int:
+    """How many signs of what names share are whole words, with the sign that parts them from the rest."""
+    return max((place + 1 for place, sign in enumerate(shared) if sign in PARTED), default=0)
 
 
 def _tails(room: int) -> Sequence[int]:

@@ -138,7 +138,7 @@ def test_names_are_read_as_front_server_and_version(said: str, expected: set[str
         ("nginx-uwsgi+*", "none of these servers can stand behind nginx-uwsgi"),
         ("nginx+nginx+waitress", "expected a server such as"),
         ("nginx+", "expected a server such as"),
-        ("+waitress", "unknown front ''"),
+        ("+waitress", "expected a server such as"),
         ("nginx@1+waitress", "unknown front 'nginx@1'"),
         ("waitress+pynone", "--python: expected a version"),
     ],

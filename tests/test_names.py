@@ -37,3 +37,10 @@ def test_a_name_is_cut_in_its_middle() -> None:
         "granian-asgi-asyncio": "grania…syncio",
         "waitress": "waitress",
     }
+
+
+def test_what_all_names_end_with_gives_way_to_what_tells_them_apart() -> None:
+    names = [f"gunicorn-gthread wsgi_{app}+postgresql" for app in ("django", "sql")]
+    assert [*shortened(names, 26).values()] == ["gunicorn-gthread w…django…", "gunicorn-gthread wsgi_sql…"]
+    names = [f"{front}-rr2+gunicorn-gthread+py3.12" for front in ("nginx", "haproxy")]
+    assert [*shortened(names, 20).values()] == ["nginx-rr2+gunicorn-…", "haproxy-rr2+gunicor…"]

@@ -23,6 +23,8 @@ from sgibench import report, stats, units
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Slo, Trial, Window
+from sgibench.model.behaviour import Behaviour, Happened, Sample
+from sgibench.report import behaviours
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis
 from sgibench.report.evidence import evidence_of
@@ -229,6 +231,54 @@ def test_trials_without_the_optional_figures_make_a_page_too() -> None:
     )
     run = replace(run, trials=bare)
     assert "CPU per request was not measured." in page_of(run).text
+
+
+def watched_run(**seen: Behaviour) -> Run:
+    """One block in which servers, `-` in their names written as `_`, behaved so, each with 100 right answers."""
+    run = make_run(Making(servers=[one for one in QUICK if one.id.replace("-", "_") in seen], blocks=1,
+                          scenarios=("json",), control=False))  # fmt: skip
+    trials = [replace(trial, requests=100, behaviour=seen[trial.server.replace("-", "_")]) for trial in run.trials]
+    return replace(run, trials=tuple(trials))
+
+
+KILLED = tuple(Happened(at_s=at_s, what=f"server 1 of 2 {what}") for at_s, what in ((1.0, "killed"), (2.0, "back")))
+
+
+def test_a_failover_is_answered_by_what_was_lost_until_when_and_when_the_new_one_was_reached() -> None:
+    late = Behaviour(happened=KILLED, lost=9, reached=95, recovered_after_s=None, back_after_s=None)
+    fine = Behaviour(
+        samples=(Sample(at_s=1.5, answered=90, failed=2),),
+        happened=KILLED, lost=2, reached=102, recovered_after_s=0.4, back_after_s=0.7,
+    )  # fmt: skip
+    run = watched_run(waitress=fine, gunicorn_gthread=late)
+    run = replace(run, trials=tuple(replace(trial, cpu_s=None, cpu_us_per_request=None) for trial in run.trials))
+    panel = view_of(run).panels[0]
+    text = answer_of(panel).said[0].text
+    assert text.startswith(
+        "waitress lost 2 of 102 requests when a server behind it was killed and recovered after 400 ms; "
+        "the one that was started anew was reached after 700 ms. gunicorn-gthread lost 9 of 109 requests when a server "
+        "behind it was killed; until when is not known; the one that was started anew was not reached in the window."
+    )
+    assert "CPU per request is not told" in text
+    ((title, table),) = behaviours.in_short(panel)
+    assert title == "What was lost, and until when"
+    assert {row[1:] for row in table.rows} == {
+        ("2", "102", "400 ms", "700 ms"),
+        ("9", "109", "not known", "not in the window"),
+    }
+
+
+def test_what_reached_the_app_is_told_in_counts_and_bursts_and_not_in_shares() -> None:
+    some = watched_run(waitress=Behaviour(reached=8, bursts=(8,)), gunicorn_gthread=Behaviour(reached=99, bursts=(99,)))
+    panel = view_of(some).panels[0]
+    text = answer_of(panel).said[0].text
+    assert text.startswith(
+        "With waitress 8 of 100 answered requests reached the app, in 1 burst of 8 (too few bursts to judge by: ask "
+        "for a longer window). With gunicorn-gthread 99 of 100 answered requests reached the app. "
+    )
+    drawn = next(chart for chart in charts_of(panel) if chart.title == "Requests that reached the app")
+    assert "8 of 100" in drawn.drawing
+    assert "%" not in drawn.drawing
 
 
 def test_a_clear_difference_is_said_with_its_size() -> None:

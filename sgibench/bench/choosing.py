@@ -87,7 +87,7 @@ def read_name(found: catalogue.Catalogue, said: str) -> tuple[list[FrontEntry], 
 def fronts_of(found: catalogue.Catalogue, said: str) -> tuple[list[FrontEntry], str]:
     """Split what stands before a `+` off a name: the fronts that it means, and the rest; raises UsageError."""
     head, plus, rest = said.partition("+")
-    if not plus or _PYTHON_TAIL.fullmatch(rest):
+    if not plus or not head or _PYTHON_TAIL.fullmatch(rest):
         return [], said
     fronts = [front for front in found.fronts if fnmatch.fnmatchcase(front.id, head)]
     if not fronts and rest.startswith("py"):

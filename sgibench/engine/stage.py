@@ -603,6 +603,8 @@ def _judge(contestant: Contestant, target: Target, measured: Measured, witness: 
         parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
         if lost := told_lost(parts, process.pids()):
             contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
+        elif stopped := process.stopped():
+            contestant.fail(ServerError("stopped", stopped, process.log_tail()))
         else:
             contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
     contestant.fail_with_services()

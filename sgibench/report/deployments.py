@@ -5,11 +5,11 @@ A front's share is a ratio inside one trial, so it needs no comparison; its figu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Estimate, Trial
+from sgibench.model import Estimate, Run, Trial
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
@@ -54,6 +54,15 @@ def deployment_of(entry: Entry) -> Deployment | None:
         share=_over(entry.good, _share),
         pss_bytes=_over(entry.good, _pss_bytes),
     )
+
+
+def versions_of(run: Run) -> Mapping[str, tuple[str, ...]]:
+    """Program -> its versions, for all fronts of a run."""
+    found: dict[str, dict[str, None]] = {}
+    for trial in run.trials:
+        if trial.front is not None and trial.front.version:
+            found.setdefault(trial.front.program, {})[trial.front.version] = None
+    return {program: tuple(versions) for program, versions in found.items()}
 
 
 def _pss_bytes(trial: Trial) -> float | None:

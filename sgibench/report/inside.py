@@ -131,15 +131,20 @@ def kinds_of(panel: Panel) -> Kinds | None:
 
 
 def of_kinds(panel: Panel) -> Chart | None:
-    """Draw the p99 of the quickest kind of request, which others hold up; the table has them all."""
+    """Draw the p99 of the quickest kind of request, which others hold up, or its p50; the table has them all."""
     kinds = kinds_of(panel)
     if kinds is None:
         return None
     quickest = kinds.quickest
-    bars = sorted((_bar(row, found[quickest]) for row, found in kinds.seen if quickest in found), key=_length)
+    mine = [(row, found[quickest]) for row, found in kinds.seen if quickest in found]
+    share = next((one for one in (P99, P50) if any(_percentile_us(found, one) for _, found in mine)), None)
+    if share is None:
+        return None
+    figure = f"p{share * 100:.0f}"
+    bars = sorted((_bar(row, found, share) for row, found in mine), key=_length)
     lines = [(row.label, printable(kind), *_told(found[kind])) for row, found in kinds.seen for kind in found]
     name = printable(quickest)
-    title = f"{name} beside the others: p99, {load_sentence(panel.latency_standing.key.load)}"
+    title = f"{name} beside the others: {figure}, {load_sentence(panel.latency_standing.key.load)}"
     return Chart(
         title=title,
         hint=f"Shorter is better. {name} is the quickest kind of request here, from sending to the whole answer: what "
@@ -171,15 +176,15 @@ def in_short(panel: Panel) -> Table | None:
     return Table(headers=headers, rows=tuple(lines)) if lines else None
 
 
-def _bar(row: Row, histogram: Histogram) -> Bar:
+def _bar(row: Row, histogram: Histogram, share: float) -> Bar:
     p50, p99, longest, answers = _told(histogram)
     return Bar(
         row=row.key,
         label=row.label,
         look=row.look,
-        value=_percentile_us(histogram, P99),
+        value=_percentile_us(histogram, share),
         tip=f"p50 {p50}, p99 {p99}, longest {longest}, {answers} answers",
-        failure="too few answers for a p99",
+        failure=f"too few answers for a p{share * 100:.0f}",
     )
 
 

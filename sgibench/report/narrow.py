@@ -21,7 +21,7 @@ from sgibench.names import shortened
 WIDEST_NAME = 26
 LEAST_NAME = 12
 """Below so many signs of a name a row is better read as lines of its own."""
-WORDS_FOR_A_FIGURE = 14
+WORDS_FOR_A_FIGURE = 16
 """Signs of a reason that stands in place of a figure and is longer than any; the whole of it stands below the table."""
 
 Kind = Literal["place", "name", "figure", "words"]

@@ -13,7 +13,7 @@ from sgibench.report import exports, words
 from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
 from sgibench.report.charts.chart import Chart
-from sgibench.report.deployments import deployment_of
+from sgibench.report.deployments import deployment_of, versions_of
 from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
 from sgibench.report.inside import inside_words
@@ -84,6 +84,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         charts=charts,
         answers={panel.key: answer_of(panel) for panel in view.panels},
         layers=layers,
+        fronts=versions_of(run),
         crossed={panel.key: cross_tables(panel) for panel in view.panels},
         evidence=evidence_of(view),
         own=own_shares(view),

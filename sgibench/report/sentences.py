@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sgibench import stats, units
 from sgibench.model import Comparison, Interface, Load, Metric
 from sgibench.report import words
+from sgibench.report.behaviours import told_of
 from sgibench.report.panels import Panel, Row
 
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
@@ -82,6 +83,9 @@ COST = Telling(
 )
 
 
+KILLED = "CPU per request is not told: it can’t be of processes that were killed."
+
+
 def _latency_telling(metric: Metric, load: Load) -> Telling:
     name, rate = words.FIGURES[metric], units.rate(load.rate_per_s)
     return Telling(
@@ -97,10 +101,16 @@ def _latency_telling(metric: Metric, load: Load) -> Telling:
 
 
 def _all_of(panel: Panel, rows: Sequence[Row]) -> str:
-    """Tell cost, throughput and, where a rate was fixed, p99 (p50 where there is no p99); what is ranked by first."""
+    """Tell cost, throughput and, where a rate was fixed, p99 (p50 where there is no p99); what is ranked by first.
+
+    Before all of it stands what the scenario itself asks, where it watches something.
+    """
     load = panel.latency_standing.key.load
+    watched = told_of(panel, rows)
+    killed = any(trial.behaviour and trial.behaviour.happened for row in rows for trial in row.entry.good)
+    cost = replace(COST, absent=KILLED) if killed else COST
     told: dict[Metric, str] = {
-        "cpu_us_per_request": _least(panel, rows, COST),
+        "cpu_us_per_request": _least(panel, rows, cost),
         "rps": _throughput(panel, rows),
     }
     if load.kind == "open":
@@ -111,7 +121,7 @@ def _all_of(panel: Panel, rows: Sequence[Row]) -> str:
         if metric:
             told[metric] = _least(panel, rows, _latency_telling(metric, load))
     order = sorted(told, key=lambda metric: metric != panel.rank_by)
-    return words.counted(" ".join(text for metric in order if (text := told[metric])), panel.unit)
+    return words.counted(" ".join(filter(None, (watched, *(told[metric] for metric in order)))), panel.unit)
 
 
 def _least(panel: Panel, rows: Sequence[Row], telling: Telling) -> str:

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from sgibench import stats, units
 from sgibench.model import Estimate, Metric, Run
-from sgibench.report import inside, jobs, services, words
+from sgibench.report import behaviours, inside, jobs, services, words
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
 from sgibench.report.layers import LAYERS, LayerTable, layers_of, signed
-from sgibench.report.narrow import Column, Kind, Line, show
+from sgibench.report.narrow import WORDS_FOR_A_FIGURE, Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares, own_tables
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
 from sgibench.report.sentences import answer_of
@@ -33,6 +33,12 @@ ASCII = str.maketrans(
 SHOWN_DOUBTS = 3
 WIDE = 0.5
 """Intervals wider than this share are written with their ends: a minus of 80 % and a plus of 80 % are not alike."""
+SHORT = (
+    ("the rate was not kept", "rate not kept"),
+    ("too few answers", "too few answers"),
+    ("not measured", "not measured"),
+)
+"""How reasons begin that have no room in place of a figure -> what stands there; the report has the whole of each."""
 HEADS: Mapping[Metric, str] = {
     "cpu_us_per_request": "CPU/request",
     "rps": "requests/s",
@@ -102,6 +108,8 @@ class _Sheet:
         if latencies:
             shown = _first(latencies, panel.rank_by if panel.rank_by in latencies else "p99_us")
             self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
+        for title, seen in behaviours.in_short(panel):
+            self.beside(title, seen)
         self.beside("Inside the app", inside.in_short(panel))
         self.beside("Services", services.in_short(panel))
         for note in services.notes_of(panel):
@@ -259,7 +267,7 @@ class _Sheet:
             for row in panel.rows:
                 if row.entry.failed_blocks:
                     where = f"{row.label} in {panel.title}"
-                    count = f"{row.entry.failed_blocks} of {len(row.entry.trials)} trials"
+                    count = f"{row.entry.failed_blocks} of {units.many(len(row.entry.trials), 'trial')}"
                     self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
         for server, reason in view.run.info.skipped.items():
             self.line(f"Skipped: {server}: {reason}", "yellow")
@@ -279,8 +287,10 @@ def _why_not(entry: Entry | None, metric: Metric) -> str:
     if entry is None:
         return "not measured"
     if entry.status != "ok":
-        return f"{entry.status}: {entry.failure.reason}" if entry.failure else entry.status
-    return entry.why_not(metric)
+        told = f"{entry.status}: {entry.failure.reason}" if entry.failure else entry.status
+        return told if entry.failure is None or len(told) <= WORDS_FOR_A_FIGURE else entry.failure.reason
+    why = entry.why_not(metric)
+    return next((short for begin, short in SHORT if why.startswith(begin)), why)
 
 
 def _estimate(estimate: Estimate | None, metric: Metric) -> str:

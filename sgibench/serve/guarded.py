@@ -224,10 +224,7 @@ class Guarded:
 
     def stopped(self) -> bool:
         """Whether its first process was stopped by a signal, and waits to be told to go on."""
-        try:
-            return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
-        except psutil.Error:
-            return False
+        return is_stopped(self.pid)
 
     # --- what it says ----------------------------------------------------------------------------------------------
 
@@ -282,6 +279,14 @@ def _is_zombie(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal, and waits to be told to go on."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def _lives(process: psutil.Process) -> bool:

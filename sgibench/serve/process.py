@@ -22,7 +22,7 @@ from sgibench.errors import ServerError
 from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
 from sgibench.model.terms import TLS, Protocol
 from sgibench.serve import certificate, placing
-from sgibench.serve.guarded import Command, NotStartedError
+from sgibench.serve.guarded import Command, NotStartedError, is_stopped
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import prepare_start
 from sgibench.serve.own.spec import MODULE
@@ -363,6 +363,16 @@ class ServerProcess:
     def pids_by_part(self) -> Mapping[str, tuple[int, ...]]:
         """The processes of each of its parts, by what a person calls it."""
         return {self._told(name): pids for name, pids in self._parts.pids_by_name().items()}
+
+    def stopped(self) -> str | None:
+        """Say which part of it was stopped by a signal (SIGSTOP) and waits to be told to go on; None when none was."""
+        for name, pids in self.pids_by_part().items():
+            still = sum(map(is_stopped, pids))
+            if still:
+                some = f"{still} of {'its processes' if name == 'it' else f'the processes of {name}'}"
+                who = name if still == len(pids) else some
+                return f"{who} {'was' if who == name or still == 1 else 'were'} stopped from outside (SIGSTOP)"
+        return None
 
     def memory(self) -> Memory:
         """Memory of the whole tree."""

@@ -6,18 +6,15 @@ says so by a file in the data folder that it shares with its server; its log is 
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
 from collections.abc import Callable
 from typing import Self
 
-import psutil
-
 from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import Memory
-from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
 from sgibench.serve.process import ServerProcess
 
 READY = "worker-ready"
@@ -101,7 +98,7 @@ class Worker:
         if lost := len({*self._complete} - {*now}):
             detail = f"{lost} of the {len(self._complete)} processes of its worker ended under load"
             return ServerError("worker-died", detail, self.log_tail())
-        if not any(map(_stands_still, now)):
+        if not any(map(is_stopped, now)):
             self._stood_s = None
             return None
         self._stood_s = self._stood_s or time.monotonic()
@@ -123,9 +120,3 @@ class Worker:
             return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace").strip()
         except OSError:
             return ""
-
-
-def _stands_still(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    return False

@@ -51,7 +51,8 @@ def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, uni
     widest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0)
     longest = min(widest, WIDEST * max(known, default=0.0)) or 1.0
     scale = (sheet.width - LEFT - RIGHT) / longest
-    draw_grid(sheet, longest, scale, form, unit)
+    if known:  # else a scale would be of nothing
+        draw_grid(sheet, longest, scale, form, unit)
     _bands(sheet, bars)
     for index, bar in enumerate(bars):
         _bar(sheet, bar, TOP + LINE_HEIGHT * (index + 0.5), scale, form)

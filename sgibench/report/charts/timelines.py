@@ -13,7 +13,7 @@ from sgibench.report.panels import Look
 
 HEIGHT = 44.0
 LEFT = 150.0
-RIGHT = 66.0
+RIGHT = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)

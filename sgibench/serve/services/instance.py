@@ -17,14 +17,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-import psutil
-
 from sgibench import machine
 from sgibench.catalogue.services import command_of, files_of, preparation_of
 from sgibench.errors import ServerError, one_line
 from sgibench.model import Memory, ServiceClient, ServiceEntry, ServiceLaunch
 from sgibench.secrets import keep
-from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
 from sgibench.serve.process import HOST, LOG_TAIL_BYTES, free_port
 from sgibench.serve.services.finding import Programs, find, open_to_all
 
@@ -234,7 +232,7 @@ class Instance:
         running = self._running
         if running is None or not running.alive():
             return _how(None if running is None else running.exit_status)
-        stopped = [pid for pid in running.pids() if _is_stopped(pid)]
+        stopped = [pid for pid in running.pids() if is_stopped(pid)]
         return "was stopped from outside (SIGSTOP)" if stopped else None
 
     def log_tail(self) -> str:
@@ -273,13 +271,6 @@ def _how(status: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"was killed ({signal.Signals(-status).name})"
     return f"was killed (signal {-status})"
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    except psutil.Error:
-        return False
 
 
 def _tail(log: Path) -> str:
