@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from sgibench.serve.process import ServerProcess
 from tests.requirements_for_tests import lacking, need_program
 
 FOUND = load()
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -168,7 +170,7 @@ def test_a_part_that_is_killed_in_mid_trial_fails_it_by_name_and_no_other(
 
 def test_a_part_that_was_stopped_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     process = ServerProcess.__new__(ServerProcess)
-    with subprocess.Popen(["sleep", "60"]) as runs, subprocess.Popen(["sleep", "60"]) as stands:
+    with subprocess.Popen(SLEEP) as runs, subprocess.Popen(SLEEP) as stands:
         try:
             psutil.Process(stands.pid).suspend()
             os.waitid(os.P_PID, stands.pid, os.WSTOPPED | os.WNOWAIT)
