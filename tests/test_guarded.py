@@ -104,6 +104,16 @@ def marked(tmp_path: Path) -> list[int]:
     return found
 
 
+def test_what_the_command_of_a_killed_guard_had_started_is_found_and_killed(tmp_path: Path) -> None:
+    with Guarded(family(tmp_path)) as running:
+        assert eventually(lambda: len(members(tmp_path)) == 3)
+        assert running._guard is not None
+        running._guard.kill()
+        assert eventually(lambda: gone(running.pid))
+        assert sum(map(gone, members(tmp_path))) == 1  # the others outlive both
+    assert all(map(gone, members(tmp_path)))
+
+
 def test_a_guard_that_is_killed_takes_its_command_along(tmp_path: Path) -> None:
     with Guarded(Command(argv=("/bin/sleep", "600"), env={}, log=tmp_path / "log")) as running:
         assert running._guard is not None

@@ -24,6 +24,7 @@ import psutil
 
 from sgibench import machine
 from sgibench.errors import SgibenchError
+from sgibench.serve import orphans
 
 GUARD = Path(__file__).with_name("guard.py")
 STARTED_S = 30.0
@@ -82,6 +83,8 @@ class Guarded:
         """This process's ends of the streams that are pipes."""
         self._guard: subprocess.Popen[bytes] | None = None
         self._half_heard = b""
+        self._born: float | None = None
+        """When its first process began."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -143,6 +146,7 @@ class Guarded:
                 told.get("error", f"{self.command.argv[0]}: its guard said nothing"), told.get("errno")
             )
         self.pid = int(told["pid"])
+        self._born = orphans.birth_of(self.pid)
 
     def _keep_off_the_commands_cpus(self, guard: int) -> None:
         others = set(machine.usable_cpus()) - set(self.command.cpus)
@@ -192,7 +196,7 @@ class Guarded:
                 self._guard.stdin.close()
 
     def kill(self) -> None:
-        """End the guard, which kills every process that the command ever started."""
+        """End the guard, which kills every process that the command ever started; find these where it was killed."""
         self.let_go()
         guard, self._guard = self._guard, None
         for fd in self.pipes.values():
@@ -207,6 +211,9 @@ class Guarded:
             guard.wait()
         if guard.stdout is not None:
             guard.stdout.close()
+        if guard.returncode < 0 and self.pid:  # it was killed, and buried nobody
+            log = self.command.log
+            orphans.bury(self.pid, self._born, None if log is None else log.resolve())
 
     # --- what it is ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,69 @@
+"""The second line of defence: what a command started is found and killed where its guard was killed and could not.
+
+A guard finds what left its command's session because it is its subreaper; when it is dead, that is lost. What is left
+to go by is the session, which the command began, and its log, which whatever it started has open for writing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+BURIED_S = 5.0
+POLL_S = 0.01
+
+
+def birth_of(pid: int) -> float | None:
+    """When a process began, so that it can be told from a later one of the same number; None when it is gone."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def bury(leader: int, born: float | None, log: Path | None) -> None:
+    """Kill what lives of the session that `leader` began, and what has its log open, until nothing of both is left."""
+    deadline = time.monotonic() + BURIED_S
+    while (found := _left_of(leader, born, log)) and time.monotonic() < deadline:
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        time.sleep(POLL_S)
+
+
+def _left_of(leader: int, born: float | None, log: Path | None) -> list[psutil.Process]:
+    now = birth_of(leader)
+    ours = now is None or now == born  # else the number is another process's by now, and so is its session
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and ((ours and _session(process.pid) == leader) or _holds(process, log))
+        if _lives(process)
+    ]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _holds(process: psutil.Process, log: Path | None) -> bool:
+    if log is None:
+        return False
+    try:
+        return any(Path(one.path) == log and getattr(one, "mode", "w") != "r" for one in process.open_files())
+    except (psutil.Error, OSError):
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
