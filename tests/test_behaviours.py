@@ -204,6 +204,7 @@ def test_a_window_that_can_not_hold_the_events_is_refused_and_one_that_nobody_as
     assert long_enough(quick, 3.0, [scenario], [cell]) == quick
     assert len([*too_short(3.0, [scenario], [cell])]) == 1
     plan = long_enough(quick, None, [scenario], [cell])
+    assert {plan: 1}[replace(plan)] == 1  # plans are looked up
     for each, window_s in ((cell, 5.0), (other, 0.6)):
         group = Group(scenario=each.scenario, load=load, settings=each.settings, cells=(each,))
         assert windows_for(plan, group, first=True).window_s == window_s

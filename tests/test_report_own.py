@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgibench import report
-from sgibench.model import AppCost, OwnInfo, RequestCpu, Run
+from sgibench.model import AppCost, FrontShare, OwnInfo, RequestCpu, Run
 from sgibench.report.own import OwnShare, own_shares, own_tables
 from sgibench.report.panels import view_of
 from tests.results_maker import QUICK, Making, make_run
@@ -119,6 +119,22 @@ def test_one_block_has_no_interval_and_says_so() -> None:
     share = only_share(run_of({"waitress": [1000.0]}, [900.0]))
     assert "The server is 10 %" in share.text
     assert "How exact these shares are is not known" in share.text
+
+
+def test_a_front_is_named_beside_the_server_with_its_own_share() -> None:
+    run = run_of({"waitress": [1000.0], "nginx+waitress": [1200.0]}, [900.0])
+    trials = [
+        replace(trial, cpu_s=1.0, front=FrontShare(id="nginx", program="nginx", behind="waitress", cpu_s=0.2))
+        if trial.server == "nginx+waitress"
+        else trial
+        for trial in run.trials
+    ]
+    both = only_share(replace(run, trials=tuple(trials)))
+    assert both.text.startswith("The server, with its front where it has one, is 10 % (waitress) to 25 % (nginx+wai")
+    assert "Of all CPU, the front alone is 20 % (nginx+waitress)." in both.text
+    fronted = tuple(trial for trial in trials if trial.front)
+    only = only_share(replace(run, trials=fronted)).text
+    assert only.startswith("Server and front are 25 % of the CPU of your request (nginx+waitress); changing both can ")
 
 
 def test_a_wait_is_said_to_be_one() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sgibench import units
 from sgibench.model import OwnInfo
 from sgibench.report import words
+from sgibench.report.deployments import deployment_of
 from sgibench.report.panels import Panel, Row, View
 from sgibench.report.shares import RequestCost, ServerShare, Shares, percent, said, shares_of, told
 
@@ -40,6 +41,8 @@ class OwnShare:
     requests: tuple[RequestCost, ...]
     servers: tuple[ServerShare, ...]
     """Smallest share first."""
+    fronts: Mapping[str, float]
+    """Server -> of its whole CPU, the share of the front before it; without those that are asked directly."""
     win: float
     """So much of the CPU changing the server can win at most."""
     text: str
@@ -64,17 +67,23 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     if found is None or not found.servers:
         return None
     most = max(one.share.most for one in found.servers)
-    apart = _most_apart(panel, rows)
+    apart, fronts = _most_apart(panel, rows), _fronts(rows)
     return OwnShare(
         app=app,
         panel=panel.key,
         app_us=found.app_us,
         requests=found.requests,
         servers=found.servers,
+        fronts=fronts,
         win=min(1.0, max(most, apart[0])),
-        text=_sentence(found, most, apart),
+        text=_sentence(found, most, apart, fronts),
         beside=_beside(panel, rows, most),
     )
+
+
+def _fronts(rows: Sequence[Row]) -> dict[str, float]:
+    deployed = {row.label: found for row in rows if (found := deployment_of(row.entry))}
+    return {label: one.share.value for label, one in deployed.items() if one.share is not None}
 
 
 def _most_apart(panel: Panel, rows: Sequence[Row]) -> tuple[float, str]:
@@ -114,10 +123,23 @@ def own_tables(share: OwnShare) -> list[tuple[str, Rows]]:
     return [*found, ("all requests, each as often as it is asked", [alone, *mix])]
 
 
-def _sentence(found: Shares, most: float, apart: tuple[float, str]) -> str:
+def _subject(servers: Sequence[ServerShare], fronts: Mapping[str, float]) -> tuple[str, str]:
+    """Name what the shares are of, and what would be changed: the server, or server and front together."""
+    if not fronts:
+        return "The server is", "changing it"
+    if all(one.label in fronts for one in servers):
+        return "Server and front are", "changing both"
+    return "The server, with its front where it has one, is", "changing it"
+
+
+def _sentence(found: Shares, most: float, apart: tuple[float, str], fronts: Mapping[str, float]) -> str:
     """Say how much of the request is the server's, and so what changing it can win at most."""
     win = percent(max(most, apart[0]))
-    text = f"The server is {_whose(found.servers)}; changing it can win {_at_most(win)}."
+    subject, changing = _subject(found.servers, fronts)
+    text = f"{subject} {_whose(found.servers)}; {changing} can win {_at_most(win)}."
+    if fronts:
+        apart_us = [f"{percent(share)} ({label})" for label, share in fronts.items()]
+        text += f" Of all CPU, the front alone is {words.listed(apart_us)}."
     text += f" Your app itself needs {units.microseconds(found.app_us)} of CPU."
     if apart[0] > most:
         text += f" Under the full load {apart[1]} ({percent(apart[0])}): threads and connections that contend cost CPU."

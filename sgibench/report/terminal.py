@@ -199,7 +199,7 @@ class _Sheet:
         columns = [
             Column(head="served by", kind="name"),
             Column(head="CPU per request", kind="figure"),
-            Column(head="of it the server", kind="figure"),
+            Column(head="of it server and front" if share.fronts else "of it the server", kind="figure"),
         ]
         for title, rows in own_tables(share):
             self.line(f"  {title}")
