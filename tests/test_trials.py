@@ -77,7 +77,6 @@ def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:
             for where in ("errors", "errors_uncounted")
             if kind.weight != "lost" and name != "unspoken"
         ],
-        ({"errors_uncounted": {"unspoken": 1, "body": 3}}, "not-spoken"),
         ({"errors": {"a kind of tomorrow": 1}}, "wrong-answer"),
         ({"errors": {"body": 1, "client": 1}}, "client"),
         *[({"errors": {name: 200}}, "errors") for name, kind in KINDS.items() if kind.weight == "lost"],
@@ -94,6 +93,12 @@ def test_wrong_answers_are_never_forgiven_and_broken_connections_up_to_one_in_a_
     assert (failure.reason if failure else None) == reason
     if failure:
         assert failure.log_tail == "the log"
+
+
+def test_what_a_server_does_not_speak_outweighs_what_it_said_instead() -> None:
+    failure = judge(seen([100.0] * 1000, errors_uncounted={"unspoken": 1, "body": 3}), "the log")
+    assert failure is not None
+    assert failure.reason == "not-spoken"
 
 
 def test_a_window_without_a_right_answer_is_a_failure() -> None:
