@@ -8,7 +8,7 @@ import pytest
 
 from sgibench import audit
 from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, step_windows
-from sgibench.engine.stage import Contestant
+from sgibench.engine.contestant import Contestant
 from sgibench.histogram import Histogram
 from sgibench.model import Run, Slo, Trial, Window, Windows
 from sgibench.report.page import render

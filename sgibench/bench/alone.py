@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sgibench.bench.choice import PLAIN
-from sgibench.engine.stage import Workshop, environment_key
+from sgibench.engine.workshop import Workshop, environment_key
 from sgibench.errors import ServerError
 from sgibench.model import AloneCost, App, Cell, Scenario
 from sgibench.results import store

@@ -18,9 +18,12 @@ from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
 from sgibench.bench.resuming import reopened
 from sgibench.bench.run import Outcome, opened
-from sgibench.engine.stage import Contestant, Key, Listener, Workshop, key_of, load_group, serving
+from sgibench.engine.contestant import Contestant, Key, key_of
+from sgibench.engine.serving import serving
+from sgibench.engine.stage import load_group
 from sgibench.engine.trials import Draft, to_trial
 from sgibench.engine.windows import SHORT_WARMUP_S
+from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Plan, Slo, Stage, Trial, Windows

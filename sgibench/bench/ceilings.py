@@ -9,7 +9,7 @@ from statistics import median_low
 from sgibench import catalogue, machine
 from sgibench.bench.request import select_scenarios
 from sgibench.bench.workshop import load_process
-from sgibench.engine.stage import Listener
+from sgibench.engine.workshop import Listener
 from sgibench.model import Calibration
 
 

@@ -15,7 +15,7 @@ from sgibench.answers.learning import Learned, learn
 from sgibench.bench.own import Looked
 from sgibench.catalogue import Catalogue
 from sgibench.engine.learning import ask_all
-from sgibench.engine.stage import Listener
+from sgibench.engine.workshop import Listener
 from sgibench.errors import UsageError
 from sgibench.model import Cell, OwnInfo
 from sgibench.serve.envs import Environment

@@ -17,7 +17,7 @@ from sgibench.answers.learning import TOO_MANY
 from sgibench.answers.refusals import csrf_hint
 from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
-from sgibench.engine.stage import Listener
+from sgibench.engine.workshop import Listener
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import (
     App,

@@ -20,7 +20,7 @@ from sgibench.bench.request import Request
 from sgibench.bench.run import Outcome, after_block, look, measure
 from sgibench.bench.services import parse_database, refuse_unreachable
 from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
-from sgibench.engine.stage import Listener, Workshop
+from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.limits import room
 from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry

@@ -37,7 +37,7 @@ from sgibench.bench.watching import long_enough, too_short
 from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded, terms_of
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
-from sgibench.engine.stage import Listener, Workshop
+from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.laps import Laps
 from sgibench.limits import room

@@ -27,8 +27,8 @@ from sgibench.bench.workshop import prepare
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
-from sgibench.engine.stage import path_of
 from sgibench.engine.trials import Draft, judge, to_trial
+from sgibench.engine.turned_out import path_of
 from sgibench.errors import LoadError, MisdeclaredError, ServerError, SgibenchError
 from sgibench.limits import room
 from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry, Trial

@@ -11,7 +11,7 @@ from sgibench import audit, catalogue, machine
 from sgibench.bench.choosing import refusals
 from sgibench.bench.own import Looked, dearest, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
-from sgibench.engine.stage import Listener, Workshop, environment_key
+from sgibench.engine.workshop import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Terms, Trial
 from sgibench.results.asked import write_asked

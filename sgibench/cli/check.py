@@ -21,7 +21,7 @@ from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, Size, Spoken, json_option, one, takes
 from sgibench.engine.progress import listener_for
 from sgibench.engine.services import use
-from sgibench.engine.stage import folder_name
+from sgibench.engine.workshop import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError
 from sgibench.model import App, Protocol, ServerEntry, Settings
 from sgibench.model.catalogue import WITH

@@ -14,7 +14,7 @@ from pathlib import Path
 from sgibench import machine
 from sgibench.answers.learning import Answer, still_grows
 from sgibench.catalogue import Catalogue
-from sgibench.engine.stage import Listener, environment_key, folder_name
+from sgibench.engine.workshop import Listener, environment_key, folder_name
 from sgibench.errors import ServerError
 from sgibench.model import Asked, Cell
 from sgibench.serve.envs import Environment

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sgibench.engine.ledger import Ledger
-from sgibench.engine.stage import Workshop, load_group, serving
+from sgibench.engine.serving import serving
+from sgibench.engine.stage import load_group
 from sgibench.engine.trials import to_trial
 from sgibench.engine.windows import windows_for
+from sgibench.engine.workshop import Workshop
 from sgibench.model import Block, Plan, Stage, Trial
 
 STAGES = 1000

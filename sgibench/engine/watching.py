@@ -1,0 +1,54 @@
+"""What goes wrong with servers while they are loaded, and what that makes of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sgibench import units
+from sgibench.engine.contestant import Contestant
+from sgibench.engine.jobs import judge_jobs
+from sgibench.engine.orders import Measured, Target
+from sgibench.engine.services import Witness
+from sgibench.engine.trials import judge
+from sgibench.errors import ServerError
+from sgibench.serve.fronts import told_lost
+from sgibench.serve.process import LOG_CAP_BYTES
+
+
+def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
+    """Name the servers that ended or flood their log; a flood is stopped at once, before it fills the disk."""
+    gone = {}
+    for cell_id, contestant in contestants.items():
+        process = contestant.process
+        if contestant.failure is None and process.log_bytes() > LOG_CAP_BYTES:
+            tail = process.log_tail()
+            process.kill()
+            contestant.fail(ServerError("log-flood", f"it logged more than {units.size(LOG_CAP_BYTES)}", tail))
+        if contestant.failure is None and not process.alive():
+            contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
+        if contestant.failure is None and contestant.jobs and (trouble := contestant.jobs.trouble()):
+            contestant.fail(trouble)
+        if contestant.failure is None and (trouble := contestant.trouble()) is not None:
+            contestant.fail(trouble)
+        if contestant.failure is not None:
+            gone[cell_id] = contestant.failure.reason
+    return gone
+
+
+def judge_load(contestant: Contestant, target: Target, measured: Measured, witness: Witness) -> None:
+    """Decide whether what was seen is a result."""
+    process = contestant.process
+    watch_servers({target.id: contestant})
+    if contestant.failure is None:
+        parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
+        if lost := told_lost(parts, process.pids()):
+            contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
+        elif stopped := process.stopped():
+            contestant.fail(ServerError("stopped", stopped, process.log_tail()))
+        else:
+            contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
+    contestant.fail_with_services()
+    if contestant.failure is None and contestant.did is not None:
+        contestant.failure = judge_jobs(contestant.did, process.log_tail())
+    if contestant.failure is None:
+        contestant.failure = witness.judge(target.id, measured)
