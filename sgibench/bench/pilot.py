@@ -99,7 +99,8 @@ def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Pa
     pilots = replace(workshop, windows=windows, listener=Silent(), retries=0, apart_blocks=0, after_block=None)
     with_services = {cell.scenario for cell in cells if workshop.catalogue.app(cell.app).uses}
     plain = {name for name, one in workshop.scenarios.items() if not (one.watched.any or one.jobs)} - with_services
-    for attempt in dict.fromkeys((in_few_stages(plan, plain), plan)):
+    few = in_few_stages(plan, plain)
+    for attempt in (few,) if few == plan else (few, plan):
         seen = Ledger()
         run_plan(attempt, pilots, seen)
         if all(trial.rps for trial in seen.trials):
