@@ -20,8 +20,8 @@ from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
-from sgibench.engine.windows import P99_ANSWERS, open_window_s
 from sgibench.engine.workshop import Workshop
+from sgibench.engine.windows import P99_ANSWERS, open_window_s
 from sgibench.errors import UsageError
 from sgibench.model import Block, Cell, Connection, Group, PilotRate, Plan, Stage, Trial, Windows
 
@@ -99,8 +99,7 @@ def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Pa
     pilots = replace(workshop, windows=windows, listener=Silent(), retries=0, apart_blocks=0, after_block=None)
     with_services = {cell.scenario for cell in cells if workshop.catalogue.app(cell.app).uses}
     plain = {name for name, one in workshop.scenarios.items() if not (one.watched.any or one.jobs)} - with_services
-    few = in_few_stages(plan, plain)
-    for attempt in (few,) if few == plan else (few, plan):
+    for attempt in dict.fromkeys((in_few_stages(plan, plain), plan)):
         seen = Ledger()
         run_plan(attempt, pilots, seen)
         if all(trial.rps for trial in seen.trials):
