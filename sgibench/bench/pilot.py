@@ -20,8 +20,8 @@ from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
-from sgibench.engine.workshop import Workshop
 from sgibench.engine.windows import P99_ANSWERS, open_window_s
+from sgibench.engine.workshop import Workshop
 from sgibench.errors import UsageError
 from sgibench.model import Block, Cell, Connection, Group, PilotRate, Plan, Stage, Trial, Windows
 
