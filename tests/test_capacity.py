@@ -109,7 +109,7 @@ def test_the_page_of_a_search_shows_its_steps_and_has_nothing_to_filter() -> Non
     assert "What the search tried: p99 over the rate" in page
     assert "uvicorn-httptools at 2,000/s: p99 80" in page
     assert 'id="filter"' not in page
-    assert "1 server compared on json" in page
+    assert "1 server measured on json" in page
     assert "No rule found a reason to doubt anything." in page
 
 
