@@ -130,7 +130,8 @@ def _behaviour(behaviour: Behaviour) -> dict[str, Any]:
         "recovered_after_s": behaviour.recovered_after_s,
         "back_after_s": behaviour.back_after_s,
         "reached": behaviour.reached,
-        "largest_burst": max(behaviour.bursts) if len(behaviour.bursts) > 1 else None,
+        "bursts": list(behaviour.bursts),
+        "slow": behaviour.slow,
     }
 
 
