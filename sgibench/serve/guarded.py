@@ -269,7 +269,9 @@ def _descendants(pid: int) -> list[int] | None:
     waiting = [pid]
     while waiting:
         parent = waiting.pop()
-        lists = [*Path(f"/proc/{parent}/task").glob("*/children")]
+        lists: list[Path] = []
+        with contextlib.suppress(OSError):  # it may end while its threads are listed
+            lists += Path(f"/proc/{parent}/task").glob("*/children")
         if not lists and parent == pid:
             return None
         for children in lists:
