@@ -61,7 +61,8 @@ def on_system(service: Service) -> Programs | None:
     """Look in PATH, then in the folders that the declaration names, the newest version first."""
     for group in service.programs:
         for folder in _folders(service):
-            if paths := _all_in(folder, group):
+            paths = _all_in(folder, group)
+            if paths and all(_reached(path.resolve().parent) for path in paths.values()):
                 return Programs(paths=paths, source="system")
     return None
 
@@ -95,9 +96,7 @@ def _version(folder: str) -> list[int]:
 
 def _all_in(folder: Path, group: tuple[str, ...]) -> dict[str, Path] | None:
     found = {name: shutil.which(name, path=str(folder)) for name in group}
-    paths = {
-        name: Path(path).absolute() for name, path in found.items() if path and _reached(Path(path).resolve().parent)
-    }
+    paths = {name: Path(path).absolute() for name, path in found.items() if path}
     return paths if len(paths) == len(group) else None
 
 
