@@ -312,10 +312,7 @@ def make_target(
         timeout_s=timeout_s or cls.timeout_s,
     )
     own = cls.pace(target)
-    if own is not None:
-        target.pace = own
-    elif closed or cls.rate is None:
-        target.pace = ClosedPace(target) if cls.requests else TaskPace(target)
-    else:
+    target.pace = own or (ClosedPace(target) if cls.requests else TaskPace(target))
+    if own is None and cls.rate is not None and not closed:
         open_loop(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))
     return target
