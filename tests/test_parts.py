@@ -100,7 +100,7 @@ def test_a_run_that_does_not_fit_is_split_and_says_so(tmp_path: Path) -> None:
     )
     words += " --connections 2 --rate none --no-control"
     command = [sys.executable, "-m", "sgibench.cli", *words.split()]
-    done = subprocess.run([*command, "--memory", "110M"], cwd=tmp_path, capture_output=True, check=False, text=True)
+    done = subprocess.run([*command, "--memory", "125M"], cwd=tmp_path, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     (group,) = told["summary"]["groups"]
