@@ -68,7 +68,10 @@ class TlsSocket:
     @property
     def session(self) -> ssl.SSLSession | None:
         """What a later connection may take up; None while the server gave nothing to do so (over TLS 1.3, tickets)."""
-        session = self._tls.session
+        try:
+            session = self._tls.session
+        except ValueError:  # a session that OpenSSL can't write out ("i2d() failed"): none that could be taken up
+            return None
         return session if session is not None and (session.has_ticket or self._tls.version() != "TLSv1.3") else None
 
     def recv(self, _most: int) -> bytes:
