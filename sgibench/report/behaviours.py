@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from markupsafe import Markup
+
 from sgibench import units
 from sgibench.model import Trial
 from sgibench.model.behaviour import Behaviour
@@ -36,13 +38,17 @@ def incidents_chart(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Right answers in each tenth of a second of one block. Lines: what was done; red marks: requests lost.",
-        drawing=draw_timelines(
-            lines,
-            name="the window, from its beginning to its end",
-            prefix=f"{panel.key}i",
-            label=alternative(title, [(line.label, line.tip) for line in lines]),
-        ),
+        drawing=_over_the_window(title, lines, f"{panel.key}i"),
         table=_incidents_table(found),
+    )
+
+
+def _over_the_window(title: str, lines: Sequence[Timeline], prefix: str) -> Markup:
+    return draw_timelines(
+        lines,
+        name="the window, from its beginning to its end",
+        prefix=prefix,
+        label=alternative(title, [(line.label, line.tip) for line in lines]),
     )
 
 
@@ -119,12 +125,7 @@ def reached_chart(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="As the app noted them, in each tenth of a second of one block; each from zero to its own highest.",
-        drawing=draw_timelines(
-            lines,
-            name="the window, from its beginning to its end",
-            prefix=f"{panel.key}a",
-            label=alternative(title, [(line.label, line.tip) for line in lines]),
-        ),
+        drawing=_over_the_window(title, lines, f"{panel.key}a"),
         table=_reached_table(found),
     )
 
