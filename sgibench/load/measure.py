@@ -90,13 +90,13 @@ class Measurement:
         """End soon; keep what was counted."""
         self.aborted = True
         for visited in self.visited:
-            visited.cut_short = True
+            visited.patience.cut_short = True
 
     def drop(self, target: str, reason: str) -> None:
         """Visit a target no more."""
         for visited in self.visited:
             if visited.id == target:
-                visited.give_up("gone", reason)
+                visited.patience.give_up("gone", reason)
 
     # --- the road --------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,6 @@ class Measurement:
             self._one_by_one()
             self.laps.to("hearing out")
             for visited in self.visited:
-                visited.judge_handshakes()
                 visited.hear_out()
             self.laps.to("identifying")
             if self.order.identify and not self.aborted:
@@ -172,7 +171,7 @@ class Measurement:
         self._stopped = bool(agreement.any("aborted"))
         gave_up = agreement.any("gave_up")
         if visited is not None and gave_up:
-            visited.give_up(**gave_up)
+            visited.patience.give_up(**gave_up)
         if (wait_ns := agreement.at_ns - monotonic_ns()) > 0:
             gevent.sleep(wait_ns / 1e9)
         return agreement
@@ -204,7 +203,7 @@ class Measurement:
         with visited.visit():
             self._until_steady(visited)
             time_s = (monotonic_ns() - began) / 1e9
-            visited.look_back(time_s)
+            visited.rhythm.look_back(time_s)
         visited.warm(time_s=time_s)
         self._share_pulse(visited)
 
@@ -216,12 +215,12 @@ class Measurement:
             self._progress(visited, "warmup", passed_s / self.order.warmup_s)
             answered, at = visited.answered, monotonic_ns()
             if rates:
-                visited.new_stretch()
+                visited.heard.new_stretch()
             visited.sleep(length_s)
             visited.target.fold()
             passed_s += length_s
             rate = (visited.answered - answered) / (monotonic_ns() - at)
-            agreement = self._agree(visited, rate=rate, fallen_s=visited.fallen_s)
+            agreement = self._agree(visited, rate=rate, fallen_s=visited.patience.fallen_s)
             rates.append(agreement.sum("rate"))
             steady = len(rates) >= LEAST_WARMUPS and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
             fallen = agreement.most("fallen_s") >= STANDING_S
@@ -250,10 +249,10 @@ class Measurement:
         with visiting(several, at_rate=True, apart_s=self._apart_s(several)):
             for stretch in range(REHEARSALS):
                 for visited in several if stretch else ():
-                    visited.new_stretch()
+                    visited.heard.new_stretch()
                 self._sleep(several, length_s)
             for visited in several:
-                visited.look_back((monotonic_ns() - began) / 1e9)
+                visited.rhythm.look_back((monotonic_ns() - began) / 1e9)
         for visited in several:
             visited.warm(time_s=(monotonic_ns() - began) / 1e9)
             self._share_pulse(visited)
@@ -290,8 +289,8 @@ class Measurement:
 
     def _share_pulse(self, visited: Visited) -> None:
         """Take the slowest answers that any process saw for all of them."""
-        agreement = self._agree(visited, **vars(visited.pulse))
-        visited.agreed(Pulse(**{name: agreement.most(name) for name in vars(visited.pulse)}))
+        agreement = self._agree(visited, **vars(visited.rhythm.pulse))
+        visited.rhythm.agreed(Pulse(**{name: agreement.most(name) for name in vars(visited.rhythm.pulse)}))
 
     # --- the windows -----------------------------------------------------------------------------------------------
 
@@ -302,7 +301,7 @@ class Measurement:
             self._all_at_once()
             return
         order, load = self.order, self.order.load
-        pulses = {visited.id: visited.pulse for visited in self.visited if visited.gave_up is None}
+        pulses = {visited.id: visited.rhythm.pulse for visited in self.visited if visited.gave_up is None}
         if self.visited[0].cls.beside is not None and not order.alone:
             beside = "connections are held open beside, to one server at a time"
             self.way = Way(visits="unbroken", length_s=order.window_s, why=beside)
@@ -319,14 +318,14 @@ class Measurement:
         if why is not None:
             self.way = Way(visits="unbroken", length_s=order.window_s, why=why)
             for visited in self.visited:
-                visited.forget(UNSOUND)
+                visited.counting.forget(UNSOUND)
             self._windows()
 
     def _rounds(self, length_s: float) -> str | None:
         """Visit all targets in random order, round after round, until each has its window; why it was in vain."""
         number = 0
         while True:
-            counted = {visited.id: self._agree(visited, **visited.standing_of_books) for visited in self.visited}
+            counted = {visited.id: self._agree(visited, **visited.counting.standing) for visited in self.visited}
             left = {name: self.order.window_s - agreement.most("counted_s") for name, agreement in counted.items()}
             waiting = [visited for visited in self.visited if visited.gave_up is None and left[visited.id] > 0]
             if self._stopped:
@@ -383,9 +382,9 @@ class Measurement:
             self.laps.to("settling")
             for visited in fit:
                 visited.target.enter("settling")
-            self._sleep(fit, max(visited.settle_s(OPEN_SETTLE_S) for visited in fit))
+            self._sleep(fit, max(visited.rhythm.settle_s(OPEN_SETTLE_S) for visited in fit))
             for visited in fit:
-                visited.begin_piece()
+                visited.counting.begin()
                 self._said_at = 0  # each of them is said to have begun
                 self._progress(visited, "measure", 0.0)
             self._sleep(fit, self.order.window_s, self._progress_of(fit[0]))
@@ -397,14 +396,14 @@ class Measurement:
                 continue
             self.laps.to("warm-up")
             began = monotonic_ns()
-            visited.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
+            visited.rhythm.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
             with visited.visit():
                 self._until_steady(visited)
                 time_s = (monotonic_ns() - began) / 1e9
                 visited.warm(time_s=time_s)
                 self._share_pulse(visited)
                 if not self._stopped and visited.gave_up is None:
-                    visited.settle_for(visited.settle_s(self.order.settle_s) - time_s)
+                    visited.settle_for(visited.rhythm.settle_s(self.order.settle_s) - time_s)
                     visited.count_unbroken(self.order.window_s, self._progress_of(visited))
 
     def _windows(self) -> None:
@@ -421,19 +420,19 @@ class Measurement:
         """Open what is to be held beside a target; whether all agree to go on."""
         if visited.cls.beside is None:
             return True
-        wanted, stood = visited.hold()
+        wanted, stood = visited.held.open()
         agreement = self._agree(visited, wanted=wanted, stood=stood)
-        visited.judge_held(agreement.sum("wanted"), agreement.sum("stood"), "when the window was to begin")
+        visited.held.judge(agreement.sum("wanted"), agreement.sum("stood"), "when the window was to begin")
         return self._goes_on(visited)
 
     def _let_go(self, visited: Visited) -> None:
         """Close what was held; too few at the end, and the window was beside something else."""
-        if visited.holding is None:
+        if visited.held.holding is None:
             return
-        visited.holding.stood_end = visited.holding.stood_end or visited.holding.standing
-        agreement = self._agree(visited, wanted=visited.holding.count, stood=visited.holding.stood_end)
-        visited.judge_held(agreement.sum("wanted"), agreement.sum("stood"), "at the window's end")
-        visited.let_go()
+        wanted, stood = visited.held.at_end()
+        agreement = self._agree(visited, wanted=wanted, stood=stood)
+        visited.held.judge(agreement.sum("wanted"), agreement.sum("stood"), "at the window's end")
+        visited.held.let_go()
 
     def _progress_of(self, visited: Visited) -> Callable[[float], None]:
         """Give what a window calls with the share that is done."""

@@ -1,0 +1,201 @@
+"""The counted part of each visit: where it begins and ends, and what of it goes into the target's books.
+
+A piece has two edges. At both, the gate, the clocks and the counts are read between two batches of events; what is
+drained after the second brings its answers in, but no more time. An open loop's books also say what was due, what
+waited and what was in flight at each edge, which is how slices that tell no truth are found out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic_ns
+
+from sgibench.laps import Laps
+from sgibench.load.books import Books
+from sgibench.load.bursts import BurstPace, dropped
+from sgibench.load.paces import OpenPace
+from sgibench.load.target import Target
+from sgibench.load.visitor.clocks import Clocks, Used
+from sgibench.load.visitor.heard import Heard
+
+
+@dataclass(kw_only=True)
+class Piece:
+    """The counted part of a visit, while it lasts and is drained."""
+
+    from_ns: int
+    requests: int
+    """Right answers counted before it."""
+    busy_ns: int
+    censored: int
+    answered: int
+    """Right answers before it, counted or not."""
+    failed: int
+    """Errors before it, likewise."""
+    strays_ns: int
+    """How long answers outside windows had taken before it, and those in flight at its beginning by then."""
+    afterwards_ns: int = 0
+    """How long its requests were in flight by its second edge: what they take more is taken after it."""
+    due: int
+    """Moments of the schedule before it."""
+    window_s: float = 0.0
+    used: Used | None = None
+    """What it cost; known from its second edge on."""
+
+    @property
+    def passed_s(self) -> float:
+        """For how long it has been counted."""
+        return (monotonic_ns() - self.from_ns) / 1e9
+
+
+class Counting:
+    """The books of one target, and the piece that is being counted."""
+
+    def __init__(self, target: Target, heard: Heard, clocks: Clocks, laps: Laps, *, places: int, first: bool) -> None:
+        """`places`: connections, or streams, of this process; `first`: whether it reads the system's counters."""
+        self._target = target
+        self._heard = heard
+        self._clocks = clocks
+        self._laps = laps
+        self._places = places
+        self._first = first
+        self.books = Books()
+        self._piece: Piece | None = None
+
+    # --- the two edges, and the end of the drain -----------------------------------------------------------------
+
+    def begin(self) -> Piece:
+        """Count from here on."""
+        self._laps.to("counted")
+        target, tally = self._target, self._target.tally
+        target.fold()
+        answered = self._heard.answered
+        self._clocks.start_pages()
+        from_ns = target.begin_count()
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
+        self._piece = Piece(
+            from_ns=from_ns,
+            requests=tally.requests,
+            busy_ns=tally.busy_ns,
+            censored=tally.censored,
+            answered=answered,
+            failed=self._heard.errors.total(),
+            strays_ns=target.outside.busy_ns + target.waited_ns(from_ns, owned=False),
+            due=pace.schedule.before(from_ns) if pace is not None else 0,
+        )
+        self._note_dropped(-1)
+        self._clocks.start()
+        return self._piece
+
+    def edge(self) -> None:
+        """Close the gate; when this ends a piece, read all clocks at this moment."""
+        target, piece, books = self._target, self._piece, self.books
+        if piece is None:
+            target.close_gate()
+            return
+        pace = target.pace if isinstance(target.pace, OpenPace) else None
+        edge_ns = target.close_gate()
+        piece.used = self._clocks.stop()
+        piece.window_s = (edge_ns - piece.from_ns) / 1e9
+        books.edges_ns.append((piece.from_ns, edge_ns))
+        books.think_ns += target.thinking_ns(edge_ns)
+        books.sessions += target.sessions + target.program.sessions
+        books.established = max(target.standing, books.established or 0)
+        if pace is not None:
+            books.due += pace.schedule.before(edge_ns) - piece.due
+            books.queue_start += pace.queue_start
+            books.queue_end += pace.owing
+            books.waiting_end += target.in_flight + pace.owing
+            books.awake_ns += pace.awake_ns
+        target.fold()
+        self.take_lags()
+        piece.afterwards_ns = target.tally.busy_ns + target.waited_ns(edge_ns, owned=True)
+        books.in_time += target.tally.requests - piece.requests
+
+    def end(self) -> None:
+        """All that the piece owns is answered or given up."""
+        target, piece, books = self._target, self._piece, self.books
+        self._piece = None
+        if piece is None or piece.used is None:
+            return
+        self._note_dropped(+1)
+        target.end_count()
+        target.lags_ns.clear()
+        tally = target.tally
+        for conn in target.connections:
+            books.per_connection[conn.index] += conn.count
+        if isinstance(target.pace, OpenPace):
+            books.lateness.merge(target.pace.lateness)
+            books.queue_max = max(books.queue_max, target.pace.queue_max)
+        books.vain_pieces += tally.censored > piece.censored
+        books.add_services(piece.used.services_ns)
+        books.add_front(piece.used.front_ns)
+        books.add_pages(piece.used.pages)
+        books.own_cpu_ns += piece.used.own_ns
+        requests = tally.requests - piece.requests
+        books.add_piece(len(books.pieces), piece.window_s, requests, piece.used.server_ns, self._excess_s(piece))
+
+    def _excess_s(self, piece: Piece) -> float:
+        """By how much its connections were busy for longer than was counted."""
+        target, tally = self._target, self._target.tally
+        if target.pace.by_due:
+            # What was in flight longer than the piece lasted, beside what it found in flight and had to wait for.
+            return (tally.busy_ns - piece.afterwards_ns - target.outside.busy_ns + piece.strays_ns) / 1e9
+        return (tally.busy_ns - piece.busy_ns) / 1e9 - self._places * piece.window_s
+
+    def _note_dropped(self, sign: int) -> None:
+        """Of bursts, take the difference of the system's counters over the counted time."""
+        seen = dropped() if isinstance(self._target.pace, BurstPace) and self._first else None
+        if seen is None:
+            return
+        books, pace = self.books, self._target.pace
+        before = books.overflow or dict.fromkeys((*seen, "bursts"), 0)
+        bursts = before["bursts"] + (pace.bursts if sign > 0 and isinstance(pace, BurstPace) else 0)
+        books.overflow = {**{name: before[name] + sign * count for name, count in seen.items()}, "bursts": bursts}
+
+    # --- while it lasts ------------------------------------------------------------------------------------------
+
+    def sample(self, piece: Piece) -> None:
+        """Note what was answered, and what failed, since the last time."""
+        self._target.fold()
+        answered, failed = self._heard.answered - piece.answered, self._heard.errors.total() - piece.failed
+        samples = self.books.samples
+        samples.append(
+            {
+                "at_s": piece.passed_s,
+                "answered": answered - sum(one["answered"] for one in samples),
+                "failed": failed - sum(one["failed"] for one in samples),
+            }
+        )
+
+    def note_second(self, piece: Piece) -> None:
+        """Note how many right answers the second that is over brought, whoever owns them."""
+        self._target.fold()
+        self.books.series.append(self._heard.answered - piece.answered - sum(self.books.series))
+
+    def take_lags(self) -> None:
+        """Keep counted lags in a histogram, so that memory stays flat."""
+        self.books.lag.record(self._target.lags_ns)
+        self._target.lags_ns.clear()
+
+    # --- between visits ------------------------------------------------------------------------------------------
+
+    @property
+    def standing(self) -> dict[str, float]:
+        """What decides whether the target's slices go on, and are sound."""
+        books = self.books
+        return {
+            "counted_s": books.window_s,
+            "busy_s": self._target.tally.busy_ns / 1e9,
+            "places": self._places,
+            "excess_s": books.excess_s,
+            "largest_excess_s": books.largest_excess_s,
+            "two_largest_excess_s": books.two_largest_excess_s,
+            "vain_pieces": books.vain_pieces,
+        }
+
+    def forget(self, reason: str) -> None:
+        """Take back all that was counted: it was not sound."""
+        self._target.forget_count(reason)
+        self.books = Books()

@@ -1,0 +1,68 @@
+"""How slow a target's answers are, as its warm-up showed, and what follows from it: settling, starting, the time-out.
+
+Until processes have agreed on a pulse each goes by its own; from then on all go by the slowest that any of them saw.
+"""
+
+from __future__ import annotations
+
+from sgibench.load import field as fields
+from sgibench.load.loading import load_scenario
+from sgibench.load.orders import MeasureOrder
+from sgibench.load.target import Target
+from sgibench.load.visitor.heard import Heard
+from sgibench.load.ways import Pulse, fitting_timeout, middle_pulse
+
+MOST_SETTLE_S = 10.0
+
+
+class Rhythm:
+    """The pulse of one target."""
+
+    def __init__(self, order: MeasureOrder, target: Target, heard: Heard, *, places: int) -> None:
+        """`places`: how many connections, or streams, this process has there."""
+        self._order = order
+        self._cls = load_scenario(order.scenario)
+        self._target = target
+        self._heard = heard
+        self._places = places
+        self.pulse = Pulse()
+        self.timeout_s = order.timeout_s
+
+    def look_back(self, time_s: float) -> None:
+        """Learn from the warm-up so far, which took that long, how slow answers are; and fit the time-out to them.
+
+        Its first stretch has what is only slow once; of the others the middle one counts, so that a single disturbance
+        of the machine does not decide.
+        """
+        self._target.fold()
+        stretches = self._heard.stretches
+        thoughts = self._target.thoughts
+        self.pulse = Pulse(
+            **middle_pulse([tally.histogram for tally in stretches]),
+            think_s=thoughts.longest_s,
+            think_mean_s=thoughts.mean_s,
+            think_share=self._target.think_ns / 1e9 / (max(1, self._places) * time_s) if time_s else 0.0,
+        )
+        if any(tally.requests for tally in stretches):
+            self._fit_timeout()
+
+    def agreed(self, pulse: Pulse) -> None:
+        """All processes know this pulse."""
+        self.pulse = pulse
+        self._fit_timeout()
+
+    def _fit_timeout(self) -> None:
+        order, cls = self._order, self._cls
+        declared_s = fields.declared_timeout_s(cls)
+        self.timeout_s = fitting_timeout(order.timeout_s, declared_s, order.window_s, cls.floor_s, self.pulse.p99_s)
+        self._target.timeout_ns = round(self.timeout_s * 1e9)
+
+    def settle_s(self, least_s: float) -> float:
+        """How long a visit takes to come into its stride, at least so long."""
+        pulse = self.pulse
+        return min(MOST_SETTLE_S, max(least_s, self._cls.floor_s, pulse.p99_s, pulse.think_s))
+
+    @property
+    def spread_s(self) -> float:
+        """Across how much time connections begin: what a user takes for one request and the thinking after it."""
+        return self.pulse.median_s + self.pulse.think_mean_s
