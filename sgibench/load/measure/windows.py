@@ -1,0 +1,184 @@
+"""The windows: which way they are made, and the visits that go it.
+
+Servers are visited in turn, in an order that is drawn anew each round, as finely as their slowest answers allow; where
+they don't, each has one unbroken window. Visits that turn out to tell no truth are given up, with all that was counted
+in them, for unbroken windows.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+from sgibench.load.measure.course import Course
+from sgibench.load.measure.warming import Warming
+from sgibench.load.together import Agreement
+from sgibench.load.visitor import Visited, visiting
+from sgibench.load.ways import Pulse, Way, closed_way, given_up, open_way, too_much, waited_in_vain
+
+OPEN_SETTLE_S = 0.3
+"""How long a schedule runs before the requests of an unbroken window count."""
+TURN_SETTLE_S = 0.05
+"""The same in a turn, whose connections are warm."""
+UNSOUND = "visits that were given up"
+"""Why what was counted in them belongs to no window."""
+
+
+class Windows:
+    """The windows of an order."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._order = course.order
+        self.way = self._unbroken("")
+        """How they are made; final once they are."""
+
+    def _unbroken(self, why: str) -> Way:
+        return Way(visits="unbroken", length_s=self._order.window_s, why=why)
+
+    def make(self) -> None:
+        """Choose the way, and go it; visits that turn out to be unsound are given up for unbroken windows."""
+        self._course.laps.to("between visits")
+        self.way = self._way()
+        if self.way.visits != "unbroken":
+            why = self._rounds(self.way.length_s)
+            if why is None:
+                return
+            self.way = self._unbroken(why)
+            for visited in self._course.visited:
+                visited.counting.forget(UNSOUND)
+        self._one_after_the_other()
+
+    def _way(self) -> Way:
+        """Decide it by what the warm-up showed."""
+        order, course = self._order, self._course
+        cls = course.visited[0].cls
+        if cls.beside is not None and not order.alone:
+            return self._unbroken("connections are held open beside, to one server at a time")
+        if cls.bursts:
+            return self._unbroken("a burst is not cut in two")
+        pulses = {visited.id: visited.rhythm.pulse for visited in course.visited if visited.gave_up is None}
+        if course.is_open:
+            return open_way(order.turn_s, order.load.rate_per_s or 0.0, order.window_s, pulses)
+        return closed_way(order.slice_s, order.window_s, pulses)
+
+    # --- in turn -----------------------------------------------------------------------------------------------------
+
+    def _rounds(self, length_s: float) -> str | None:
+        """Visit all targets in random order, round after round, until each has its window; why it was in vain."""
+        course, window_s = self._course, self._order.window_s
+        number = 0
+        while True:
+            counted = {visited.id: course.agree(visited, **visited.counting.standing) for visited in course.visited}
+            left = {name: window_s - agreement.most("counted_s") for name, agreement in counted.items()}
+            waiting = [visited for visited in course.visited if visited.gave_up is None and left[visited.id] > 0]
+            if course.stopped:
+                return None
+            why = self._unsound(counted, number, last=not waiting)
+            if why is not None or not waiting:
+                return why
+            course.random.shuffle(waiting)
+            for visited in waiting:
+                if course.goes_on(visited):
+                    course.progress(visited, "measure", 1 - left[visited.id] / window_s)
+                    self._slice(visited, length_s, left[visited.id])
+            number += 1
+
+    def _slice(self, visited: Visited, length_s: float, left_s: float) -> None:
+        """Make one visit: settle, count, drain."""
+        length = min(length_s, left_s)
+        if left_s - length < length_s / 4:
+            length = left_s  # no crumb of a slice at the end
+        is_open = self._course.is_open
+        with visited.visit(at_rate=is_open):
+            visited.settle(TURN_SETTLE_S if is_open else self._order.settle_s)
+            visited.count(length)
+
+    def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:
+        """Say why visits do not tell the truth, if they do not.
+
+        Closed loops are busy for as long as is counted; what an open loop leaves unanswered at the end of a visit is as
+        much as it finds at the beginning; and where answers fail to come at all, each visit would wait.
+        """
+        is_closed = not self._course.is_open
+        for visited in self._course.visited:
+            said = counted[visited.id]
+            if visited.gave_up is not None or not rounds:
+                continue
+            if said.most("vain_pieces") > 1 and not last:
+                return waited_in_vain(visited.id)
+            if is_closed:
+                time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"
+            else:
+                time_s, spared = said.sum("busy_s"), "two_largest_excess_s"
+            share = too_much(said.sum("excess_s"), said.sum(spared), time_s, rounds, is_closed=is_closed, last=last)
+            if share is not None:
+                return given_up(share, visited.id, is_closed=is_closed)
+        return None
+
+    # --- all at once -------------------------------------------------------------------------------------------------
+
+    def make_together(self, way: Way) -> None:
+        """One window for all targets at the same time; in which order their requests come is drawn."""
+        self.way, course = way, self._course
+        course.laps.to("between visits")
+        fit = course.those_left()
+        course.random.shuffle(fit)
+        if not fit:
+            return
+        with visiting(fit, at_rate=True, apart_s=course.apart_s(fit)):
+            course.laps.to("settling")
+            for visited in fit:
+                visited.target.enter("settling")
+            course.sleep(fit, max(visited.rhythm.settle_s(OPEN_SETTLE_S) for visited in fit))
+            for visited in fit:
+                visited.counting.begin()
+                course.say_begun(visited)
+            course.sleep(fit, self._order.window_s, course.progress_of(fit[0]))
+
+    # --- unbroken ----------------------------------------------------------------------------------------------------
+
+    def make_in_warm_up(self, way: Way, warming: Warming) -> None:
+        """One unbroken window for each target, in the visit that warms it up: nothing is drained in between."""
+        self.way, course = way, self._course
+        for visited in course.random.sample(course.visited, len(course.visited)):
+            if not course.goes_on(visited):
+                continue
+            course.laps.to("warm-up")
+            began = monotonic_ns()
+            visited.rhythm.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
+            with visited.visit():
+                warming.until_steady(visited)
+                time_s = (monotonic_ns() - began) / 1e9
+                visited.warm(time_s=time_s)
+                course.share_pulse(visited)
+                if not course.stopped and visited.gave_up is None:
+                    visited.settle_for(visited.rhythm.settle_s(self._order.settle_s) - time_s)
+                    visited.count_unbroken(self._order.window_s, course.progress_of(visited))
+
+    def _one_after_the_other(self) -> None:
+        """One unbroken window for each target."""
+        course, is_open = self._course, self._course.is_open
+        for visited in course.random.sample(course.visited, len(course.visited)):
+            if course.goes_on(visited) and self._holds(visited):
+                with visited.crowded(), visited.visit(at_rate=is_open):
+                    visited.settle(OPEN_SETTLE_S if is_open else self._order.settle_s)
+                    visited.count_unbroken(self._order.window_s, course.progress_of(visited))
+            self._let_go(visited)
+
+    def _holds(self, visited: Visited) -> bool:
+        """Open what is to be held beside a target; whether all agree to go on."""
+        if visited.cls.beside is None:
+            return True
+        wanted, stood = visited.held.open()
+        agreement = self._course.agree(visited, wanted=wanted, stood=stood)
+        visited.held.judge(agreement.sum("wanted"), agreement.sum("stood"), "when the window was to begin")
+        return self._course.goes_on(visited)
+
+    def _let_go(self, visited: Visited) -> None:
+        """Close what was held; too few at the end, and the window was beside something else."""
+        if visited.held.holding is None:
+            return
+        wanted, stood = visited.held.at_end()
+        agreement = self._course.agree(visited, wanted=wanted, stood=stood)
+        visited.held.judge(agreement.sum("wanted"), agreement.sum("stood"), "at the window's end")
+        visited.held.let_go()
