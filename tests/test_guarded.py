@@ -14,8 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sgibench.engine import orders
-from sgibench.engine.orders import LoadProcess
+from sgibench.engine.orders import LoadProcess, line
 from sgibench.errors import EnvsError, LoadError
 from sgibench.serve import envs, scratch
 from sgibench.serve.guarded import Command, Guarded, NotStartedError
@@ -263,8 +262,8 @@ def test_two_runs_that_make_the_same_environment_at_once_make_it_once_and_one_of
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine with little patience."""
-    monkeypatch.setattr(orders, "ASK_AFTER_S", 0.5)
-    monkeypatch.setattr(orders, "STOPPED_S", 0.5)
+    monkeypatch.setattr(line, "ASK_AFTER_S", 0.5)
+    monkeypatch.setattr(line, "STOPPED_S", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -275,8 +274,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_load_process_that_is_stopped_or_killed_is_named(tmp_path: Path, number: signal.Signals, words: str) -> None:
     with LoadProcess((), tmp_path / "load.log") as load:
         load.describe([])
-        assert load._process is not None
-        os.kill(load._process.pid, number)
+        os.kill(load.line.pid, number)
         with pytest.raises(LoadError, match=words):
             load.describe([])
 
@@ -287,12 +285,12 @@ def test_a_load_process_that_gets_stuck_is_named_and_one_that_is_only_slow_is_wa
 ) -> None:
     with LoadProcess((), tmp_path / "load.log") as load:
         load.describe([])
-        monkeypatch.setattr(orders, "SILENT_S", 5.0)
-        heard = load._heard_s
-        load._heard_s = time.monotonic() - 60
-        assert load._lines(0.01) == []
-        assert eventually(lambda: load._lines(0.2) == [{"event": "alive"}])
-        assert load._heard_s > heard
+        monkeypatch.setattr(line, "SILENT_S", 5.0)
+        heard = load.line.heard_s
+        load.line.heard_s = time.monotonic() - 60
+        assert load.line.lines(0.01) == []
+        assert eventually(lambda: load.line.lines(0.2) == [{"event": "alive"}])
+        assert load.line.heard_s > heard
         slow = tmp_path / "stuck.py"
         slow.write_text("import time\ntime.sleep(600)\n")
         with pytest.raises(LoadError, match="runs but has not answered"):

@@ -1,0 +1,201 @@
+"""The running load process: the orders it is given, and the questions that its web UI asks back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from sgibench.engine.orders.line import Line
+from sgibench.engine.orders.reading import error_of, measured_of, scenario_of
+from sgibench.engine.orders.told import Measured, Step, Target
+from sgibench.errors import LoadError, SgibenchError
+from sgibench.model import Calibration, Load, Scenario, Windows
+from sgibench.results.codec import encode
+from sgibench.secrets import hidden_in
+
+START_TIMEOUT_S = 60.0
+WATCH_EVERY_S = 0.25
+SETTLING_S = 30.0
+"""What users who think may need to spread and settle."""
+
+CANCEL = "cancel"
+"""What the web UI says behind a question that it takes back."""
+
+Answerer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Answers a question of the web UI: (its name, its words) -> the answer's words."""
+
+
+class LoadProcess:
+    """The running load process; a context manager."""
+
+    def __init__(self, cpus: Sequence[int], log: Path, workers: int = 1, *, awake: bool = False) -> None:
+        """`log` takes its stderr; with several `workers` it measures through Locust's master and workers.
+
+        `awake`: it has its CPUs for itself, so in open loops it need not sleep until shortly before a request is due.
+        """
+        self.cpus = tuple(cpus)
+        self.awake = awake
+        self.log = log
+        self.workers = workers
+        self._line: Line | None = None
+        self.spent_s: Mapping[str, float] = {}
+        """Where the time of the last `measure` went, by phase; empty where several processes shared it."""
+        self._asks: list[dict[str, Any]] = []
+        """Questions of the web UI that wait for an answer."""
+
+    def __enter__(self) -> Self:
+        self._line = Line(self.cpus, self.log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.kill()
+
+    # --- orders ----------------------------------------------------------------------------------------------------
+
+    def describe(self, paths: Sequence[Path]) -> list[Scenario]:
+        """Read scenario files; raises DeclarationError for a broken one."""
+        answer = self._order({"do": "describe", "scenarios": [str(path) for path in paths]}, START_TIMEOUT_S)
+        return [scenario_of(data) for data in answer["scenarios"]]
+
+    def measure(
+        self,
+        scenario: Scenario,
+        targets: Sequence[Target],
+        load: Load,
+        windows: Windows,
+        seed: int,
+        *,
+        on_step: Callable[[Step], None],
+        watch: Callable[[], Mapping[str, str]],
+        identify: bool = True,
+        samples: bool = False,
+        singly: Sequence[int] = (),
+    ) -> list[Measured]:
+        """Load the targets and return what was seen of each, in their order.
+
+        `identify`: ask `GET /pid` afterwards which process served each connection. `samples`: note what was answered
+        and what failed every tenth of a second. `singly`: places of the requests that are then asked by themselves, in
+        turn with the app that lives beside the targets.
+
+        `watch` is called several times a second and names the targets that are gone, with the reason.
+        """
+        order = {
+            "do": "measure",
+            "scenario": str(scenario.path),
+            "targets": [encode(target) for target in targets],
+            "load": encode(load),
+            **encode(windows),
+            "seed": seed,
+            "identify": identify,
+            "samples": samples,
+            "singly": list(singly),
+            "load_workers": self.workers,
+            "awake": self.awake,
+        }
+        dropped: set[str] = set()
+
+        def watch_and_drop() -> None:
+            for gone, reason in watch().items():
+                if gone not in dropped:
+                    dropped.add(gone)
+                    self.line.send({"do": "drop", "target": gone, "reason": reason})
+
+        answer = self._order(order, _longest_s(len(targets), load, windows), on_step=on_step, watch=watch_and_drop)
+        self.spent_s = {str(phase): float(seconds) for phase, seconds in (answer.get("spent_s") or {}).items()}
+        return [measured_of(data) for data in answer["targets"]]
+
+    def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:
+        """Find the generator's ceiling for a scenario against a server that only sends prepared bytes."""
+        order = {"do": "calibrate", "scenario": str(scenario.path), "window_s": window_s}
+        answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
+        return Calibration(
+            scenario=scenario.id,
+            rps_per_core=float(answer["rps_per_core"]),
+            requests=int(answer["requests"]),
+            cpu_s=float(answer["cpu_s"]),
+            utilisation=float(answer["utilisation"]),
+        )
+
+    # --- the web UI: here the load process asks, and the engine answers -----------------------------------------------
+
+    def ui(self, order: Mapping[str, Any]) -> tuple[str, int]:
+        """Open the Locust web UI in the load process; returns its address and port."""
+        answer = self._order({"do": "ui", **order}, START_TIMEOUT_S)
+        return str(answer["url"]), int(answer["port"])
+
+    def attend(self, answer: Answerer, watch: Callable[[], None]) -> NoReturn:
+        """Answer the web UI's questions, one after the other, until something ends this by an exception.
+
+        `answer` takes a question's name and words; a SgibenchError that it raises is told as a refusal. `watch` is
+        called several times a second while nobody asks.
+        """
+        while True:
+            watch()
+            if not self._asks:
+                self._asks += [line for line in self.line.lines(WATCH_EVERY_S) if "ask" in line]
+            while self._asks:
+                ask = self._asks.pop(0)
+                try:
+                    told = answer(str(ask["ask"]), ask)
+                except SgibenchError as error:
+                    self.tell("refused", id=ask["id"], message=str(error))
+                else:
+                    self.tell(str(ask["ask"]), id=ask["id"], **told)
+
+    def taken_back(self) -> bool:
+        """Whether the web UI takes back what it asked: a `cancel` waits behind it. For answers that take long."""
+        self._asks += [line for line in self.line.lines(0) if "ask" in line]
+        return any(ask["ask"] == CANCEL for ask in self._asks)
+
+    def tell(self, name: str, **words: Any) -> None:
+        """Tell the web UI something, asked (with the question's `id`) or unasked."""
+        self.line.send(hidden_in({"tell": name, **words}))
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._line is not None and self._line.alive()
+
+    # --- the line --------------------------------------------------------------------------------------------------
+
+    def _order(
+        self,
+        order: dict[str, Any],
+        timeout_s: float,
+        on_step: Callable[[Step], None] = lambda _step: None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        line = self.line
+        line.send(order)
+        line.expect()
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            watch()
+            for said in line.lines(WATCH_EVERY_S):
+                if "ask" in said:
+                    self._asks.append(said)
+                elif said.get("event") == "progress":
+                    on_step(Step(target=said["target"], phase=said["phase"], done=float(said["done"])))
+                elif said.get("did") == "error":
+                    raise error_of(said)
+                elif said.get("did") == order["do"]:
+                    return said
+        raise LoadError(
+            f"the load process did not finish {order['do']!r} within {timeout_s:.0f} s; {line.last_words()}"
+        )
+
+    @property
+    def line(self) -> Line:
+        """Its line, while it runs."""
+        if self._line is None:
+            raise AssertionError("the load process is spoken to outside the context")
+        return self._line
+
+
+def _longest_s(targets: int, load: Load, windows: Windows) -> float:
+    """Give an order ample time: everything may go wrong once for every target before it is called lost."""
+    calm = targets * (windows.warmup_s + windows.window_s) * 2
+    return 60 + calm * 3 + targets * (windows.timeout_s * 6 + SETTLING_S) + load.connections / 100
