@@ -19,15 +19,18 @@ from sgibench.model.catalogue import (
     Terms,
     Variant,
 )
+from sgibench.model.deployed import Effective, FrontShare, Memory, MemoryLook, Place, ServiceUse
 from sgibench.model.expected import Expected, Need
 from sgibench.model.failed import as_failed
 from sgibench.model.fronts import Front, FrontEntry, FrontLaunch, FrontVariant
+from sgibench.model.generator import Generator, LoadWorker
 from sgibench.model.judgement import (
     Comparison,
     Doubt,
     Estimate,
     Ranked,
 )
+from sgibench.model.noted import CacheUse, Handshakes, Held, Jobs, Overflow, Peak, RequestCpu
 from sgibench.model.own import AppCost, BaseEnvironment, Lifespan, OwnApp, OwnInfo
 from sgibench.model.plan import (
     Block,
@@ -80,29 +83,8 @@ from sgibench.model.terms import (
     Verdict,
     Visits,
 )
-from sgibench.model.trial import (
-    CacheUse,
-    Effective,
-    Failure,
-    FrontShare,
-    Generator,
-    Handshakes,
-    Held,
-    HistogramData,
-    Jobs,
-    Latency,
-    LoadWorker,
-    Memory,
-    MemoryLook,
-    Overflow,
-    Peak,
-    Place,
-    RequestCpu,
-    ServiceUse,
-    Slice,
-    Trial,
-    Window,
-)
+from sgibench.model.trial import Failure, Trial
+from sgibench.model.window import HistogramData, Latency, Slice, Window
 
 __all__ = [
     "SCHEMA",

@@ -1,0 +1,133 @@
+"""What only some scenarios have, noted beside the window: a cache, jobs, connections held open, handshakes, a peak.
+
+Each is None in a trial whose scenario has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sgibench.model.deployed import Memory
+from sgibench.model.window import HistogramData
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheUse:
+    """How an app's cache fared in a window, by the app's own count."""
+
+    asked: int
+    """Pages that were asked of it."""
+    missed: int
+    """Those that it hadn't got, or couldn't give, and that had to be made."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Share that it had."""
+        return 1 - self.missed / self.asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Jobs that an app was handed, from when its window began until the load had ended."""
+
+    span_s: float
+    handed: int
+    done: int
+    failed: int
+    waiting_start: int
+    """Jobs handed in and not done yet at its beginning."""
+    waiting_end: int
+    """The same at its end: a queue that has grown says that more was handed in than is done."""
+    took_histogram_us: HistogramData | None = None
+    """From handing in until it was done, of the jobs that were done."""
+    server_cpu_s: float | None = None
+    worker_cpu_s: float | None = None
+    """CPU of the worker process; None for an app that does its jobs in its server."""
+    worker_memory: Memory | None = None
+    worker: tuple[str, ...] = ()
+    """Command line of the worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Connections that were held open beside those that were measured."""
+
+    wanted: int
+    stood: int
+    """Open when the window began."""
+    stood_end: int
+    """Open at its edge."""
+    closed: int
+    """How often one ended since they were opened; each was opened again."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """What went wrong on them, by kind."""
+    answers: int = 0
+    """Right answers on them: one each, or as many streams as came to their end."""
+    before_bytes: int | None = None
+    """Proportional memory of the server's tree before the first was opened."""
+    held_bytes: int | None = None
+    """The same once all of them stood."""
+
+    @property
+    def each_bytes(self) -> float | None:
+        """What one of them costs in memory; the kernel's own buffers are not in it."""
+        if self.before_bytes is None or self.held_bytes is None or not self.stood:
+            return None
+        return (self.held_bytes - self.before_bytes) / self.stood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handshakes:
+    """TLS handshakes in the window, of connections that were opened in it."""
+
+    full: int
+    resumed: int
+    """As the TLS library says of each (`session_reused`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overflow:
+    """What the system counted during the window; of the whole machine, as differences (/proc/net/netstat)."""
+
+    listen_overflows: int
+    """Connections that found a full queue of connections nobody had accepted."""
+    listen_drops: int
+    """SYN dropped by listening sockets, for whatever reason."""
+    bursts: int = 0
+    """Bursts that began in the window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """Resident memory of the server's processes, shared pages counted in each (Linux: VmRSS and VmHWM)."""
+
+    before_bytes: int
+    """Before this load asked anything."""
+    most_bytes: int
+    """The most since then, warm-up included; of several processes the sum of what each had at most."""
+
+    @property
+    def grown_bytes(self) -> int:
+        """By how much it grew."""
+        return max(0, self.most_bytes - self.before_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestCpu:
+    """One request of the user's by itself: asked of a server, and called without one in turn, on the same CPUs."""
+
+    request: str
+    requests: int
+    """Right answers of the server."""
+    cpu_s: float
+    """CPU of the server's tree for exactly these."""
+    calls: int
+    """Of the app, without a server."""
+    app_cpu_s: float
+    """CPU of the app's process tree for these; what calling an app that does nothing costs is taken off."""
+    app_wait_s: float = 0.0
+    """Time of these calls in which it neither computed nor queued for a CPU."""
+    crowd_requests: int = 0
+    """The same with many requests at once, where `requests` were asked a few at a time because they are long."""
+    crowd_cpu_s: float = 0.0
