@@ -235,7 +235,7 @@ def test_a_server_that_leaks_or_leaves_its_place_is_doubted_and_the_others_are_n
 
 
 def test_a_server_that_never_answers_fails_as_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sgibench.serve.process.READY_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("sgibench.serve.process.server.READY_TIMEOUT_S", 2.0)
     failure = trial_of(run_of(tmp_path, "faulty-never-ready"), "faulty-never-ready").failure
     assert failure
     assert failure.reason == "not-ready"

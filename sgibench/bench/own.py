@@ -32,11 +32,12 @@ from sgibench.model import (
     Scenario,
     ServerEntry,
 )
+from sgibench.serve.logs import tail_of
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.copying import MOST_BYTES, changes, size_of, state_of
 from sgibench.serve.own.driving import Driven, Seen, drive
 from sgibench.serve.own.overlay import Wanted, yours
-from sgibench.serve.own.preparing import folded, tail_of
+from sgibench.serve.own.preparing import folded
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import is_own
 from sgibench.serve.process import LOG_CAP_BYTES

@@ -19,7 +19,8 @@ from sgibench.errors import ServerError
 from sgibench.model import App, Exchange, Interface, Scenario
 from sgibench.serve.envs import Environment
 from sgibench.serve.guarded import Command, Guarded
-from sgibench.serve.own.preparing import folded, tail_of
+from sgibench.serve.logs import tail_of
+from sgibench.serve.own.preparing import folded
 from sgibench.serve.variables import import_paths, variables_of
 
 MIX = Path(__file__).with_name("mix.py")

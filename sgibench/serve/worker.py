@@ -15,6 +15,7 @@ from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import Memory
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
+from sgibench.serve.logs import tail_of
 from sgibench.serve.process import ServerProcess
 
 READY = "worker-ready"
@@ -23,7 +24,6 @@ READY_TIMEOUT_S = 60.0
 STOPPED_S = 1.5
 """One of whose processes stands still (SIGSTOP) for so long is not waited for."""
 POLL_S = 0.05
-LOG_TAIL_BYTES = 2000
 
 
 class Worker:
@@ -116,7 +116,4 @@ class Worker:
 
     def log_tail(self) -> str:
         """Return the end of its log."""
-        try:
-            return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace").strip()
-        except OSError:
-            return ""
+        return tail_of(self._log)

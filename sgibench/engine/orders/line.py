@@ -17,11 +17,13 @@ from typing import Any
 
 from sgibench.errors import LoadError
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
+from sgibench.serve.logs import tail_of
 
 ASK_AFTER_S = 3.0
 """A load process that has been silent for so long is asked whether it is alive; it answers between two callbacks."""
 STOPPED_S = 5.0
 """One that is stopped (SIGSTOP) and has not answered for so long is not waited for."""
+LAST_BYTES = 600
 SILENT_S = 30.0
 """One that runs and has not answered for so long has got stuck."""
 
@@ -98,10 +100,7 @@ class Line:
 
     def last_words(self) -> str:
         """Quote the end of its log."""
-        try:
-            tail = self._log.read_bytes()[-600:].decode("utf-8", errors="replace").strip().replace("\n", " | ")
-        except OSError:
-            tail = ""
+        tail = tail_of(self._log, LAST_BYTES).replace("\n", " | ")
         return f"its last words: {tail}" if tail else "it said nothing"
 
     def _refuse_silence(self) -> None:

@@ -16,8 +16,9 @@ from typing import Any, Self
 from sgibench.errors import ServerError
 from sgibench.model import App, Asked
 from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.logs import tail_of
 from sgibench.serve.own.copying import in_copy
-from sgibench.serve.own.preparing import folded, prepare_start, tail_of
+from sgibench.serve.own.preparing import folded, prepare_start
 from sgibench.serve.own.spec import MODULE
 from sgibench.serve.variables import variables_of
 

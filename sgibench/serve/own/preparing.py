@@ -8,10 +8,10 @@ from pathlib import Path
 from sgibench.errors import ServerError
 from sgibench.model import OwnApp
 from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.logs import tail_of
 
 PREPARE_TIMEOUT_S = 300.0
 TAIL_LINES = 4
-TAIL_BYTES = 2000
 
 
 def prepare_start(own: OwnApp, scratch: Path, env: Mapping[str, str]) -> None:
@@ -27,13 +27,6 @@ def prepare_start(own: OwnApp, scratch: Path, env: Mapping[str, str]) -> None:
             raise ServerError("not-prepared", f"--prepare {command!r} took more than {PREPARE_TIMEOUT_S:g} s{tail}")
         if status != 0:
             raise ServerError("not-prepared", f"--prepare {command!r} ended with status {status}{tail}")
-
-
-def tail_of(log: Path) -> str:
-    """Give the end of a log."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        return file.read(TAIL_BYTES).decode("utf-8", errors="replace")
 
 
 def folded(tail: str) -> str:

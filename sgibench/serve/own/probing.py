@@ -20,8 +20,9 @@ from sgibench import units
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
 from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.logs import tail_of
 from sgibench.serve.own.copying import in_copy
-from sgibench.serve.own.preparing import folded, prepare_start, tail_of
+from sgibench.serve.own.preparing import folded, prepare_start
 from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
 from sgibench.serve.variables import variables_of
 

@@ -23,7 +23,8 @@ from sgibench.errors import ServerError, one_line
 from sgibench.model import Memory, ServiceClient, ServiceEntry, ServiceLaunch
 from sgibench.secrets import keep
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
-from sgibench.serve.process import HOST, LOG_TAIL_BYTES, free_port
+from sgibench.serve.logs import tail_of
+from sgibench.serve.process import HOST, free_port
 from sgibench.serve.services.finding import Programs, find, open_to_all
 
 READY_S = 60.0
@@ -161,7 +162,7 @@ class Instance:
                     )
                 if running.exit_status:
                     name, status = Path(argv[0]).name, running.exit_status
-                    raise ServerError("exited", f"{name} ended with status {status}", _tail(launch.log))
+                    raise ServerError("exited", f"{name} ended with status {status}", tail_of(launch.log))
         except NotStartedError as error:
             raise ServerError("client" if error.ours else "not-started", str(error)) from None
 
@@ -237,7 +238,7 @@ class Instance:
 
     def log_tail(self) -> str:
         """Return the end of its log."""
-        return "" if self._launch is None else _tail(self._launch.log)
+        return "" if self._launch is None else tail_of(self._launch.log)
 
     # --- what it is asked ------------------------------------------------------------------------------------------
 
@@ -271,12 +272,3 @@ def _how(status: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"was killed ({signal.Signals(-status).name})"
     return f"was killed (signal {-status})"
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-            return file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -1,98 +1,37 @@
-"""One running server: started behind a guard, ready when every worker has answered, always killed with all it started.
-
-The engine owns server processes through this module alone. Nothing here measures load; it says which processes a
-server consists of, what they hold in memory, whether they live, and what they logged. A server behind a front is
-several commands: the front, and one or more servers of the same kind; all of them are the server to everybody else.
-"""
+"""The running server itself: started behind a guard, waited for, asked to stop, buried with all it started."""
 
 from __future__ import annotations
 
-import http.client
-import shutil
-import socket
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from sgibench import machine
 from sgibench.errors import ServerError
-from sgibench.model import App, Launch, Memory, OwnApp, ServerEntry, Settings
-from sgibench.model.terms import TLS, Protocol
-from sgibench.serve import certificate, placing
+from sgibench.model import Launch, Memory
+from sgibench.model.terms import TLS
+from sgibench.serve import placing
 from sgibench.serve.guarded import Command, NotStartedError, is_stopped
-from sgibench.serve.own.copying import in_copy
-from sgibench.serve.own.preparing import prepare_start
-from sgibench.serve.own.spec import MODULE
+from sgibench.serve.logs import size_of, tail_of
 from sgibench.serve.parts import Parts
 from sgibench.serve.placing import FRONT, Placed
-from sgibench.serve.variables import import_paths, variables_of
+from sgibench.serve.process.asking import RollCall, ask_pid, ask_ready
+from sgibench.serve.process.ports import free_port
+from sgibench.serve.process.spec import Prepared, ServerSpec, for_python, prepare
 
-HOST = "127.0.0.1"
 READY_TIMEOUT_S = 30.0
 OWN_READY_TIMEOUT_S = 90.0
 """An app of the user's may have much to import."""
 STOP_TIMEOUT_S = 10.0
 """A server that has no connections left and still runs so long after SIGTERM has ignored it."""
 LOG_CAP_BYTES = 8 * 2**20
-LOG_TAIL_BYTES = 2000
 POLL_S = 0.02
-STRAGGLERS_S = 2.0
-"""A worker that has not started so long after another one answered is not waited for."""
 OPEN_FILES = 65536
 """Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
-SAFE_PATH = (3, 11)
 OURS = "client"
 """Reason of a failure that is not the server's: the machine had no descriptor, process, memory or disk left for us."""
 IN_USE = ("address already in use", "errno 98", "errno 48", "eaddrinuse")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSpec:
-    """All that is needed to start one server."""
-
-    entry: ServerEntry
-    app: App
-    settings: Settings
-    bin: Path
-    """Executables of its environment."""
-    cpus: tuple[int, ...]
-    """Where it may run; empty for anywhere."""
-    scratch: Path
-    """A folder of its own, made anew at each start."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Package -> version in its environment."""
-    protocol: Protocol = "http"
-    """What it is started to speak."""
-    python: str = ""
-    """Version of its interpreter; empty for that of sgibench."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """What the app is told besides, e.g. where its services are."""
-
-
-def for_python(argv: Sequence[str], version: str) -> tuple[str, ...]:
-    """Leave out the option -P, which keeps a script's folder off the import path, where Python is older than it."""
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    old = bool(numbers) and numbers < SAFE_PATH
-    return tuple(word for place, word in enumerate(argv) if not (old and word == "-P" and place))
-
-
-_LATELY: deque[int] = deque(maxlen=256)
-"""Ports that were given out lately: the servers that got them may not listen yet, and two that share one by
-SO_REUSEPORT would both seem to answer."""
-
-
-def free_port() -> int:
-    """Ask the system for a port that nobody uses, and that was not given to another server just now."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        if port not in _LATELY:
-            _LATELY.append(port)
-            return port
 
 
 class ServerProcess:
@@ -107,13 +46,8 @@ class ServerProcess:
         self.pid = 0
         self.startup_s: float | None = None
         self.log = spec.scratch / "server.log"
-        self.data = spec.scratch / "data"
-        """What the app may write to; SGIBENCH_DATA names it."""
-        self._own = spec.app.own
-        """The user's app as this start serves it: in a copy of the project where that is wanted."""
         self._parts = Parts()
-        self._placed: tuple[Placed, ...] = ()
-        """The servers behind the front, or the one server without."""
+        self._prepared = Prepared(placed=(), own=spec.app.own, environment={})
         self.front_argv: tuple[str, ...] | None = None
         """How its front was started; None without one, and before that."""
         self._started_s = 0.0
@@ -134,26 +68,31 @@ class ServerProcess:
     def _start(self) -> None:
         try:
             self.port = free_port()
-            self._prepare_scratch()
+            self._prepared = prepare(self.spec, self.port)
         except OSError as error:
             raise ServerError(OURS, f"this machine gave it no port or scratch folder: {error.strerror}") from None
-        self._parts, self.launch, self.front_argv = Parts(), self._placed[0].launch, None
+        first = self._prepared.placed[0]
+        self._parts, self.launch, self.front_argv = Parts(), first.launch, None
         self._started_s = time.monotonic()
-        for one in self._placed:
-            argv = for_python(one.entry.command(one.launch), self.spec.python)
+        for one in self._prepared.placed:
+            argv = self._command(one)
             pid = self._start_part(one.name, argv)
-            if one is self._placed[0]:
+            if one is first:
                 self.pid, self.argv = pid, argv
+
+    def _command(self, one: Placed) -> tuple[str, ...]:
+        return for_python(one.entry.command(one.launch), self.spec.python)
 
     def _start_part(self, name: str, argv: tuple[str, ...]) -> int:
         """Start one command; raises ServerError."""
+        own = self._prepared.own
         try:
             return self._parts.start(
                 name,
                 Command(
                     argv=argv,
-                    env=self._environment(),
-                    cwd=self.spec.app.folder if self._own is None else self._own.project,
+                    env=self._prepared.environment,
+                    cwd=self.spec.app.folder if own is None else own.project,
                     log=self.log,
                     cpus=self.spec.cpus,
                     files=OPEN_FILES,
@@ -162,49 +101,15 @@ class ServerProcess:
         except NotStartedError as error:
             raise ServerError(OURS if error.ours else "not-started", str(error)) from None
 
-    def _prepare_scratch(self) -> None:
-        shutil.rmtree(self.spec.scratch, ignore_errors=True)
-        self.data.mkdir(parents=True)
-        self._placed = placing.servers(self.spec.entry, self._launch(), free_port)
-        for one in self._placed:
-            placing.write(one.launch.scratch, one.entry.variant.files)
-            if one.launch.tls:
-                certificate.make(one.launch.certificate, one.launch.key)
-        if (own := self.spec.app.own) is not None:
-            self._own = own = in_copy(own, self.spec.scratch) if own.copied else own
-            (self.spec.scratch / "app").mkdir()
-            (self.spec.scratch / "app" / f"{MODULE}.py").write_text(own.source, encoding="utf-8")
-            prepare_start(own, self.spec.scratch, self._environment())
-
-    def _launch(self) -> Launch:
-        return Launch(
-            bin=self.spec.bin,
-            launchers=self.spec.entry.path.parent / "launchers",
-            scratch=self.spec.scratch,
-            host=HOST,
-            port=self.port,
-            target=self.spec.app.target,
-            options=self.spec.entry.variant.options,
-            workers=self.spec.settings.workers,
-            threads=self.spec.settings.threads,
-            backlog=self.spec.settings.backlog,
-            keep_alive_s=self.spec.settings.keep_alive_s,
-            configuration=self.spec.settings.configuration,
-            versions=self.spec.versions,
-            protocol=self.spec.protocol,
-            lifespan=self.spec.app.own is None or self.spec.app.own.lifespan == "supported",
-        )
-
-    def _environment(self) -> dict[str, str]:
-        """Give the server little, and the same every time: no variable of the user's changes a result."""
-        own = self._own
-        paths = import_paths(self.spec.app.folder, own, self.spec.scratch / "app")
-        return {**variables_of(self.spec.bin, self.data, paths, own), **self.spec.variables}
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that its processes find, and those of a worker beside it."""
+        return self._prepared.environment
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The variables that its processes find, and those of a worker beside it."""
-        return self._environment()
+    def data(self) -> Path:
+        """What the app may write to."""
+        return self.spec.data
 
     @property
     def end(self) -> str:
@@ -221,8 +126,8 @@ class ServerProcess:
             return "it"
         if name == FRONT:
             return f"its front {front.family}"
-        behind = next(one.entry.id for one in self._placed if one.name == name)
-        return f"{behind} behind {front.family}" + (f" ({name})" if len(self._placed) > 1 else "")
+        behind = next(one.entry.id for one in self._prepared.placed if one.name == name)
+        return f"{behind} behind {front.family}" + (f" ({name})" if len(self._prepared.placed) > 1 else "")
 
     def alive(self) -> bool:
         """Whether its first process still runs, and that of each of its parts."""
@@ -233,18 +138,18 @@ class ServerProcess:
     @property
     def servers(self) -> int:
         """How many of the kind stand behind its front; 1 without one."""
-        return max(1, len(self._placed))
+        return max(1, len(self._prepared.placed))
 
     def take_away(self, number: int) -> None:
         """Kill one of the servers behind its front; from here on nobody misses it."""
-        self._parts.take_away(self._placed[number - 1].name)
+        self._parts.take_away(self._prepared.placed[number - 1].name)
 
     def bring_back(self, number: int) -> None:
         """Start that one again, where it was; whether it is ready is not waited for. Raises ServerError."""
-        one = self._placed[number - 1]
+        one = self._prepared.placed[number - 1]
         if one.launch.socket is not None:
             one.launch.socket.unlink(missing_ok=True)
-        self._start_part(one.name, for_python(one.entry.command(one.launch), self.spec.python))
+        self._start_part(one.name, self._command(one))
 
     def is_away(self, part: str) -> bool:
         """Whether a part, by what a person calls it, was taken away and is not back, or is a new one."""
@@ -274,24 +179,16 @@ class ServerProcess:
         deadline = self._started_s + limit_s
         if self.spec.entry.front is not None:
             self._start_front(meanwhile, deadline)
-        workers = self.spec.settings.workers * len(self._placed)
-        seen: set[int] = set()
+        roll = RollCall(workers=self.spec.settings.workers * len(self._prepared.placed))
         last = "nothing listened"
-        answers = 0
-        first_s = 0.0
         while time.monotonic() < deadline:
             meanwhile()
             if not self.alive():
                 raise ServerError("exited", f"{self.end} before it answered", self.log_tail())
             answer = self._ask()
             if isinstance(answer, int):
-                seen.add(answer)
-                answers += 1
-                first_s = first_s or time.monotonic()
-                # A shared socket may give one worker nearly everything: after so many answers the rest is taken as up,
-                # once as many processes run as were declared, or there was ample time for them to be started.
-                enough = answers >= 8 * workers and (self._complete() or time.monotonic() > first_s + STRAGGLERS_S)
-                if len(seen) >= workers or enough:
+                roll.heard(answer, time.monotonic())
+                if roll.full or (roll.asked_often and (self._complete() or roll.waited(time.monotonic()))):
                     return
             else:
                 last = answer
@@ -300,7 +197,7 @@ class ServerProcess:
 
     def _start_front(self, meanwhile: Callable[[], None], deadline: float) -> None:
         """Start what stands before the servers once each of them listens: a balancer would take the others for dead."""
-        for one in self._placed:
+        for one in self._prepared.placed:
             while not one.listens():
                 meanwhile()
                 if not self.alive():
@@ -308,7 +205,7 @@ class ServerProcess:
                 if time.monotonic() > deadline:
                     raise ServerError("not-ready", f"{self._told(one.name)} never listened", self.log_tail())
                 time.sleep(POLL_S)
-        self.front_argv = placing.front(self.spec.entry, self._launch(), self._placed)
+        self.front_argv = placing.front(self.spec.entry, self.spec.launch(self.port), self._prepared.placed)
         self._start_part(FRONT, self.front_argv)
 
     def _ask(self) -> int | str:
@@ -380,60 +277,11 @@ class ServerProcess:
 
     def log_bytes(self) -> int:
         """How much it has logged."""
-        try:
-            return self.log.stat().st_size
-        except OSError:
-            return 0
+        return size_of(self.log)
 
     def log_tail(self) -> str:
         """Return the end of its log."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log_bytes() - LOG_TAIL_BYTES))
-                return file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
-        except OSError:
-            return ""
-
-
-def ask_pid(port: int, timeout_s: float = 1.0, *, tls: bool = False) -> int | str:
-    """Ask `GET /pid` on a new connection, over HTTP/1.1: the worker's pid, or what went wrong in a few words."""
-    connection = _connection(port, timeout_s, tls=tls)
-    try:
-        connection.request("GET", "/pid", headers={"Connection": "close"})
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        return f"GET /pid: {str(error) or type(error).__name__}"
-    finally:
-        connection.close()
-    if response.status != http.client.OK or not body.isdigit():
-        return f"GET /pid answered {response.status} {body[:60]!r}"
-    return int(body)
-
-
-def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0, *, tls: bool = False) -> int | str:
-    """Ask an app of the user's whether it is ready: 0 for yes, or what is wrong in a few words.
-
-    The path that the user named must be answered with a status under 400, any other one with one under 500.
-    """
-    path, limit = (own.first, 500) if own.ready is None else (own.ready, 400)
-    connection = _connection(port, timeout_s, tls=tls)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        return f"GET {path}: {str(error) or type(error).__name__}"
-    finally:
-        connection.close()
-    return 0 if response.status < limit else f"GET {path} answered {response.status} {body[:60]!r}"
-
-
-def _connection(port: int, timeout_s: float, *, tls: bool) -> http.client.HTTPConnection:
-    """Make a connection over HTTP/1.1, which every server here speaks beside whatever it is asked in."""
-    if not tls:
-        return http.client.HTTPConnection(HOST, port, timeout=timeout_s)
-    return http.client.HTTPSConnection(HOST, port, timeout=timeout_s, context=certificate.trusting("http/1.1"))
+        return tail_of(self.log)
 
 
 def idle_cpu(servers: Sequence[ServerProcess], for_s: float) -> list[float | None]:
