@@ -44,7 +44,7 @@ def hyperthreads(folder: Path, monkeypatch: pytest.MonkeyPatch, *siblings: str) 
             topology = folder / f"cpu{cpu}" / "topology"
             topology.mkdir(parents=True)
             (topology / "thread_siblings_list").write_text(f"{text}\n")
-    monkeypatch.setattr(machine, "SYS_CPU", folder)
+    monkeypatch.setattr("sgibench.machine.cpus.SYS_CPU", folder)
 
 
 @pinning
@@ -80,7 +80,7 @@ def test_beside_chosen_cpus_the_load_takes_another_core_while_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hyperthreads(tmp_path, monkeypatch, "0,3", "1,4", "2,5")
-    monkeypatch.setattr(machine, "usable_cpus", lambda: tuple(range(6)))
+    monkeypatch.setattr("sgibench.machine.cpus.usable_cpus", lambda: tuple(range(6)))
     assert machine.plan_beside((0, 2), 1) == machine.CpuPlan(servers=(0, 2), load=(1,), note=None)
     assert machine.plan_beside((0, 2), 2).load == (1, 4)
     every_core = machine.plan_beside((0, 1, 2), 1)
@@ -99,11 +99,11 @@ def test_a_single_cpu_is_shared_and_the_plan_says_so() -> None:
 
 @pinning
 def test_the_load_may_wait_awake_only_where_each_of_its_processes_has_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_cpu_quota", lambda: None)
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: None)
     assert machine.plan_cpus(1, 1, usable=range(2)).load_alone(1)
     assert not machine.plan_cpus(1, 2, usable=range(2)).load_alone(2)
     assert not machine.CpuPlan(servers=(0, 1), load=(0, 1), note="shared").load_alone(1)
-    monkeypatch.setattr(machine, "_cpu_quota", lambda: 1.5)
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: 1.5)
     assert not machine.plan_cpus(1, 1, usable=range(2)).load_alone(1)
 
 

@@ -1,35 +1,13 @@
-"""CPU time of other processes, read cheaply enough for the edges of a 50 ms slice.
-
-On Linux the kernel gives each process a CPU clock in nanoseconds, all threads included, under an id made from its
-pid (clock_getcpuclockid(3): `(~pid << 3) | 2`). Elsewhere psutil reads it, in ticks of 10 ms.
-"""
+"""CPU of process trees over counted stretches, read cheaply enough for the edges of a 50 ms slice."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
-from sgibench.machine import reaped_ns
-
-LINUX = sys.platform == "linux"
-
-
-def cpu_ns(pid: int) -> int | None:
-    """CPU time a process has used so far, user and system, in nanoseconds; None when it is gone or not ours to see."""
-    if LINUX:
-        try:
-            return time.clock_gettime_ns((~pid << 3) | 2)
-        except OSError:
-            return None
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return None
-    return round((times.user + times.system) * 1e9)
+from sgibench.machine import LINUX, cpu_ns, reaped_ns
 
 
 def descendants(pids: Iterable[int]) -> list[int]:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from sgibench.histogram import Histogram
-from sgibench.load.cpu import cpu_ns, descendants
+from sgibench.load.cpu import descendants
 from sgibench.load.paces import OpenPace
 from sgibench.load.tally import Tally
 from sgibench.load.target import Target
+from sgibench.machine import cpu_ns
 
 KEPT_S = 300
 """Seconds that the page's charts show at most."""
