@@ -34,7 +34,7 @@ from typing import Any
 
 from benchmarks.serving import Bench, bench
 from sgibench import bench as measuring
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.engine.progress import Silent
 from sgibench.model import Comparison, LoadKind, Metric, Run
 from sgibench.report.standings import standings_of

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from sgibench import catalogue
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.cli import COMMANDS, program
 from sgibench.results import store
 from sgibench.serve.services import House

@@ -8,16 +8,9 @@ import pytest
 
 from sgibench import catalogue
 from sgibench.bench.pilot import in_few_stages, told
-from sgibench.bench.plan import (
-    PROFILES,
-    common_rates,
-    make_cells,
-    make_plan,
-    measuring_s,
-    with_most_connections,
-    with_rates,
-    with_usual_connections,
-)
+from sgibench.bench.plan import make_cells, make_plan, measuring_s, with_usual_connections
+from sgibench.bench.profiles import PROFILES
+from sgibench.bench.rates import common_rates, with_most_connections, with_rates
 from sgibench.engine.windows import guessed_s, open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
 from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows

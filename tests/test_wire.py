@@ -9,7 +9,8 @@ import pytest
 
 from sgibench import catalogue, report
 from sgibench.bench.choosing import refusals
-from sgibench.bench.plan import make_cells, unasked, with_most_connections
+from sgibench.bench.plan import make_cells, unasked
+from sgibench.bench.rates import with_most_connections
 from sgibench.bench.request import select_scenarios
 from sgibench.bench.run import refuse_rateless
 from sgibench.engine.orders import Measured

@@ -8,14 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sgibench import units
-from sgibench.bench.plan import (
-    PROFILES,
-    Parts,
-    common_rates,
-    curve_cells,
-    make_plan,
-    with_most_connections,
-)
+from sgibench.bench.plan import Parts, make_plan
+from sgibench.bench.profiles import PROFILES
+from sgibench.bench.rates import common_rates, curve_cells, with_most_connections
 from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent

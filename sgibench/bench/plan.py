@@ -6,123 +6,28 @@ resumed. Servers that close every connection are never put into a group with tho
 
 from __future__ import annotations
 
-import math
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Literal
+from dataclasses import replace
 
 from sgibench.bench.services import for_scenario, unfit_for
-from sgibench.engine.windows import P99_ANSWERS, windows_for
+from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
 from sgibench.model import (
     App,
     Block,
     Cell,
-    Connection,
     Group,
     Load,
-    PilotRate,
     Plan,
     Scenario,
     ServerEntry,
     Settings,
     Stage,
     Terms,
-    Trial,
     Windows,
 )
-
-CLASS_GAP = 4.0
-"""Servers whose saturation lies so many times above the next slower one's are another class: threads that wait and
-event loops, for example. Half of a rate is within one; noise and ordinary differences are far from it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A named amount of care."""
-
-    name: str
-    blocks: int
-    window_s: float
-    open_window_s: float
-    retries: int
-    """How often a group in doubt is measured again in its block (method, section 6: at most twice)."""
-    servers: tuple[str, ...]
-    scenarios: tuple[str, ...]
-    promise: str
-    """What its result may be used for."""
-    p99_from: Literal["blocks together", "each block"] = "each block"
-    """Where the 1,000 answers behind a p99 have to come from, as far as `longest_open_s` allows."""
-    longest_open_s: float = 15.0
-    """The longest window of an open load."""
-    own_percentile_s: float = 0.0
-    """With answers of all blocks together: where a window of this length holds those of a block's own p99, it does."""
-    fewer_blocks: Mapping[str, int] = field(default_factory=dict)
-    """Scenario -> the number of blocks that hold it, where it is known to take fewer: of work that only waits, servers
-    differ by many times, or not at all."""
-    connections: Mapping[str, int] = field(default_factory=dict)
-    """Scenario -> connections, where the user names none and the usual number would make visits long: a visit lasts ten
-    times the slowest answers, and with many connections each waits for all the others."""
-    class_rates: bool = True
-    """Whether servers that are many times as fast as the slowest are measured at a rate of their own, too."""
-
-    def answers(self, blocks: int) -> int:
-        """How many requests should be due in a window of an open load, where so many blocks hold it."""
-        return P99_ANSWERS if self.p99_from == "each block" else math.ceil(P99_ANSWERS / blocks)
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            name="quick",
-            blocks=6,
-            window_s=0.6,
-            open_window_s=0.9,
-            retries=0,
-            servers=(
-                "gunicorn-gthread",
-                "waitress",
-                "granian-wsgi",
-                "uvicorn-httptools",
-                "hypercorn-uvloop",
-                "granian-asgi",
-            ),
-            scenarios=("json", "wait"),
-            promise="a look in a few minutes: json in six blocks, enough for verdicts, and waiting work in three",
-            p99_from="blocks together",
-            longest_open_s=5.0,
-            own_percentile_s=3.0,
-            fewer_blocks={"wait": 3},
-            connections={"json": 16},
-            class_rates=False,
-        ),
-        Profile(
-            name="standard",
-            blocks=6,
-            window_s=5.0,
-            open_window_s=5.0,
-            retries=2,
-            servers=("*",),
-            scenarios=("site", "json", "wait", "crud"),
-            promise="all servers on four scenarios, with enough blocks for verdicts",
-        ),
-        Profile(
-            name="full",
-            blocks=10,
-            window_s=5.0,
-            open_window_s=5.0,
-            retries=2,
-            servers=("*",),
-            scenarios=("*",),
-            promise="the whole catalogue, for publication",
-        ),
-    )
-}
-
 
 Parts = Sequence[Sequence[str]]
 """Servers that live together, the reference first in each."""
@@ -226,95 +131,12 @@ def _kinds(interfaces: Iterable[str]) -> str:
     return ", ".join(sorted(set(interfaces))) or "none"
 
 
-def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
-    """Keep, of a scenario's closed loads, those with the most connections: open loads are derived from them."""
-    most: dict[str, int] = defaultdict(int)
-    for cell in cells:
-        most[cell.scenario] = max(most[cell.scenario], cell.load.connections)
-    return [cell for cell in cells if cell.load.connections == most[cell.scenario]]
-
-
 def with_usual_connections(cells: Sequence[Cell], usual: Mapping[str, int]) -> list[Cell]:
     """Give the cells of some scenarios the connections that a profile has for them."""
     return [
         replace(cell, load=replace(cell.load, connections=usual.get(cell.scenario, cell.load.connections)))
         for cell in cells
     ]
-
-
-def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
-    """Add to each closed cell the open ones at its group's common rate and at its class's own, where there are such."""
-    by_group: dict[tuple[str, Connection, int, int], list[PilotRate]] = defaultdict(list)
-    for rate in rates:
-        by_group[rate.scenario, rate.connection, rate.workers, rate.threads].append(rate)
-    extra = [
-        replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate.rate_per_s))
-        for cell in with_most_connections(cells)
-        if cell.load.kind == "closed"
-        for rate in by_group[cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads]
-        if not rate.servers or cell.server in rate.servers
-    ]
-    return [*cells, *extra]
-
-
-def common_rates(pilot: Sequence[Trial], share: float = 0.5, *, classes: bool = False) -> list[PilotRate]:
-    """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
-
-    With `classes`, those that are many times as fast get a rate of their own besides, by the slowest of their class. A
-    group in which no server gave a result gets no rate.
-    """
-    groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
-    for trial in pilot:
-        if trial.rps:
-            groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
-    rates = []
-    for trials in groups.values():
-        everybody, *faster = classes_of(trials)
-        slowest = everybody[0]
-        rates.append(_rate_by(slowest, share, ()))
-        if classes:
-            rates += [_rate_by(some[0], share, [trial.server for trial in some]) for some in faster]
-    return rates
-
-
-def classes_of(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Sort servers by saturation into classes, the slowest first; there is a gap between one class and the next."""
-    ordered = sorted(trials, key=lambda trial: trial.rps or 0.0)
-    found = [ordered[:1]]
-    for before, trial in pairwise(ordered):
-        if (trial.rps or 0.0) >= CLASS_GAP * (before.rps or 0.0):
-            found.append([])
-        found[-1].append(trial)
-    return found
-
-
-def _rate_by(slowest: Trial, share: float, servers: Iterable[str]) -> PilotRate:
-    rps = slowest.rps or 0.0
-    return PilotRate(
-        scenario=slowest.scenario,
-        connection=slowest.load.connection,
-        workers=slowest.workers,
-        threads=slowest.threads,
-        slowest=slowest.server,
-        slowest_rps=rps,
-        rate_per_s=float(f"{rps * share:.2g}"),
-        servers=tuple(dict.fromkeys(servers)),
-    )
-
-
-CURVE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
-"""Loads of the curve of latency, as shares of a server's own saturation."""
-
-
-def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
-    """Make the cells of latency against load: each server at shares of its own saturation, two digits each."""
-    saturation = {trial.cell: trial.rps for trial in pilot if trial.rps is not None}
-
-    def at(cell: Cell, share: float) -> Cell:
-        rate = float(f"{share * saturation[cell.id]:.2g}")
-        return replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate, share=share))
-
-    return [at(cell, share) for cell in cells if cell.id in saturation for share in CURVE_SHARES]
 
 
 def make_plan(

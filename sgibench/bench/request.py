@@ -9,7 +9,7 @@ from pathlib import Path
 from sgibench import catalogue, machine, units
 from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.bench.services import Database, on_database, parse_database
 from sgibench.errors import UsageError
 from sgibench.model import App, Configuration, Load, Metric, PilotRate, Protocol, ServerEntry, Settings, Windows

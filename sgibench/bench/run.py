@@ -22,15 +22,9 @@ from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
-from sgibench.bench.plan import (
-    PROFILES,
-    make_cells,
-    make_plan,
-    too_few_servers,
-    unasked,
-    with_rates,
-    with_usual_connections,
-)
+from sgibench.bench.plan import make_cells, make_plan, too_few_servers, unasked, with_usual_connections
+from sgibench.bench.profiles import PROFILES
+from sgibench.bench.rates import with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early
 from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
 from sgibench.bench.watching import long_enough, too_short

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from sgibench import bench, report, secrets
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.cli.options import Share
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable

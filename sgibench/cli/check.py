@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sgibench import bench, catalogue, machine, verify
 from sgibench.bench.choosing import choose_servers, unspoken
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.bench.services import POSTGRESQL, refuse_unknown
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, Size, Spoken, json_option, one, takes

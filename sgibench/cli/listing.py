@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import catalogue
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.catalogue.page import servers_page
 from sgibench.cli.subjects import catalogue_option, json_option
 

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from sgibench import bench, machine, report, secrets, units
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.catalogue.reading import nearest
 from sgibench.cli.options import HALF
 from sgibench.cli.own import Own, own_request

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from sgibench import bench
-from sgibench.bench.plan import PROFILES
+from sgibench.bench.profiles import PROFILES
 from sgibench.cli.options import Counts, Delta, Duration, Figure, Folder, Rate, SliceLength, Until
 from sgibench.model import Configuration, Metric, Protocol
 

@@ -1,0 +1,100 @@
+"""From saturation to rates: what open loads ask, of all servers alike and of each at shares of its own (pure).
+
+A rate comes from a pilot's figures and has two digits, so that the same rate comes out where the figures hardly differ.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from sgibench.model import Cell, Connection, PilotRate, Trial
+
+CLASS_GAP = 4.0
+"""Servers whose saturation lies so many times above the next slower one's are another class: threads that wait and
+event loops, for example. Half of a rate is within one; noise and ordinary differences are far from it."""
+
+
+def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
+    """Keep, of a scenario's closed loads, those with the most connections: open loads are derived from them."""
+    most: dict[str, int] = defaultdict(int)
+    for cell in cells:
+        most[cell.scenario] = max(most[cell.scenario], cell.load.connections)
+    return [cell for cell in cells if cell.load.connections == most[cell.scenario]]
+
+
+def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
+    """Add to each closed cell the open ones at its group's common rate and at its class's own, where there are such."""
+    by_group: dict[tuple[str, Connection, int, int], list[PilotRate]] = defaultdict(list)
+    for rate in rates:
+        by_group[rate.scenario, rate.connection, rate.workers, rate.threads].append(rate)
+    extra = [
+        replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate.rate_per_s))
+        for cell in with_most_connections(cells)
+        if cell.load.kind == "closed"
+        for rate in by_group[cell.scenario, cell.load.connection, cell.settings.workers, cell.settings.threads]
+        if not rate.servers or cell.server in rate.servers
+    ]
+    return [*cells, *extra]
+
+
+def common_rates(pilot: Sequence[Trial], share: float = 0.5, *, classes: bool = False) -> list[PilotRate]:
+    """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
+
+    With `classes`, those that are many times as fast get a rate of their own besides, by the slowest of their class. A
+    group in which no server gave a result gets no rate.
+    """
+    groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
+    for trial in pilot:
+        if trial.rps:
+            groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
+    rates = []
+    for trials in groups.values():
+        everybody, *faster = classes_of(trials)
+        slowest = everybody[0]
+        rates.append(_rate_by(slowest, share, ()))
+        if classes:
+            rates += [_rate_by(some[0], share, [trial.server for trial in some]) for some in faster]
+    return rates
+
+
+def classes_of(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Sort servers by saturation into classes, the slowest first; there is a gap between one class and the next."""
+    ordered = sorted(trials, key=lambda trial: trial.rps or 0.0)
+    found = [ordered[:1]]
+    for before, trial in pairwise(ordered):
+        if (trial.rps or 0.0) >= CLASS_GAP * (before.rps or 0.0):
+            found.append([])
+        found[-1].append(trial)
+    return found
+
+
+def _rate_by(slowest: Trial, share: float, servers: Iterable[str]) -> PilotRate:
+    rps = slowest.rps or 0.0
+    return PilotRate(
+        scenario=slowest.scenario,
+        connection=slowest.load.connection,
+        workers=slowest.workers,
+        threads=slowest.threads,
+        slowest=slowest.server,
+        slowest_rps=rps,
+        rate_per_s=float(f"{rps * share:.2g}"),
+        servers=tuple(dict.fromkeys(servers)),
+    )
+
+
+CURVE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
+"""Loads of the curve of latency, as shares of a server's own saturation."""
+
+
+def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
+    """Make the cells of latency against load: each server at shares of its own saturation, two digits each."""
+    saturation = {trial.cell: trial.rps for trial in pilot if trial.rps is not None}
+
+    def at(cell: Cell, share: float) -> Cell:
+        rate = float(f"{share * saturation[cell.id]:.2g}")
+        return replace(cell, load=replace(cell.load, kind="open", rate_per_s=rate, share=share))
+
+    return [at(cell, share) for cell in cells if cell.id in saturation for share in CURVE_SHARES]
