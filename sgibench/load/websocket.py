@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from sgibench.load.beside import Beside
-from sgibench.load.broadcast import DIGITS, STAMP, BroadcastPace, Choir
+from sgibench.load.broadcast import BroadcastPace
+from sgibench.load.choir import DIGITS, STAMP, Choir
 from sgibench.load.lines import Pace
 from sgibench.load.request import METHOD, Request
 from sgibench.load.target import Target
