@@ -41,8 +41,6 @@ SPARE = 1.01
 """Steps are planned for so many times the answers that they need."""
 CEILING_SHARE = 0.7
 """Of the generator's calibrated ceiling: beyond, the generator would be measured (`GeneratorBound` begins at 0.8)."""
-OVERWHELMED = frozenset({"errors", "hung"})
-"""Failures that say no more than that a rate was too high for a server that still lives."""
 NO_ANSWER = frozenset({"timeout", "unanswered", "unsent"})
 """Errors of requests that got no answer: over any limit."""
 _SLO = re.compile(r"\s*p(?P<percent>[1-9]\d(?:\.\d+)?)\s*<\s*(?P<limit>.+)")

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sgibench.bench.services import for_scenario, unfit_for
-from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
 from sgibench.model import (
     App,
@@ -246,13 +245,3 @@ def _group(load: Load, cells: list[Cell], order: random.Random, doubled: tuple[s
     shuffled = [*cells, *twins]
     order.shuffle(shuffled)
     return Group(scenario=cells[0].scenario, load=load, settings=cells[0].settings, cells=tuple(shuffled))
-
-
-def measuring_s(plan: Plan) -> float:
-    """Counted seconds of the whole plan."""
-    return sum(
-        windows_for(plan.windows, group, first=True).window_s * len(group.cells)
-        for block in plan.blocks
-        for stage in block.stages
-        for group in stage.groups
-    )

@@ -21,11 +21,6 @@ class CacheUse:
     missed: int
     """Those that it hadn't got, or couldn't give, and that had to be made."""
 
-    @property
-    def hit_rate(self) -> float:
-        """Share that it had."""
-        return 1 - self.missed / self.asked
-
 
 @dataclass(frozen=True, kw_only=True)
 class Jobs:

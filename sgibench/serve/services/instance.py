@@ -31,7 +31,6 @@ READY_S = 60.0
 PREPARED_S = 120.0
 STOPPED_S = 10.0
 POLL_S = 0.02
-TRIES = 3
 NOBODY = "nobody"
 """The account that services run under when root starts them."""
 OPEN_FILES = 65536
