@@ -9,16 +9,7 @@ DEFAULT_KEPT_ALIVE = 10
 
 def command(launch: Launch) -> list[str]:
     """Start through the launcher, because cheroot has no process manager of its own."""
-    argv = [
-        launch.python,
-        "-P",
-        str(launch.launchers / "prefork.py"),
-        f"--serve={launch.launchers / 'serve_cheroot.py'}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
-        f"--workers={launch.workers}",
-        "--nodelay",
-    ]
+    argv = [*launch.prefork("serve_cheroot.py"), "--nodelay"]
     if launch.equal:
         argv += [f"--backlog={launch.backlog}", f"--threads={launch.threads}", f"--keep-alive={launch.keep_alive_s}"]
     else:
@@ -33,9 +24,9 @@ def expect(launch: Launch) -> Expected:
     threads = launch.threads if launch.equal else DEFAULT_THREADS
     return Expected(
         kept_alive=None if "kept_alive" in launch.options else DEFAULT_KEPT_ALIVE * launch.workers,
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=True,
-        processes=1 if launch.workers == 1 else launch.workers + 1,
+        processes=launch.processes,
         threads=(1 + threads, 2 + threads),
     )
 

@@ -7,25 +7,16 @@ DEFAULT_BACKLOG = 50
 
 def command(launch: Launch) -> list[str]:
     """Start through the launcher, which hands the socket over with Daphne's own option for that."""
-    argv = [
-        launch.python,
-        "-P",
-        str(launch.launchers / "prefork.py"),
-        f"--serve={launch.launchers / 'serve_daphne.py'}",
-        f"--host={launch.host}",
-        f"--port={launch.port}",
-        f"--workers={launch.workers}",
-        f"--backlog={launch.backlog if launch.equal else DEFAULT_BACKLOG}",
-    ]
+    argv = [*launch.prefork("serve_daphne.py"), f"--backlog={launch.backlog_or(DEFAULT_BACKLOG)}"]
     return [*argv, *(["--nodelay"] if launch.equal else []), launch.target]
 
 
 def expect(launch: Launch) -> Expected:
     """One process, or a parent with its children."""
     return Expected(
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=True,
-        processes=1 if launch.workers == 1 else launch.workers + 1,
+        processes=launch.processes,
         threads=(1, 1),
     )
 

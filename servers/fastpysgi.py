@@ -22,9 +22,9 @@ def command(launch: Launch) -> list[str]:
 def expect(launch: Launch) -> Expected:
     """One process, or a parent with its children."""
     return Expected(
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=launch.equal,
-        processes=1 if launch.workers == 1 else launch.workers + 1,
+        processes=launch.processes,
         threads=(1, 1),
     )
 

@@ -7,15 +7,7 @@ DEFAULT_BACKLOG = 128
 
 def command(launch: Launch) -> list[str]:
     """Start through the launcher, because gevent.pywsgi has no command of its own."""
-    argv = [
-        launch.python,
-        "-P",
-        str(launch.launchers / "prefork.py"),
-        f"--serve={launch.launchers / 'serve_gevent.py'}",
-        *launch.listening,
-        f"--workers={launch.workers}",
-        f"--backlog={launch.backlog if launch.equal else DEFAULT_BACKLOG}",
-    ]
+    argv = [*launch.prefork("serve_gevent.py"), f"--backlog={launch.backlog_or(DEFAULT_BACKLOG)}"]
     return [*argv, *(["--nodelay"] if nodelay(launch) else []), launch.target]
 
 
@@ -27,9 +19,9 @@ def nodelay(launch: Launch) -> bool:
 def expect(launch: Launch) -> Expected:
     """One process, or a parent with its children; gevent starts a thread for what can't be patched."""
     return Expected(
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=nodelay(launch),
-        processes=1 if launch.workers == 1 else launch.workers + 1,
+        processes=launch.processes,
         threads=(1, 2),
     )
 

@@ -46,7 +46,7 @@ def expect(launch: Launch) -> Expected:
     backpressure = launch.backlog if launch.equal else DEFAULT_BACKLOG // launch.workers
     return Expected(
         connections=backpressure * launch.workers,
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=True,
         processes=launch.workers + 1,
         threads=threads_of(launch),

@@ -43,7 +43,7 @@ def command(launch: Launch) -> list[str]:
 def expect(launch: Launch) -> Expected:
     """What Apache starts beside the daemon processes depends on the load."""
     clients = MOST_CLIENTS if launch.equal else int(1.5 * DEFAULT_THREADS * launch.workers)
-    return Expected(connections=clients, backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG, nodelay=True)
+    return Expected(connections=clients, backlog=launch.backlog_or(DEFAULT_BACKLOG), nodelay=True)
 
 
 SERVER = Server(

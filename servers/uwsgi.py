@@ -46,7 +46,7 @@ def expect(launch: Launch) -> Expected:
     threads = 1 if launch.configuration == "default" else launch.threads
     return Expected(
         connections=launch.workers * threads if launch.options["socket"] == "http11-socket" else None,
-        backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
+        backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=launch.equal,
         processes=launch.workers + 1,
         threads=(threads, threads + 1),

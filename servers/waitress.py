@@ -10,14 +10,7 @@ DEFAULT_BACKLOG = 1024
 
 def command(launch: Launch) -> list[str]:
     """Start through the launcher, because waitress has no process manager of its own."""
-    argv = [
-        launch.python,
-        "-P",
-        str(launch.launchers / "prefork.py"),
-        f"--serve={launch.launchers / 'serve_waitress.py'}",
-        *launch.listening,
-        f"--workers={launch.workers}",
-    ]
+    argv = launch.prefork("serve_waitress.py")
     if launch.equal:
         argv += [
             f"--backlog={launch.backlog}",

@@ -100,6 +100,24 @@ class Launch:
         """Whether what is held equal between servers is to be put on the command line."""
         return self.configuration == "equal"
 
+    def backlog_or(self, usual: int) -> int:
+        """The backlog that is held equal, or else what the server takes when it isn't told."""
+        return self.backlog if self.equal else usual
+
+    @property
+    def processes(self) -> int:
+        """How many a server has whose workers are children of one that serves nothing; a lone worker has no parent."""
+        return 1 if self.workers == 1 else self.workers + 1
+
+    def prefork(self, serve: str) -> list[str]:
+        """How a command line begins for a server that can't make workers itself; options and the app come after it.
+
+        `launchers/prefork.py` makes the socket, and a sister process for each worker, and has the launcher of this name
+        serve on it.
+        """
+        launcher, server = self.launchers / "prefork.py", self.launchers / serve
+        return [self.python, "-P", str(launcher), f"--serve={server}", *self.listening, f"--workers={self.workers}"]
+
     def executable(self, name: str) -> str:
         """Path of a console script of the environment."""
         return str(self.bin / name)
