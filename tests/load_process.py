@@ -50,6 +50,11 @@ class LoadProcess:
             self.events.append(answer)
         return answer
 
+    def until_measuring(self, done: float = 0.0) -> None:
+        """Wait until a window has begun, or until such a share of it is over."""
+        while (said := self.read()).get("phase") != "measure" or said["done"] < done:
+            pass
+
     def ask(self, **order: Any) -> dict[str, Any]:
         """Send an order and wait for its answer."""
         self.say(**order)

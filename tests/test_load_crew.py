@@ -87,8 +87,7 @@ def test_a_target_that_only_fails_is_given_up_by_all(process: LoadProcess) -> No
 def test_an_abort_and_a_drop_reach_all(process: LoadProcess) -> None:
     with serving(good()) as one, serving(good()) as two:
         process.say(**together(target(one, "one"), target(two, "two"), window_s=60.0))
-        while process.read().get("phase") != "measure":
-            pass
+        process.until_measuring()
         process.say(do="drop", target="one", reason="its process died")
         time.sleep(1.0)
         process.say(do="abort")
@@ -103,8 +102,7 @@ def test_an_abort_and_a_drop_reach_all(process: LoadProcess) -> None:
 def test_a_worker_that_dies_fails_the_order_and_the_next_one_has_a_new_crew(process: LoadProcess) -> None:
     with serving(good()) as server:
         process.say(**together(target(server), window_s=60.0))
-        while process.read().get("phase") != "measure":
-            pass
+        process.until_measuring()
         pids = workers_of(process.process.pid)
         assert len(pids) == 2
         os.kill(pids[0], signal.SIGKILL)
@@ -120,8 +118,7 @@ def test_a_worker_that_dies_fails_the_order_and_the_next_one_has_a_new_crew(proc
 def test_a_worker_that_is_stopped_is_named(process: LoadProcess) -> None:
     with serving(good()) as server:
         process.say(**together(target(server), window_s=60.0))
-        while process.read().get("phase") != "measure":
-            pass
+        process.until_measuring()
         stopped = workers_of(process.process.pid)[1]
         os.kill(stopped, signal.SIGSTOP)
         failed = process.answer()

@@ -16,17 +16,9 @@ import pytest
 
 from sgibench.engine.orders import measured_of
 from sgibench.engine.trials import judge
-from sgibench.histogram import Histogram
-from sgibench.model import HistogramData
 from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
+from tests.measured import JSON, RIGHT, histogram, only
 from tests.scripted_server import Script, Talk, answer, serving
-
-JSON = SCENARIOS / "json.py"
-RIGHT = answer(b'{"message":"Hello, World!"}')
-
-
-def histogram(data: dict[str, list[int]]) -> Histogram:
-    return Histogram.from_data(HistogramData(gaps=tuple(data["gaps"]), counts=tuple(data["counts"])))
 
 
 def good(right: bytes = RIGHT, pid: int = 4711, wait_s: float = 0) -> Script:
@@ -46,13 +38,6 @@ def good(right: bytes = RIGHT, pid: int = 4711, wait_s: float = 0) -> Script:
 def process() -> Iterator[LoadProcess]:
     with load_process() as running:
         yield running
-
-
-def only(measured: dict[str, Any]) -> dict[str, Any]:
-    """The result of the only target."""
-    assert measured["did"] == "measure", measured
-    (result,) = measured["targets"]
-    return dict(result)
 
 
 # --- describing ----------------------------------------------------------------------------------------------------
@@ -340,8 +325,7 @@ def test_a_target_where_nobody_listens_is_given_up(process: LoadProcess) -> None
 def test_a_dropped_target_is_not_visited_again_and_keeps_what_it_counted(process: LoadProcess) -> None:
     with serving(good()) as one, serving(good()) as two:
         process.say(**measuring(JSON, target(one, "one"), target(two, "two"), window_s=2.0))
-        while process.read().get("phase") != "measure":
-            pass
+        process.until_measuring()
         process.say(do="drop", target="one", reason="its process died")
         dropped, other = process.answer()["targets"]
     assert dropped["gave_up"] == {"reason": "gone", "detail": "its process died"}
@@ -353,8 +337,7 @@ def test_a_dropped_target_is_not_visited_again_and_keeps_what_it_counted(process
 def test_an_abort_ends_soon_and_brings_what_was_measured(process: LoadProcess, slice_s: float | None) -> None:
     with serving(good()) as server:
         process.say(**measuring(JSON, target(server), window_s=60.0, slice_s=slice_s))
-        while process.read().get("phase") != "measure":
-            pass
+        process.until_measuring()
         time.sleep(0.3)
         asked = time.monotonic()
         process.say(do="abort")
@@ -396,7 +379,6 @@ def test_it_stops_when_told_ignores_control_c_and_ends_with_its_input() -> None:
         assert running.process.wait(10) == 0
     with load_process() as running, serving(good()) as server:
         running.say(**measuring(JSON, target(server), window_s=60.0))
-        while running.read().get("phase") != "measure":
-            pass
+        running.until_measuring()
         running.close()
         assert running.process.returncode == 0

@@ -1,0 +1,257 @@
+"""A window owns what is due in it: no slow answer disappears, and what is in no window is said, with why.
+
+Each of these servers was measured wrongly once, by any factor and without a doubt raised; the truth follows from its
+script.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.load_process import LoadProcess, load_process
+from tests.measured import (
+    RIGHT,
+    Numbered,
+    at_rate,
+    falling_silent,
+    mean_us,
+    measured,
+    measured_all,
+    percentile_ms,
+    scenario,
+    slow_now_and_then,
+    steady,
+    wait_for_the_end,
+)
+from tests.scripted_server import Talk
+
+
+@pytest.fixture(scope="module", name="process")
+def running() -> Iterator[LoadProcess]:
+    with load_process() as process:
+        yield process
+
+
+def test_requests_that_are_never_answered_are_lost_and_their_waiting_is_not(process: LoadProcess) -> None:
+    """Open loop, 200/s: each 45th request gets no answer; the time-out is longer than the window."""
+
+    def act(talk: Talk, number: int) -> None:
+        if number % 45:
+            talk.send(RIGHT)
+        else:
+            wait_for_the_end(talk)
+
+    result = measured(process, Numbered(act), window_s=1.0, **at_rate(200.0), timeout_s=1.5)
+    window = result["window"]
+    assert set(result["errors"]) == {"timeout"}
+    lost = result["errors"]["timeout"]
+    assert window["due"] == window["sent"] == result["requests"] + lost
+    assert lost == pytest.approx(window["due"] / 45, abs=1.1)
+    assert window["censored"] == lost
+    assert window["censored_from_us"] >= 1.45e6
+    assert percentile_ms(result, 0.99, "intended_histogram") >= 1450
+    assert percentile_ms(result, 0.5, "intended_histogram") < 1000
+
+
+def test_a_rate_that_is_not_kept_shows_as_a_queue_that_grows_and_everything_due_is_still_counted(
+    process: LoadProcess,
+) -> None:
+    """200/s on a server that can do at most 100/s."""
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        with turn:
+            time.sleep(0.01)
+        talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), window_s=1.0, **at_rate(200.0, 8), timeout_s=10.0)
+    window = result["window"]
+    assert window["due"] == pytest.approx(200 * result["window_s"], abs=2)
+    assert window["sent"] == window["due"] == result["requests"]  # the queue was drained
+    assert window["queue_end"] - window["queue_start"] > 0.3 * window["due"]
+    assert window["in_time"] < 0.7 * window["due"]
+
+
+def test_what_is_due_but_can_not_be_sent_within_the_time_out_is_an_error_of_the_window(process: LoadProcess) -> None:
+    stopped = threading.Event()
+    result = measured(
+        process,
+        falling_silent(stopped),
+        at=0.0,
+        then=stopped.set,
+        window_s=2.0,
+        **at_rate(200.0, connections=4),
+        timeout_s=1.5,
+    )
+    window, errors = result["window"], result["errors"]
+    assert errors["unsent"] > 100
+    assert window["sent"] + errors["unsent"] == window["due"] == pytest.approx(200 * result["window_s"], abs=2)
+    assert result["requests"] + sum(errors.values()) == window["due"]
+    assert window["censored"] == sum(errors.values())
+    assert percentile_ms(result, 0.99, "intended_histogram") >= 1500
+
+
+@pytest.mark.parametrize("turn_s", [None, 0.3], ids=["unbroken", "turns"])
+def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were_due(
+    process: LoadProcess, turn_s: float | None
+) -> None:
+    """200/s for 2 s; the server stops for a second after about three quarters of them."""
+    go = threading.Event()
+    go.set()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        go.wait()
+        talk.send(RIGHT)
+
+    def stop_for_a_second() -> None:
+        go.clear()
+        threading.Timer(1.0, go.set).start()
+
+    result = measured(
+        process,
+        Numbered(act),
+        at=0.6,
+        then=stop_for_a_second,
+        turn_s=turn_s,
+        window_s=2.0,
+        **at_rate(200.0, 128),
+        timeout_s=8.0,
+    )
+    window = result["window"]
+    assert turn_s is not None or window["visits"] == "unbroken"
+    assert result["errors"] == {}
+    assert window["due"] == window["sent"] == result["requests"]
+    assert window["due"] == pytest.approx(200 * result["window_s"], abs=1 + window["pieces"])
+    assert percentile_ms(result, 0.99, "intended_histogram") >= 700
+
+
+def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: LoadProcess) -> None:
+    results = measured_all(
+        process,
+        [steady(0.001), steady(0.001)],
+        turn_s=0.3,
+        window_s=2.4,
+        **at_rate(300.0, 32),
+    )
+    for result in results:
+        window = result["window"]
+        assert window["visits"] == "turns"
+        assert window["pieces"] == len(result["slices"]) > 1
+        assert window["due"] == pytest.approx(300 * result["window_s"], abs=1 + window["pieces"])
+        assert window["due"] == window["sent"] == result["requests"]
+        assert result["intended_histogram"]["counts"]
+        assert sum(result["intended_histogram"]["counts"]) == window["due"]
+
+
+def test_answers_of_an_open_loop_that_become_slow_after_its_rehearsal_are_noticed_and_turns_given_up(
+    process: LoadProcess,
+) -> None:
+    """One answer in three takes longer than a turn: what came after its end was drained before the next began."""
+    began_slow = threading.Event()
+
+    def act(talk: Talk, number: int) -> None:
+        time.sleep(0.4 if began_slow.is_set() and number % 3 == 0 else 0.001)
+        talk.send(RIGHT)
+
+    results = measured_all(
+        process,
+        [Numbered(act), steady(0.001)],
+        at=0.0,
+        then=began_slow.set,
+        turn_s=0.3,
+        window_s=3.0,
+        **at_rate(100.0),
+    )
+    for result in results:
+        window = result["window"]
+        assert window["visits"] == "unbroken"
+        if "would have to last" not in window["why"]:  # a very busy machine is too slow for turns anyway
+            assert "turns were given up" in window["why"]
+            assert window["uncounted"]["visits that were given up"] > 0
+        assert window["due"] == window["sent"] == result["requests"]
+    assert percentile_ms(results[0], 0.99, "intended_histogram") >= 390
+
+
+# --- open loops on all servers at once -------------------------------------------------------------------------------
+
+
+def waiting(folder: Path) -> Path:
+    return scenario(
+        folder,
+        """
+        class Waits(BenchUser):
+            requests = (get("/json", expect=b'{"message":"Hello, World!"}'),)
+            floor_s = 0.03
+        """,
+    )
+
+
+def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_requests(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    delays_s = (0.03, 0.03, 0.06, 0.09)
+    began = time.monotonic()
+    results = measured_all(
+        process,
+        [steady(delay_s) for delay_s in delays_s],
+        waiting(tmp_path),
+        pids=(os.getpid(),),
+        turn_s=0.3,
+        window_s=2.0,
+        **at_rate(40.0, 16),
+    )
+    took_s = time.monotonic() - began
+    counted_s = sum(result["window_s"] for result in results)
+    for delay_s, result in zip(delays_s, results, strict=True):
+        window = result["window"]
+        assert window["visits"] == "together"
+        assert "at the same time" in window["why"]
+        assert window["due"] == window["sent"] == result["requests"] == sum(result["intended_histogram"]["counts"])
+        assert window["due"] == pytest.approx(40 * result["window_s"], abs=2)
+        assert result["requests"] == sum(result["requests_by_pid"].values())
+        assert percentile_ms(result, 0.5) >= delay_s * 1e3
+        assert sum(window["lateness_histogram_us"]["counts"]) == window["due"]
+    # The counted time of all of them passed at the same time.
+    assert counted_s > 0.9 * 4 * 2.0
+    assert took_s < counted_s or any(result["window_s"] > 3 for result in results)
+
+
+def test_a_server_that_stops_answering_takes_only_itself_out_of_a_window_that_all_share(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    stopped = threading.Event()
+    first, second = measured_all(
+        process,
+        [falling_silent(stopped, 0.03), steady(0.03)],
+        waiting(tmp_path),
+        at=0.0,
+        then=stopped.set,
+        pids=(os.getpid(),),
+        turn_s=0.3,
+        window_s=1.5,
+        **at_rate(40.0, 16),
+        timeout_s=1.0,
+    )
+    assert first["gave_up"]["reason"] == "hung"
+    assert second["gave_up"] is None
+    assert second["errors"] == {}
+    assert second["window"]["due"] == second["requests"] == pytest.approx(40 * second["window_s"], abs=2)
+
+
+def test_lateness_is_noted_for_each_request_and_is_all_that_lies_between_due_and_sent(process: LoadProcess) -> None:
+    """With more connections than requests there is never a queue: from due less service is the generator's own."""
+    script = slow_now_and_then(3, 0.004, 0.0005)
+    result = measured(process, script, window_s=1.0, **at_rate(2000.0, 64))
+    due, service = mean_us(result["intended_histogram"]), mean_us(result["histogram"])
+    late = result["window"]["lateness_histogram_us"]
+    assert sum(late["counts"]) == result["window"]["due"]
+    if result["window"]["queue_max"] == 0:
+        assert mean_us(late) == pytest.approx(due - service, abs=0.002 * due + 1)
+    else:
+        assert mean_us(late) <= due - service + 0.002 * due + 1
