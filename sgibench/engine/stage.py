@@ -6,23 +6,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from sgibench import machine
-from sgibench.engine import noted
 from sgibench.engine.contestant import Contestant, Key, key_of
-from sgibench.engine.directing import Directors
-from sgibench.engine.jobs import unbroken, watching
+from sgibench.engine.loading import Loading
 from sgibench.engine.memory_watch import MemoryWatch
-from sgibench.engine.orders import Measured, Step, Target
+from sgibench.engine.orders import Measured
 from sgibench.engine.services import Witness, families_of
 from sgibench.engine.trials import TOO_LITTLE, Draft
 from sgibench.engine.turned_out import draft_of, target_of
-from sgibench.engine.watching import judge_load, watch_servers
+from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
-from sgibench.errors import ServerError
 from sgibench.model import (
     Group,
     Visits,
@@ -44,8 +41,9 @@ def load_group(
     memory = MemoryWatch({target.id: target.pids for target in targets}, workshop.cpus.load)
     used = {cell_id: one.used for cell_id, one in fit.items()}
     witness = Witness(workshop.scenarios[group.scenario], used)
+    loading = Loading(workshop=workshop, group=group, seed=seed, fit=fit, memory=memory, witness=witness)
     before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
-    measured = _loaded(workshop, windows, group, seed, targets, fit, memory, witness) if targets else {}
+    measured = loading.load(windows, targets) if targets else {}
     disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
     workshop.laps.to("looking at servers")
     if any(target.spawns for target in targets) or any(one.did and one.did.worker for one in fit.values()):
@@ -74,116 +72,6 @@ def load_group(
         if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
             runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
     return drafts
-
-
-def _loaded(  # noqa: PLR0917 - as below
-    workshop: Workshop,
-    windows: Windows,
-    group: Group,
-    seed: int,
-    targets: Sequence[Target],
-    fit: Mapping[str, Contestant],
-    memory: MemoryWatch,
-    witness: Witness,
-) -> dict[str, Measured]:
-    """Load the targets together; those that are handed jobs one after the other, each beside its worker."""
-    for one in fit.values():
-        one.did = None
-    if not workshop.scenarios[group.scenario].jobs:
-        return _measured(workshop, windows, group, seed, targets, fit, memory, witness)
-    found: dict[str, Measured] = {}
-    for target in targets:
-        contestant = fit[target.id]
-        try:
-            with watching(contestant.process) as contestant.jobs:
-                alone = {target.id: contestant}
-                found |= _measured(workshop, unbroken(windows), group, seed, [target], alone, memory, witness)
-                contestant.did = contestant.jobs.end()
-        except ServerError as error:
-            contestant.fail(error)
-        finally:
-            contestant.jobs = None
-    return found
-
-
-def _measured(  # noqa: PLR0917 - what an order consists of
-    workshop: Workshop,
-    windows: Windows,
-    group: Group,
-    seed: int,
-    targets: Sequence[Target],
-    fit: Mapping[str, Contestant],
-    memory: MemoryWatch,
-    witness: Witness,
-) -> dict[str, Measured]:
-    """Have the load process load the targets, and watch the servers meanwhile."""
-    cells = {cell.id: cell for cell in group.cells}
-    begun: set[str] = set()
-
-    scenario = workshop.scenarios[group.scenario]
-    watched = scenario.watched
-    windows = replace(windows, slice_s=None, turn_s=None) if watched.any else windows
-    directors = Directors(watched, {name: one.process for name, one in fit.items()}, windows.window_s)
-
-    def stepped(step: Step) -> None:
-        if step.phase == "measure" and step.target not in begun:
-            begun.add(step.target)
-            if (handed := fit[step.target].jobs) is not None:
-                handed.begin()  # before all else, which takes its time
-        directors.stepped(step.target, step.phase, step.done)
-        memory.stepped(step.target, step.phase)
-        workshop.listener.step(cells[step.target], step.phase, step.done)
-
-    def watch() -> dict[str, str]:
-        memory.look()
-        witness.look()
-        directors.act()
-        return watch_servers(fit)
-
-    contract = all(one.process.spec.app.own is None for one in fit.values())
-    seen = workshop.load.measure(
-        scenario,
-        targets,
-        group.load,
-        windows,
-        seed,
-        on_step=stepped,
-        watch=watch,
-        identify=contract and not watched.any,
-        samples=watched.any,
-        singly=workshop.singly if any(target.beside for target in targets) else (),
-    )
-    workshop.laps.shared(workshop.load.spent_s)
-    _tell_way(workshop, windows, group, seen)
-    for each in seen:
-        one = fit[each.id]
-        one.eventful = bool(watched.incidents)
-        if each.gave_up_reason is None and (missed := directors.missed(each)) is not None:
-            one.fail(missed)
-    return {one.id: directors.seen(_as_seen_here(one, fit[one.id])) for one in seen}
-
-
-def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
-    """Add what the load process can't know: the CPU of processes that served a request and ended; who answered."""
-    process = contestant.process
-    if contestant.entry.front is None:
-        return measured
-    measured = replace(measured, requests_by_pid=None)  # one connection to a front has answers of many
-    if contestant.entry.variant.script is None:
-        return measured
-    spent_s = noted.spent_s(process.spec.scratch / "data", measured.edges_ns)
-    whole = None if measured.cpu_s is None or spent_s is None else measured.cpu_s + spent_s
-    return replace(measured, cpu_s=whole, slices=tuple(replace(one, cpu_s=None) for one in measured.slices))
-
-
-def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:
-    """Say once of each scenario and load when its windows were not made in visits of the usual kind."""
-    asked = windows.turn_s if group.load.kind == "open" else windows.slice_s
-    window = next((one.window for one in seen if one.window is not None), None)
-    name = f"{group.scenario} {group.load.id}"
-    if asked is not None and window is not None and window.visits == "unbroken" and name not in workshop.told:
-        workshop.told.add(name)
-        workshop.listener.say(f"{name}: one unbroken window for each server; {window.why}")
 
 
 def _visits(measured: Measured | None, windows: Windows) -> Visits:

@@ -1,0 +1,138 @@
+"""The load on a group's servers: ordered of the load process, steered and watched while it lasts.
+
+Servers are loaded together, but for those that are handed jobs: each of these is loaded beside its own worker, one
+after the other, because a worker's CPU is nobody else's. What the load process can't know is added to what it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sgibench.engine import noted
+from sgibench.engine.contestant import Contestant
+from sgibench.engine.directing import Directors
+from sgibench.engine.jobs import unbroken, watching
+from sgibench.engine.memory_watch import MemoryWatch
+from sgibench.engine.orders import Measured, Step, Target
+from sgibench.engine.services import Witness
+from sgibench.engine.watching import watch_servers
+from sgibench.engine.workshop import Workshop
+from sgibench.errors import ServerError
+from sgibench.model import Group, Scenario, Windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """One load on a group."""
+
+    workshop: Workshop
+    group: Group
+    seed: int
+    fit: Mapping[str, Contestant]
+    """Cell -> its contestant, of those that can be loaded."""
+    memory: MemoryWatch
+    witness: Witness
+
+    @property
+    def _scenario(self) -> Scenario:
+        return self.workshop.scenarios[self.group.scenario]
+
+    def load(self, windows: Windows, targets: Sequence[Target]) -> dict[str, Measured]:
+        """Load the targets together; those that are handed jobs one after the other, each beside its worker."""
+        for one in self.fit.values():
+            one.did = None
+        if not self._scenario.jobs:
+            return self._measured(windows, targets)
+        found: dict[str, Measured] = {}
+        for target in targets:
+            contestant = self.fit[target.id]
+            try:
+                with watching(contestant.process) as contestant.jobs:
+                    found |= self._measured(unbroken(windows), [target])
+                    contestant.did = contestant.jobs.end()
+            except ServerError as error:
+                contestant.fail(error)
+            finally:
+                contestant.jobs = None
+        return found
+
+    def _measured(self, windows: Windows, targets: Sequence[Target]) -> dict[str, Measured]:
+        """Have the load process load these, and watch their servers meanwhile."""
+        workshop, watched = self.workshop, self._scenario.watched
+        fit = {target.id: self.fit[target.id] for target in targets}
+        windows = replace(windows, slice_s=None, turn_s=None) if watched.any else windows
+        directors = Directors(watched, {name: one.process for name, one in fit.items()}, windows.window_s)
+        stepped = Steps(self, directors)
+
+        def watch() -> dict[str, str]:
+            self.memory.look()
+            self.witness.look()
+            directors.act()
+            return watch_servers(fit)
+
+        contract = all(one.process.spec.app.own is None for one in fit.values())
+        seen = workshop.load.measure(
+            self._scenario,
+            targets,
+            self.group.load,
+            windows,
+            self.seed,
+            on_step=stepped,
+            watch=watch,
+            identify=contract and not watched.any,
+            samples=watched.any,
+            singly=workshop.singly if any(target.beside for target in targets) else (),
+        )
+        workshop.laps.shared(workshop.load.spent_s)
+        _tell_way(workshop, windows, self.group, seen)
+        for each in seen:
+            one = fit[each.id]
+            one.eventful = bool(watched.incidents)
+            if each.gave_up_reason is None and (missed := directors.missed(each)) is not None:
+                one.fail(missed)
+        return {one.id: directors.seen(_as_seen_here(one, fit[one.id])) for one in seen}
+
+
+class Steps:
+    """What is done and told when the load process says how far it is."""
+
+    def __init__(self, loading: Loading, directors: Directors) -> None:
+        self._loading = loading
+        self._directors = directors
+        self._cells = {cell.id: cell for cell in loading.group.cells}
+        self._begun: set[str] = set()
+
+    def __call__(self, step: Step) -> None:
+        """Pass one on."""
+        loading = self._loading
+        if step.phase == "measure" and step.target not in self._begun:
+            self._begun.add(step.target)
+            if (handed := loading.fit[step.target].jobs) is not None:
+                handed.begin()  # before all else, which takes its time
+        self._directors.stepped(step.target, step.phase, step.done)
+        loading.memory.stepped(step.target, step.phase)
+        loading.workshop.listener.step(self._cells[step.target], step.phase, step.done)
+
+
+def _as_seen_here(measured: Measured, contestant: Contestant) -> Measured:
+    """Add what the load process can't know: the CPU of processes that served a request and ended; who answered."""
+    process = contestant.process
+    if contestant.entry.front is None:
+        return measured
+    measured = replace(measured, requests_by_pid=None)  # one connection to a front has answers of many
+    if contestant.entry.variant.script is None:
+        return measured
+    spent_s = noted.spent_s(process.spec.scratch / "data", measured.edges_ns)
+    whole = None if measured.cpu_s is None or spent_s is None else measured.cpu_s + spent_s
+    return replace(measured, cpu_s=whole, slices=tuple(replace(one, cpu_s=None) for one in measured.slices))
+
+
+def _tell_way(workshop: Workshop, windows: Windows, group: Group, seen: Sequence[Measured]) -> None:
+    """Say once of each scenario and load when its windows were not made in visits of the usual kind."""
+    asked = windows.turn_s if group.load.kind == "open" else windows.slice_s
+    window = next((one.window for one in seen if one.window is not None), None)
+    name = f"{group.scenario} {group.load.id}"
+    if asked is not None and window is not None and window.visits == "unbroken" and name not in workshop.told:
+        workshop.told.add(name)
+        workshop.listener.say(f"{name}: one unbroken window for each server; {window.why}")
