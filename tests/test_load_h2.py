@@ -16,7 +16,8 @@ from sgibench.load.request import Ask, Request
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.h2.frames import PREFACE, Type, frame, front
 from sgibench.load.wire.h2.headers import request_block
-from sgibench.load.wire.h2.session import MOST_IDLE_FRAMES, WINDOW, Outcome, Session
+from sgibench.load.wire.h2.receiving import MOST_IDLE_FRAMES, WINDOW, Outcome
+from sgibench.load.wire.h2.session import Session
 from sgibench.load.wire.h2.stream import STREAM_WINDOW, Stream
 from tests.h2_server import Asked, Reference, pieces_of
 
