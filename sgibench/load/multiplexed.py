@@ -12,7 +12,8 @@ from time import monotonic_ns
 
 from sgibench.load.lines import RETRY_NS
 from sgibench.load.request import BODILESS_METHODS, Ask, Program, Request
-from sgibench.load.target import BATCH, BURST_NS, LARGE, PATIENCE_NS, PATIENCE_S, SAMPLED, Target, verify
+from sgibench.load.right import verify
+from sgibench.load.target import BATCH, BURST_NS, LARGE, PATIENCE_NS, PATIENCE_S, SAMPLED, Target
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import ROOM, Connection, kind_of
 from sgibench.load.wire.h2.headers import request_block
