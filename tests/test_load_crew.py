@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
+from tests.measured import histogram
 from tests.scripted_server import serving
-from tests.test_load_driver import good, histogram
+from tests.test_load_driver import good
 
 JSON = SCENARIOS / "json.py"
 

@@ -22,7 +22,7 @@ from sgibench.verify.checks.comparing import (
 )
 from sgibench.verify.client import Asker, Question
 
-Item = dict[str, str | int]
+Item = dict[str, object]
 
 REFUSED_ITEMS = (
     Question(method="POST", path="/items", body=b'{"name": "half'),
@@ -40,7 +40,7 @@ REFUSED_ITEMS = (
 def check_items(target: Target) -> Findings:
     """The life of one item, from POST to DELETE, and what is refused on the way."""
     contract = target.contract
-    given = {"name": "Verifier's <item> é", "quantity": 3}
+    given: Item = {"name": "Verifier's <item> é", "quantity": 3}
     question = Question(method="POST", path="/items", body=contract.dump(given))
     with target.client() as client:
         yield from _check_list(client)
@@ -66,7 +66,8 @@ def _life(contract: Any, item_id: int, given: Item) -> Iterator[tuple[str, Item 
         return contract.Answer(200, contract.JSON, contract.dump({"id": item_id} | item))
 
     missing = contract.Refusal(404, "no such item").answer
-    patched, replaced = given | {"quantity": 4}, {"name": "Replaced", "quantity": 5}
+    patched: Item = given | {"quantity": 4}
+    replaced: Item = {"name": "Replaced", "quantity": 5}
     yield "HEAD", None, whole(given)
     yield "GET", None, whole(given)
     yield "PATCH", {"quantity": 4}, whole(patched)
