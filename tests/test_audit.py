@@ -197,6 +197,9 @@ def test_an_idle_server_is_doubted_only_when_the_generator_is_known_to_have_had_
     assert kinds(replace(row, generator_utilisation=0.4, floor_ms=1.0)) == set()
     assert kinds(replace(row, generator_utilisation=0.4, thinks=True)) == set(), "users who think claim no saturation"
     assert kinds(replace(row, generator_utilisation=0.4, foreign_cpu=0.45)) == {"Pressed"}, "others took the rest"
+    little = replace(row, generator_utilisation=0.4, server_cpu_share=0.05, foreign_cpu=0.27)
+    assert kinds(little) == {"Pressed", "ServerIdle"}
+    assert kinds(replace(little, pressure=0.78)) == {"Pressed"}, "it waited: others may have had all of this window"
 
 
 @pytest.mark.parametrize(
@@ -532,6 +535,16 @@ def test_a_thread_server_cannot_answer_more_than_its_threads_while_an_event_loop
 def test_the_floor_may_come_from_the_catalogue_when_the_trial_does_not_carry_it() -> None:
     trials = [trial(block=block) for block in range(3)]
     assert kinds_of(audit.audit_run(run_of(trials), {"json": 0.05})) == {"Impossible"}
+
+
+def test_blocks_in_which_others_took_the_servers_cpus_contradict_nothing() -> None:
+    rates = (10_000.0, 10_100.0, 700.0)
+    quiet = run_of([trial(block=block, rps=rps) for block, rps in enumerate(rates)])
+    assert "WrongCount" in kinds_of(audit.audit_run(quiet))
+    taken = replace(quiet.trials[2], foreign_cpu=0.3, pressure=0.8)
+    busy = audit.audit_run(replace(quiet, trials=(*quiet.trials[:2], taken)))
+    assert "Noisy" in kinds_of(busy)
+    assert "WrongCount" not in kinds_of(busy)
 
 
 def test_cells_that_scatter_are_noisy_and_cells_with_few_blocks_are_too_few() -> None:

@@ -20,10 +20,10 @@ from sgibench.results import store
 APP = """
 import subprocess, sys, time
 
-CHILD = "import time\\nuntil = time.process_time() + 0.05\\nwhile time.process_time() < until: pass"
+CHILD = "import time\\nuntil = time.process_time() + 0.04\\nwhile time.process_time() < until: pass"
 
 def compute():
-    until = time.thread_time() + 0.015
+    until = time.thread_time() + 0.01
     while time.thread_time() < until:
         sum(range(1000))
 
@@ -38,63 +38,54 @@ def app(environ, start_response):
 """
 ASKED = ("GET /heavy", "GET /child", "GET /light")
 SERVERS = ("waitress", "gunicorn-gthread")
-LOOP = "import time\nuntil = time.time() + 240\nwhile time.time() < until: pass"
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Measure an app whose requests cost 15 ms, a process of 50 ms, and next to nothing, beside two busy loops."""
+    """Measure an app whose requests cost 10 ms, a process of 40 ms, and next to nothing."""
     folder = tmp_path_factory.mktemp("heavy")
     (folder / "heavy.py").write_text(APP, encoding="utf-8")
     (folder / "requirements.txt").touch()
-    words = ["run", "--app", "heavy:app", "--blocks", "3", "--window", "0.5", "--connections", "8"]
+    words = ["run", "--app", "heavy:app", "--blocks", "2", "--window", "0.2", "--connections", "4"]
     words += [word for one in ASKED for word in ("--request", one)] + ["--rate", "none", "--no-control", "--json"]
     words += [word for one in SERVERS for word in ("--server", one)]
-    busy = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(2)]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "sgibench.cli", *words], cwd=folder, capture_output=True, check=False, text=True
-        )
-    finally:
-        for one in busy:
-            one.kill()
-            one.wait()
+    done = subprocess.run(
+        [sys.executable, "-m", "sgibench.cli", *words], cwd=folder, capture_output=True, check=False, text=True
+    )
     assert done.returncode == 0, done.stderr
     return store.read_run(folder / json.loads(done.stdout)["run"])
 
 
-@pytest.fixture(scope="module")
-def share(measured: Run) -> OwnShare:
-    (found,) = own_shares(view_of(measured))
-    return found
-
-
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("request_", ["GET /heavy", "GET /child"])
-def test_an_app_that_is_99_percent_of_the_cpu_is_not_taken_for_the_server(request_: str, share: OwnShare) -> None:
-    (cost,) = (one for one in share.requests if one.request == request_)
-    assert {one.label for one in cost.under} == set(SERVERS)
-    assert cost.cpu_us.value > (50_000 if request_ == "GET /child" else 14_900)
-    for under in cost.under:
-        assert under.share.low is not None
-        assert under.share.low <= 0.05, under
-        assert under.share.most < 0.6, under
+def test_the_shares_of_an_app_measured_inside_its_servers(measured: Run) -> None:
+    """One test, so that the run is made once: requests that are 99 % of the CPU are not taken for the server's."""
+    assert all(one.inside for trial in measured.trials for one in trial.singly)
+    (share,) = own_shares(view_of(measured))
+    assert "of the CPU of your request" in share.text
+    each_has_its_own_cpu(measured, share)
+    for request in ("GET /heavy", "GET /child"):
+        (cost,) = (one for one in share.requests if one.request == request)
+        assert {one.label for one in cost.under} == set(SERVERS)
+        assert cost.cpu_us.value > (40_000 if request == "GET /child" else 9_900)
+        for under in cost.under:
+            assert under.share.low is not None
+            assert under.share.low <= 0.05, under
+            assert under.share.value < 0.3, under
+    no_verdict_contradicts(measured, share)
 
 
-@pytest.mark.timeout(400)
-def test_no_verdict_contradicts_the_sentence(measured: Run, share: OwnShare) -> None:
-    assert "changing it can win" in share.text
+def no_verdict_contradicts(measured: Run, share: OwnShare) -> None:
     (panel,) = (panel for panel in view_of(measured).panels if panel.saturated)
     first, second = (row.entry for row in panel.rows)
     assert first.cpu_us is not None
     assert second.cpu_us is not None
     if panel.main.cost.apart(first.cell, second.cell):
         values = sorted((first.cpu_us.value, second.cpu_us.value))
+        assert share.win is not None
         assert 1 - values[0] / values[1] <= share.win
 
 
-@pytest.mark.timeout(400)
-def test_each_request_has_its_own_cpu_under_each_server(measured: Run, share: OwnShare) -> None:
+def each_has_its_own_cpu(measured: Run, share: OwnShare) -> None:
     costs = {one.request: {each.label: each.cpu_us.value for each in one.under} for one in share.requests}
     for server in SERVERS:
         assert costs["GET /child"][server] > 2 * costs["GET /heavy"][server] > 10 * costs["GET /light"][server]

@@ -21,7 +21,7 @@ CALLS = 1000
 Blocks = Sequence[float]
 
 
-def singly(request: str, total_us: float, app_us: float, wait_us: float = 0.0) -> RequestCpu:
+def singly(request: str, total_us: float, app_us: float, wait_us: float = 0.0, *, inside: bool = True) -> RequestCpu:
     return RequestCpu(
         request=request,
         requests=CALLS,
@@ -29,6 +29,7 @@ def singly(request: str, total_us: float, app_us: float, wait_us: float = 0.0) -
         calls=CALLS,
         app_cpu_s=app_us * CALLS / 1e6,
         app_wait_s=wait_us * CALLS / 1e6,
+        inside=inside,
     )
 
 
@@ -39,10 +40,12 @@ def run_of(
     wait_us: float = 0.0,
     weights: Mapping[str, int] | None = None,
     loaded_us: Mapping[str, Blocks] | None = None,
+    inside: bool = True,
 ) -> Run:
     """Make a run of one app: by block, CPU per request under each server and, in turn with it, without one.
 
-    `weights` has more requests, each twice as dear as the one before; `loaded_us` is what the table says.
+    `weights` has more requests, each twice as dear as the one before; `loaded_us` is what the table says; `inside` is
+    where the app was called.
     """
     weights = weights or {"GET /": 1}
     servers = tuple(replace(QUICK[0], id=server) for server in totals_us)
@@ -59,6 +62,7 @@ def run_of(
                     totals_us[trial.server][trial.block] * 2**number,
                     app_us[trial.block] * 2**number,
                     wait_us,
+                    inside=inside,
                 )
                 for number, request in enumerate(weights)
             )
@@ -82,6 +86,11 @@ def run_of(
     return replace(made, trials=trials, info=replace(made.info, own=own))
 
 
+def blocks_of(run: Run, several: Mapping[str, int]) -> Run:
+    """Leave so many blocks of each server."""
+    return replace(run, trials=tuple(trial for trial in run.trials if trial.block < several[trial.server]))
+
+
 def only_share(run: Run) -> OwnShare:
     (share,) = own_shares(view_of(run))
     return share
@@ -98,8 +107,11 @@ def test_an_app_that_is_99_percent_of_the_cpu_leaves_1_percent_to_win_however_th
             [9_900 * d for d in drift],
         )
     )
-    assert "changing it can win at most 1 %" in share.text
-    assert share.win == pytest.approx(0.01)
+    assert share.text.startswith(
+        "The server is 1 % of the CPU of your request under waitress, and less than 1 % under granian-wsgi; "
+        "changing it can win at most 2 %."
+    )
+    assert share.win == pytest.approx(0.0135, abs=0.0005)
 
 
 def test_a_share_that_can_not_be_told_from_nothing_is_a_bound() -> None:
@@ -109,16 +121,98 @@ def test_a_share_that_can_not_be_told_from_nothing_is_a_bound() -> None:
     assert "The server is at most 5 % of the CPU of your request (waitress); changing it can win at most 5 %" in (
         share.text
     )
-    both = only_share(
-        run_of({"waitress": [1000.0] * 3, "granian-wsgi": [1100.0, 1101.0, 1099.0]}, [1000.0, 990.0, 1010.0])
+
+
+def test_bounds_and_shares_side_by_side_are_said_in_turn() -> None:
+    totals = {"waitress": [1000.0] * 3, "granian-wsgi": [1100.0, 1101.0, 1099.0]}
+    text = only_share(run_of(totals, [1000.0, 990.0, 1010.0])).text
+    assert text.startswith(
+        "The server is 9 % of the CPU of your request under granian-wsgi, and at most 3 % under waitress; "
+        "changing it can win at most 13 %."
     )
-    assert "at most 3 % (waitress) to 10 % (granian-wsgi)" in both.text
+    totals |= {"gunicorn-gthread": [1200.0, 1201.0, 1199.0], "bjoern": [1000.0] * 3}
+    text = only_share(run_of(totals, [1000.0, 990.0, 1010.0])).text
+    assert text.startswith(
+        "The server is 9 % (granian-wsgi) to 17 % (gunicorn-gthread) of the CPU of your request, and at most 3 % und"
+    )
 
 
-def test_one_block_has_no_interval_and_says_so() -> None:
+# --- without an interval ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("app_us", [990.0, 1000.0, 1010.0, 5000.0])
+def test_near_nothing_without_an_interval_is_not_known(app_us: float) -> None:
+    share = only_share(run_of({"waitress": [1000.0]}, [app_us]))
+    assert share.win is None
+    assert share.text.startswith("How much of the CPU of your request is the server's is not known")
+    assert not says_a_bound(share.text)
+    assert [row[2] for _, rows in own_tables(share) for row in rows[1:]] == ["not known"]
+
+
+def test_a_share_without_an_interval_is_a_rough_figure_and_no_bound() -> None:
     share = only_share(run_of({"waitress": [1000.0]}, [900.0]))
-    assert "The server is 10 %" in share.text
+    assert share.text.startswith(
+        "The server is about 10 % of the CPU of your request (waitress); what changing it can win at most is not known."
+    )
     assert "How exact these shares are is not known" in share.text
+
+
+def test_one_server_without_an_interval_leaves_no_bound_on_what_changing_it_wins() -> None:
+    run = run_of(
+        {"waitress": [1000.0] * 3, "granian-wsgi": [1000.0] * 3, "bjoern": [1300.0] * 3}, [900.0, 910.0, 890.0]
+    )
+    share = only_share(blocks_of(run, {"waitress": 3, "granian-wsgi": 1, "bjoern": 3}))
+    assert share.win is None
+    assert share.text.startswith(
+        "The server is 10 % (waitress) to 31 % (bjoern) of the CPU of your request, and about 10 % under granian-wsgi; "
+        "what changing it can win at most is not known."
+    )
+
+
+def says_a_bound(text: str) -> bool:
+    return "at most" in text.replace("win at most is not known", "") or "less than" in text
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["waitress", "granian-wsgi", "bjoern", "gunicorn-gthread"]),
+        st.lists(st.floats(50, 5_000), min_size=1, max_size=3),
+        min_size=1,
+    ),
+    st.lists(st.floats(1, 6_000), min_size=3, max_size=3),
+    st.sampled_from(["inside", "elsewhere"]),
+)
+def test_no_bound_is_said_of_what_has_no_interval(
+    totals: Mapping[str, list[float]], app_us: list[float], where: str
+) -> None:
+    whole = {server: (each * 3)[:3] for server, each in totals.items()}
+    run = run_of(whole, app_us, inside=where == "inside")
+    run = blocks_of(run, {server: len(each) for server, each in totals.items()})
+    share = only_share(run)
+    several = [server for server, each in totals.items() if len(each) > 1]
+    assert (share.win is None) == (len(several) < len(totals))
+    assert ("win at most is not known" in share.text or "is not known: what was seen" in share.text) == (
+        len(several) < len(totals)
+    )
+    if not several:
+        assert not says_a_bound(share.text)
+    for one in share.servers:
+        assert one.share.is_known == (one.label in several)
+    for _title, rows in own_tables(share):
+        for label, _cpu, told in rows:
+            if label not in several:
+                assert not says_a_bound(told)
+
+
+def test_an_app_called_elsewhere_is_not_known_as_exactly() -> None:
+    """The same code costs otherwise in another process: a pure CPU app of 20 ms, as it was seen under waitress."""
+    blocks = ([22_000.0, 22_100.0, 21_900.0], [20_000.0, 20_050.0, 19_950.0])
+    share = only_share(run_of({"waitress": blocks[0]}, blocks[1], inside=False))
+    assert share.servers[0].share.low is not None
+    assert share.servers[0].share.low < 0.0
+    assert "in a process of its own" in share.text
+    assert "in a process of its own" not in only_share(run_of({"waitress": blocks[0]}, blocks[1])).text
 
 
 def test_a_front_is_named_beside_the_server_with_its_own_share() -> None:
@@ -130,11 +224,15 @@ def test_a_front_is_named_beside_the_server_with_its_own_share() -> None:
         for trial in run.trials
     ]
     both = only_share(replace(run, trials=tuple(trials)))
-    assert both.text.startswith("The server, with its front where it has one, is 10 % (waitress) to 25 % (nginx+wai")
+    assert both.text.startswith(
+        "The server, with its front where it has one, is about 10 % (waitress) to about 25 % (n"
+    )
     assert "Of all CPU, the front alone is 20 % (nginx+waitress)." in both.text
     fronted = tuple(trial for trial in trials if trial.front)
     only = only_share(replace(run, trials=fronted)).text
-    assert only.startswith("Server and front are 25 % of the CPU of your request (nginx+waitress); changing both can ")
+    assert only.startswith(
+        "Server and front are about 25 % of the CPU of your request (nginx+waitress); what changing both can win at mos"
+    )
 
 
 def test_a_wait_is_said_to_be_one() -> None:
@@ -148,6 +246,16 @@ def test_a_difference_under_the_full_load_that_is_told_apart_is_not_contradicted
     assert share.win == pytest.approx(0.286, abs=0.002)
     assert "changing it can win at most 29 %" in share.text
     assert "Under the full load granian-wsgi needs more than waitress (29 %)" in share.text
+
+
+def test_an_app_that_costs_more_in_one_servers_process_is_said_to() -> None:
+    totals = {"waitress": [1000.0, 1001.0, 999.0], "granian-wsgi": [900.0, 901.0, 902.0]}
+    run = run_of(totals, [890.0, 891.0, 892.0])
+    slower = singly("GET /", 1000.0, 990.0)
+    trials = tuple(replace(one, singly=(slower,)) if one.server == "waitress" else one for one in run.trials)
+    share = only_share(replace(run, trials=trials))
+    assert "waitress needs more than granian-wsgi (10 %): your app itself takes longer in that " in share.text
+    assert share.win == pytest.approx(0.1, abs=0.005)
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,6 +275,7 @@ def test_no_verdict_tells_servers_apart_by_more_than_the_sentence_says(
     for one in panel.rows:
         for other in panel.rows:
             if one.entry.cpu_us and other.entry.cpu_us and panel.main.cost.apart(one.entry.cell, other.entry.cell):
+                assert share.win is not None
                 assert 1 - one.entry.cpu_us.value / other.entry.cpu_us.value <= share.win + 1e-9
 
 
@@ -185,7 +294,7 @@ def test_the_interval_covers_the_true_share(true_share: float) -> None:
         assert low is not None
         assert high is not None
         missed += not low <= true_share <= high
-        exceeded += true_share > server.share.most
+        exceeded += true_share > high
     assert missed / runs < 0.11  # 5 % are meant to be; 11 % would come by chance once in a thousand times
     assert exceeded / runs < 0.07
 
@@ -205,7 +314,7 @@ def test_each_request_stands_with_its_cpu_without_a_server_and_under_each(tmp_pa
     titles = [title for title, _ in own_tables(share)]
     assert titles == ["GET /a", "GET /b", "all requests, each as often as it is asked"]
     html = report.write(run, tmp_path).read_text(encoding="utf-8")
-    sentence = "The server is 12 % (granian-wsgi) to 20 % (waitress) of the CPU of your request"
+    sentence = "The server is 11 % (granian-wsgi) to 20 % (waitress) of the CPU of your request"
     assert html.index(sentence) < html.index('<div class="answers">')
     assert html.index("2.00 ms") > html.index("Each request without a server and under each")
     assert sentence in report.summary(run)["own"][0]["text"]
@@ -229,7 +338,7 @@ def test_results_of_before_have_their_shares_by_blocks() -> None:
     assert run.info.own is not None
     costs = tuple(replace(run.info.own.costs[0], block=block, cpu_us=us) for block, us in enumerate((500.0, 550.0)))
     old = replace(run, info=replace(run.info, own=replace(run.info.own, costs=costs)))
-    assert only_share(old).servers[0].share.high == pytest.approx(0.5)
+    assert only_share(old).servers[0].share.high == pytest.approx(0.5 + (0.15 + 0.05) / 2)
 
 
 def test_a_run_of_the_catalogue_and_a_scenario_of_the_users_own_say_nothing_of_it() -> None:

@@ -36,7 +36,10 @@ def test_an_example_of_the_page_works_in_an_empty_folder(name: str, tmp_path: Pa
     assert {row["server"] for group in told["summary"]["groups"] for row in group["rows"]} == set(SERVERS[name])
     assert all(row["status"] == "ok" for group in told["summary"]["groups"] for row in group["rows"]), done.stderr
     (share,) = told["summary"]["own"]
-    assert "changing it can win at most" in share["text"]
+    assert "of the CPU of your request" in share["text"]
+    assert share["win"] is None, "one block gives no interval, and without one no bound is said"
+    assert not re.search(r"can win (at most|less than) \d", share["text"])
+    assert {one["label"] for one in share["servers"]} == set(SERVERS[name])
     run = json.loads((tmp_path / told["run"] / "run.json").read_text(encoding="utf-8"))
     assert run["own"]["costs"]
 

@@ -16,6 +16,7 @@ from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Look, 
 from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
 from sgibench.audit.rules.counts import UNLIKE, more_inside_than_asked
 from sgibench.audit.rules.generator import generator_lag
+from sgibench.audit.rules.machine import kept_from_its_cpus
 from sgibench.audit.tables import group_doubts
 from sgibench.audit.whole import absent, failed, noise_doubts, thinned
 from sgibench.histogram import Histogram
@@ -251,7 +252,7 @@ def cell_doubts(trials: Sequence[Trial], around: Surroundings) -> tuple[Doubt, .
     late = doubts_of(cell_figures(good, around), (generator_lag,))
     if len(good) < LEAST_BLOCKS:
         return (*late, doubt("TooFew", f"{len(good)} of {len(trials)} blocks gave a result"))
-    return (*late, *_spread(good))
+    return (*late, *_spread(good, around))
 
 
 def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
@@ -263,22 +264,27 @@ def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
     )
 
 
-def _spread(good: Sequence[Trial]) -> tuple[Doubt, ...]:
+def _spread(good: Sequence[Trial], around: Surroundings) -> tuple[Doubt, ...]:
     """Noisy: the primary figure (CPU per request; the rate where there is none) scatters by more than 10 %.
 
-    WrongCount: blocks whose rates differ by orders of magnitude are not repeats of one measurement.
+    WrongCount: blocks whose rates differ by orders of magnitude are not repeats of one measurement. Where others took
+    the server's CPUs from it, they may well be, and then that is Noisy, too.
     """
-    rates = [trial.rps for trial in good if trial.rps is not None and trial.rps > 0]
+    known = [(trial, trial.rps) for trial in good if trial.rps is not None and trial.rps > 0]
+    rates = [rps for _, rps in known]
     if rates and max(rates) >= UNLIKE * min(rates):
         spread = f"blocks from {significant(min(rates))} to {significant(max(rates))}/s"
-        return (doubt("WrongCount", f"{spread} have no mean of any kind"),)
+        own = [rps for trial, rps in known if not kept_from_its_cpus(figures_of(trial, around))]
+        if own and max(own) >= UNLIKE * min(own):
+            return (doubt("WrongCount", f"{spread} have no mean of any kind"),)
+        return (doubt("Noisy", f"{spread}, while other processes took the server's CPUs"),)
     named = (("CPU per request", [t.cpu_us_per_request for t in good]), ("requests per second", [t.rps for t in good]))
     for name, values in named:
-        known = [value for value in values if value is not None and value > 0]
-        if len(known) == len(good):
-            spread_share = stdev(math.log(value) for value in known)
-            low, high = significant(min(known)), significant(max(known))
-            detail = f"{name} scatters by {percent(spread_share)} over {len(known)} blocks, from {low} to {high}"
+        found = [value for value in values if value is not None and value > 0]
+        if len(found) == len(good):
+            spread_share = stdev(math.log(value) for value in found)
+            low, high = significant(min(found)), significant(max(found))
+            detail = f"{name} scatters by {percent(spread_share)} over {len(found)} blocks, from {low} to {high}"
             return (doubt("Noisy", detail),) if spread_share > NOISY else ()
     return ()
 

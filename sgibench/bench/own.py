@@ -55,6 +55,9 @@ SERVED_S = 15.0
 """About so long a server is under load before it is stopped."""
 MOST_SINGLY = 10
 """So many requests are asked by themselves."""
+ROUND_S = 0.4
+"""With many connections each request waits for one on each of the others, and after each load all of them are waited
+for; so much of that is CPU at most, where the user names no number."""
 FASTEST_CPU_US = 50.0
 """No server answers a request in less."""
 
@@ -94,6 +97,23 @@ def dearest(looked: Looked) -> tuple[int, ...]:
     driven = next(iter(looked.driven.values()))
     order = sorted(range(len(asked)), key=lambda place: -asked[place].weight * driven[place].cpu_us)
     return tuple(sorted(order[:MOST_SINGLY]))
+
+
+def fitting_connections(looked: Looked, usual: int, at_once: int) -> int:
+    """Give the usual number of connections, or a half, a quarter … of it where the app's requests take long.
+
+    A round of one request on each is to take at most `ROUND_S` of CPU, but twice as many as are served `at_once` are
+    enough for saturation, and never halved.
+    """
+    weights = [asked.weight for asked in looked.scenario.requests]
+    each_s = max(
+        sum(weight * one.cpu_us for weight, one in zip(weights, driven, strict=True)) / sum(weights) / 1e6
+        for driven in looked.driven.values()
+    )
+    fitting = usual
+    while fitting * each_s > ROUND_S and fitting >= 4 * at_once:
+        fitting //= 2
+    return fitting
 
 
 def own_apps(apps: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
 from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
-from sgibench.bench.own import Looked, look_at, own_info
+from sgibench.bench.own import Looked, fitting_connections, look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_cells, make_plan, too_few_servers, unasked, with_usual_connections
 from sgibench.bench.profiles import PROFILES
@@ -130,7 +130,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         scenarios = described(process, chosen.scenario_paths, looked, scratch)
         if profile == CAPACITY:
             refuse_rateless(scenarios)
-        usual = {} if request.connections_named else PROFILES[request.profile].connections
+        usual = {} if request.connections_named else _usual_connections(request, looked, listener)
         cells = with_usual_connections(make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings), usual)
         chosen = replace(chosen, windows=long_enough(chosen.windows, request.window_s, scenarios, cells))
         for sentence in (
@@ -213,6 +213,21 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
                 writer=writer,
                 parts=parts,
             )
+
+
+def _usual_connections(request: Request, looked: Looked | None, listener: Listener) -> Mapping[str, int]:
+    """Scenario -> connections, where the user names no number: the profile's, or as many as fit the user's app."""
+    if looked is None or request.scenarios:
+        return PROFILES[request.profile].connections
+    usual = max(request.connections)
+    fitting = fitting_connections(looked, usual, max(request.workers) * max(request.threads))
+    if fitting == usual:
+        return {}
+    listener.say(
+        f"{fitting} connections and not {usual}, because requests of this app take long, and each waits for those on "
+        f"all the others; --connections {usual} asks for them"
+    )
+    return {looked.scenario.id: fitting}
 
 
 def after_block(

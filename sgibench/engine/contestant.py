@@ -29,6 +29,8 @@ class Contestant:
     """From here on it takes no part."""
     beside: Beside | None = None
     """Its app, called without a server beside it."""
+    within: bool = False
+    """Whether it calls the user's app within its own process when it is asked to."""
     idle_cpu: float | None = None
     measured: list[str] = field(default_factory=list)
     """Cells that were measured on it."""

@@ -19,9 +19,10 @@ from sgibench.model import (
     Cell,
     Stage,
 )
+from sgibench.model.terms import TLS
 from sgibench.serve.guarded import NotStartedError
 from sgibench.serve.own.driving import Beside
-from sgibench.serve.process import HOST, ServerProcess, ServerSpec, idle_cpu
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec, calls_within, idle_cpu
 
 IDLE_CHECK_S = 0.3
 
@@ -44,6 +45,7 @@ def serving(workshop: Workshop, stage: Stage, *, apart: bool = True) -> Iterator
             _start_all(workshop, stage, alive, contestants, apart=apart)
             workshop.laps.to("verifying")
             _verify(workshop, stage, contestants)
+            _find_within(stage, contestants)
             _check_idle(contestants.values())
             yield contestants
         except BaseException:
@@ -76,7 +78,7 @@ def _start_all(
     each = 1 if apart else AT_ONCE
     for some in (cells[first : first + each] for first in range(0, len(cells), each)):
         for key, cell in some:
-            contestants[key] = _start(workshop, cell, alive)
+            contestants[key] = _start(workshop, cell, alive, asks_within=cell.app in alone)
             contestants[key].beside = alone.get(cell.app)
         for key, _cell in some:
             _await_ready(contestants[key])
@@ -114,10 +116,11 @@ def _beside(workshop: Workshop, stage: Stage, alive: contextlib.ExitStack) -> di
     return found
 
 
-def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Contestant:
-    """Start one server."""
+def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack, *, asks_within: bool = False) -> Contestant:
+    """Start one server; `asks_within`: the user's app is to be called within it, unless each request has a process."""
     workshop.listener.step(cell, "starting", 0)
     entry = workshop.catalogue.server(cell.server)
+    asks_within = asks_within and entry.variant.script is None
     environment = workshop.environments[environment_key(cell)]
     app = workshop.catalogue.app(cell.app)
     name = folder_name(f"{cell.server}-{cell.app}{'-control' if cell.control else ''}")
@@ -131,6 +134,7 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack) -> Conte
         python=environment.info.python,
         cpus=workshop.cpus.servers,
         scratch=workshop.scratch / name,
+        asked=workshop.asked if asks_within else (),
     )
     try:
         used = use(workshop.services, app, name, spec.scratch)
@@ -170,6 +174,14 @@ def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contesta
         except ServerError as error:
             contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))
             contestant.fail_with_services()
+
+
+def _find_within(stage: Stage, contestants: Mapping[Key, Contestant]) -> None:
+    """Find out in which servers the user's app can be called within."""
+    for key, cell in _first_cells(stage).items():
+        contestant = contestants[key]
+        if contestant.process.spec.asked and contestant.failure is None:
+            contestant.within = calls_within(contestant.process.port, tls=cell.load.protocol in TLS)
 
 
 def _check_idle(contestants: Collection[Contestant]) -> None:

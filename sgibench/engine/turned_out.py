@@ -35,6 +35,7 @@ def target_of(cell_id: str, contestant: Contestant) -> Target:
         services=contestant.used.roots,
         data=None if contestant.entry.variant.script is not None else str(process.data),
         beside=None if beside is None else BesideTarget(port=beside.port, pid=beside.pid),
+        within=contestant.within,
     )
 
 

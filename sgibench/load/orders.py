@@ -38,6 +38,8 @@ class TargetOrder:
     data: Path | None = None
     """The folder in which its app counts what goes on inside it."""
     beside: BesideOrder | None = None
+    within: bool = False
+    """Whether it can be asked to call the app within its own process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
                     services={str(name): int(pid) for name, pid in (target.get("services") or {}).items()},
                     data=Path(target["data"]) if target.get("data") else None,
                     beside=_read_beside(target.get("beside")),
+                    within=bool(target.get("within")),
                 )
                 for target in order["targets"]
             ),

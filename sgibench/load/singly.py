@@ -1,8 +1,12 @@
 """What each request costs by itself: under each server, and called without one, in turn, so that what drifts cancels.
 
-After the windows each request is asked alone for a moment of every server, and the user's app (`beside`) is called with
-it on the same CPUs in the same turn. A stretch begins and ends with nothing in flight, so its CPU is that of exactly
-the requests that were sent in it, however long they take. Nothing of this counts in a window.
+After the windows each request is asked alone for a moment of every server. In the same visit the server is asked to
+have the app called within its own process: a driver there calls it with the same request, or calls an app that does
+nothing (`WITHIN`), in the thread or on the loop that serves requests. The difference of these two is the app's own CPU,
+without the server, but where the server has it: in a process of its own the same code costs up to a sixth more or less.
+Where a server has no such process, the app that lives beside the servers is called in the same turn on the same CPUs.
+A stretch begins and ends with nothing in flight, so its CPU is that of exactly the requests that were sent in it,
+however long they take. Nothing of this counts in a window.
 
 What a server itself does is measured with few requests at once: threads that run long requests side by side contend for
 the interpreter, which costs CPU as well. That is measured apart, on as many connections as the time allows.
@@ -10,7 +14,7 @@ the interpreter, which costs CPU as well. That is measured apart, on as many con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
@@ -21,12 +25,17 @@ from typing import Any
 import gevent
 
 from sgibench.load.orders import MeasureOrder
+from sgibench.load.request import Request, get
 from sgibench.load.together import Agreement
 from sgibench.load.unserved import Burst, Unserved
 from sgibench.load.visitor import Visited
+from sgibench.load.wire.answer import Answer
+from sgibench.model.own import WITHIN, WITHIN_DONE
 
 STRETCH_S = 0.1
 """How long requests are sent; their answers are waited for."""
+NOTHING_S = 0.05
+"""The same of requests to call an app that does nothing."""
 LONGEST_S = 0.12
 """So much CPU slow requests may cost in a stretch on many connections, and in calls of the app."""
 LEAST_CALLS = 20
@@ -34,8 +43,8 @@ LEAST_CALLS = 20
 CALM_S = 0.005
 """So much work is asked for at once, or one request: the interpreter lets a thread run for so long undisturbed
 (`sys.getswitchinterval`)."""
-CROWD = 4
-"""On so many connections at least requests are asked to see how they contend."""
+CROWD, MOST_CROWD_S = 4, 0.5
+"""On so many connections at least requests are asked to see how they contend, unless that is so much CPU or more."""
 LEAST_ROUNDS = 4
 """So many turns each request has, as far as `OVERTIME_S` allows: what one is off by, others are not."""
 WARM_S = 0.02
@@ -58,6 +67,19 @@ class Stretch:
     cpu_ns: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What came of one request of one server in one visit."""
+
+    served: Stretch
+    crowd: Stretch | None = None
+    """The same on many connections, where that is another thing."""
+    within: Stretch | None = None
+    """The app called within the server; None where that can't be done."""
+    nothing: Stretch | None = None
+    """And there an app that does nothing."""
+
+
 @dataclass(kw_only=True)
 class Cost:
     """One request under one server and without one, all turns together."""
@@ -70,6 +92,44 @@ class Cost:
     app_wait_s: float = 0.0
     crowd_requests: int = 0
     crowd_cpu_s: float = 0.0
+    inside: bool = False
+
+    def add(self, turn: Turn) -> None:
+        """Add what the server did."""
+        self.requests += turn.served.requests
+        self.cpu_s += turn.served.cpu_ns / 1e9
+        if turn.crowd is not None:
+            self.crowd_requests += turn.crowd.requests
+            self.crowd_cpu_s += turn.crowd.cpu_ns / 1e9
+
+    def add_within(self, within: Stretch, nothing: Stretch, wait_s: float) -> None:
+        """Add the app's calls within the server; it waits as long as without one, which is said for each call."""
+        self.inside = True
+        self.calls += within.requests
+        self.app_cpu_s += (within.cpu_ns - within.requests * nothing.cpu_ns / nothing.requests) / 1e9
+        self.app_wait_s += within.requests * wait_s
+
+    def add_beside(self, burst: Burst, idle: Burst) -> None:
+        """Add the app's calls in its own process."""
+        self.calls += burst.calls
+        self.app_cpu_s += burst.cpu_ns / 1e9 - burst.calls * idle.each_s
+        self.app_wait_s += burst.wait_s
+
+
+class Done:
+    """A check function: whether the app within could be called; one that could not be is no wrong answer."""
+
+    def __init__(self) -> None:
+        self.well = self.failed = 0
+        """How often it could and could not; an answer that is as one before was is not looked at again."""
+
+    def __call__(self, answer: Answer) -> str | None:
+        """Take note."""
+        if answer.body == WITHIN_DONE:
+            self.well += 1
+        else:
+            self.failed += 1
+        return None
 
 
 @dataclass(kw_only=True)
@@ -89,6 +149,10 @@ class Singly:
     """By port; only in the first process."""
     _seen: dict[int, Burst] = field(default_factory=dict)
     """By the request's place: how long it took without a server."""
+    _warm: set[tuple[str, int]] = field(default_factory=set)
+    """Targets and requests of which the app was called within."""
+    _shut: set[tuple[str, int]] = field(default_factory=set)
+    """Targets and requests of which it can't be."""
 
     def run(self) -> None:
         """Take turns until the time is over."""
@@ -140,34 +204,35 @@ class Singly:
         if known:
             self.random.shuffle(parties)
         bursts: dict[int, tuple[Burst, Burst]] = {}
-        stretches: list[tuple[Visited, Stretch, Stretch | None]] = []
+        turns: list[tuple[Visited, Turn]] = []
         for party in parties:
             if isinstance(party, int):
                 if (app := self._apps.get(party)) and (burst := self._burst(app, place)):
                     bursts[party] = burst
             elif self.goes_on(party) and (found := self._under(party, place)):
-                stretches.append((party, *found))
-        for visited, calm, crowd in stretches:
-            port = visited.spec.beside.port if visited.spec.beside else 0
-            if port in bursts:
-                self._add(visited.id, place, calm, crowd, *bursts[port])
+                turns.append((party, found))
+        for visited, turn in turns:
+            self._add(visited, place, turn, bursts)
 
-    def _add(  # noqa: PLR0917 - what a turn consists of
-        self, target: str, place: int, calm: Stretch, crowd: Stretch | None, burst: Burst, idle: Burst
-    ) -> None:
-        request = self._requests[place]
-        cost = self.costs.setdefault(target, {}).setdefault(place, Cost(request=request.title))
-        cost.requests += calm.requests
-        cost.cpu_s += calm.cpu_ns / 1e9
-        if crowd is not None:
-            cost.crowd_requests += crowd.requests
-            cost.crowd_cpu_s += crowd.cpu_ns / 1e9
-        cost.calls += burst.calls
-        cost.app_cpu_s += burst.cpu_ns / 1e9 - burst.calls * idle.each_s
-        cost.app_wait_s += burst.wait_s
+    def _add(self, visited: Visited, place: int, turn: Turn, bursts: Mapping[int, tuple[Burst, Burst]]) -> None:
+        """Add a turn in which both sides were measured."""
+        port = visited.spec.beside.port if visited.spec.beside else 0
+        if port not in bursts:
+            return
+        burst, idle = bursts[port]
+        cost = self.costs.setdefault(visited.id, {}).get(place) or Cost(request=self._requests[place].title)
+        within = turn.within is not None and turn.nothing is not None
+        if cost.calls and cost.inside != within:
+            return
+        if turn.within is not None and turn.nothing is not None:
+            cost.add_within(turn.within, turn.nothing, burst.wait_s / burst.calls)
+        else:
+            cost.add_beside(burst, idle)
+        cost.add(turn)
+        self.costs[visited.id][place] = cost
 
     def _burst(self, app: Unserved, place: int) -> tuple[Burst, Burst] | None:
-        """Call the request, and an app that does nothing, without a server."""
+        """Call the request, and an app that does nothing, without a server; only briefly where no share rests on it."""
         warm = app.burst(place, WARM_S, 1)
         if warm is None:
             return None
@@ -175,30 +240,69 @@ class Singly:
         calm, _ = self._places(place)
         idle = app.burst(None, WARM_S, calm)
         seconds = max(STRETCH_S, min(LONGEST_S, LEAST_CALLS * warm.wall_s / warm.calls))
-        burst = app.burst(place, seconds, calm)
+        rests_on_it = any(not self._goes_within(visited, place) for visited in self.visited)
+        burst = app.burst(place, seconds if rests_on_it else WARM_S, calm)
         return None if idle is None or burst is None else (burst, idle)
 
     # --- under a server ------------------------------------------------------------------------------------------
 
-    def _under(self, visited: Visited, place: int) -> tuple[Stretch, Stretch | None] | None:
+    def _goes_within(self, visited: Visited, place: int) -> bool:
+        return visited.spec.within and (visited.id, place) not in self._shut
+
+    def _under(self, visited: Visited, place: int) -> Turn | None:
         """Ask one server the request for a moment, few at once and then many, where that is another thing."""
         calm, crowd = self._places(place) if self._first else (0, 0)
-        said = self.agree(calm=calm, crowd=crowd)
+        seen = self._seen.get(place)
+        said = self.agree(calm=calm, crowd=crowd, slow=seen is not None and seen.each_s > STRETCH_S)
         calm, crowd = int(said.sum("calm")), int(said.sum("crowd"))
-        with alone_with(visited), asking_only(visited, place):
+        warm_s = 0.0 if said.any("slow") else WARM_S
+        with alone_with(visited):
             visited.target.enter("one request at a time")
-            visited.ask_for(WARM_S, self._mine(calm))
-            found = self._stretch(visited, calm)
-            return None if found is None else (found, self._stretch(visited, crowd) if crowd > calm else None)
+            found = self._calm(visited, place, calm, warm_s)
+            if (served := found["served"]) is None or any(stretch is None for stretch in found.values()):
+                return None
+            with asking_only(visited, self._requests[place]):
+                many = self._stretch(visited, crowd, STRETCH_S) if crowd > calm else None
+        return Turn(served=served, crowd=many, within=found.get("within"), nothing=found.get("nothing"))
 
-    def _stretch(self, visited: Visited, places: int) -> Stretch | None:
+    def _calm(self, visited: Visited, place: int, calm: int, warm_s: float) -> Mapping[str, Stretch | None]:
+        """Ask the request itself, and have the app called within and one that does nothing, in random order."""
+        done = Done()
+        asked = {"served": self._requests[place]}
+        if self._opens(visited, place, calm):
+            asked |= {"within": calling_within(place, done), "nothing": calling_within(None, done)}
+        found: dict[str, Stretch | None] = {}
+        for kind in self.random.sample([*asked], len(asked)):
+            with asking_only(visited, asked[kind]):
+                if warm_s:
+                    visited.ask_for(warm_s, self._mine(calm))
+                found[kind] = self._stretch(visited, calm, NOTHING_S if kind == "nothing" else STRETCH_S)
+        if self.agree(failed=done.failed).sum("failed"):
+            self._shut.add((visited.id, place))
+            found["within"] = None
+        return found
+
+    def _opens(self, visited: Visited, place: int, calm: int) -> bool:
+        """Whether the app can be called within; tried once on all connections of a turn, which loads what calls it."""
+        key = (visited.id, place)
+        if not self._goes_within(visited, place) or key in self._warm:
+            return self._goes_within(visited, place)
+        done = Done()
+        for asked in (calling_within(None, done), calling_within(place, done)):
+            with asking_only(visited, asked):
+                visited.ask_for(WARM_S, self._mine(calm))
+        said = self.agree(well=done.well, failed=done.failed)
+        (self._warm if said.sum("well") and not said.sum("failed") else self._shut).add(key)
+        return key in self._warm
+
+    def _stretch(self, visited: Visited, places: int, seconds: float) -> Stretch | None:
         """Ask on so many connections; requests and CPU, None when they are not to be had."""
         self._rest()
         visited.target.fold()
         answered, failed = visited.answered, visited.errors.total()
         visited.clock.start()
         self.agree()  # nobody begins before the clock was read
-        visited.ask_for(STRETCH_S, self._mine(places))
+        visited.ask_for(seconds, self._mine(places))
         self._rest()
         cpu_ns = visited.clock.stop()
         visited.target.fold()
@@ -233,7 +337,8 @@ class Singly:
         calm = min(everybody, max(1, int(CALM_S / each_s)))
         if seen.wait_s / seen.calls > WAITS_S:
             return min(everybody, FEW), 0
-        return calm, min(everybody, max(CROWD, int(LONGEST_S / each_s)))
+        crowd = 0 if each_s * CROWD >= MOST_CROWD_S else max(CROWD, int(LONGEST_S / each_s))
+        return calm, min(everybody, crowd)
 
     def shares(self, target: str) -> list[dict[str, Any]]:
         """Say what this process knows of a target."""
@@ -251,11 +356,16 @@ def alone_with(visited: Visited) -> Iterator[None]:
         visited.leave(at_rate=False)
 
 
+def calling_within(place: int | None, done: Done) -> Request:
+    """Declare the request to call the app within its server with a request, or an app that does nothing."""
+    return get(f"{WITHIN}?{'' if place is None else place}", name=WITHIN, expect=done)
+
+
 @contextmanager
-def asking_only(visited: Visited, place: int) -> Iterator[None]:
+def asking_only(visited: Visited, request: Request) -> Iterator[None]:
     """Let all connections of a target ask one request, and nothing else, for a while."""
     target = visited.target
-    ask = target.program.ask_for(visited.cls.requests[place])
+    ask = target.program.ask_for(request)
     for conn in target.connections:
         conn.next_ask = repeat(ask).__next__
     try:

@@ -126,3 +126,5 @@ class RequestCpu:
     crowd_requests: int = 0
     """The same with many requests at once, where `requests` were asked a few at a time because they are long."""
     crowd_cpu_s: float = 0.0
+    inside: bool = False
+    """Whether the app was called in the server's own processes, and not in one of its own beside them."""

@@ -10,6 +10,13 @@ from typing import Literal
 Lifespan = Literal["supported", "refused", "failing"]
 """What an ASGI app makes of the lifespan protocol: it starts up, it doesn't know it, its start-up fails."""
 
+WITHIN, WITHIN_DOOR = "/.sgibench-within", "door"
+"""Path at which a server is asked to call the user's app within its own process, with the request whose place is the
+query, or without one an app that does nothing; and the query that only asks whether it can (`serve/own/wrapping.py`).
+"""
+WITHIN_DONE, WITHIN_LOST = b"done", b"lost"
+"""The answers, of the same size: it was called, and it raised."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaseEnvironment:

@@ -2,7 +2,7 @@
 
 No two servers can differ by more than the larger one's share, so the sentence gives the upper end of its interval. The
 table below it may tell two servers apart by more (connections and threads that contend cost CPU, too); then that
-difference is what is said, so that no verdict contradicts the sentence.
+difference is what is said, so that no verdict contradicts the sentence. Without an interval no bound is said at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from sgibench.model import OwnInfo
 from sgibench.report import words
 from sgibench.report.deployments import deployment_of
 from sgibench.report.panels import Panel, Row, View
-from sgibench.report.shares import RequestCost, ServerShare, Shares, percent, said, shares_of, told
+from sgibench.report.share import ELSEWHERE, at_most, percent, said, told
+from sgibench.report.shares import RequestCost, ServerShare, Shares, shares_of
 
 SMALL_SHARE = 0.1
 """A server that is less of the request is not worth changing for its CPU."""
@@ -43,8 +44,10 @@ class OwnShare:
     """Smallest share first."""
     fronts: Mapping[str, float]
     """Server -> of its whole CPU, the share of the front before it; without those that are asked directly."""
-    win: float
-    """So much of the CPU changing the server can win at most."""
+    win: float | None
+    """So much of the CPU changing the server can win at most; None when a share of which it follows has no interval."""
+    inside: bool
+    """Whether the app without a server was called inside the servers' own processes."""
     text: str
     """The sentence that the report opens with."""
     beside: str
@@ -66,8 +69,8 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     found = shares_of(own, app, rows)
     if found is None or not found.servers:
         return None
-    most = max(one.share.most for one in found.servers)
     apart, fronts = _most_apart(panel, rows), _fronts(rows)
+    win = _win(found.servers, apart.share)
     return OwnShare(
         app=app,
         panel=panel.key,
@@ -75,10 +78,18 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
         requests=found.requests,
         servers=found.servers,
         fronts=fronts,
-        win=min(1.0, max(most, apart[0])),
-        text=_sentence(found, most, apart, fronts),
-        beside=_beside(panel, rows, most),
+        win=win,
+        inside=found.inside,
+        text=_sentence(found, win, apart, fronts),
+        beside=_beside(panel, rows, max(one.share.most or one.share.value for one in found.servers)),
     )
+
+
+def _win(servers: Sequence[ServerShare], apart: float) -> float | None:
+    """Give the upper end of the largest share, or the difference that the table tells, where that is more."""
+    most = [one.share.most for one in servers]
+    known = [one for one in most if one is not None]
+    return min(1.0, max(*known, apart)) if len(known) == len(most) else None
 
 
 def _fronts(rows: Sequence[Row]) -> dict[str, float]:
@@ -86,16 +97,26 @@ def _fronts(rows: Sequence[Row]) -> dict[str, float]:
     return {label: one.share.value for label, one in deployed.items() if one.share is not None}
 
 
-def _most_apart(panel: Panel, rows: Sequence[Row]) -> tuple[float, str]:
-    """Give the largest difference between two servers that the table tells apart by their CPU, and which they are."""
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """Two servers that the table tells apart by their CPU."""
+
+    share: float = 0.0
+    """Of the dearer one's CPU; 0 when no two are told apart."""
+    dearer: str = ""
+    cheaper: str = ""
+
+
+def _most_apart(panel: Panel, rows: Sequence[Row]) -> Apart:
+    """Give the two that differ most of those that the table tells apart."""
     known = [(row.entry.cell, row.label, row.entry.cpu_us.value) for row in rows if row.entry.cpu_us is not None]
     found = [
-        (1 - cheaper[2] / dearer[2], f"{dearer[1]} needs more than {cheaper[1]}")
+        Apart(share=1 - cheaper[2] / dearer[2], dearer=dearer[1], cheaper=cheaper[1])
         for cheaper in known
         for dearer in known
         if cheaper[2] < dearer[2] and panel.main.cost.apart(cheaper[0], dearer[0])
     ]
-    return max(found, default=(0.0, ""))
+    return max(found, key=lambda one: one.share, default=Apart())
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -132,26 +153,19 @@ def _subject(servers: Sequence[ServerShare], fronts: Mapping[str, float]) -> tup
     return "The server, with its front where it has one, is", "changing it"
 
 
-def _sentence(found: Shares, most: float, apart: tuple[float, str], fronts: Mapping[str, float]) -> str:
+def _sentence(found: Shares, win: float | None, apart: Apart, fronts: Mapping[str, float]) -> str:
     """Say how much of the request is the server's, and so what changing it can win at most."""
-    win = percent(max(most, apart[0]))
-    subject, changing = _subject(found.servers, fronts)
-    text = f"{subject} {_whose(found.servers)}; {changing} can win {_at_most(win)}."
+    text = _opening(found.servers, win, fronts)
     if fronts:
         apart_us = [f"{percent(share)} ({label})" for label, share in fronts.items()]
         text += f" Of all CPU, the front alone is {words.listed(apart_us)}."
     text += f" Your app itself needs {units.microseconds(found.app_us)} of CPU."
-    if apart[0] > most:
-        text += f" Under the full load {apart[1]} ({percent(apart[0])}): threads and connections that contend cost CPU."
-    halves = [
-        (min(one.share.high, 1) - max(one.share.low, 0)) / 2
-        for one in found.servers
-        if one.share.low is not None and one.share.high is not None and not one.share.is_bound
-    ]
-    if max(halves, default=0.0) > NOISY_SHARE:
-        text += f" These shares are known to within {percent(max(halves))} of the whole."
-    if all(one.share.high is None for one in found.servers):
-        text += " How exact these shares are is not known: that takes blocks in which both were measured in turn."
+    if apart.share > max(one.share.most or 0.0 for one in found.servers):
+        text += (
+            f" Under the full load {apart.dearer} needs more than {apart.cheaper} ({percent(apart.share)}): "
+            f"{_reason(found, apart)}."
+        )
+    text += _exact(found)
     text += _crowds(found.servers)
     if found.missing:
         text += (
@@ -162,6 +176,56 @@ def _sentence(found: Shares, most: float, apart: tuple[float, str], fronts: Mapp
         text += (
             f" It waits {units.microseconds(found.wait_us)} besides: how many requests wait at the same time (workers, "
             "threads, an event loop) decides about requests per second, not the CPU of the server."
+        )
+    return text
+
+
+def _reason(found: Shares, apart: Apart) -> str:
+    """Say why two servers differ by more than their shares: the app itself costs more there, or many at once do."""
+    by_label = {one.label: one for one in found.servers}
+    dearer, cheaper = by_label.get(apart.dearer), by_label.get(apart.cheaper)
+    if found.inside and dearer and cheaper and dearer.app_us - cheaper.app_us > apart.share * dearer.total_us / 2:
+        return (
+            "your app itself takes longer in that server's process, because of the thread or loop that it runs in, or "
+            "where its memory lies there"
+        )
+    return "threads and connections that contend cost CPU"
+
+
+def _opening(servers: Sequence[ServerShare], win: float | None, fronts: Mapping[str, float]) -> str:
+    """Say the shares, and what follows; a bound only where there are intervals."""
+    subject, changing = _subject(servers, fronts)
+    if all(one.share.is_guess for one in servers):
+        return (
+            "How much of the CPU of your request is the server's is not known: what was seen is too little to be told "
+            "from nothing without an interval."
+        )
+    text = f"{subject} {_whose(servers)}"
+    if win is None:
+        return f"{text}; what {changing} can win at most is not known."
+    return f"{text}; {changing} can win {at_most(win)}."
+
+
+def _exact(found: Shares) -> str:
+    """Say how exact the shares are, where that is not at once clear."""
+    shares = [one.share for one in found.servers]
+    halves = [
+        (one.high - max(one.low, 0)) / 2
+        for one in shares
+        if one.low is not None and one.high is not None and not one.is_bound
+    ]
+    text = ""
+    if max(halves, default=0.0) > NOISY_SHARE:
+        text += f" These shares are known to within {percent(max(halves))} of the whole."
+    if not any(one.is_known for one in shares):
+        text += (
+            " How exact these shares are is not known: that takes two or more blocks in which both were measured in "
+            "turn."
+        )
+    elif found.in_turn and not found.inside:
+        text += (
+            " Your app was called in a process of its own, where the same code may cost up to "
+            f"{percent(ELSEWHERE.of_app)} more or less; that is taken into account."
         )
     return text
 
@@ -181,27 +245,38 @@ def _crowds(servers: Sequence[ServerShare]) -> str:
     )
 
 
-def _at_most(win: str) -> str:
-    return win if win.startswith("less") else f"at most {win}"
-
-
 def _whose(servers: Sequence[ServerShare]) -> str:
-    """Say the smallest and the largest share, and whose they are."""
-    bounds = [one for one in servers if one.share.is_bound]
-    if len(servers) == 1:
-        return f"{said(servers[0].share)} of the CPU of your request ({servers[0].label})"
-    if len(bounds) == len(servers):
-        return f"{_at_most(percent(max(one.share.most for one in bounds)))} of the CPU of your request, whichever it is"
-    ordered = sorted(servers, key=lambda one: one.share.most if one.share.is_bound else one.share.value)
-    least, most = ordered[0], next(one for one in reversed(ordered) if not one.share.is_bound)
+    """Say the shares that are known, those that are bounds, and the others, and whose they are."""
+    groups = [
+        [one for one in servers if one.share.is_known and not one.share.is_bound],
+        [one for one in servers if one.share.is_bound],
+        [one for one in servers if not one.share.is_known and not one.share.is_guess],
+        [one for one in servers if one.share.is_guess],
+    ]
+    first, *others = [group for group in groups if group]
+    figure, whose = _figure(first)
+    if not others:
+        whose = f" ({first[0].label})" if len(servers) == 1 else ", whichever it is" if first[0].share.is_bound else ""
+        return f"{figure} of the CPU of your request{whose}"
+    rest = [f"{figure}{whose}" for figure, whose in map(_figure, others)]
+    return f"{figure} of the CPU of your request{whose}, and {words.listed(rest)}"
+
+
+def _figure(group: Sequence[ServerShare]) -> tuple[str, str]:
+    """Give what is known of the shares of a group, and whose they are; the latter is empty where the former says it."""
+    labels = words.listed([one.label for one in group])
+    bounds = [one.share.most for one in group if one.share.is_bound and one.share.most is not None]
+    if bounds:
+        return at_most(max(bounds)), f" under {labels}"
+    least, most = (pick(group, key=lambda one: one.share.value) for pick in (min, max))
     if said(least.share) == said(most.share):
-        return f"{said(most.share)} of the CPU of your request"
-    return f"{said(least.share)} ({least.label}) to {said(most.share)} ({most.label}) of the CPU of your request"
+        return said(most.share), f" under {labels}"
+    return f"{said(least.share)} ({least.label}) to {said(most.share)} ({most.label})", ""
 
 
 def _beside(panel: Panel, rows: Sequence[Row], most: float) -> str:
     """Say what differs where the CPU does not: memory, start-up, latency at the fixed rate."""
-    if len(rows) < 2 or (most > SMALL_SHARE and _most_apart(panel, rows)[0]):  # noqa: PLR2004 - a comparison
+    if len(rows) < 2 or (most > SMALL_SHARE and _most_apart(panel, rows).share):  # noqa: PLR2004 - a comparison
         return ""
     memory = {row.label: one.value for row in rows if (one := row.entry.pss_bytes or row.entry.uss_bytes)}
     startup = {row.label: row.entry.startup_s.value for row in rows if row.entry.startup_s}

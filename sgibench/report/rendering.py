@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from sgibench import stats, units
 from sgibench.errors import ResultsError
-from sgibench.report import exports, services, shares, words
+from sgibench.report import exports, services, share, words
 from sgibench.report.standings import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -107,7 +107,7 @@ def _environment() -> Environment:
         "with_interval": words.with_interval,
         "listed": words.listed,
         "counted": words.counted,
-        "share": shares.told,
+        "share": share.told,
     }
     environment.globals |= {
         "interval": words.interval,

@@ -1,9 +1,10 @@
 """What part of a request's CPU is the server's: computed from turns in which both sides were measured (pure).
 
 A share is one minus a ratio: the app's CPU, called without a server, over that of server and app, of the same turns of
-the same block. So it has an interval over blocks like every ratio, and what drifts drifts on both sides. Runs of before
-there were such turns have the app's CPU of after each block; shares of these have their interval likewise, which holds
-only as far as the machine stood still.
+the same block. So it has an interval over blocks like every ratio, and what drifts drifts on both sides. The app is
+called inside the server's own process. Where that could not be done, and in runs of before it was, it was called in a
+process of its own, where the same code costs otherwise; that is in the interval, too (`share.ELSEWHERE`). Runs of
+before there were such turns have the app's CPU of after each block.
 """
 
 from __future__ import annotations
@@ -16,29 +17,7 @@ from dataclasses import dataclass
 from sgibench import stats
 from sgibench.model import AppCost, Estimate, OwnInfo, RequestCpu, Trial
 from sgibench.report.panels import Row
-
-LEAST_US = 0.1
-"""Nothing costs nothing, and logarithms want it so."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """Of CPU, what is not the app's own; 0 to 1."""
-
-    value: float
-    low: float | None = None
-    """Of its 95 % interval over blocks; None with one block."""
-    high: float | None = None
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether it can't be told from nothing, so that only `high` is known."""
-        return self.low is not None and self.low <= 0
-
-    @property
-    def most(self) -> float:
-        """So much it is at most, as far as is known."""
-        return self.value if self.high is None else self.high
+from sgibench.report.share import ELSEWHERE, INSIDE, LEAST_US, Exactness, Pair, Share, share_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +50,8 @@ class ServerShare:
     label: str
     total_us: float
     """CPU per request of the whole process tree."""
+    app_us: float
+    """Of it, as far as is known, the app's: what it costs called in that process, or else in one of its own."""
     share: Share
     crowding: Estimate | None = None
     """By what factor it is more with many requests at once; None where all were asked so, or one block was measured."""
@@ -87,12 +68,10 @@ class Shares:
     requests: tuple[RequestCost, ...]
     in_turn: bool
     """Whether the app was called in turn with the servers' visits."""
+    inside: bool
+    """Whether it was called inside the servers' own processes."""
     missing: tuple[str, ...] = ()
     """Requests that were not asked by themselves; nothing of them is in the shares."""
-
-
-Pair = tuple[float, float]
-"""CPU per request in µs: of the app alone, and under the server."""
 
 
 def shares_of(own: OwnInfo, app: str, rows: Sequence[Row]) -> Shares | None:
@@ -110,39 +89,6 @@ def _geometric(values: Iterable[float]) -> float:
     return math.exp(sum(logs) / len(logs))
 
 
-def _share(pairs: Iterable[Pair]) -> Share:
-    """Judge one pair a block."""
-    found = stats.estimate([max(alone, LEAST_US) / total for alone, total in pairs])
-    if found is None:
-        raise AssertionError("a share of nothing was asked for")
-    low = None if found.high is None else 1 - found.high
-    high = None if found.low is None else 1 - found.low
-    return Share(value=max(0.0, 1 - found.value), low=low, high=high)
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def said(share: Share) -> str:
-    """Write a share; one that can't be told from nothing is a bound."""
-    if share.is_bound:
-        bound = percent(share.most)
-        return bound if bound.startswith("less") else f"at most {bound}"
-    return percent(share.value)
-
-
-def told(share: Share) -> str:
-    """Write a share with its interval, for a table."""
-    if share.is_bound or share.low is None or share.high is None:
-        return said(share)
-    return f"{share.value * 100:.1f} % ({share.low * 100:.1f} to {min(share.high, 1) * 100:.1f})"
-
-
-def percent(share: float) -> str:
-    """A share in whole percent, and never nothing at all."""
-    return "less than 1 %" if share < 0.01 else f"{math.ceil(min(share, 1) * 100 - 1e-9)} %"  # noqa: PLR2004 - 1 %
-
-
 # --- in turn ---------------------------------------------------------------------------------------------------------
 
 Turns = Mapping[int, Mapping[str, RequestCpu]]
@@ -156,6 +102,10 @@ def _turns(trials: Sequence[Trial]) -> Turns:
 
 def _pair(one: RequestCpu) -> Pair:
     return one.app_cpu_s / one.calls * 1e6, one.cpu_s / one.requests * 1e6
+
+
+def _exactness(all_of_them: Iterable[RequestCpu]) -> Exactness:
+    return INSIDE if all(one.inside for one in all_of_them) else ELSEWHERE
 
 
 def _mix(each: Mapping[str, RequestCpu], weights: Mapping[str, int]) -> Pair:
@@ -191,8 +141,11 @@ def _in_turn(weights: Mapping[str, int], turns: Mapping[str, Turns], rows: Seque
         (
             ServerShare(
                 label=label,
-                total_us=_geometric(w for _, w in pairs.values()),
-                share=_share(pairs.values()),
+                total_us=_geometric(whole for _, whole in pairs.values()),
+                app_us=_geometric(max(alone, LEAST_US) for alone, _ in pairs.values()),
+                share=share_of(
+                    pairs.values(), _exactness(one for each in turns[label].values() for one in each.values())
+                ),
                 crowding=_crowding([turns[label][block] for block in pairs], weights),
             )
             for label, pairs in whole.items()
@@ -210,24 +163,27 @@ def _in_turn(weights: Mapping[str, int], turns: Mapping[str, Turns], rows: Seque
         servers=tuple(servers),
         requests=requests,
         in_turn=True,
+        inside=all(one.inside for found in turns.values() for each in found.values() for one in each.values()),
         missing=tuple(request for request in weights if request not in asked),
     )
 
 
 def _request(request: str, weights: Mapping[str, int], turns: Mapping[str, Turns], order: Sequence[str]) -> RequestCost:
-    blocks: dict[int, RequestCpu] = {}
+    blocks: dict[int, list[RequestCpu]] = defaultdict(list)
     under = []
     for label in order:
         mine = {block: each[request] for block, each in turns[label].items() if request in each}
-        blocks |= mine
+        for block, one in mine.items():
+            blocks[block].append(one)
         pairs = [_pair(one) for one in mine.values()]
         cpu_us = stats.estimate([whole for _, whole in pairs])
         if cpu_us is not None:
-            under.append(RequestShare(label=label, cpu_us=cpu_us, share=_share(pairs)))
-    alone = stats.estimate([max(_pair(one)[0], LEAST_US) for one in blocks.values()])
+            share = share_of(pairs, _exactness(mine.values()))
+            under.append(RequestShare(label=label, cpu_us=cpu_us, share=share))
+    alone = stats.estimate([_geometric(max(_pair(one)[0], LEAST_US) for one in several) for several in blocks.values()])
     if alone is None:
         raise AssertionError(f"{request} was said to be measured")
-    waits = [one.app_wait_s / one.calls * 1e6 for one in blocks.values()]
+    waits = [one.app_wait_s / one.calls * 1e6 for several in blocks.values() for one in several]
     return RequestCost(
         request=request,
         weight=weights[request],
@@ -272,10 +228,11 @@ def _apart(own: OwnInfo, app: str, rows: Sequence[Row]) -> Shares | None:
     alone = _never_more_than_whole(_weighed(costs, lambda cost: cost.cpu_us), totals)
     servers = []
     for label, found in totals.items():
-        share = _share((alone[block], total) for block, total in found.items())
+        share = share_of(((alone[block], total) for block, total in found.items()), ELSEWHERE)
         # One look before the run is no sample of blocks: what it was off by, it is off by in all of them.
         share = Share(value=share.value) if early else share
-        servers.append(ServerShare(label=label, total_us=_geometric(found.values()), share=share))
+        app_us = _geometric(alone[block] for block in found)
+        servers.append(ServerShare(label=label, total_us=_geometric(found.values()), app_us=app_us, share=share))
     waits_us = [*_weighed(costs, lambda cost: cost.wait_us).values()]
     return Shares(
         app_us=_geometric(alone.values()),
@@ -283,6 +240,7 @@ def _apart(own: OwnInfo, app: str, rows: Sequence[Row]) -> Shares | None:
         servers=tuple(sorted(servers, key=lambda one: one.share.value)),
         requests=requests_apart(own, app),
         in_turn=False,
+        inside=False,
     )
 
 

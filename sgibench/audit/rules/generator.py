@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sgibench.audit.figures import Figures, doubt, ms
 from sgibench.audit.rules.laws import IDLE_SHARE
+from sgibench.audit.rules.machine import kept_from_its_cpus
 from sgibench.model import Doubt
 from sgibench.stats.rates import Offered, shortfall
 from sgibench.units import count, percent
@@ -118,11 +119,14 @@ def server_idle(row: Figures) -> Iterator[Doubt]:
     """Saturation is claimed with an idle server; only where the generator is known to have had room.
 
     A row that says nothing about its generator is left alone, and so is a scenario that only waits. Users who think
-    claim no saturation.
+    claim no saturation. Where others took of its CPUs and tasks waited for one, a window in which the server did little
+    says nothing: what was left to it is known of the whole stage alone, and others may have had all of this window.
     """
     measured = row.generator_utilisation is not None and row.server_cpu_share is not None
     waits = row.floor_ms or row.thinks
     if row.load != "closed" or not measured or waits or any(True for _ in generator_bound(row)):
+        return
+    if kept_from_its_cpus(row):
         return
     if row.used_of_left is not None and row.used_of_left < IDLE_SHARE:
         yield doubt("ServerIdle", f"the server used {percent(row.server_cpu_share)} of its CPUs at saturation")

@@ -55,6 +55,12 @@ def pressed(row: Figures) -> Iterator[Doubt]:
         yield doubt("Pressed", f"tasks waited for a CPU for {percent(row.pressure)} of the time")
 
 
+def kept_from_its_cpus(row: Figures) -> bool:
+    """Whether others took of the server's CPUs while tasks waited for one: as much of a window as they liked."""
+    taken = row.foreign_cpu is not None and row.foreign_cpu > FOREIGN
+    return taken and row.pressure is not None and row.pressure > PRESSURE
+
+
 def outside_its_cpus(row: Figures) -> Iterator[Doubt]:
     """Find a server that took more CPU time than its CPUs have, or ran where it was not put."""
     if row.cpus_given and row.cpus_used is not None and row.cpus_used > BEYOND * row.cpus_given:

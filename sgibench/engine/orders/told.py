@@ -48,6 +48,8 @@ class Target:
     data: str | None = None
     """The folder in which its app counts what goes on inside it; None where each request has a process of its own."""
     beside: BesideTarget | None = None
+    within: bool = False
+    """Whether it can be asked to call the user's app within its own process."""
 
 
 @dataclass(frozen=True, kw_only=True)

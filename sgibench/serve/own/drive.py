@@ -4,12 +4,11 @@ A plain script for Python 3.9 or newer that imports nothing but the standard lib
 from a file and writes one JSON object beside it: what each request was answered and what it costs, or, told to stay
 (`beside`), the port at which the load process tells it when to call what, so that its work is measured in turn with
 that of the servers. The cost of calling an app that does nothing is measured by the same code and taken off. What the
-app prints goes to its log.
+app prints goes to its log. It is loaded into servers, too (`within.py`): one of WSGI gets no asyncio by that.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import itertools
@@ -143,6 +142,8 @@ def call_wsgi(app: Any, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
 
 def callers_asgi(app: Any, order: dict[str, Any]) -> list[Callable[[], dict[str, Any]]]:
     """Give what calls an app as an ASGI server does, on one loop, after its start-up; as for WSGI."""
+    import asyncio  # noqa: PLC0415 - see the module
+
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     state: dict[str, Any] = {}
@@ -172,6 +173,8 @@ async def nothing_asgi(_scope: Any, _receive: Any, send: Any) -> None:
 
 async def start_up(app: Any, state: dict[str, Any]) -> Any:
     """Let the app start up; the task that keeps it up."""
+    import asyncio  # noqa: PLC0415 - see the module
+
     done = asyncio.Event()
     asked: list[bool] = []
 
@@ -223,6 +226,8 @@ async def call_asgi(app: Any, scope: dict[str, Any], body: bytes) -> dict[str, A
 
     async def receive() -> dict[str, Any]:
         if asked:
+            import asyncio  # noqa: PLC0415 - see the module
+
             await asyncio.Event().wait()
         asked.append(True)
         return {"type": "http.request", "body": body, "more_body": False}

@@ -135,7 +135,7 @@ def _process(
         "lifespan": own.lifespan == "supported",
         "seconds": seconds,
         "beside": beside,
-        "requests": [_order(asked) for asked in requests],
+        "requests": [order_of(asked) for asked in requests],
     }
     answer, log = folder / "answer.json", folder / "drive.log"
     answer.unlink(missing_ok=True)
@@ -164,7 +164,8 @@ def _told(app: App, process: Guarded, answer: Path) -> dict[str, Any]:
     return dict(json.loads(answer.read_text(encoding="utf-8")))
 
 
-def _order(asked: Asked) -> dict[str, Any]:
+def order_of(asked: Asked) -> dict[str, Any]:
+    """Write a request for the scripts that call an app."""
     return {
         "method": asked.method,
         "path": asked.path,

@@ -9,9 +9,11 @@ import http.client
 from dataclasses import dataclass, field
 
 from sgibench.model import OwnApp
+from sgibench.model.own import WITHIN, WITHIN_DONE, WITHIN_DOOR
 from sgibench.serve import certificate
 from sgibench.serve.process.ports import HOST
 
+WITHIN_S = 5.0
 STRAGGLERS_S = 2.0
 """A worker that has not started so long after another one answered is not waited for."""
 TIMES_WORKERS = 8
@@ -69,6 +71,12 @@ def ask_ready(port: int, own: OwnApp, timeout_s: float = 10.0, *, tls: bool = Fa
         return came
     status, body = came
     return 0 if status < limit else f"GET {path} answered {status} {body[:60]!r}"
+
+
+def calls_within(port: int, *, tls: bool = False) -> bool:
+    """Ask a server whether it can be asked to call its app within its own process; this loads nothing into it."""
+    came = _get(port, f"{WITHIN}?{WITHIN_DOOR}", WITHIN_S, tls=tls)
+    return came == (http.client.OK, WITHIN_DONE)
 
 
 def _get(port: int, path: str, timeout_s: float, *, tls: bool) -> tuple[int, bytes] | str:

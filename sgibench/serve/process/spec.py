@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sgibench.model import App, Launch, OwnApp, ServerEntry, Settings
+from sgibench.model import App, Asked, Launch, OwnApp, ServerEntry, Settings
 from sgibench.model.terms import Protocol
 from sgibench.serve import certificate, placing
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import prepare_start
 from sgibench.serve.own.spec import MODULE
+from sgibench.serve.own.wrapping import wrapped
 from sgibench.serve.placing import Placed
 from sgibench.serve.process.ports import HOST, free_port
 from sgibench.serve.variables import import_paths, variables_of
@@ -44,6 +45,8 @@ class ServerSpec:
     """Version of its interpreter; empty for that of sgibench."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the app is told besides, e.g. where its services are."""
+    asked: tuple[Asked, ...] = ()
+    """With these requests the user's app can be called within the server (`WITHIN`); with none that can't be done."""
 
     @property
     def data(self) -> Path:
@@ -103,7 +106,8 @@ def prepare(spec: ServerSpec, port: int) -> Prepared:
     own = in_copy(own, scratch) if own.copied else own
     environment = spec.environment(own)
     (scratch / "app").mkdir()
-    (scratch / "app" / f"{MODULE}.py").write_text(own.source, encoding="utf-8")
+    source = wrapped(spec.app, own.source, spec.asked, scratch / "app") if spec.asked else own.source
+    (scratch / "app" / f"{MODULE}.py").write_text(source, encoding="utf-8")
     prepare_start(own, scratch, environment)
     return Prepared(placed=placed, own=own, environment=environment)
 
