@@ -163,6 +163,11 @@ def test_what_is_stored_of_a_draft_knows_whether_there_was_too_little_and_whethe
     assert (kept.status, kept.latency_us is not None) == ("ok", True)
     grew = to_trial(replace(draft, measured=seen(late, late, window=grown)), 0)
     assert (grew.status, grew.latency_us, grew.rps) == ("ok", None, 400.0)
+    starved = replace(grown, in_time=0, waiting_end=1000)
+    none = to_trial(replace(draft, measured=seen(late, late, window=starved)), 0)
+    assert (none.status, none.rps, none.requests) == ("failed", None, None)
+    assert none.failure is not None
+    assert none.failure.reason == "no-right-answer"
     little = replace(draft, measured=seen([]), failure=Failure(reason=TOO_LITTLE, detail=""))
     assert to_trial(little, 0).status == "skipped"
     assert to_trial(replace(little, failure=Failure(reason="hung", detail="")), 0).status == "failed"

@@ -217,10 +217,14 @@ def as_kept(trial: Trial) -> Trial:
     """Take from an open loop that did not keep its rate the figures that it can't have; the histograms stay.
 
     Its requests came back while the queue was drained: they are no rate, and the CPU time of the window is not theirs.
+    Where none came before that there is no rate at all, and the trial failed.
     """
     if rate_kept(trial) or trial.window_s is None:
         return trial
     in_time = trial.window.in_time if trial.window else None
+    if in_time == 0:
+        detail = f"none of {trial.requests} answers came within the window of {seconds(trial.window_s)}"
+        return as_failed(trial, Failure(reason="no-right-answer", detail=f"{detail}: all of them were late"))
     rps = trial.rps if in_time is None else in_time / trial.window_s
     return replace(trial, rps=rps, cpu_us_per_request=None, latency_us=None)
 
