@@ -124,14 +124,12 @@ class Asker(Protocol):
         """Whether the server hangs up within that time, unasked."""
 
 
-class Client:
-    """An HTTP/1.1 connection, opened at the first question and closed with the context."""
+class Connected:
+    """A connection that is opened at the first question and closed with the context; what goes over it is another's."""
 
-    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
-        self._alpn = "http/1.1" if tls else None
         self._sock: socket.socket | None = None
-        self._state = h11.Connection(h11.CLIENT)
 
     def __enter__(self) -> Self:
         return self
@@ -144,6 +142,19 @@ class Client:
         if self._sock is not None:
             self._sock.close()
         self._sock = None
+
+
+class Client(Connected):
+    """The same over HTTP/1.1."""
+
+    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
+        super().__init__(host, port)
+        self._alpn = "http/1.1" if tls else None
+        self._state = h11.Connection(h11.CLIENT)
+
+    def close(self) -> None:
+        """Hang up; the next question opens a new connection."""
+        super().close()
         self._state = h11.Connection(h11.CLIENT)
 
     def ask(self, question: Question) -> Reply:

@@ -5,11 +5,8 @@ It answers to the same names as `client.Client`, and shares no code with the loa
 
 from __future__ import annotations
 
-import socket
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -24,7 +21,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from sgibench.errors import ServerError
-from sgibench.verify.client import Deadline, Question, Reply, connect
+from sgibench.verify.client import Connected, Deadline, Question, Reply, connect
 
 NOT_IN_HTTP2 = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "upgrade"})
 
@@ -43,26 +40,13 @@ class Hearing:
     ended: bool = False
 
 
-class Http2Client:
-    """An HTTP/2 connection, opened at the first question and closed with the context."""
+class Http2Client(Connected):
+    """An HTTP/2 connection."""
 
     def __init__(self, host: str, port: int, *, tls: bool) -> None:
-        self._address = (host, port)
+        super().__init__(host, port)
         self._tls = tls
-        self._sock: socket.socket | None = None
         self._state = H2Connection()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Hang up; the next question opens a new connection."""
-        if self._sock is not None:
-            self._sock.close()
-        self._sock = None
 
     def ask(self, question: Question) -> Reply:
         """Ask and hear the whole answer, on the open connection if there is one. Raises ServerError."""
