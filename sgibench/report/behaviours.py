@@ -1,13 +1,13 @@
 """How deployments took what happened to them: requests lost and time until recovery, and what reached the app.
 
-One block is drawn, the first that has a behaviour; the table has the range over all.
+One block is drawn, the first that has a behaviour; the table has the range over all. A new kind of what is watched is
+a row of `WATCHES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-
-from markupsafe import Markup
+from dataclasses import dataclass
 
 from sgibench import units
 from sgibench.model import Trial
@@ -26,37 +26,6 @@ FEW_BURSTS = 3
 
 Found = list[tuple[Row, list[Behaviour]]]
 """Rows with the behaviours of their blocks."""
-
-
-def incidents_chart(panel: Panel) -> Chart | None:
-    """Draw right answers over the window, with what was done and where requests were lost."""
-    found = _incidents(panel)
-    if not found:
-        return None
-    lines = [_incident_line(row, some[0]) for row, some in found]
-    title = "One server is killed, and comes back"
-    return Chart(
-        title=title,
-        hint="Right answers in each tenth of a second of one block. Lines: what was done; red marks: requests lost.",
-        drawing=_over_the_window(title, lines, f"{panel.key}i"),
-        table=_incidents_table(found),
-    )
-
-
-def _over_the_window(title: str, lines: Sequence[Timeline], prefix: str) -> Markup:
-    return draw_timelines(
-        lines,
-        name="the window, from its beginning to its end",
-        prefix=prefix,
-        label=alternative(title, [(line.label, line.tip) for line in lines]),
-    )
-
-
-def _incidents_table(found: Found) -> Table:
-    return Table(
-        headers=("server", "requests lost", "of", "recovered after", "back after"),
-        rows=tuple((row.label, *_lost(row, some), _recovered(some), _back(some)) for row, some in found),
-    )
 
 
 def _lost(row: Row, some: Sequence[Behaviour]) -> tuple[str, str]:
@@ -115,55 +84,6 @@ def _rates(behaviour: Behaviour) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def reached_chart(panel: Panel) -> Chart | None:
-    """Draw which of the requests reached the app; nothing where nobody noted them, or where something was done."""
-    found = _reached(panel)
-    if not found:
-        return None
-    lines = [_reached_line(row, some[0]) for row, some in found]
-    title = "Requests that reached the app"
-    return Chart(
-        title=title,
-        hint="As the app noted them, in each tenth of a second of one block; each from zero to its own highest.",
-        drawing=_over_the_window(title, lines, f"{panel.key}a"),
-        table=_reached_table(found),
-    )
-
-
-def _reached_table(found: Found) -> Table:
-    return Table(
-        headers=("server", "answered", "reached the app", "bursts", "most in one"),
-        rows=tuple(_reached_row(row, some) for row, some in found),
-    )
-
-
-def slow_chart(panel: Panel) -> Chart | None:
-    """Draw the fast clients' right answers beside slow ones."""
-    found = _slowed(panel)
-    if not found:
-        return None
-    lines = [_incident_line(row, some[0]) for row, some in found]
-    title = "Fast clients beside slow ones"
-    return Chart(
-        title=title,
-        hint="Right answers in each tenth of a second of one block, from zero; red marks: requests lost.",
-        drawing=draw_timelines(
-            lines,
-            name="the window, from its beginning to its end",
-            prefix=f"{panel.key}s",
-            label=alternative(title, [(line.label, line.tip) for line in lines]),
-        ),
-        table=_slow_table(found),
-    )
-
-
-def _slow_table(found: Found) -> Table:
-    return Table(
-        headers=("server", "slow clients at the end", "requests lost", "of", "longest wait"),
-        rows=tuple((row.label, _slow_clients(some), *_lost(row, some), _longest(row)) for row, some in found),
-    )
-
-
 def _slow_clients(some: Sequence[Behaviour]) -> str:
     return _range(some, lambda one: None if one.slow is None else float(one.slow), units.count)
 
@@ -191,9 +111,8 @@ def _reached_line(row: Row, behaviour: Behaviour) -> Timeline:
     )
 
 
-def _reached_row(row: Row, some: list[Behaviour]) -> tuple[str, ...]:
+def _reached_cells(row: Row, some: Sequence[Behaviour]) -> tuple[str, ...]:
     return (
-        row.label,
         _over(_watched(row), lambda trial: None if trial.requests is None else float(trial.requests), units.count),
         _range(some, lambda one: None if one.reached is None else float(one.reached), units.count),
         _over(_watched(row), lambda trial: _of_bursts(trial, len), units.count) or "–",
@@ -228,50 +147,7 @@ def _asked(trial: Trial) -> int:
     return (trial.requests or 0) + (trial.behaviour.lost if trial.behaviour else 0)
 
 
-# --- who has what ----------------------------------------------------------------------------------------------------
-
-
-def _incidents(panel: Panel) -> Found:
-    """Rows to which something was done."""
-    found = [(row, _behaviours(row)) for row in panel.rows]
-    return [(row, some) for row, some in found if any(one.happened for one in some)]
-
-
-def _reached(panel: Panel) -> Found:
-    """Rows whose app noted what reached it, and to which nothing was done."""
-    found = [(row, _behaviours(row)) for row in panel.rows]
-    return [(row, some) for row, some in found if some and not any(one.happened or one.reached is None for one in some)]
-
-
-def _slowed(panel: Panel) -> Found:
-    """Rows that had slow clients besides."""
-    return [(row, some) for row in panel.rows if (some := [one for one in _behaviours(row) if one.slow is not None])]
-
-
-def in_short(panel: Panel) -> tuple[tuple[str, Table], ...]:
-    """Give the tables of what was watched, each with its title, for those who see no charts."""
-    kinds = (
-        ("What was lost, and until when", _incidents, _incidents_table),
-        ("What reached the app", _reached, _reached_table),
-        ("Beside slow clients", _slowed, _slow_table),
-    )
-    return tuple((title, table(found)) for title, of, table in kinds if (found := of(panel)))
-
-
 # --- sentences -------------------------------------------------------------------------------------------------------
-
-
-def told_of(panel: Panel, rows: Sequence[Row]) -> str:
-    """Answer what a scenario asks about some of its rows; nothing where it watches nothing."""
-    keys = {row.key for row in rows}
-    kinds = ((_incidents, _told_incident), (_reached, _told_reached), (_slowed, _told_slow))
-    for of, tell in kinds:
-        if found := [(row, some) for row, some in of(panel) if row.key in keys]:
-            found.sort(key=lambda one: _weight(*one))
-            said = [tell(row, some) for row, some in found[:TOLD]]
-            rest = len(found) - len(said)
-            return " ".join([*said, *([f"{units.many(rest, 'more row')}: see the table."] if rest else [])])
-    return ""
 
 
 TOLD = 6
@@ -350,3 +226,104 @@ def _spread(values: list[float], form: Callable[[float | None], str]) -> str:
         return "–"
     low, high = form(min(values)), form(max(values))
     return low if low == high else f"{low} to {high}"
+
+
+# --- the kinds of what is watched -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """One kind of what a scenario watches: whom it is about, and how it is drawn, put into a table and told."""
+
+    picks: Callable[[list[Behaviour]], list[Behaviour]]
+    """Of a row's behaviours those that are of this kind; none where the row isn't."""
+    title: str
+    hint: str
+    line: Callable[[Row, Behaviour], Timeline]
+    """Draws the first block."""
+    prefix: str
+    """Tells its drawing from those of the others in a page."""
+    short: str
+    """Title of its table where there is no chart."""
+    headers: tuple[str, ...]
+    cells: Callable[[Row, Sequence[Behaviour]], tuple[str, ...]]
+    """A row of the table, over all blocks; the server's name stands before it."""
+    told: Callable[[Row, Sequence[Behaviour]], str]
+
+    def of(self, panel: Panel) -> Found:
+        """Its rows, with the behaviours that are of this kind."""
+        return [(row, some) for row in panel.rows if (some := self.picks(_behaviours(row)))]
+
+    def table(self, found: Found) -> Table:
+        """All blocks of these rows."""
+        return Table(
+            headers=("server", *self.headers), rows=tuple((row.label, *self.cells(row, some)) for row, some in found)
+        )
+
+    def chart(self, panel: Panel) -> Chart | None:
+        """Draw its rows over the window; None where there are none."""
+        found = self.of(panel)
+        if not found:
+            return None
+        lines = [self.line(row, some[0]) for row, some in found]
+        drawing = draw_timelines(
+            lines,
+            name="the window, from its beginning to its end",
+            prefix=f"{panel.key}{self.prefix}",
+            label=alternative(self.title, [(line.label, line.tip) for line in lines]),
+        )
+        return Chart(title=self.title, hint=self.hint, drawing=drawing, table=self.table(found))
+
+
+WATCHES = (
+    Watch(
+        picks=lambda some: some if any(one.happened for one in some) else [],
+        title="One server is killed, and comes back",
+        hint="Right answers in each tenth of a second of one block. Lines: what was done; red marks: requests lost.",
+        line=_incident_line,
+        prefix="i",
+        short="What was lost, and until when",
+        headers=("requests lost", "of", "recovered after", "back after"),
+        cells=lambda row, some: (*_lost(row, some), _recovered(some), _back(some)),
+        told=_told_incident,
+    ),
+    Watch(
+        picks=lambda some: [] if any(one.happened or one.reached is None for one in some) else some,
+        title="Requests that reached the app",
+        hint="As the app noted them, in each tenth of a second of one block; each from zero to its own highest.",
+        line=_reached_line,
+        prefix="a",
+        short="What reached the app",
+        headers=("answered", "reached the app", "bursts", "most in one"),
+        cells=_reached_cells,
+        told=_told_reached,
+    ),
+    Watch(
+        picks=lambda some: [one for one in some if one.slow is not None],
+        title="Fast clients beside slow ones",
+        hint="Right answers in each tenth of a second of one block, from zero; red marks: requests lost.",
+        line=_incident_line,
+        prefix="s",
+        short="Beside slow clients",
+        headers=("slow clients at the end", "requests lost", "of", "longest wait"),
+        cells=lambda row, some: (_slow_clients(some), *_lost(row, some), _longest(row)),
+        told=_told_slow,
+    ),
+)
+
+
+def in_short(panel: Panel) -> tuple[tuple[str, Table], ...]:
+    """Give the tables of what was watched, each with its title, for those who see no charts."""
+    return tuple((watch.short, watch.table(found)) for watch in WATCHES if (found := watch.of(panel)))
+
+
+def told_of(panel: Panel, rows: Sequence[Row]) -> str:
+    """Answer what a scenario asks about some of its rows; nothing where it watches nothing."""
+    keys = {row.key for row in rows}
+    for watch in WATCHES:
+        if found := [(row, some) for row, some in watch.of(panel) if row.key in keys]:
+            found.sort(key=lambda one: _weight(*one))
+            said = [watch.told(row, some) for row, some in found[:TOLD]]
+            rest = len(found) - len(said)
+            return " ".join([*said, *([f"{units.many(rest, 'more row')}: see the table."] if rest else [])])
+    return ""

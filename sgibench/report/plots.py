@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sgibench import units
 from sgibench.model import Estimate, Metric, Trial
 from sgibench.report import words
-from sgibench.report.behaviours import incidents_chart, reached_chart, slow_chart
+from sgibench.report.behaviours import WATCHES
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import (
@@ -36,7 +36,7 @@ def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
     makers: tuple[Callable[[Panel], Chart | None], ...] = (
         _cost, _throughput, _latency("q", "p50_us"), _latency("n", "p99_us"), _latency("z", "p999_us"), percentiles,
         of_kinds, streams, at_once, services_chart, cache_hits, jobs_of, latency_against_load, fronts_chart,
-        incidents_chart, reached_chart, slow_chart, _over_time, _memory, _by_process,
+        *(watch.chart for watch in WATCHES), _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
     ways = ways_to_ask(panel, panels)
