@@ -18,6 +18,7 @@ FLOORS: dict[str, int] = {
     "units": 0,
     "histogram": 1,
     "laps": 0,
+    "later": 0,
     "names": 0,
     "paths": 0,
     "answers": 1,

@@ -6,16 +6,22 @@ Each is a `data:` link, so that it works without a server, without JavaScript an
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 
 from sgibench.histogram import BITS, Histogram
+from sgibench.later import Later
 from sgibench.model import Metric
 from sgibench.report.panels import Panel, Row, View
 from sgibench.report.summary import summary_of
 from sgibench.stats import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = Later("pandas")
 
 TICKS_PER_HALF = 5
 """HdrHistogram's own default: lines for each halving of what is left to 100 %."""

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import chdtri, ndtr, stdtr, stdtrit
 
 CLAIM_BLOCKS = 6
 """With fewer blocks (the quick profile) no tie is claimed, and a difference only when the interval clears delta."""
@@ -43,7 +43,11 @@ def more_blocks(seen: Seen, delta: float, *, alpha: float, level: float) -> int 
     still plausible, the advice must come true for two equal cells, too: a tie takes more blocks than a difference.
     """
     totals = _totals(max(seen.blocks + 1, CLAIM_BLOCKS))
-    truths = [None, 0.0] if seen.error and 2 * stdtr(seen.degrees, -abs(seen.mean) / seen.error) > alpha else [None]
+    truths = (
+        [None, 0.0]
+        if seen.error and 2 * scipy.special.stdtr(seen.degrees, -abs(seen.mean) / seen.error) > alpha
+        else [None]
+    )
     needed = []
     for truth in truths:
         settled = np.maximum.accumulate(_settled(seen, totals, delta, alpha=alpha, level=level, truth=truth))
@@ -70,7 +74,7 @@ def _settled(seen: Seen, totals: Floats, delta: float, *, alpha: float, level: f
     """
     shares = (np.arange(NODES) + 0.5) / NODES
     error_now = max(seen.error, 1e-9)
-    spread = error_now * math.sqrt(seen.blocks * seen.degrees) / np.sqrt(chdtri(seen.degrees, 1 - shares))
+    spread = error_now * math.sqrt(seen.blocks * seen.degrees) / np.sqrt(scipy.special.chdtri(seen.degrees, 1 - shares))
     degrees = seen.degrees * (totals - 1) / max(seen.blocks - 1, 1)
     error = spread[:, None] / np.sqrt(totals)
     further = totals - seen.blocks
@@ -80,11 +84,11 @@ def _settled(seen: Seen, totals: Floats, delta: float, *, alpha: float, level: f
     else:
         centre = (seen.blocks * seen.mean + further * truth) / totals
         moves = spread[:, None] * np.sqrt(further) / totals
-    inside = delta - stdtrit(degrees, 1 - alpha / 2) * error
-    beyond = np.maximum(delta, stdtrit(degrees, 1 - level / 2) * error)
+    inside = delta - scipy.special.stdtrit(degrees, 1 - alpha / 2) * error
+    beyond = np.maximum(delta, scipy.special.stdtrit(degrees, 1 - level / 2) * error)
 
     def within(limit: Floats) -> Floats:
-        share = ndtr((limit - centre) / moves) - ndtr((-limit - centre) / moves)
+        share = scipy.special.ndtr((limit - centre) / moves) - scipy.special.ndtr((-limit - centre) / moves)
         return np.where(limit > 0, share, 0.0)
 
     return np.asarray((within(inside) + 1 - within(beyond)).mean(axis=0))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from scipy.special import bdtr
+import scipy
 
 from sgibench.stats.intervals import CONFIDENCE
 
@@ -96,11 +96,11 @@ def least_answers(over: int, q: float = 0.99, confidence: float = CONFIDENCE) ->
     The least n with P(Binomial(n, 1 - q) <= over) <= 1 - confidence: for p99 at 95 %, 299 (0 over), 473 (1), 628 (2).
     """
     low, high = over, max(64, 4 * over)
-    while bdtr(over, high, 1 - q) > 1 - confidence:
+    while scipy.special.bdtr(over, high, 1 - q) > 1 - confidence:
         low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if bdtr(over, middle, 1 - q) <= 1 - confidence else (middle, high)
+        low, high = (low, middle) if scipy.special.bdtr(over, middle, 1 - q) <= 1 - confidence else (middle, high)
     return high
 
 

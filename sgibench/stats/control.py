@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.special import chdtrc, ndtri
+import scipy
 
 from sgibench.model import LoadKind, Metric, Trial
 from sgibench.stats.figures import METRICS, block_values, judged
@@ -80,11 +80,11 @@ def _pair(cells: Mapping[str, Sequence[Trial]], metric: Metric) -> LogRatio | No
 
 def pooled(metric: Metric, ratios: Sequence[LogRatio], delta: float) -> Floor:
     """Look at the A/A pairs of all groups together."""
-    scores = [min(-float(ndtri(max(ratio.p_value, 1e-15) / 2)), FARTHEST) for ratio in ratios]
+    scores = [min(-float(scipy.special.ndtri(max(ratio.p_value, 1e-15) / 2)), FARTHEST) for ratio in ratios]
     return Floor(
         metric=metric,
         pairs=len(ratios),
         largest=math.exp(max(abs(ratio.mean) for ratio in ratios)),
-        p_value=float(chdtrc(len(scores), math.fsum(score**2 for score in scores))),
+        p_value=float(scipy.special.chdtrc(len(scores), math.fsum(score**2 for score in scores))),
         delta=delta,
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from scipy.special import stdtr, stdtrit
+import scipy
 
 from sgibench.model import Comparison, Estimate, Verdict
 from sgibench.stats.advice import CLAIM_BLOCKS, Seen, more_blocks
@@ -57,13 +57,13 @@ class LogRatio:
         """Two-sided, of no difference (Student's t); 1 without an error."""
         if self.error is None or self.mean == 0:
             return 1.0
-        return 2.0 * float(stdtr(self.degrees, -abs(self.mean) / self.error)) if self.error else 0.0
+        return 2.0 * float(scipy.special.stdtr(self.degrees, -abs(self.mean) / self.error)) if self.error else 0.0
 
 
 @lru_cache(maxsize=4096)
 def t_quantile(probability: float, degrees: float) -> float:
     """Quantile of Student's t."""
-    return float(stdtrit(degrees, probability))
+    return float(scipy.special.stdtrit(degrees, probability))
 
 
 def measured(values: Iterable[float]) -> list[float]:

@@ -15,9 +15,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from sgibench.model import Comparison
 from sgibench.stats.intervals import CONFIDENCE, Key, LogRatio, judge
@@ -51,7 +50,7 @@ def nominal_levels(looks: tuple[int, ...], alpha: float = 1 - CONFIDENCE) -> tup
         step = math.sqrt(blocks - before)
         allowed = spent(blocks / looks[-1], alpha) - already
         bound = _bound(points, weights, step, math.sqrt(blocks), allowed)
-        levels.append(2 * float(ndtr(-bound / math.sqrt(blocks))))
+        levels.append(2 * float(scipy.special.ndtr(-bound / math.sqrt(blocks))))
         grid = np.linspace(-bound, bound, _GRID)
         simpson = np.where(np.arange(_GRID) % 2, 4.0, 2.0)
         simpson[[0, -1]] = 1.0
@@ -69,10 +68,10 @@ def _bound(
     """Boundary of the summed process that the surviving mass crosses with probability `allowed`."""
 
     def excess(bound: float) -> float:
-        beyond = ndtr((points - bound) / step) + ndtr((-bound - points) / step)
+        beyond = scipy.special.ndtr((points - bound) / step) + scipy.special.ndtr((-bound - points) / step)
         return float(beyond @ weights) - allowed
 
-    return float(brentq(excess, 0.0, _FARTHEST * scale, xtol=1e-9))
+    return float(scipy.optimize.brentq(excess, 0.0, _FARTHEST * scale, xtol=1e-9))
 
 
 def look(

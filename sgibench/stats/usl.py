@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.special import fdtrc
 
 LEAST_POINTS = 6
 PARAMETERS = 3
@@ -93,7 +92,7 @@ def fit(points: Sequence[tuple[float, float]]) -> Scaling | None:
     cost = n / np.array([each[1] for each in points], dtype=np.float64)
     terms = np.column_stack([np.ones_like(n), n - 1, n * (n - 1)]) / cost[:, None]
     size = np.linalg.norm(terms, axis=0)
-    scaled, _rest = nnls(terms / size, np.ones_like(n))
+    scaled, _rest = scipy.optimize.nnls(terms / size, np.ones_like(n))
     if scaled[0] <= 0:
         return None
     left = 1 - terms / size @ scaled
@@ -129,7 +128,7 @@ def lacks_fit(n: NDArray[np.float64], left: NDArray[np.float64], parameters: int
         return False
     if pure <= EXACT**2 * len(n):
         return True
-    return float(fdtrc(between, inside, (lack / between) / (pure / inside))) < LACK_LEVEL
+    return float(scipy.special.fdtrc(between, inside, (lack / between) / (pure / inside))) < LACK_LEVEL
 
 
 def _draws(centre: NDArray[np.float64], covariance: NDArray[np.float64], degrees: int) -> NDArray[np.float64]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
+from sgibench.later import Later
 from sgibench.report.charts.sheet import Sheet, shortened
 from sgibench.report.charts.svg import INK, LINE, SOFT, WARN, server_colour
 from sgibench.report.panels import Look
 from sgibench.report.words import WIDEST, Format, trimmed
+
+if TYPE_CHECKING:
+    import matplotlib.ticker
+else:
+    matplotlib = Later("matplotlib")
 
 LINE_HEIGHT = 24.0
 BAR_HEIGHT = 11.0
@@ -63,7 +69,7 @@ def draw_grid(sheet: Sheet, longest: float, scale: float, form: Format, unit: fl
     """Draw the lines at round values, from zero to the longest, and what they are."""
     bottom = sheet.height - BOTTOM
     shown = []
-    for step in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
+    for step in matplotlib.ticker.MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(0, longest / unit):
         tick = float(step) * unit
         x = LEFT + tick * scale
         if 0 <= tick <= longest * 1.001:

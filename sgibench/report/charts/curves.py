@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from sgibench import units
+from sgibench.later import Later
 from sgibench.report.charts.sheet import DASHES, Sheet
 from sgibench.report.charts.svg import INK, LINE, server_colour
 from sgibench.report.panels import Look
 from sgibench.report.words import Format, trimmed
+
+if TYPE_CHECKING:
+    import matplotlib.ticker
+else:
+    matplotlib = Later("matplotlib")
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 10.0, 34.0
 SIGN_WIDTH = 6.1
@@ -76,7 +82,10 @@ class Axis:
 
 def linear_axis(highest: float, name: str, form: Format) -> Axis:
     """Make an axis from zero."""
-    ticks = [float(tick) for tick in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(0, highest or 1)]
+    ticks = [
+        float(tick)
+        for tick in matplotlib.ticker.MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(0, highest or 1)
+    ]
     return Axis(
         low=0, high=ticks[-1], ticks=tuple((tick, trimmed(form(tick)) if tick else "0") for tick in ticks), name=name
     )

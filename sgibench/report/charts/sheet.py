@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.markers import MarkerStyle
-from matplotlib.patches import Polygon, Rectangle
-from matplotlib.text import Text
-from matplotlib.transforms import Affine2D
 
+from sgibench.later import Later
 from sgibench.report.charts.svg import INK, SOFT, to_markup
+
+if TYPE_CHECKING:
+    import matplotlib.artist
+    import matplotlib.figure
+    import matplotlib.lines
+    import matplotlib.markers
+    import matplotlib.patches
+    import matplotlib.text
+    import matplotlib.transforms
+else:
+    matplotlib = Later("matplotlib")
 
 DPI = 72
 """matplotlib's SVG backend writes one unit for each 1/72 inch."""
@@ -38,8 +43,8 @@ class Sheet:
 
     def __init__(self, height: float, width: float = WIDTH) -> None:
         self.width, self.height = width, height
-        self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, frameon=False)
-        self._units = Affine2D().scale(1, -1).translate(0, height)
+        self._figure = matplotlib.figure.Figure(figsize=(width / DPI, height / DPI), dpi=DPI, frameon=False)
+        self._units = matplotlib.transforms.Affine2D().scale(1, -1).translate(0, height)
         self._tips: dict[str, tuple[str, str]] = {}
         self._count = 0
 
@@ -50,7 +55,7 @@ class Sheet:
         self._tips[gid] = (tip, row)
         return gid
 
-    def _add(self, artist: Artist) -> None:
+    def _add(self, artist: matplotlib.artist.Artist) -> None:
         """Lay it over everything drawn before."""
         self._count += 1
         artist.set_zorder(self._count)
@@ -62,7 +67,9 @@ class Sheet:
         alpha: float | None = None,
     ) -> None:  # fmt: skip
         """Draw a filled rectangle; `tip` is shown on hover, `row` names the table row it belongs to."""
-        patch = Rectangle((x, y), width, height, facecolor=colour, linewidth=0, alpha=alpha, gid=self._tag(tip, row))
+        patch = matplotlib.patches.Rectangle(
+            (x, y), width, height, facecolor=colour, linewidth=0, alpha=alpha, gid=self._tag(tip, row)
+        )
         self._add(patch)
 
     def area(
@@ -71,7 +78,9 @@ class Sheet:
         """Fill what lies between two lines; nothing when there are no points."""
         if xs:
             corners = [*zip(xs, upper, strict=True), *reversed(list(zip(xs, lower, strict=True)))]
-            self._add(Polygon(np.array(corners), closed=True, facecolor=colour, linewidth=0, alpha=alpha))
+            self._add(
+                matplotlib.patches.Polygon(np.array(corners), closed=True, facecolor=colour, linewidth=0, alpha=alpha)
+            )
 
     def lines(
         self, pieces: Iterable[Sequence[tuple[float, float]]], *, colour: str, width: float, alpha: float | None = None
@@ -87,7 +96,7 @@ class Sheet:
         tip: str | None = None, row: str = "", alpha: float | None = None,
     ) -> None:  # fmt: skip
         """Draw a line through points; `dash` is an index of DASHES."""
-        drawn = Line2D(
+        drawn = matplotlib.lines.Line2D(
             xs, ys, color=colour, linewidth=width, alpha=alpha, gid=self._tag(tip, row), solid_capstyle="round",
             solid_joinstyle="round",
         )  # fmt: skip
@@ -99,9 +108,9 @@ class Sheet:
         self, x: float, y: float, *, shape: int, colour: str, size: float = 6, tip: str | None = None, row: str = ""
     ) -> None:
         """Draw one marker."""
-        drawn = Line2D(
-            [x], [y], color=colour, marker=MarkerStyle(MARKERS[shape]), markersize=size * FILLING[shape],
-            markeredgewidth=0, linestyle="none", gid=self._tag(tip, row),
+        drawn = matplotlib.lines.Line2D(
+            [x], [y], color=colour, marker=matplotlib.markers.MarkerStyle(MARKERS[shape]),
+            markersize=size * FILLING[shape], markeredgewidth=0, linestyle="none", gid=self._tag(tip, row),
         )  # fmt: skip
         self._add(drawn)
 
@@ -110,7 +119,7 @@ class Sheet:
         align: Literal["left", "center", "right"] = "left",
     ) -> None:  # fmt: skip
         """Write text, its middle at height `y`; never read as mathematics."""
-        drawn = Text(
+        drawn = matplotlib.text.Text(
             x, y, text, color=colour, fontsize=size, fontweight="bold" if bold else "normal",
             horizontalalignment=align, verticalalignment="center_baseline", parse_math=False,
         )  # fmt: skip

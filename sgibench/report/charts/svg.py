@@ -10,11 +10,17 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+
+from sgibench.later import Later
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+else:
+    matplotlib = Later("matplotlib")
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -36,14 +42,16 @@ def server_colour(index: int) -> str:
     return f"#5e00{index:02x}"
 
 
-def to_markup(figure: Figure, *, prefix: str, label: str, tips: Mapping[str, tuple[str, str]]) -> Markup:
+def to_markup(
+    figure: matplotlib.figure.Figure, *, prefix: str, label: str, tips: Mapping[str, tuple[str, str]]
+) -> Markup:
     """Write a figure as an `<svg>` element.
 
     Ids start with `prefix`; `label` is the text alternative; `tips` gives, by gid, what a part says when it is
     pointed at and the key of the table row that it belongs to.
     """
     buffer = io.BytesIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sgibench"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sgibench"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ET.fromstring(buffer.getvalue())  # noqa: S314 - matplotlib wrote it a line above
     box = root.get("viewBox", "")
