@@ -44,7 +44,7 @@ ui: setup
 	@$(BIN)/sgibench ui $(ARGS)
 
 test: $(READY_FOR_TESTS)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(READY_FOR_TESTS)
 	@$(BIN)/ruff check .

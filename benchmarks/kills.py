@@ -196,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--within", type=float, help="seconds in which to end them; else as long as a whole run takes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for ignored in (signal.SIGINT, signal.SIGHUP):
@@ -207,7 +208,7 @@ def main() -> None:
     kills = []
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         campaign = Campaign(Path(name))
-        whole_s = campaign.whole_s()
+        whole_s = options.within or campaign.whole_s()
         for way in ways:
             kills.append(campaign.kill(way, dice.uniform(0, whole_s)))
             if not options.json:

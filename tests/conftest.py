@@ -1,23 +1,61 @@
-"""What every test stands on."""
+"""What every test stands on, and how tests are shared out among processes (`pytest -n`).
+
+pytest-xdist's own groups (`--dist loadgroup`) can't be used: with pytest 9.2 their names reach no test's id, and what
+is made for a module was made once in each process.
+"""
 
 from __future__ import annotations
 
 import signal
+from functools import cache
+from pathlib import Path
 
+import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-APART = frozenset({
-    "test_choosing", "test_cli", "test_docs", "test_judging_commands", "test_pipeline", "test_report_browser",
-    "test_kills", "test_resume", "test_ui", "test_ui_browser", "test_wheel",
-})  # fmt: skip
-"""Files that start whole runs or look for processes that these left behind: never two of them at a time."""
+LONGEST_FIRST = (
+    "test_own_shares_live", "test_report_browser", "test_pipeline", "test_database_work", "test_queue_live",
+    "test_kills", "test_resume", "test_own_commands", "test_your_app", "test_ui_browser", "test_ui", "test_fronts_live",
+    "test_judging_commands", "test_learned", "test_docs", "test_wheel", "test_scenarios", "test_parts",
+)  # fmt: skip
+"""Files with tests that last long: begun first, so that no process waits for another at the end."""
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one of the processes that share the tests, and those that would disturb one another on one."""
-    for item in items:
-        name = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("runs" if name in APART else name))
+    """Put long tests first."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@cache
+def makes_something(path: Path) -> bool:
+    """Whether a file of tests makes something for all that are in it."""
+    return path.is_file() and 'scope="module"' in path.read_text(encoding="utf-8")
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist comes without types
+    """Keeps a file on one process where its tests share something; other tests go where a process is free."""
+
+    def __init__(self, config: pytest.Config, log: object) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # the order is ours
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name the unit that a test belongs to."""
+        file = nodeid.partition("::")[0]
+        return file if makes_something(self.config.rootpath / file) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Say who shares the tests out."""
+    return Scheduling(config, log)
 
 
 def pytest_configure() -> None:

@@ -64,7 +64,7 @@ class LoadProcess:
         """End it as the engine's death would."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @contextmanager

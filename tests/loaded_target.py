@@ -31,9 +31,9 @@ def play(target: Target, enough: Callable[[], bool], connections: int = 1) -> No
         target.add()
     target.begin_count()
     target.open_gate()
-    assert target.wait_until(folded(target, enough), 20), "it never was enough"
+    assert target.wait_until(folded(target, enough), 60), "it never was enough"
     target.close_gate()
-    assert target.wait_until(lambda: not target.in_flight, 20), "it was never drained"
+    assert target.wait_until(lambda: not target.in_flight, 60), "it was never drained"
     target.end_count()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sgibench.cli import COMMANDS
+from tests.in_process import inside
 
 FAULTY = Path(__file__).parent / "faulty"
 
@@ -80,7 +81,7 @@ def test_list_reads_like_a_menu() -> None:
     ],
 )
 def test_an_unknown_name_gets_one_line_with_the_nearest_ones(tmp_path: Path, arguments: list[str], words: str) -> None:
-    done = sgibench("run", "--quiet", *arguments, cwd=tmp_path)
+    done = inside(tmp_path, "run", "--quiet", *arguments)
     assert done.returncode == 2
     assert words in one_line(done)
     assert not list(tmp_path.iterdir())
@@ -88,7 +89,7 @@ def test_an_unknown_name_gets_one_line_with_the_nearest_ones(tmp_path: Path, arg
 
 @pytest.mark.parametrize("arguments", [["--blocks", "0"], ["--window", "fast"], ["--slice", "-1s"], ["--nonsense"]])
 def test_a_value_that_cannot_be_is_refused_with_exit_2(tmp_path: Path, arguments: list[str]) -> None:
-    done = sgibench("run", *arguments, cwd=tmp_path)
+    done = inside(tmp_path, "run", *arguments)
     assert done.returncode == 2
     assert "(more: sgibench run --help)" in one_line(done)
 
@@ -202,8 +203,8 @@ def test_doctor_says_what_it_found_and_how_to_mend_it() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_helps_with_an_example(name: str) -> None:
-    done = sgibench(name, "--help")
+def test_every_command_helps_with_an_example(name: str, tmp_path: Path) -> None:
+    done = inside(tmp_path, name, "--help")
     assert done.returncode == 0
     assert "Example: sgibench" in done.stdout
 

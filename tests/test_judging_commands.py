@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sgibench import bench, report
-from sgibench.cli import main
 from sgibench.engine.progress import Silent
 from sgibench.errors import UsageError
 from sgibench.model import Failure, PilotRate, Run, Trial
 from sgibench.results import store
+from tests.in_process import inside
 from tests.results_maker import QUICK, Making, make_run, write_run
 
 DATA = Path(__file__).parent / "data"
 FAULTY = Path(__file__).parent / "faulty"
-
-
-def sgibench(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sgibench.cli", *arguments],
-        capture_output=True,
-        check=False,
-        text=True,
-        cwd=cwd,
-        timeout=180,
-    )
-
-
-def inside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, which spares its start."""
-    code, out, err = 0, io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sgibench", *arguments])
-        patch.chdir(folder)
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 # --- audit ---------------------------------------------------------------------------------------------------------
@@ -56,7 +29,7 @@ def inside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_published_rows_get_exactly_the_doubts_that_arithmetic_finds(tmp_path: Path) -> None:
     path = next(DATA.rglob("published_rows.csv"))
-    done = sgibench(tmp_path, "audit", str(path), "--json")
+    done = inside(tmp_path, "audit", str(path), "--json")
     assert done.returncode == 1  # some rows are refuted
     found = {row["id"]: {doubt["kind"] for doubt in row["doubts"]} for row in json.loads(done.stdout)}
     with path.open(newline="") as file:
@@ -70,14 +43,14 @@ def test_published_rows_get_exactly_the_doubts_that_arithmetic_finds(tmp_path: P
 def test_a_run_is_audited_by_its_name(tmp_path: Path) -> None:
     run = make_run(Making())
     write_run(run, tmp_path / "results")
-    told = json.loads(sgibench(tmp_path, "audit", "latest", "--json").stdout)
+    told = json.loads(inside(tmp_path, "audit", "latest", "--json").stdout)
     assert len(told) == len(run.trials)
     assert all({"id", "doubts"} <= row.keys() for row in told)
 
 
 def test_a_file_in_no_known_format_gets_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("it felt fast\n")
-    done = sgibench(tmp_path, "audit", "notes.txt")
+    done = inside(tmp_path, "audit", "notes.txt")
     assert done.returncode == 2
     assert "notes.txt" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -104,26 +77,26 @@ def other_version(run: Run) -> Run:
 
 
 def test_a_server_that_got_slower_fails_the_check_and_is_named(two_runs: Path) -> None:
-    done = sgibench(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower:5%")
+    done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower:5%")
     assert done.returncode == 1
     assert "slower: waitress/" in done.stderr
     assert "uvicorn-httptools" not in done.stderr
 
 
 def test_the_same_runs_pass_when_the_loss_is_tolerated_or_not_asked_about(two_runs: Path) -> None:
-    assert sgibench(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower:60%").returncode == 0
-    assert sgibench(two_runs, "compare", "20260101", "20260102").returncode == 0
+    assert inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower:60%").returncode == 0
+    assert inside(two_runs, "compare", "20260101", "20260102").returncode == 0
 
 
 def test_what_differs_between_the_runs_is_said_first(two_runs: Path) -> None:
-    done = sgibench(two_runs, "compare", "20260101", "20260102")
+    done = inside(two_runs, "compare", "20260101", "20260102")
     assert "waitress" in done.stdout.splitlines()[0]
     assert "9.9.9" in done.stdout
 
 
 def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Path) -> None:
     def out(form: str) -> str:
-        done = sgibench(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)
+        done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)
         assert done.returncode == 1, done.stderr
         return done.stdout
 
@@ -142,10 +115,10 @@ def test_runs_of_different_machines_are_refused_without_being_told_to(two_runs: 
     elsewhere = make_run(Making(run="20260103-000000-cccc"))
     moved = replace(elsewhere.info, machine=replace(elsewhere.info.machine, hostname_hash="x", cpu_model="Other"))
     path = write_run(replace(elsewhere, info=moved), tmp_path)
-    done = sgibench(two_runs, "compare", "20260101", str(path))
+    done = inside(two_runs, "compare", "20260101", str(path))
     assert done.returncode == 2
     assert "--across-machines" in done.stderr
-    assert sgibench(two_runs, "compare", "20260101", str(path), "--across-machines").returncode == 0
+    assert inside(two_runs, "compare", "20260101", str(path), "--across-machines").returncode == 0
 
 
 def crashed(run: Run, server: str, blocks: set[int]) -> Run:
@@ -311,7 +284,7 @@ def test_a_server_that_crashes_has_no_capacity_but_a_reason(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["p99", "p99<", "99<50ms", "p99<fast", "p99>50ms", "p00<1s"])
 def test_a_limit_that_is_none_gets_one_line(tmp_path: Path, text: str) -> None:
-    done = sgibench(tmp_path, "capacity", "--slo", text)
+    done = inside(tmp_path, "capacity", "--slo", text)
     assert done.returncode == 2
     assert "expected a limit such as 'p99<50ms'" in done.stderr
 

@@ -231,7 +231,7 @@ def test_a_server_that_speaks_only_http1_is_an_error_by_name() -> None:
     with serving(script) as server, multiplexed(server, HELLO) as target:
         target.attach()
         target.add()
-        assert target.wait_until(lambda: target.outside.errors["protocol"] >= 2, 10)
+        assert target.wait_until(lambda: target.outside.errors["protocol"] >= 2, 60)
         assert set(target.outside.errors) == {"protocol"}
         assert "expected the server's SETTINGS first, but got b'HTTP/1.1 400" in target.outside.samples["protocol"]
         assert target.standing == 0
@@ -244,7 +244,7 @@ def test_places_that_are_given_up_take_their_connection_along() -> None:
             target.retire(conn)
         assert (len(target.connections), len(target.lines)) == (2, 2)
         target.open_gate()
-        assert target.wait_until(lambda: bool(target.in_flight), 5)
+        assert target.wait_until(lambda: bool(target.in_flight), 60)
         for conn in list(target.connections):
             target.retire(conn)
-        assert target.wait_until(lambda: not target.lines, 5)
+        assert target.wait_until(lambda: not target.lines, 60)

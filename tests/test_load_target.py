@@ -195,7 +195,7 @@ def test_a_connection_given_up_in_mid_answer_still_gets_the_rest() -> None:
         talk.request()
         talk.send(OK[:30])
         half.set()
-        go_on.wait(20)
+        go_on.wait(60)
         talk.send(OK[30:])
         talk.request()
 
@@ -204,10 +204,10 @@ def test_a_connection_given_up_in_mid_answer_still_gets_the_rest() -> None:
         conn = target.add()
         target.begin_count()
         target.open_gate()
-        assert target.wait_until(lambda: half.is_set() and bool(conn.pieces), 20)
+        assert target.wait_until(lambda: half.is_set() and bool(conn.pieces), 60)
         target.retire(conn)
         go_on.set()
-        assert target.wait_until(lambda: not target.connections, 20)
+        assert target.wait_until(lambda: not target.connections, 60)
         target.end_count()
         assert target.tally.requests == 4
         assert not target.tally.errors
@@ -306,7 +306,7 @@ def test_idle_connections_that_a_server_closes_are_opened_again_without_an_error
         target.attach()
         for _ in range(3):
             target.add()
-        assert target.wait_until(lambda: server.connections == 6 and target.standing == 3, 5)
+        assert target.wait_until(lambda: server.connections == 6 and target.standing == 3, 60)
         play(target, answered(target, 30), connections=0)
         assert_accounted(target, server)
         assert not target.tally.errors
@@ -323,7 +323,7 @@ def test_bytes_that_nobody_asked_for_are_an_error() -> None:
         target.attach()
         target.begin_count()
         target.add()
-        assert target.wait_until(lambda: bool(target.tally.errors), 5)
+        assert target.wait_until(lambda: bool(target.tally.errors), 60)
         assert dict(target.tally.errors) == {"leftover": 1}
         assert server.requests == 0
 
@@ -336,7 +336,7 @@ def test_a_port_where_nobody_listens_is_refused_and_tried_again_later() -> None:
             target.begin_count()
             target.add()
             target.open_gate()
-            assert target.wait_until(lambda: target.tally.errors["refused"] >= 3, 5)
+            assert target.wait_until(lambda: target.tally.errors["refused"] >= 3, 60)
             assert set(target.tally.errors) == {"refused"}
             assert target.tally.requests == 0
 
@@ -421,7 +421,7 @@ def test_more_than_1024_connections_work() -> None:
             target.attach()
             for _ in range(1100):
                 target.add()
-            assert target.wait_until(lambda: target.standing == 1100, 30)
+            assert target.wait_until(lambda: target.standing == 1100, 60)
             play(target, lambda: all(conn.count for conn in target.connections), connections=0)
             assert max(conn.fd for conn in target.connections) > 1024
             assert_accounted(target, server)
@@ -551,7 +551,7 @@ def test_answers_that_come_after_the_last_request_are_heard_before_the_connectio
     drained = threading.Event()
 
     def once_more(talk: Talk) -> None:
-        drained.wait(20)
+        drained.wait(60)
         talk.send(OK)
 
     def script(talk: Talk) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sgibench.cli.config import read, without_table
 from sgibench.errors import UsageError
 from sgibench.serve.own.searching import candidates
+from tests.in_process import inside
 
 APP = """
 def create_app(greeting="hi"):
@@ -75,7 +76,7 @@ def test_init_says_what_it_found_and_run_alone_measures_it(tmp_path: Path) -> No
 )
 def test_what_a_project_can_not_say_is_refused_in_one_line(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "sgibench.toml").write_text(text, encoding="utf-8")
-    done = sgibench(tmp_path.parent, "check", "--project", str(tmp_path), "waitress")
+    done = inside(tmp_path.parent, "check", "--project", str(tmp_path), "waitress")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert told in line

@@ -86,7 +86,7 @@ def opened(browser: Browser, pages: dict[str, Path]) -> Open:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         said: list[str] = []
         asked: list[str] = []

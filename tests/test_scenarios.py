@@ -62,7 +62,7 @@ def answering(*groups: Sequence[str]) -> Iterator[list[str]]:
         yield process.stdout.readline().split()
     finally:
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
 
 

@@ -30,7 +30,7 @@ def launch_of(running: process.ServerProcess) -> Launch:
 def settled(running: process.ServerProcess) -> Effective:
     """What it turned out to be; workers and threads that are still being started are waited for."""
     expected = running.spec.entry.expected(launch_of(running))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         found = effective.read(process.HOST, running.port, running.pids())
         if not effective.differences(found, expected) or time.monotonic() > deadline:

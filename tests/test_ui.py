@@ -362,7 +362,7 @@ def test_a_load_process_that_is_killed_is_named_and_the_tests_are_kept(tmp_path:
         everything = running.descendants()
         (load,) = (each for each in everything if each.cmdline()[-2:] == ["-m", "sgibench.load"])
         load.kill()
-        running.process.wait(30)
+        running.process.wait(90)
         assert running.process.returncode == 1
         assert all_gone(everything)
     (kept,) = store.list_runs(tmp_path / "results")

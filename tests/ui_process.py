@@ -130,7 +130,7 @@ class Ui:
     def end(self, number: signal.Signals = signal.SIGTERM) -> str:
         """End it with a signal; gives what it said at last."""
         self.process.send_signal(number)
-        return self.process.communicate(timeout=30)[0]
+        return self.process.communicate(timeout=90)[0]
 
 
 def points(state: Any) -> int:
@@ -146,7 +146,7 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def all_gone(processes: list[psutil.Process], within_s: float = 10.0) -> bool:
+def all_gone(processes: list[psutil.Process], within_s: float = 60.0) -> bool:
     """Whether all of them have ended by then."""
     deadline = time.monotonic() + within_s
     while not all(map(gone, processes)):
@@ -180,4 +180,4 @@ def ui_process(folder: Path, *arguments: str, port: int | None = None) -> Iterat
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
