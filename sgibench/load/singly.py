@@ -53,8 +53,8 @@ REST_S = 0.003
 """After the last answer a server may still have something to put away."""
 WAITS_S, FEW = 0.05, 8
 """A request that waits for so long is asked on few connections: with all of them a stretch would take for ever."""
-OVERTIME_S = 10.0
-"""So much longer the first rounds may take; what was not measured by then is left out."""
+OVERTIME_S, FIRST_S = 10.0, 60.0
+"""So much longer the first rounds may take, and the very first; what was not measured by then is left out."""
 
 AgreeOn = Callable[..., Agreement]
 
@@ -145,6 +145,8 @@ class Singly:
     """Gives the same in all processes."""
     costs: dict[str, dict[int, Cost]] = field(default_factory=dict)
     """Target -> request's place -> what it cost."""
+    _rounds: int = 0
+    """Turns that each request had."""
     _apps: dict[int, Unserved] = field(default_factory=dict)
     """By port; only in the first process."""
     _seen: dict[int, Burst] = field(default_factory=dict)
@@ -161,19 +163,24 @@ class Singly:
             return
         try:
             self._connect()
-            began_ns, rounds = monotonic_ns(), 0
+            began_ns = monotonic_ns()
             while True:
                 for place in self.random.sample(places, len(places)):
-                    passed_s = (monotonic_ns() - began_ns) / 1e9
-                    over = passed_s > self.order.singly_s + (OVERTIME_S if rounds < LEAST_ROUNDS else 0)
+                    over = (monotonic_ns() - began_ns) / 1e9 > self.order.singly_s + self._overtime_s
                     said = self.agree(over=over or self._done)
                     if said.any("over") or said.any("aborted"):
                         return
                     self._turn(place)
-                rounds += 1
+                self._rounds += 1
         finally:
             for app in self._apps.values():
                 app.close()
+
+    @property
+    def _overtime_s(self) -> float:
+        if not self._rounds:
+            return FIRST_S
+        return OVERTIME_S if self._rounds < LEAST_ROUNDS else 0.0
 
     @property
     def _requests(self) -> Sequence[Any]:
@@ -262,7 +269,8 @@ class Singly:
             if (served := found["served"]) is None or any(stretch is None for stretch in found.values()):
                 return None
             with asking_only(visited, self._requests[place]):
-                many = self._stretch(visited, crowd, STRETCH_S) if crowd > calm else None
+                crowds = crowd > calm and not self._rounds % 2
+                many = self._stretch(visited, crowd, STRETCH_S) if crowds else None
         return Turn(served=served, crowd=many, within=found.get("within"), nothing=found.get("nothing"))
 
     def _calm(self, visited: Visited, place: int, calm: int, warm_s: float) -> Mapping[str, Stretch | None]:

@@ -33,7 +33,7 @@ def _insider():
 DOORS = {
     "wsgi": """
 def app(environ, start_response):
-    if environ["PATH_INFO"] != {path!r}:
+    if environ.get("PATH_INFO") != {path!r}:
         return _served(environ, start_response)
     if environ.get("QUERY_STRING") == {door!r}:
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "{size}")])
