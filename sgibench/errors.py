@@ -14,11 +14,24 @@ Anything else that is raised is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 LONGEST_SHOWN = 60
 LONGEST_LINE = 1000
 """Characters of what is shown for one problem; strangers' words may be long."""
+
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What has no place in a page or on a terminal, whoever put it into a name or a log: it would move the cursor, turn
+text round, or worse."""
+
+
+def plain(text: str) -> str:
+    """Give a text without what would act on a terminal."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from sgibench import catalogue
 from sgibench.bench.profiles import PROFILES
+from sgibench.catalogue.reading import FOLDERS
 from sgibench.cli import COMMANDS, program
 from sgibench.results import store
 from sgibench.serve.services import House
@@ -121,6 +122,48 @@ def test_every_make_target_on_a_page_exists(page: Path) -> None:
         assert name in targets
 
 
+INLINE = re.compile(r"`(--[a-z][\w-]*) ([^`\s]+)`")
+OPTIONS = {
+    flag: parameter
+    for name in COMMANDS
+    if (command := program.get_command(click.Context(program), name)) is not None
+    for parameter in command.params
+    for flag in parameter.opts
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_value_that_a_page_gives_an_option_is_taken(page: Path) -> None:
+    for flag, value in INLINE.findall(page.read_text()):
+        if value.isupper() or "'" in value or "…" in value:
+            continue  # it stands for something
+        assert flag in OPTIONS, f"{page.name}: {flag}"
+        OPTIONS[flag].type.convert(value, OPTIONS[flag], None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_over_several_lines_can_be_copied_whole(page: Path) -> None:
+    text = page.read_text()
+    assert not re.search(r"^--?[a-z]", text, re.MULTILINE), f"{page.name}: options outside of the command's block"
+    for line in re.findall(r"^ {4}sgibench .*\\$\n(?! {4})(.*)", text, re.MULTILINE):
+        raise AssertionError(f"{page.name}: the command does not go on in {line!r}")
+
+
+def test_the_page_on_adding_names_every_folder_of_a_catalogue() -> None:
+    text = (ROOT / "docs" / "adding.md").read_text()
+    assert all(f"`{folder}/`" in text for folder in FOLDERS)
+
+
+def test_the_page_on_auditing_names_what_the_command_prints(place: Path) -> None:
+    assert place.is_dir()
+    printed = subprocess.run(
+        [sys.executable, "-m", "sgibench.cli", "audit", "results.csv", "--json"],
+        capture_output=True, check=False, text=True, cwd=place, timeout=60,
+    )  # fmt: skip
+    (row,) = json.loads(printed.stdout)
+    assert f"`{{{', '.join(row)}: [{{kind, detail, advice}}]}}`" in (ROOT / "docs" / "audit.md").read_text()
+
+
 # --- examples: every command that stands in a page goes as far as its first process ---------------------------------
 
 LINE = re.compile(r"^(?: {4}|\$ )((?:\.venv/bin/)?sgibench [^\n#]*?)\s*(?:#.*)?$", re.MULTILINE)
@@ -213,6 +256,9 @@ def test_each_module_and_wing_stands_in_the_table_of_what_is_where() -> None:
             continue
         name = f"`{path.name}/`" if path.is_dir() else f"`{path.stem}`"
         assert name in table, f"CONTRIBUTING.md does not say what {path.name} is"
+    row = next(line for line in table.splitlines() if "| the ground" in line)
+    for name in re.findall(r"`([a-z]+)/?`", row):
+        assert any((ROOT / "sgibench" / each).exists() for each in (name, f"{name}.py")), f"there is no {name}"
 
 
 def test_nothing_is_left_in_a_home_but_what_the_readme_names(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sgibench import report
+from sgibench import machine, report
 from sgibench.cli import main
 from sgibench.errors import ResultsError
 from sgibench.model import CapacityFound, Run, RunInfo, Trial
@@ -29,7 +29,9 @@ from sgibench.report import terminal
 from sgibench.report.naming import computing
 from sgibench.results import store, strict
 from sgibench.results.codec import LARGEST, decode, encode
-from tests.results_maker import Making, make_run
+from tests.in_process import inside
+from tests.results_maker import QUICK, Making, make_run
+from tests.test_hostile_options import call, standing_still
 
 GOOD = make_run(Making(scenarios=("json",), blocks=2))
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -336,3 +338,89 @@ def test_something_odd_at_any_place_is_one_line_or_a_page(tmp_path: Path, file: 
         else:
             assert page.is_file()
             report.write_index(tmp_path / "reports", [run, GOOD])
+
+
+def test_names_that_are_markup_or_act_on_a_terminal_are_only_shown(tmp_path: Path) -> None:
+    """Whoever reads a stranger's results is shown names, and nothing that moves the cursor or breaks the table."""
+    odd = "[/b]\x1b[2J\u202e[link=x]"
+    servers = tuple(
+        dataclasses.replace(one, id=f"{one.id}{odd}", fails=odd if one.id == "waitress" else None) for one in QUICK
+    )
+    for seed, name in enumerate(("20260101-000000-aaaa", "20260102-000000-bbbb"), start=1):
+        made = make_run(Making(scenarios=("json",), blocks=3, servers=servers, seed=seed, skipped={odd: odd}))
+        stored(tmp_path / "results[/b]", name, made)
+    where = ("--results", "results[/b]")
+    for command in (
+        ("report", "latest", "--reports", "pages[/b]", *where),
+        ("audit", "latest", *where),
+        *(
+            ("compare", "20260101", "20260102", "--fail-on", "slower", "--format", form, *where)
+            for form in ("table", "markdown")
+        ),
+    ):
+        done = inside(tmp_path, *command)
+        assert done.returncode in {0, 1}, done.stderr
+        assert not {"\x1b", "\u202e"} & {*done.stdout, *done.stderr}, command
+        assert "granian-wsgi[/b]" in " ".join(done.stdout.split()) or command[0] != "compare"
+
+
+# --- a plan that is resumed -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a run that was begun on this machine; nothing can be started."""
+    here = tmp_path_factory.mktemp("begun")
+    made = make_run(Making(scenarios=("json",), blocks=2, finished=False, rates=(100.0,)))
+    info = dataclasses.replace(made.info, machine=machine.describe(machine.plan_cpus(1)))
+    stored(here / "results", "20260101-000000-aaaa", dataclasses.replace(made, info=info, trials=made.trials[:3]))
+    with standing_still(here):
+        yield here
+
+
+def resumed(begun: Path, at: tuple[Any, ...], odd: Any) -> tuple[int | None, str]:
+    path = begun / "results" / "20260101-000000-aaaa" / store.INFO_FILE
+    whole = path.read_bytes()
+    try:
+        path.write_text(json.dumps(planted(json.loads(whole), at, odd)))
+        return call("run", "--quiet", "--resume", "latest")
+    finally:
+        path.write_bytes(whole)
+
+
+CELL = ("plan", "blocks", 0, "stages", 0, "groups", 0, "cells", 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "odd"),
+    [
+        (("load_workers",), 64),
+        (("load_workers",), 0),
+        (("retries",), 10**9),
+        (("pool",), -1),
+        (("service_cpus",), [4095]),
+        (("plan", "windows", "window_s"), 1e15),
+        (("plan", "windows", "timeout_s"), -1),
+        ((*CELL, "load", "connections"), 60_001),
+        ((*CELL, "load", "connections"), 0),
+        ((*CELL, "load", "kind"), "open"),
+        ((*CELL, "settings", "workers"), 257),
+        ((*CELL, "settings", "threads"), -1),
+        (("plan", "blocks"), []),
+    ],
+)
+def test_a_plan_that_nobody_can_have_asked_for_is_not_gone_on_with(begun: Path, at: tuple[Any, ...], odd: Any) -> None:
+    assert resumed(begun, ("seed",), 1) == (None, "")
+    code, said = resumed(begun, at, odd)
+    assert code == 1, said
+    assert len(said.splitlines()) == 1
+    assert "its plan can't have been made here" in said or "may not use" in said
+
+
+def test_something_odd_at_any_place_of_a_plan_is_one_line_or_a_beginning(begun: Path) -> None:
+    raw = json.loads((begun / "results" / "20260101-000000-aaaa" / store.INFO_FILE).read_bytes())
+    everywhere = [(at, odd) for at in places(raw) for odd in (*ODD, "open", 0.5) if at and at != ("finished_at",)]
+    for at, odd in random.Random(12).sample(everywhere, 60):
+        code, said = resumed(begun, at, odd)
+        assert code in {1, 2, None}, (at, odd, said)
+        assert len(said.splitlines()) <= 1, (at, odd, said)

@@ -67,6 +67,25 @@ def test_it_describes_every_scenario_of_the_catalogue(process: LoadProcess) -> N
             "from sgibench.load.user import *\nclass A(BenchUser):\n  requests = (get('/'),)\n  floor_s = -1",
             "`floor_s` in seconds",
         ),
+        *(
+            (f"from sgibench.load.user import *\nclass A(BenchUser):\n  requests = (get('/'),)\n  {said}", told)
+            for said, told in (
+                ("floor_s = float('nan')", "`floor_s`: expected a number, got nan"),
+                ("interfaces = 5", "`interfaces`: expected a tuple"),
+                ("timeout_s = -1", "`timeout_s` in seconds, at most ten minutes, but it is -1"),
+                ("terms = Terms(connections='8')", "`terms`.connections: expected a whole number, got '8'"),
+                ("watched = Watched(incidents=(Incident(at=0.3, do='kill', server=3),), servers=2)", "of its servers"),
+                ("beside = 5", r"`beside` to be Beside\(...\), but it is 5"),
+                ("slow = 5", r"`slow` to be Slow\(...\), but it is 5"),
+                ("rate = 'fast'", "`rate` in requests per second"),
+                ("examples = {'GET /': 5}", "`examples` to map"),
+                ("jobs = 'yes'", "`jobs`: expected True or False, got 'yes'"),
+            )
+        ),
+        (
+            "from sgibench.load.user import *\nclass A(BenchUser):\n  requests = (get('/', headers=(('X', '☃'),)),)",
+            "values of Latin-1",
+        ),
     ],
 )
 def test_a_broken_scenario_is_told_by_path_and_expectation(

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sgibench.cli.config import read, without_table
+from sgibench.cli.init import write_table
 from sgibench.errors import UsageError
 from sgibench.serve.own.searching import candidates
 from tests.in_process import inside
@@ -72,6 +75,14 @@ def test_init_says_what_it_found_and_run_alone_measures_it(tmp_path: Path) -> No
         ("app = {a = 1}", "app: expected a text or a number"),
         ("resume = 'latest'", "unknown key 'resume'"),
         ('app = "x:app"\nrequest = [{requst = "GET /"}]', "--request: expected {request ="),
+        ("app = " + "[" * 100_000, "it is nested too deeply"),
+        ('app = "x:app"\nrequest = "{' + "[" * 60_000 + '"', "--request: expected {request ="),
+        ('venv = "a\\u0000b"', "venv: expected a text without NUL"),
+        ('app = "x:app"\nenv = {A = "a\\u0000b"}', "env: expected a text without NUL"),
+        ('app = "x:app"\nrequest = "POST /"\nbody = "@/dev/zero"', "expected a file, but it is a device"),
+        ('app = "x:app"\nrequest = "GET /"\nheader = "X: \u2603"', "--header: expected 'Name: value', got 'X'"),
+        ('env-file = "."', "expected a file, but it is a folder"),
+        ('ready = "/a\\nX: y"', "--ready: expected a path"),
     ],
 )
 def test_what_a_project_can_not_say_is_refused_in_one_line(text: str, told: str, tmp_path: Path) -> None:
@@ -80,6 +91,31 @@ def test_what_a_project_can_not_say_is_refused_in_one_line(text: str, told: str,
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert told in line
+    assert len(line) < 1100
+
+
+@pytest.mark.parametrize(
+    "text", ["tool.sgibench = {app = 'x'}\n", "[tool]\nsgibench.app = 'x'\n", 'x = """\n[tool.sgibench]\n"""\n']
+)
+def test_a_table_that_can_not_be_replaced_leaves_the_projects_file_as_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="is left as it is"):
+        write_table(tmp_path, {"app": "shop:app"})
+    assert (tmp_path / "pyproject.toml").read_text(encoding="utf-8") == text
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_characters="\0"), max_size=8))
+def test_whatever_init_writes_is_read_back_or_nothing_is_written(tmp_path: Path, text: str) -> None:
+    values = {"app": text, "request": [text, "1 GET /"]}
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\nkept = true\n", encoding="utf-8")
+    try:
+        write_table(tmp_path, values)
+    except UsageError:
+        assert "sgibench" not in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
+    else:
+        assert read(tmp_path) == (tmp_path / "pyproject.toml", values)
 
 
 def test_a_project_without_the_table_says_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -10,13 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sgibench import catalogue, machine
+from sgibench.catalogue.services import check_service
 from sgibench.errors import DeclarationError, MisdeclaredError, ServerError, UsageError
-from sgibench.model import Rows, ServiceEntry
+from sgibench.model import Rows, Service, ServiceEntry
 from sgibench.serve.services import House, find, missing
 from sgibench.serve.services.finding import on_system
 from tests.requirements_for_tests import lacking
@@ -248,6 +253,9 @@ def test_a_service_of_ones_own_is_one_file(tmp_path: Path) -> None:
         (('summary="Echoes."', "summary=5"), "expected text"),
         (("client=Client", 'client=Client, stop="KILL"'), "TERM or INT or QUIT"),
         (("client=Client", 'client=Client, wheel="--index-url=x"'), "requirements"),
+        (("client=Client", 'client=Client, wheel="x==1"'), "inside to be a folder"),
+        (("client=Client", 'client=Client, wheel="x==1", inside="/usr"'), "inside to be a folder"),
+        (("client=Client", 'client=Client, wheel="x==1", inside="lib/../.."'), "inside to be a folder"),
     ],
 )
 def test_a_file_that_declares_no_service_stops_the_command_with_its_path(
@@ -267,6 +275,13 @@ def test_a_file_that_declares_no_service_stops_the_command_with_its_path(
         (("client=Client", "client=Client, files=lambda launch: {'../x': 'y'}"), "plain names"),
         (("client=Client", "client=Client, prepare=lambda launch: [['/nowhere/at/all']]"), "No such file"),
         (("client=Client", "client=Client, prepare=lambda launch: 1 / 0"), "ZeroDivisionError"),
+        (("client=Client", "client=lambda launch: 1 / 0"), r"client\(launch\) raised ZeroDivisionError"),
+        (("client=Client", "client=lambda launch: None"), "expected a client with version"),
+        (('return "echo " + link.recv(10).decode()', "return 7"), r"client.version\(\): expected one line .* got 7"),
+        (('return "echo " + link.recv(10).decode()', 'return "1\\n2"'), "expected one line of text"),
+        (('return f"echo://{self.address[0]}:{self.address[1]}/{name}"', "return None"), r"client.share\(\)"),
+        (('return f"echo://{self.address[0]}:{self.address[1]}/{name}"', 'return "a\\0b"'), r"client.share\(\)"),
+        (('"-c", PROGRAM', '"-c", *["x" * 40_000] * 2'), "at most 65,536 characters"),
         (('programs=(("python3",),)', 'programs=(("no-such-program",),)'), "no-such-program: apt-get install python3"),
     ],
 )
@@ -279,6 +294,44 @@ def test_a_service_that_does_not_start_is_one_line_that_names_it(
         house.share("echo", "me")
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, MisdeclaredError) or "echo.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["None", "ShareLook(connections='5')", "ShareLook(opened=-1)", "ShareLook(refused=b'no')", "1 / 0"]
+)
+def test_what_a_service_says_of_a_share_is_whole_or_an_error_of_that_service(tmp_path: Path, given: str) -> None:
+    """What was stored of it, or computed with, would cost the trials of all others."""
+    found = catalogue.load([service_file(tmp_path, ECHO.replace("return ShareLook()", f"return {given}"))])
+    with House(found.services) as house:
+        share = house.share("echo", "me")
+        with pytest.raises(ServerError, match=r"client.look|ZeroDivisionError") as caught:
+            house.look(share)
+        assert "\n" not in str(caught.value)
+        assert house.trouble([share]) is None
+
+
+def stands_in_one_line(error: Exception) -> None:
+    assert len(str(error).splitlines()) == 1
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["../x", "\0", "\ud800", len]),
+    lambda inner: st.lists(inner, max_size=2).map(tuple) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.sampled_from([field.name for field in dataclasses.fields(Service)]), anything)
+def test_any_value_in_any_field_of_a_service_is_whole_or_refused_in_one_line(name: str, value: Any) -> None:
+    declared = dataclasses.replace(FOUND.service("postgresql").service, **{name: value})
+    try:
+        entry = check_service(Path("/services/mine.py"), declared)
+    except DeclarationError as error:
+        stands_in_one_line(error)
+        return
+    assert all(isinstance(program, str) and "/" not in program for group in entry.service.programs for program in group)
+    missing(dataclasses.replace(entry.service, wheel=None, folders=()))
 
 
 def test_what_is_missing_is_said_with_the_command_that_adds_it(tmp_path: Path) -> None:

@@ -197,3 +197,14 @@ def test_whatever_json_comes_is_requests_or_one_line(value: Any) -> None:
                     assert read(path).asked
                 except UsageError:
                     continue
+
+
+def test_a_few_aliases_that_stand_for_billions_and_an_address_that_is_none_are_told(tmp_path: Path) -> None:
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 10))
+    path = tmp_path / "bomb.yaml"
+    body = "{content: {application/json: {example: *l9}}}"
+    path.write_text(f"l0: &l0 [x]\n{levels}paths: {{/x: {{post: {{requestBody: {body}}}}}}}\n")
+    with pytest.raises(UsageError, match="written out it has more than"):
+        read_openapi(path)
+    path.write_text('{"servers": [{"url": "http://[::1"}], "paths": {"/x": {"get": {}}}}')
+    assert [one.path for one in read_openapi(path).asked] == ["/x"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sgibench import secrets
 from sgibench.errors import ResultsError, UsageError
-from sgibench.model import Failure, Run, RunInfo, Stopped, Trial, with_stops
+from sgibench.model import Failure, HistogramData, Run, RunInfo, Stopped, Trial, with_stops
 from sgibench.results import store
-from tests.results_maker import make_run
+from sgibench.results.codec import encode
+from tests.results_maker import Making, make_run, write_run
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +179,47 @@ def test_a_run_has_one_writer_and_its_lock_dies_with_it(tmp_path: Path, made: Ru
         again.append(made.trials[0])
         assert run.info == made.info
     assert len(store.read_run(tmp_path / "run").trials) == 1
+
+
+def test_a_variable_that_holds_a_word_of_ours_breaks_no_run_and_no_secret_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--env ROLE=server`, `--env SCHEME=http`: what is written is read back, and its trials find their cells."""
+    run = make_run(Making(rates=(100.0,), blocks=1))
+    data = json.dumps([encode(run.info), encode(run.trials[0])])
+    ours = set(re.findall(r"[A-Za-z][A-Za-z_-]{3,}", data))
+    assert {"server", "http", "closed", "waitress", "load"} <= ours
+    monkeypatch.setattr(secrets, "_kept", {})
+    secrets.keep({f"VARIABLE_{number}": word for number, word in enumerate(sorted(ours))} | {"KEY": "hunter2!"})
+    told = replace(
+        run.trials[0],
+        argv=("serve", "--key=hunter2!"),
+        by_request={"GET /?k=hunter2!": HistogramData(gaps=(1,), counts=(1,))},
+    )
+    folder = write_run(replace(run, trials=(told, *run.trials[1:])), tmp_path)
+    found = store.read_run(folder)
+    assert found.info.plan == run.info.plan
+    assert [(one.cell, one.status, one.load) for one in found.trials] == [
+        (one.cell, one.status, one.load) for one in run.trials
+    ]
+    assert "hunter2" not in (folder / store.INFO_FILE).read_text() + (folder / store.TRIALS_FILE).read_text()
+
+
+def test_passwords_of_addresses_are_kept_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_kept", {})
+    secrets.keep({"URL": "postgresql://me@host/db?sslmode=disable&password=p%40ssword"})
+    assert secrets.hidden("password=p@ssword") == "password=[URL]"
+
+
+@pytest.mark.parametrize("name", [store.TRIALS_FILE, f"{store.INFO_FILE}.new"])
+def test_nothing_is_written_through_a_link_that_a_folder_holds(tmp_path: Path, name: str) -> None:
+    """A results folder may be a stranger's: its links must not lead the writer to the user's own files."""
+    folder = write_run(make_run(Making(scenarios=("json",), blocks=1, finished=False)), tmp_path)
+    precious = tmp_path / "precious"
+    precious.write_text("half a line")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(precious)
+    with contextlib.suppress(ResultsError), store.RunWriter.reopen(folder) as (writer, run):
+        writer.write_info(run.info)
+        writer.append(run.trials[0])
+    assert precious.read_text() == "half a line"

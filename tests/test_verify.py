@@ -19,8 +19,11 @@ from wsproto import events as ws
 from sgibench import catalogue, verify
 from sgibench.errors import DeclarationError, ServerError, UsageError
 from sgibench.model import Exchange, Scenario
+from sgibench.serve.process import ask_pid
 from sgibench.verify import client
 from sgibench.verify.client import ANSWER_TIMEOUT_S
+from tests.scripted_server import Talk, always, serving
+from tests.scripted_server import answer as written
 
 HOST = "127.0.0.1"
 CONTRACT = catalogue.home() / "apps" / "contract.py"
@@ -390,3 +393,47 @@ def test_an_unknown_check_is_named_with_those_there_are() -> None:
 def test_a_missing_contract_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="there is no such file"):
         verify.verify_contract(HOST, 1, "wsgi", tmp_path / "contract.py")
+
+
+# --- answers that nobody should give ----------------------------------------------------------------------------------
+
+ODD_BODIES = (
+    b"[1,2]", b"[[],[]]", b"null", b"5", b'"text"', b"{}", b'{"id":[]}', b'{"id":"a b\\r\\nc"}', b'{"id":"\\ud800"}',
+    b'{"id":"' + b"x" * 5000 + b'"}', b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b'{"id":' + b"9" * 5000 + b"}",
+    b"NaN", b"\xff\xfe", b"", b'[{"id":1,"name":"a","quantity":2},5]', b'{"listeners":1}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
+@pytest.mark.parametrize("body", ODD_BODIES, ids=lambda body: str(body[:12]))
+def test_whatever_a_server_answers_is_a_finding_and_no_crash(body: bytes, status: str) -> None:
+    """One that ended the verifier would end the run, and with it the trials of all others."""
+    given = written(body, status, "Content-Type: application/json")
+    with serving(always(given)) as server:
+        asked = ("items", "raise", "jobs", "pid")
+        found = [*verify.verify_contract(HOST, server.port, "wsgi", CONTRACT, asked, keep_alive=True)]
+        assert isinstance(ask_pid(server.port), str) or body == b"5"
+    assert any(problem.severity == "wrong" for problem in found)
+    assert all("\n" not in str(problem) for problem in found)
+
+
+def test_headers_that_are_no_ascii_are_asked_and_those_that_can_not_be_are_told() -> None:
+    with serving(always(written(b"ok"))) as server, client.Client(HOST, server.port) as asking:
+        told = asking.ask(client.Question(method="GET", path="/", headers=(("X", "caf\xe9"),)))
+        assert told.body == b"ok"
+        with pytest.raises(ServerError, match="can't be asked with these headers"):
+            asking.ask(client.Question(method="POST", path="/", body=b"x", headers=(("Content-Length", "5"),)))
+
+
+def test_an_answer_without_end_is_given_up_and_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(talk: Talk) -> None:
+        talk.request()
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        while True:
+            talk.send(b"x" * 65536)
+
+    monkeypatch.setattr(client, "MOST_BYTES", 1 << 20)
+    with serving(endless) as server:
+        with client.Client(HOST, server.port) as asking, pytest.raises(ServerError, match="and it goes on"):
+            asking.ask(client.Question(method="GET", path="/"))
+        assert "its answer does not end" in str(ask_pid(server.port, timeout_s=0.2))

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.model import Asked
 
 _WORDS = re.compile(
     r"\s*(?:(?P<weight>\d{1,6})\s+)?(?:(?P<method>[A-Za-z]+)\s+)?(?P<path>/\S*)(?:\s+(?P<status>\d{3}))?\s*"
 )
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*:\s*([^\r\n\0]*)")
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*:\s*([\t\x20-\x7e\x80-\xff]*)")
+"""RFC 9110, section 5.5; what lies beyond Latin-1 has no bytes in a header."""
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 KEPT = "".join(chr(code) for code in range(0x21, 0x7F))
 """What may stand in a path as it is; everything else is percent-encoded."""
@@ -47,7 +48,7 @@ def read_table(text: str, headers: tuple[tuple[str, str], ...]) -> Asked:
     """Read one with a body and headers of its own, as JSON: `request`, `body`, `header`; raises UsageError."""
     try:
         table = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         table = {}
     named, body, own = table.get("request"), table.get("body", ""), table.get("header", [])
     own = [own] if isinstance(own, str) else own
@@ -59,9 +60,9 @@ def read_table(text: str, headers: tuple[tuple[str, str], ...]) -> Asked:
         or table.keys() - {"request", "body", "header"}
     ):
         raise UsageError(
-            f"--request: expected {{request = '3 POST /path', body = '…', header = ['Name: value']}}, got {text}"
+            "--request: expected {request = '3 POST /path', body = '…', header = ['Name: value']}, got " + shown(text)
         )
-    return with_parts(read_request(named), body.encode(), (*headers, *map(read_header, own)))
+    return with_parts(read_request(named), body.encode("utf-8", "surrogatepass"), (*headers, *map(read_header, own)))
 
 
 def read_request(text: str) -> Asked:
@@ -70,7 +71,7 @@ def read_request(text: str) -> Asked:
     weight = int(found["weight"] or 1) if found else 0
     status = int(found["status"]) if found and found["status"] else None
     if found is None or weight < 1 or not (status is None or LEAST_STATUS <= status <= MOST_STATUS):
-        raise UsageError(f"--request: expected a request such as '3 GET /path' or 'POST /items 201', got {text!r}")
+        raise UsageError(f"--request: expected a request such as '3 GET /path' or 'POST /items 201', got {shown(text)}")
     return Asked(
         method=(found["method"] or "GET").upper(),
         path=quote(found["path"].partition("#")[0], safe=KEPT),
@@ -83,7 +84,7 @@ def read_header(text: str) -> tuple[str, str]:
     """Read `Name: value`; raises UsageError."""
     found = _HEADER.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"--header: expected 'Name: value', got {text.partition(':')[0]!r}")
+        raise UsageError(f"--header: expected 'Name: value', got {shown(text.partition(':')[0])}")
     return found[1], found[2].strip()
 
 

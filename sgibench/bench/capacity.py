@@ -43,6 +43,8 @@ CEILING_SHARE = 0.7
 """Of the generator's calibrated ceiling: beyond, the generator would be measured (`GeneratorBound` begins at 0.8)."""
 NO_ANSWER = frozenset({"timeout", "unanswered", "unsent"})
 """Errors of requests that got no answer: over any limit."""
+EXCUSES = 2
+"""So often in a row a step is made again that failed on a disturbed machine."""
 _SLO = re.compile(r"\s*p(?P<percent>[1-9]\d(?:\.\d+)?)\s*<\s*(?P<limit>.+)")
 
 
@@ -111,9 +113,10 @@ class Search:
 
 def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: float = RESOLUTION) -> Outcome:
     """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
-    with opened(replace(request, control=False), listener, profile="capacity") as road:
+    with opened(replace(request, control=False, retries=EXCUSES), listener, profile="capacity") as road:
+        plan = without_copies(road.plan_of(road.cells))
         road.writer.write_info(
-            replace(road.writer.info, plan=without_copies(road.plan_of(road.cells)), slo=slo, resolution=resolution)
+            replace(road.writer.info, plan=plan, slo=slo, resolution=resolution, retries=road.workshop.retries)
         )
         return _search(road.workshop, road.writer, slo, ())
 

@@ -19,7 +19,9 @@ from typing import Literal
 import psutil
 
 from sgibench import machine, units
-from sgibench.errors import EnvsError
+from sgibench.errors import EnvsError, UsageError
+from sgibench.paths import exists
+from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.needs import find_program
 
@@ -83,15 +85,10 @@ def _runs(name: str) -> bool:
 
 def _environments() -> Finding:
     try:
-        folder = envs.cache_folder() / "envs"
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return Finding(
-            name="environments",
-            state="broken",
-            detail=f"{folder} can't be written ({error.strerror})",
-            advice="set SGIBENCH_CACHE to a folder that can",
-        )
+        envs.refuse_unwritable_cache()
+    except EnvsError as error:
+        return Finding(name="environments", state="broken", detail=f"{error}")
+    folder = envs.cache_folder() / "envs"
     made = len(list(folder.glob(f"*/{envs.MARKER}")))
     return Finding(
         name="environments",
@@ -101,12 +98,12 @@ def _environments() -> Finding:
 
 
 def _results(results: Path) -> Finding:
-    parent = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    try:
+        store.refuse_unwritable(results, "--results")
+    except UsageError as error:
+        return Finding(name="results", state="broken", detail=f"{error}")
+    parent = next(folder for folder in (results, *results.absolute().parents) if exists(folder))
     free = shutil.disk_usage(parent).free
-    if not os.access(parent, os.W_OK):
-        return Finding(
-            name="results", state="broken", detail=f"{results} can't be written", advice="pass --results DIR"
-        )
     return Finding(name="results", state="fine", detail=f"{results} can be written; {units.size(free)} free")
 
 

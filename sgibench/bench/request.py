@@ -11,9 +11,11 @@ from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
 from sgibench.bench.profiles import PROFILES
 from sgibench.bench.services import Database, on_database, parse_database
-from sgibench.errors import UsageError
+from sgibench.catalogue.declared import check_name
+from sgibench.errors import UsageError, shown
 from sgibench.model import App, Configuration, Load, Metric, PilotRate, Protocol, ServerEntry, Settings, Windows
 from sgibench.model.terms import MULTIPLEXED
+from sgibench.paths import is_file
 
 DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
@@ -21,7 +23,7 @@ DEFAULT_THREADS = 8
 DEFAULT_STREAMS = 8
 DEFAULT_SLICE_S = 0.1
 DEFAULT_TURN_S = 0.3
-"""Counted part of a visit at a fixed rate; `--slice 0` asks for unbroken windows there, too."""
+"""Counted part of a visit at a fixed rate; `--slice none` asks for unbroken windows there, too."""
 LEAST_WINDOW_S = 0.01
 ANSWER_TIMEOUT_S = 10.0
 """The longest time-out; the one that is used fits the window and the slowest answers."""
@@ -294,9 +296,18 @@ def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> lis
     available = [_Named(path.stem, path) for path in found.scenario_paths]
     files = [Path(pattern) for pattern in patterns if pattern.endswith(".py")]
     named = [pattern for pattern in patterns if not pattern.endswith(".py")]
-    if missing := [file for file in files if not file.is_file()]:
-        raise UsageError(f"--scenario {missing[0]}: there is no such file")
-    return [*(one.path for one in catalogue.select("scenario", available, named)), *(file.resolve() for file in files)]
+    if missing := [file for file in files if not is_file(file)]:
+        raise UsageError(f"--scenario {shown(missing[0])}: there is no such file")
+    for file in files:
+        check_name(file, "a file's name", file.stem)
+    chosen = [
+        *(one.path for one in catalogue.select("scenario", available, named)),
+        *(file.resolve() for file in files),
+    ]
+    twins = [path for path in chosen if [one.stem for one in chosen].count(path.stem) > 1]
+    if len({*twins}) > 1:
+        raise UsageError(f"--scenario: two are called {twins[0].stem!r}, {twins[0]} and {twins[1]}: rename one")
+    return list(dict.fromkeys(chosen))
 
 
 def mine_of(request: Request) -> tuple[str, ...]:

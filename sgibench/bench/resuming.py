@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue, machine
+from sgibench.bench.believable import refuse_unbelievable
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.learned import learn_answers
@@ -25,6 +26,7 @@ from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.limits import room
 from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
 from sgibench.results import store
+from sgibench.secrets import hidden
 from sgibench.serve.services import House, usual_cpus
 
 
@@ -55,6 +57,7 @@ def reopened(
         raise UsageError(f"{folder.name} came to its end at {info.finished_at}: there is nothing to resume")
     _refuse_unnamed_catalogues(broken_off, catalogues)
     cells = cells_of(info.plan)
+    refuse_unbelievable(info, cells, machine.usable_cpus())
     looked = look_again(broken_off, request, listener)
     found, servers, apps = _declared(broken_off, _with_own(catalogue.load(catalogues), looked), cells, looked)
     wanted = {cell.scenario for cell in cells}
@@ -87,10 +90,10 @@ def look_again(broken_off: Run, request: Request | None, listener: Listener) -> 
     if own is None:
         return None
     named = " ".join(f"--app {shlex.quote(spec)}" for spec in own.apps.values())
-    if request is None or tuple(request.apps) != tuple(own.apps.values()):
+    if request is None or tuple(map(hidden, request.apps)) != tuple(own.apps.values()):
         raise UsageError(f"{broken_off.path.name} measures an app of your own: name it again, with {named}")
     looked = look(request, listener)
-    told = tuple(f"{one.weight} {one.name}" for one in looked.scenario.requests) if looked else ()
+    told = tuple(hidden(f"{one.weight} {one.name}") for one in looked.scenario.requests) if looked else ()
     if told != own.requests:
         raise UsageError(f"{broken_off.path.name} asked {', '.join(own.requests)}: name the same requests again")
     return looked

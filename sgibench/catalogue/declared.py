@@ -22,6 +22,8 @@ OURS = frozenset({"data", "server.log"})
 """Names in the scratch folder that are the engine's."""
 LONGEST_COMMAND = 65_536
 """Characters of a whole command line: what one argument of the guard's may hold on Linux, less some room."""
+MOST_BACKENDS = 64
+"""Servers behind one front, each a process or more of its own."""
 L = TypeVar("L", Launch, FrontLaunch)
 
 
@@ -68,6 +70,8 @@ def _check_variant(path: Path, variant: Variant) -> None:
     for name in variant.files:
         if not is_plain(name):
             raise DeclarationError(path, PLAIN_FILES, f"{variant.id} has {shown(name)}")
+    if variant.script is not None and variant.script not in variant.files:
+        raise DeclarationError(path, "script to be one of its files", f"{variant.id} has {shown(variant.script)}")
 
 
 PLAIN_FILES = f"files of plain names other than {' and '.join(sorted(OURS))}"
@@ -89,8 +93,9 @@ def check_front(path: Path, declared: object) -> Front:
         raise DeclarationError(path, "at least one FrontVariant", "variants is empty")
     for variant in declared.variants:
         check_name(path, "a variant's id", variant.id)
-        if variant.backends < 1:
-            raise DeclarationError(path, "at least one backend", f"{variant.id} has {variant.backends}")
+        if not 1 <= variant.backends <= MOST_BACKENDS:
+            expected = f"1 to {MOST_BACKENDS} servers behind it"
+            raise DeclarationError(path, expected, f"{variant.id} has {shown(variant.backends)}")
     return declared
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
-from sgibench.catalogue.declared import NAME, check_packages
+from sgibench.catalogue.declared import LONGEST_COMMAND, NAME, check_packages
 from sgibench.catalogue.fitting import is_text, misfit, shown
 from sgibench.errors import DeclarationError, MisdeclaredError, UsageError
-from sgibench.model import App, Service, ServiceEntry, ServiceLaunch
+from sgibench.model import App, Service, ServiceClient, ServiceEntry, ServiceLaunch
 from sgibench.model.catalogue import WITH
+
+L = TypeVar("L", ServiceLaunch, str)
 
 
 def check_service(path: Path, declared: object) -> ServiceEntry:
@@ -32,7 +34,35 @@ def check_service(path: Path, declared: object) -> ServiceEntry:
             raise DeclarationError(path, "programs of plain names", f"there is {shown(name)}")
     if declared.wheel is not None:
         check_packages(path, (declared.wheel,), "wheel")
+        inside = PurePath(declared.inside)
+        if not inside.parts or inside.is_absolute() or ".." in inside.parts:
+            raise DeclarationError(
+                path, "inside to be a folder of the package's environment", f"it is {shown(declared.inside)}"
+            )
     return ServiceEntry(id=path.stem, path=path, service=declared)
+
+
+def client_of(entry: ServiceEntry, launch: ServiceLaunch) -> ServiceClient:
+    """Make what asks a private instance; raises MisdeclaredError."""
+    return _client(entry, "client", _call(entry, "client", entry.service.client, launch))
+
+
+def client_of_existing(entry: ServiceEntry, url: str) -> ServiceClient | None:
+    """Make what asks an instance that exists; None where there is none for such. Raises MisdeclaredError."""
+    existing = entry.service.existing
+    return None if existing is None else _client(entry, "existing", _call(entry, "existing", existing, url))
+
+
+def _client(entry: ServiceEntry, name: str, client: Any) -> ServiceClient:
+    lacking = [method for method in METHODS if not callable(getattr(client, method, None))]
+    if lacking:
+        raise _misdeclared(entry, name, f"a client with {', '.join(lacking)}", client)
+    checked: ServiceClient = client
+    return checked
+
+
+METHODS = ("version", "share", "look", "rows", "drop", "close")
+"""What every client has, as `ServiceClient` says."""
 
 
 def command_of(entry: ServiceEntry, launch: ServiceLaunch) -> list[str]:
@@ -65,12 +95,14 @@ def _words(entry: ServiceEntry, name: str, argv: object) -> list[str]:
     for word in argv:
         if not is_text(word):
             raise _misdeclared(entry, name, "texts only", word)
+    if sum(map(len, argv)) > LONGEST_COMMAND:
+        raise _misdeclared(entry, name, f"at most {LONGEST_COMMAND:,} characters", argv)
     return [str(word) for word in argv]
 
 
-def _call(entry: ServiceEntry, name: str, function: Callable[[ServiceLaunch], Any], launch: ServiceLaunch) -> Any:
+def _call(entry: ServiceEntry, name: str, function: Callable[[L], Any], given: L) -> Any:
     try:
-        return function(launch)
+        return function(given)
     except (Exception, SystemExit) as error:
         raise MisdeclaredError(entry.path, f"{name}(launch) raised {type(error).__name__}: {error}") from error
 

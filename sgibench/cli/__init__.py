@@ -10,6 +10,7 @@ import io
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -17,7 +18,7 @@ import click
 from sgibench import __version__
 from sgibench.cli import config
 from sgibench.cli.empty import refuse_empty
-from sgibench.errors import SgibenchError, UsageError, one_line
+from sgibench.errors import SgibenchError, UsageError, one_line, plain
 from sgibench.limits import raise_open_files
 from sgibench.secrets import hidden
 
@@ -80,26 +81,35 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that is no text of the terminal's can't end us
     try:
+        refuse_nowhere()
         program.main(prog_name="sgibench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sgibench"
-        click.echo(one_line(f"{where}: {error.format_message()} (more: {where} --help)"), err=True)
+        click.echo(plain(one_line(f"{where}: {error.format_message()} (more: {where} --help)")), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except UsageError as error:
-        click.echo(one_line(f"sgibench: {hidden(str(error))}"), err=True)
+        click.echo(plain(one_line(f"sgibench: {hidden(str(error))}")), err=True)
         sys.exit(error.exit_code)
     except SgibenchError as error:
-        click.echo(f"sgibench: {hidden(str(error))}", err=True)
+        click.echo(plain(f"sgibench: {hidden(str(error))}"), err=True)
         sys.exit(error.exit_code)
     finally:
         end_background_work()
+
+
+def refuse_nowhere() -> None:
+    """Refuse to start in a folder that is gone: no path means anything there; raises UsageError."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(f"the folder that this was started in is gone ({error.strerror}): go to another one") from None
 
 
 def end_background_work() -> None:

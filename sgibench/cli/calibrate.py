@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sgibench import bench, units
 from sgibench.cli.options import Duration
@@ -53,6 +54,6 @@ def _show(found: list[Calibration], console: Console) -> None:
         table.add_column(name, justify="right")
     for one in found:
         busy = "" if one.utilisation is None else units.percent(one.utilisation)
-        table.add_row(one.scenario, f"{one.rps_per_core:,.0f}", f"{1e6 / one.rps_per_core:.1f} µs", busy)
+        table.add_row(Text(one.scenario), f"{one.rps_per_core:,.0f}", f"{1e6 / one.rps_per_core:.1f} µs", busy)
     console.print(table)
     console.print("Against a server that only sends prepared bytes; every answer was checked.", highlight=False)

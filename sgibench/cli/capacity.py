@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from sgibench import bench, report, secrets
 from sgibench.bench.profiles import PROFILES
@@ -17,7 +18,7 @@ from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Chosen, Output, Size, again, option, takes
 from sgibench.engine.progress import listener_for
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, plain
 from sgibench.report import terminal
 from sgibench.results import store
 from sgibench.results.codec import encode
@@ -88,7 +89,7 @@ def capacity(search: Search, what: Chosen, own: Own, size: Size, output: Output)
     else:
         console = Console()
         terminal.capacity(found, console)
-        console.print(f"Results: {found.path}\nReport:  {page}", highlight=False, soft_wrap=True)
+        console.print(Text(plain(f"Results: {found.path}\nReport:  {page}")), soft_wrap=True)
     if not outcome.finished:
         sys.exit(INTERRUPTED)
     if not any(one.rate_per_s for one in found.info.capacity):

@@ -22,7 +22,7 @@ from sgibench.cli.subjects import Apps, Size, Spoken, json_option, one, takes
 from sgibench.engine.progress import listener_for
 from sgibench.engine.services import use
 from sgibench.engine.workshop import folder_name
-from sgibench.errors import EnvsError, ServerError, UsageError
+from sgibench.errors import EnvsError, ServerError, UsageError, plain
 from sgibench.model import App, Protocol, ServerEntry, Settings
 from sgibench.model.catalogue import WITH
 from sgibench.secrets import hidden
@@ -224,4 +224,4 @@ def _show(result: Checked, console: Console) -> None:
     style = {"ok": "green", "failed": "bold red", "skipped": "yellow"}[result.status]
     console.print(Text.assemble((f"{result.status:8}", style), f"{result.server} with {result.app}"))
     for problem in result.problems:
-        console.print(Text(f"        {problem}"), soft_wrap=True)
+        console.print(Text(plain(f"        {problem}")), soft_wrap=True)

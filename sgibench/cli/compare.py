@@ -14,7 +14,7 @@ from rich.console import Console
 from sgibench import report, units
 from sgibench.cli.options import Delta
 from sgibench.cli.subjects import reports_option, results_option
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, plain
 from sgibench.model import Metric, Run
 from sgibench.report import comparison
 from sgibench.results import store
@@ -107,7 +107,7 @@ def compare(  # noqa: PLR0917 - click calls it by name
         _show(found, Console())
     if fail_on is not None and faults:
         for text in dict.fromkeys(fault.text for fault in faults):
-            click.echo(text, err=True)
+            click.echo(plain(text), err=True)
         sys.exit(1)
 
 
@@ -128,7 +128,7 @@ def _show(found: list[RunComparison], console: Console) -> None:
     for one in found:
         lines += [comparison.gap_words(gap) for gap in one.gaps]
     for line in dict.fromkeys(lines):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(line), highlight=False, markup=False, soft_wrap=True)
     for one in found:
         if one.changes:
             console.print()

@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from sgibench import units
 from sgibench.catalogue.reading import nearest
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, shown
 from sgibench.paths import is_file
 
 COMMANDS = ("run", "capacity", "check", "ui")
@@ -69,11 +70,21 @@ def without_table(text: str) -> str:
     return "\n".join(kept)
 
 
+MOST_BYTES = 4 * 2**20
+"""Of a project's file; what people write is a thousand times smaller."""
+
+
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UsageError(f"{file}: expected TOML of at most {units.size(MOST_BYTES)}")
+        return tomllib.loads(data.decode())
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: expected TOML, but {error}") from None
+    except RecursionError:
+        raise UsageError(f"{file}: expected TOML, but it is nested too deeply") from None
 
 
 def project_of(words: Sequence[str]) -> Path:
@@ -102,7 +113,7 @@ def _value(file: Path, option: click.Option, key: str, value: Any) -> Any:
     """Turn a value of TOML into what the command line would have given."""
     if option.is_flag:
         if not isinstance(value, bool):
-            raise UsageError(f"{file}: {key}: expected true or false, got {value!r}")
+            raise UsageError(f"{file}: {key}: expected true or false, got {shown(value)}")
         return value
     if isinstance(value, dict) and key == "env":
         value = [f"{name}={one}" for name, one in value.items()]
@@ -111,7 +122,7 @@ def _value(file: Path, option: click.Option, key: str, value: Any) -> Any:
     if option.multiple:
         return tuple(told)
     if len(told) != 1 and not all(isinstance(item, int) for item in items):
-        raise UsageError(f"{file}: {key}: expected one value, got {value!r}")
+        raise UsageError(f"{file}: {key}: expected one value, got {shown(value)}")
     return ",".join(told)
 
 
@@ -120,5 +131,7 @@ def _text(file: Path, key: str, value: Any) -> str:
     if isinstance(value, dict) and key == "request":
         return json.dumps(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise UsageError(f"{file}: {key}: expected a text or a number, got {value!r}")
+        raise UsageError(f"{file}: {key}: expected a text or a number, got {shown(value)}")
+    if "\0" in str(value):
+        raise UsageError(f"{file}: {key}: expected a text without NUL, as on a command line")
     return str(file.parent / value) if key in PATHS and isinstance(value, str) else str(value)

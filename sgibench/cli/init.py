@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +69,7 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
         click.echo(line)
     click.echo("requests: " + (", ".join(each.name for each in asked) or "none was answered: name some with --request"))
     values = _values(app, own, asked or (HOME,))
-    file = _write(project, values)
+    file = write_table(project, values)
     click.echo(f"wrote {shown(file, project)}; next: sgibench run" + ("" if asked else " (after naming requests)"))
 
 
@@ -130,17 +133,51 @@ def _values(app: App, own: Own, asked: tuple[Asked, ...]) -> dict[str, object]:
     return {key: value for key, value in held.items() if value is not None}
 
 
-def _write(project: Path, values: dict[str, object]) -> Path:
-    """Write the table; into pyproject.toml where there is one."""
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    shared = project / "pyproject.toml"
+def write_table(project: Path, values: Mapping[str, object]) -> Path:
+    """Write the table; into pyproject.toml where there is one. Nothing is written that would not be read back so."""
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+    shared, own = project / "pyproject.toml", project / config.OWN_FILE
+    file = shared if shared.is_file() and not own.is_file() else own
     try:
-        if shared.is_file() and not (project / config.OWN_FILE).is_file():
+        if file == shared:
             text = config.without_table(shared.read_text(encoding="utf-8"))
-            shared.write_text(text.rstrip("\n") + "\n\n[tool.sgibench]\n" + "\n".join(lines) + "\n", encoding="utf-8")
-            return shared
-        own = project / config.OWN_FILE
-        own.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            lines = [text.rstrip("\n") + "\n", "[tool.sgibench]", *lines]
+        whole = "\n".join(lines) + "\n"
+        _refuse_misread(file, whole, values)
+        _replace(file.resolve(), whole.encode())
     except OSError as error:
         raise UsageError(f"{error.filename} can't be written: {error.strerror}") from None
-    return own
+    except UnicodeEncodeError:
+        raise UsageError(f"{file} can't hold names that are no text: name app and files otherwise") from None
+    return file
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """Write a file at one stroke: it is the user's, and a full disk must not cost them what stood in it."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        beside.write_bytes(data)
+        if file.exists():
+            shutil.copymode(file, beside)
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _toml(value: object) -> str:
+    """Write a text, a number or a list of them; JSON is TOML but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _refuse_misread(file: Path, text: str, values: Mapping[str, object]) -> None:
+    """Raise UsageError when what would be written says something else: the file holds the table in another form."""
+    try:
+        held: object = tomllib.loads(text)
+        if file.name != config.OWN_FILE:
+            held = held["tool"]["sgibench"]  # type: ignore[index]  # a TypeError is caught
+    except (ValueError, KeyError, TypeError):
+        held = None
+    if held != values:
+        told = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
+        raise UsageError(f"{file} is left as it is: the table can't be put into it. Put in yourself: {told}")

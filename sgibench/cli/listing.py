@@ -22,7 +22,7 @@ from sgibench.cli.subjects import catalogue_option, json_option
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the page on all servers instead, as docs/servers.md holds it.")
 def list_command(catalogues: tuple[Path, ...], *, as_json: bool, markdown: bool) -> None:
-    """Show the servers, fronts, apps, scenarios and profiles there are."""
+    """Show the servers, fronts, apps, services, scenarios and profiles there are."""
     found = catalogue.load(catalogues)
     if markdown:
         click.echo(servers_page(found.servers, found.fronts), nl=False)

@@ -10,17 +10,20 @@ from typing import get_args
 
 import click
 
-from sgibench import bench, secrets
+from sgibench import bench, secrets, units
 from sgibench.bench import sources
 from sgibench.bench.asking import read_header, read_requests, with_headers
 from sgibench.cli.options import Folder, Place
 from sgibench.cli.subjects import option
-from sgibench.errors import UsageError, shown
+from sgibench.errors import ResultsError, UsageError, shown
 from sgibench.model import Asked, Interface
+from sgibench.results import strict
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 LONGEST_SIZE = 20
+MOST_BYTES = 64 * 2**20
+"""Of a file that is a body, or that holds variables."""
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -133,15 +136,26 @@ def _asked(own: Own) -> tuple[Asked, ...]:
 
 def _body(text: str) -> bytes:
     if not text.startswith("@"):
-        return text.encode()
+        return text.encode("utf-8", "surrogateescape")  # bytes of the command line that are no text go as they are
+    return _contents(f"--body {shown(text)}", Path(text[1:]))
+
+
+def _contents(said: str, path: Path) -> bytes:
+    """Read a file that the user names: a regular one, of bearable size, and never waited for; raises UsageError."""
     try:
-        return Path(text[1:]).read_bytes()
+        with strict.open_regular(path) as file:
+            data = file.read(MOST_BYTES + 1)
+    except ResultsError as error:
+        raise UsageError(f"{said}: {error}") from None
     except OSError as error:
-        raise UsageError(f"--body {text}: {error.strerror}") from None
+        raise UsageError(f"{said}: {error.strerror}") from None
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{said}: expected at most {units.size(MOST_BYTES)}")
+    return data
 
 
 def _path(flag: str, path: str | None) -> str | None:
-    if path is not None and (not path.startswith("/") or not path.isascii() or " " in path):
+    if path is not None and (not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path):
         raise UsageError(f"{flag}: expected a path such as /health, got {shown(path)}")
     return path
 
@@ -161,8 +175,8 @@ def _from_words(words: Sequence[str]) -> Mapping[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not _NAME.fullmatch(name):
-            raise UsageError(f"--env: expected NAME=VALUE, got {name!r}{'=…' if equals else ''}")
-        found[name] = value
+            raise UsageError(f"--env: expected NAME=VALUE, got {shown(name)}{'=…' if equals else ''}")
+        found[name] = _whole(f"--env {name}", value)
     return found
 
 
@@ -171,17 +185,24 @@ def _from_files(files: Sequence[Path]) -> Mapping[str, str]:
     found = {}
     for file in files:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--env-file {file}: {error}") from None
+            lines = _contents(f"--env-file {file}", file).decode().splitlines()
+        except ValueError as error:
+            raise UsageError(f"--env-file {file}: expected UTF-8, but {error}") from None
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             match = _LINE.fullmatch(line)
             if match is None:
                 raise UsageError(f"--env-file {file} line {number}: expected NAME=VALUE")
-            found[match[1]] = unquoted(match[2])
+            found[match[1]] = _whole(f"--env-file {file} line {number}", unquoted(match[2]))
     return found
+
+
+def _whole(said: str, value: str) -> str:
+    """Refuse what no variable can hold; raises UsageError."""
+    if "\0" in value:
+        raise UsageError(f"{said}: expected a text without NUL, which no variable can hold")
+    return value
 
 
 def unquoted(value: str) -> str:

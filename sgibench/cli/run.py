@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 from rich.console import Console
+from rich.text import Text
 
 from sgibench import bench, machine, report, secrets, units
 from sgibench.bench.profiles import PROFILES
@@ -19,7 +20,7 @@ from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import Care, Cpus, Load, Output, What, takes
 from sgibench.engine.progress import listener_for
-from sgibench.errors import UsageError
+from sgibench.errors import UsageError, plain
 from sgibench.model import Metric, PilotRate, Run
 from sgibench.report import terminal
 from sgibench.results import store
@@ -138,5 +139,5 @@ def _conclude(measured: Run, page: Path, rank_by: Metric) -> None:
     terminal.ranking(measured, console, rank_by)
     share = units.percent(measured.info.measuring_share)
     console.print(f"Inside measuring windows: {share} of the run{_told_spent(measured)}", highlight=False)
-    console.print(f"Results: {measured.path}", highlight=False, soft_wrap=True)
-    console.print(f"Report:  {page}", highlight=False, soft_wrap=True)
+    console.print(Text(plain(f"Results: {measured.path}")), soft_wrap=True)
+    console.print(Text(plain(f"Report:  {page}")), soft_wrap=True)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sgibench import units
 from sgibench.engine.windows import guessed_s, trials_in
+from sgibench.errors import plain
 from sgibench.model import Block, Cell, Plan, Stage, Trial
 from sgibench.names import shortened
 from sgibench.secrets import hidden
@@ -115,7 +116,7 @@ class Lines(Silent):
 
     def say(self, sentence: str) -> None:
         """Print it."""
-        self._console.print(Text(hidden(sentence)), soft_wrap=True)
+        self._console.print(Text(plain(hidden(sentence))), soft_wrap=True)
 
     def planned(self, plan: Plan, done: int) -> None:
         """Say how much is to come."""
@@ -175,7 +176,7 @@ class LiveMatrix(Silent):
 
     def say(self, sentence: str) -> None:
         """Print it above the picture."""
-        self._console.print(Text(hidden(sentence)))
+        self._console.print(Text(plain(hidden(sentence))))
 
     def planned(self, plan: Plan, done: int) -> None:
         """Start the clock and the bar."""
@@ -229,7 +230,7 @@ def tell(trial: Trial) -> str:
     name = f"{trial.server}{' (A/A control)' if trial.control else ''} {trial.scenario} {trial.load.id}"
     if trial.status != "ok":
         reason = hidden(f"{trial.failure.reason}: {trial.failure.detail}") if trial.failure else "no reason recorded"
-        return f"{name}: {trial.status}, {reason}"
+        return plain(f"{name}: {trial.status}, {reason}")
     p50_us = trial.latency_us.p50 if trial.latency_us else None
     return (
         f"{name}: {units.rate(trial.rps)}, {units.microseconds(trial.cpu_us_per_request)} of CPU per request, "

@@ -26,6 +26,7 @@ OUT_OF_CONNECTIONS = "out-of-connections"
 POOL = "SGIBENCH_POOL"
 """The variable that tells an app how many connections each process may hold."""
 ROWS_DIFFER = "rows-differ"
+UNCOUNTED = "the items were counted before the load and could not be counted after it: nothing shows that all adds up"
 SQLITE = Path("data") / "items.sqlite3"
 """Where the embedded database stands in a server's scratch folder."""
 
@@ -154,7 +155,7 @@ class Witness:
         until_s = time.monotonic() + ROWS_SETTLE_S
         while True:
             found = one.rows()
-            wrong = None if found is None else difference(due, found)
+            wrong = UNCOUNTED if found is None else difference(due, found)
             if wrong is None or time.monotonic() > until_s:
                 return None if wrong is None else Failure(reason=ROWS_DIFFER, detail=wrong)
             time.sleep(AGAIN_S)

@@ -13,6 +13,8 @@ from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.connection import Connection
 
 IDENTIFY_S = 2.0
+LONGEST = 20
+"""Bytes of an answer that is a process id."""
 ASKING = "asking which process answers"
 """Why these requests are in no window."""
 
@@ -25,7 +27,7 @@ class PidPace(IdlePace):
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
         """Note who answered."""
-        if answer is not None and answer.body.strip().isdigit():
+        if answer is not None and len(answer.body) <= LONGEST and answer.body.strip().isdigit():
             self.pids[conn.index] = str(int(answer.body))
 
 

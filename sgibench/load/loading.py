@@ -11,18 +11,21 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sgibench.catalogue.fitting import misfit
+from sgibench.catalogue.fitting import misfit, shown
 from sgibench.errors import DeclarationError
 from sgibench.load.asked import load_asked
+from sgibench.load.beside import Beside
 from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
+from sgibench.load.slow import Slow
 from sgibench.load.user import BenchUser
-from sgibench.model import Terms
+from sgibench.model import Arrivals, Connection, Interface, Terms
 from sgibench.model.behaviour import Watched
 from sgibench.results.asked import is_asked
 from sgibench.results.codec import encode
@@ -67,28 +70,60 @@ def _where(path: Path, error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{at}"
 
 
+FIELDS: Mapping[str, Any] = {
+    "floor_s": float,
+    "timeout_s": float,
+    "interfaces": tuple[Interface, ...],
+    "connection": Connection,
+    "arrivals": Arrivals,
+    "watched": Watched,
+    "terms": Terms,
+    "services": tuple[str, ...],
+    "rows": dict[str, int],
+    "pieces": dict[str, int] | None,
+    "jobs": bool,
+    "bursts": bool,
+    "times_opening": bool,
+    "resumes": bool | None,
+}
+"""What a class says about itself -> its type."""
+LONGEST_TIMEOUT_S = 600.0
+
+
 def _check(path: Path, cls: type[BenchUser]) -> None:
     """Check what a class says about itself."""
     if not cls.requests and not cls.tasks:
         raise DeclarationError(path, "`requests` or @task methods", f"{cls.__name__} has neither")
-    if not isinstance(cls.floor_s, int | float) or cls.floor_s < 0:
-        raise DeclarationError(path, "`floor_s` in seconds, at least 0", f"it is {cls.floor_s!r}")
-    unknown = set(cls.interfaces) - {"wsgi", "asgi", "rsgi"}
-    if unknown or not cls.interfaces:
-        raise DeclarationError(path, "`interfaces` of wsgi, asgi, rsgi", f"it is {cls.interfaces!r}")
-    if misfit(Watched, cls.watched, "`watched`") or not all(0 <= one.at < 1 for one in cls.watched.incidents):
-        raise DeclarationError(
-            path, "`watched` to be Watched(...), its events inside the window", f"it is {cls.watched!r}"
-        )
-    if wrong := misfit(tuple[str, ...], cls.services, "`services`"):
-        raise DeclarationError(path, "`services` as a tuple of names", wrong)
-    for name in ("rows", "pieces"):
-        if wrong := misfit(dict[str, int] | None, getattr(cls, name), f"`{name}`"):
-            raise DeclarationError(path, f"`{name}` to map 'METHOD name' to whole numbers", wrong)
-    if not isinstance(cls.terms, Terms):
-        raise DeclarationError(path, "`terms` to be Terms(...)", f"it is {cls.terms!r}")
-    if cls.connection not in {"keep-alive", "close"}:
-        raise DeclarationError(path, "`connection` keep-alive or close", f"it is {cls.connection!r}")
+    for name, hint in FIELDS.items():
+        if wrong := misfit(hint, getattr(cls, name), f"`{name}`"):
+            raise DeclarationError(path, f"`{name}` as docs/load.md has it", wrong)
+    for holds, expected, value in (
+        (cls.floor_s >= 0, "`floor_s` in seconds, at least 0", cls.floor_s),
+        (0 < cls.timeout_s <= LONGEST_TIMEOUT_S, "`timeout_s` in seconds, at most ten minutes", cls.timeout_s),
+        (cls.interfaces, "`interfaces` of wsgi, asgi, rsgi", cls.interfaces),
+        (_can_happen(cls.watched), "`watched` whose events are inside the window, of its servers", cls.watched),
+        (_is_rate(cls.rate), "`rate` in requests per second, or a function of time", cls.rate),
+        (cls.beside is None or isinstance(cls.beside, Beside), "`beside` to be Beside(...)", cls.beside),
+        (cls.slow is None or isinstance(cls.slow, Slow), "`slow` to be Slow(...)", cls.slow),
+        (_are_answers(cls.examples), "`examples` to map 'METHOD /path' to ((status, body), ...)", cls.examples),
+    ):
+        if not holds:
+            raise DeclarationError(path, expected, f"it is {shown(value)}")
+
+
+def _can_happen(watched: Watched) -> bool:
+    return all(0 <= one.at < 1 and 1 <= one.server <= watched.servers for one in watched.incidents)
+
+
+def _is_rate(rate: object) -> bool:
+    return rate is None or callable(rate) or (misfit(float, rate, "rate") is None and float(str(rate)) > 0)
+
+
+def _are_answers(examples: object) -> bool:
+    if not isinstance(examples, Mapping):
+        return False
+    answers = [each for those in examples.values() for each in (those if isinstance(those, tuple) else [None])]
+    return all(isinstance(one, tuple) and [*map(type, one)] == [int, bytes] for one in answers)
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Load:
     @property
     def id(self) -> str:
         """E.g. `closed-64`, `open-500`, `open-80%` (of its own saturation), `closed-64-close`, `closed-8-h2c-s16`."""
-        amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s:g}"
+        amount = f"{self.connections}" if self.kind == "closed" else f"{self.rate_per_s or 0.0:g}"
         if self.share is not None:
             amount = f"{self.share * 100:g}%"
         spoken = "" if self.protocol == "http" else f"-{self.protocol}"

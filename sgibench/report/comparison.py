@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
+from sgibench.errors import plain
 from sgibench.model import Estimate, Metric
 from sgibench.report import words
 from sgibench.results.codec import encode
@@ -42,14 +43,15 @@ def table(found: RunComparison) -> Table:
         laid_out.add_column(name, overflow="fold")
     for change in found.changes:
         verdict = change.comparison.verdict
-        laid_out.add_row(*_row(found.metric, change)[:-1], Text(verdict, style=VERDICT_STYLES[verdict]))
+        cells = [Text(plain(cell)) for cell in _row(found.metric, change)[:-1]]
+        laid_out.add_row(*cells, Text(verdict, style=VERDICT_STYLES[verdict]))
     return laid_out
 
 
 def markdown(found: RunComparison) -> str:
     """Write it for a pull request."""
     lines = [f"### {words.FIGURES[found.metric].capitalize()}: second run / first run", ""]
-    lines += [f"- {line}" for line in heading(found)]
+    lines += [f"- {_escape(line)}" for line in heading(found)]
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(_escape(part) for part in _row(found.metric, change))} |" for change in found.changes]
     lines += ["", f"Ties are ratios whose 95 % interval lies inside ±{units.percent(found.delta)}."]
@@ -67,7 +69,7 @@ def _row(metric: Metric, change: Change) -> Sequence[str]:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return plain(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def for_machines(found: Sequence[RunComparison]) -> list[dict[str, Any]]:

@@ -34,11 +34,15 @@ def comparison_name(old: Run, new: Run) -> str:
     return f"{COMPARISON}{'-'.join(stems)}.html"
 
 
+UNCOMPUTABLE = (ArithmeticError, LookupError, ValueError)
+"""What is raised by figures that mean nothing."""
+
+
 @contextlib.contextmanager
 def computing(run: Run) -> Iterator[None]:
     """Turn figures that arithmetic can't take into one line; a run that was measured here has none."""
     try:
         yield
-    except (ArithmeticError, LookupError, ValueError) as error:
+    except UNCOMPUTABLE as error:
         came = f"{type(error).__name__}: {error}"
         raise ResultsError(f"{run.path} holds figures that can't be computed with ({came})") from error

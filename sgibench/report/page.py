@@ -18,7 +18,7 @@ from sgibench.report.evidence import evidence_of, in_effect, not_as_declared
 from sgibench.report.history import History, history_of
 from sgibench.report.inside import inside_words
 from sgibench.report.layers import layers_chart, layers_of
-from sgibench.report.naming import computing, page_name
+from sgibench.report.naming import UNCOMPUTABLE, computing, page_name
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, Row, View, view_of
 from sgibench.report.plots import charts_of
@@ -51,14 +51,14 @@ def write_index(folder: Path, runs: Sequence[Run]) -> Path:
 
 
 def _histories(runs: Sequence[Run]) -> tuple[History, ...]:
-    with suppress(ArithmeticError, ValueError):
+    with suppress(*UNCOMPUTABLE):
         return history_of(runs)
     fit = []
     for run in runs:
-        with suppress(ArithmeticError, ValueError):
+        with suppress(*UNCOMPUTABLE):
             history_of((run,))
             fit.append(run)
-    with suppress(ArithmeticError, ValueError):
+    with suppress(*UNCOMPUTABLE):
         return history_of(fit)
     return ()
 

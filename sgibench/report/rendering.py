@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sgibench import stats, units
-from sgibench.errors import ResultsError
+from sgibench.errors import ResultsError, plain
 from sgibench.report import exports, services, share, words
 from sgibench.report.standings import printable
 
@@ -36,10 +36,6 @@ SHAPES = (
     "M7 1.2l1.7 3.9 4.2.4-3.2 2.8.95 4.1L7 10.2l-3.65 2.2.95-4.1L1.1 5.5l4.2-.4z",
 )
 """Marker outlines in a box of 14, in the order of `charts.sheet.MARKERS`."""
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""What has no place in a page, whoever put it into a log."""
 
 
 def fill(template: str, **values: Any) -> str:
@@ -50,7 +46,7 @@ def fill(template: str, **values: Any) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     html = _environment().get_template(template).render(style=style, script=script, policy=policy, **values)
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", html)
+    return plain(html)
 
 
 def save(path: Path, html: str) -> Path:

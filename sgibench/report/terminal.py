@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sgibench import stats, units
+from sgibench.errors import plain
 from sgibench.model import Estimate, Metric, Run
 from sgibench.report import behaviours, inside, jobs, services, words
 from sgibench.report.baseline import Settled, settled_of
@@ -89,7 +90,8 @@ class _Sheet:
         self.ascii = console.options.ascii_only
 
     def plain(self, text: str) -> str:
-        """Turn a string into signs that can be printed."""
+        """Turn a string into signs that can be printed, and do nothing else to a terminal."""
+        text = plain(text)
         return text.translate(ASCII).encode("ascii", "replace").decode() if self.ascii else text
 
     def text(self, text: str, style: str = "") -> Text:

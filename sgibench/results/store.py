@@ -22,7 +22,7 @@ from typing import IO, Self
 from sgibench.errors import ResultsError, UsageError
 from sgibench.model import SCHEMA, Failure, Run, RunInfo, Stopped, Trial, as_failed, with_stops
 from sgibench.model.failed import WHICH
-from sgibench.paths import is_file
+from sgibench.paths import exists, is_file
 from sgibench.results import strict
 from sgibench.results.codec import decode, encode
 from sgibench.secrets import hidden_in
@@ -95,7 +95,9 @@ class RunWriter:
         except ValueError as error:
             raise ResultsError(f"{target} could not be read back: {error}") from error
         with _one_line(self.folder):
-            beside.write_text(text, encoding="utf-8")
+            beside.unlink(missing_ok=True)  # whatever it is: a stranger's link must not lead elsewhere
+            with beside.open("x", encoding="utf-8") as file:
+                file.write(text)
             beside.replace(target)
 
 
@@ -124,8 +126,8 @@ def _readable_line(measured: Trial | Stopped) -> bytes:
 def _locked(folder: Path) -> IO[bytes]:
     """Open the trials to append to them, alone; raises UsageError when somebody else does."""
     path = folder / TRIALS_FILE
-    if path.exists() and not path.is_file():
-        raise ResultsError(f"{path}: expected a file")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ResultsError(f"{path}: expected a file, and none that a link leads to")
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,14 +146,24 @@ def refuse_unwritable(folder: Path, option: str) -> None:
 
     Nothing is left behind: a folder that is not there yet is fine when it can be made.
     """
-    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if exists(each))
     try:
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".sgibench-"):
-            pass
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".sgibench-") as file:
+            file.write(bytes(TRIED_BYTES))
+            file.flush()
     except OSError as error:
-        raise UsageError(
-            f"can't write to {folder} ({error.strerror}): check its permissions, or pass {option} DIR"
-        ) from None
+        raise UsageError(f"can't write to {folder} ({error.strerror}): {_advice(error, option)}") from None
+
+
+TRIED_BYTES = 1 << 16
+"""A full disk still takes an empty file."""
+
+
+def _advice(error: OSError, option: str) -> str:
+    return {
+        errno.ENOSPC: f"the disk is full: free some space, or pass {option} DIR on another disk",
+        errno.EDQUOT: f"your disk quota is used up: free some space, or pass {option} DIR elsewhere",
+    }.get(error.errno or 0, f"check its permissions, or pass {option} DIR")
 
 
 class _one_line:  # noqa: N801 - reads as a statement: `with _one_line(folder):`
@@ -164,12 +176,9 @@ class _one_line:  # noqa: N801 - reads as a statement: `with _one_line(folder):`
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
-            advice = {
-                errno.ENOSPC: "the disk is full: free some space, or pass --results DIR on another disk",
-                errno.EDQUOT: "your disk quota is used up: free some space, or pass --results DIR elsewhere",
-            }.get(error.errno or 0, "check its permissions, or pass --results DIR")
             raise ResultsError(
-                f"can't write results to {self.folder} ({error.strerror}); {advice}. What was measured before is kept"
+                f"can't write results to {self.folder} ({error.strerror}); {_advice(error, '--results')}. "
+                "What was measured before is kept"
             ) from error
 
 

@@ -24,6 +24,8 @@ from sgibench.serve.certificate import trusting
 ANSWER_TIMEOUT_S = 5.0
 """For connecting, asking and hearing the whole answer."""
 READ_BYTES = 65536
+MOST_BYTES = 1 << 28
+ENDLESS = f"expected an answer of at most {MOST_BYTES >> 20} MiB, and it goes on"
 PIECE_BYTES = 5000
 """A chunked request body is sent in chunks of this size."""
 
@@ -164,9 +166,11 @@ class Client(Connected):
         elif self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
         deadline = Deadline(self._sock, question)
-        deadline.write(self._encode(question))
         try:
+            deadline.write(self._encode(question))
             return self._hear(question, deadline)
+        except h11.LocalProtocolError as error:
+            raise ServerError("not-asked", f"{question}: it can't be asked with these headers: {error}") from None
         except h11.RemoteProtocolError as error:
             raise ServerError("wrong-answer", f"{question}: expected an HTTP/1.1 answer, but {error}") from None
 
@@ -179,7 +183,8 @@ class Client(Connected):
             headers.append(("Transfer-Encoding", "chunked"))
         elif (question.body or question.method in {"POST", "PUT", "PATCH"}) and "content-length" not in given:
             headers.append(("Content-Length", str(len(question.body))))
-        sent = [self._state.send(h11.Request(method=question.method, target=question.path, headers=headers))]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        sent = [self._state.send(h11.Request(method=question.method, target=question.path, headers=raw))]
         size = PIECE_BYTES if question.chunked else max(1, len(question.body))
         pieces = (question.body[start : start + size] for start in range(0, len(question.body), size))
         sent += [self._state.send(h11.Data(data=piece)) for piece in pieces]
@@ -201,6 +206,8 @@ class Client(Connected):
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
+                if len(body) > MOST_BYTES:
+                    raise ServerError("wrong-answer", f"{question}: {ENDLESS}")
                 arrivals_s.append(time.monotonic() - deadline.started_s)
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 break
@@ -296,6 +303,8 @@ def _heard(protocol: WSConnection, deadline: Deadline, question: str) -> str | b
             binary += event.data
         else:
             raise ServerError("wrong-answer", f"{question}: expected a message, but {_name(event)} came")
+        if max(len(text), len(binary)) > MOST_BYTES:
+            raise ServerError("wrong-answer", f"{question}: {ENDLESS}")
         if event.message_finished:
             return text if isinstance(event, ws.TextMessage) else binary
 

@@ -21,7 +21,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from sgibench.errors import ServerError
-from sgibench.verify.client import Connected, Deadline, Question, Reply, connect
+from sgibench.verify.client import ENDLESS, MOST_BYTES, Connected, Deadline, Question, Reply, connect
 
 NOT_IN_HTTP2 = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "upgrade"})
 
@@ -125,11 +125,16 @@ class Http2Client(Connected):
             return
         if isinstance(event, ResponseReceived):
             pairs = [(str(name), str(value)) for name, value in event.headers or ()]
-            hearing.status = int(dict(pairs)[":status"])
+            status = dict(pairs).get(":status", "")
+            if not (status.isascii() and status.isdigit() and len(status) == len("200")):
+                raise ServerError("wrong-answer", f"{question}: expected a status, but {status[:20]!r} came")
+            hearing.status = int(status)
             hearing.headers = [(name, value) for name, value in pairs if not name.startswith(":")]
         elif isinstance(event, DataReceived):
             if event.data:
                 hearing.body += event.data
+                if len(hearing.body) > MOST_BYTES:
+                    raise ServerError("wrong-answer", f"{question}: {ENDLESS}")
                 hearing.arrivals_s.append(time.monotonic() - hearing.started_s)
             self._state.acknowledge_received_data(event.flow_controlled_length or 0, hearing.stream)
         elif isinstance(event, StreamReset):
@@ -151,5 +156,8 @@ class Http2Client(Connected):
             return True
         if not data:
             return True
-        events = self._state.receive_data(data)
+        try:
+            events = self._state.receive_data(data)
+        except ProtocolError:
+            return True  # nothing more can be heard on it
         return any(isinstance(event, ConnectionTerminated) for event in events)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,38 @@ def _parsed(data: bytes, named: object) -> Any:
     if data.lstrip()[:1] == b"{":
         return parse_json(FLAG, named, data)
     try:
-        return yaml.safe_load(data)
+        document = yaml.safe_load(data)
+        if _pieces(document, {}) > MOST_PIECES:
+            raise ValueError(f"written out it has more than {MOST_PIECES:,} values")  # noqa: TRY301
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         told = " ".join(str(error).split())[:200]
         raise UsageError(f"{FLAG} {named}: expected JSON or YAML, but {told}") from None
+    return document
+
+
+MOST_PIECES = 1_000_000
+
+
+def _pieces(value: Any, known: dict[int, int]) -> int:
+    """Count the values of a document as it would be written out: a few aliases of YAML can stand for billions.
+
+    One that holds itself never ends, and is refused by the depth that Python allows.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_pieces(each, known) for each in inner)
+    return known[id(value)]
 
 
 def _base(document: dict[str, Any]) -> str:
     """Give the path before all paths."""
     servers = document.get("servers")
     if isinstance(servers, list) and servers and isinstance(servers[0], dict):
-        return urlsplit(str(servers[0].get("url", ""))).path.rstrip("/")
+        with suppress(ValueError):  # an address that is none has no path
+            return urlsplit(str(servers[0].get("url", ""))).path.rstrip("/")
+        return ""
     return str(document.get("basePath", "")).rstrip("/")
 
 

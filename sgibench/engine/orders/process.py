@@ -17,6 +17,9 @@ from sgibench.secrets import hidden_in
 
 START_TIMEOUT_S = 60.0
 WATCH_EVERY_S = 0.25
+LATE_ROUNDS = 50
+"""Reads after an order's time is over, as long as each brings something: this process may have been stopped (Ctrl-Z)
+for longer than that, and what was said meanwhile waits."""
 SETTLING_S = 30.0
 """What users who think may need to spread and settle."""
 
@@ -153,7 +156,7 @@ class LoadProcess:
 
     def tell(self, name: str, **words: Any) -> None:
         """Tell the web UI something, asked (with the question's `id`) or unasked."""
-        self.line.send(hidden_in({"tell": name, **words}))
+        self.line.send({"tell": name, **hidden_in(words)})
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -172,7 +175,9 @@ class LoadProcess:
         line.send(order)
         line.expect()
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        late_rounds = 0
+        while late_rounds < LATE_ROUNDS:
+            heard_s = line.heard_s
             watch()
             for said in line.lines(WATCH_EVERY_S):
                 if "ask" in said:
@@ -183,6 +188,8 @@ class LoadProcess:
                     raise error_of(said)
                 elif said.get("did") == order["do"]:
                     return said
+            if time.monotonic() >= deadline:
+                late_rounds += 1 if line.heard_s > heard_s else LATE_ROUNDS
         raise LoadError(
             f"the load process did not finish {order['do']!r} within {timeout_s:.0f} s; {line.last_words()}"
         )

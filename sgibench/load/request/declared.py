@@ -120,8 +120,8 @@ def _problems(request: Request) -> Iterator[str]:
     if not isinstance(request.weight, int) or request.weight < 1:
         yield f"expected a weight of at least 1, but it is {request.weight!r}"
     for key, value in request.headers:
-        if not key or not set(key) <= _TOKEN or any(ch in "\r\n\0" for ch in value):
-            yield f"expected header names and values without line breaks, but one is {key!r}: {value!r}"
+        if not key or not set(key) <= _TOKEN or any(ch in "\r\n\0" or ch > "\xff" for ch in value):
+            yield f"expected header names and values of Latin-1 without line breaks, but one is {key!r}: {value!r}"
     yield from _body_problems(request)
     if request.variants and request.make:
         yield "expected either variants or make, but both are given"

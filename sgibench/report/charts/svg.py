@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
+from sgibench.errors import plain
 from sgibench.later import Later
 
 if TYPE_CHECKING:
@@ -51,9 +53,10 @@ def to_markup(
     pointed at and the key of the table row that it belongs to.
     """
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sgibench"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sgibench"}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of glyphs that its font lacks: the reader's browser has others
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    root = ET.fromstring(buffer.getvalue())  # noqa: S314 - matplotlib wrote it a line above
+    root = ET.fromstring(plain(buffer.getvalue().decode()))  # noqa: S314 - matplotlib wrote it a line above
     box = root.get("viewBox", "")
     _prune(root)
     used = {use for element in root.iter() for use in _references(element) if use}

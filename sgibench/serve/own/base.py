@@ -22,6 +22,7 @@ from typing import Any
 
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import BaseEnvironment, EnvironmentInfo
+from sgibench.paths import is_file
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
 
@@ -123,6 +124,8 @@ def ask(python: Path, option: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise UsageError(f"{option}: {python} is not a working Python: {error}") from None
+    if not isinstance(told, dict) or not re.fullmatch(r"\d+\.\d+\.\d+", str(told.get("version"))):
+        raise UsageError(f"{option}: {python} is not a working Python: it said {done.stdout[:80]!r}")
     return told
 
 
@@ -146,7 +149,7 @@ def _from_requirements(sources: Sources, files: Sequence[Path]) -> BaseEnvironme
 
 def _with_included(file: Path, seen: set[Path]) -> list[str]:
     """Give the texts of a file of requirements and of those that it includes."""
-    if file in seen or not file.is_file():
+    if not is_file(file) or (file := file.resolve()) in seen:
         return []
     seen.add(file)
     text = file.read_text(encoding="utf-8", errors="replace")
@@ -157,7 +160,7 @@ def _with_included(file: Path, seen: set[Path]) -> list[str]:
 def _has_project(file: Path) -> bool:
     try:
         return "project" in tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: expected TOML, but {error}") from None
 
 
@@ -221,11 +224,18 @@ def _install_project(making: envs.Making, project: Path, python: str) -> None:
     """
     if "build-system" not in tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8")):
         return
-    sizes = (file.stat().st_size for file in project.rglob("*") if file.is_file() and ".venv" not in file.parts)
-    if sum(sizes) > MOST_PROJECT_BYTES:
-        return
-    with scratch_folder() as scratch:
+    with scratch_folder() as scratch, contextlib.suppress(EnvsError, OSError):
+        sizes = (file.stat().st_size for file in project.rglob("*") if file.is_file() and ".venv" not in file.parts)
+        if sum(sizes) > MOST_PROJECT_BYTES:
+            return
         copy = scratch / project.name
-        shutil.copytree(project, copy, ignore=LEFT_OUT, symlinks=True)
-        with contextlib.suppress(EnvsError):
-            making.uv("pip", "install", "--python", python, "--no-deps", str(copy))
+        shutil.copytree(project, copy, ignore=_left_out, symlinks=True)
+        making.uv("pip", "install", "--python", python, "--no-deps", str(copy))
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """Say what of a folder is not copied: what LEFT_OUT names, and what is no file, as sockets and pipes."""
+    paths = {name: Path(folder) / name for name in names}
+    return LEFT_OUT(folder, names) | {
+        name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())
+    }

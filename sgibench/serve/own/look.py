@@ -26,10 +26,11 @@ def packages() -> "dict[str, object]":
     programs = []
     for dist in metadata.distributions():
         name = (dist.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
-        if not name or name in found:
+        version = dist.metadata["Version"]
+        if not name or not version or name in found:  # what is left of a broken installation has neither
             continue
-        found[name] = dist.version
-        if dist.read_text("direct_url.json") or "+" in dist.version:
+        found[name] = version
+        if dist.read_text("direct_url.json") or "+" in version:
             fixed.append(name)
         scripts = {each.name for each in dist.entry_points if each.group == "console_scripts"}
         files = [str(each) for each in dist.files or () if "/bin/" in "/" + str(each).replace(os.sep, "/")]

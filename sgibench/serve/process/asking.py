@@ -6,6 +6,7 @@ Each question is asked on a new connection, so that another worker may take it; 
 from __future__ import annotations
 
 import http.client
+import time
 from dataclasses import dataclass, field
 
 from sgibench.model import OwnApp
@@ -14,6 +15,10 @@ from sgibench.serve import certificate
 from sgibench.serve.process.ports import HOST
 
 WITHIN_S = 5.0
+MOST_KEPT_BYTES = 1 << 16
+"""Of an answer that only says whether a server is ready."""
+LONGEST_PID = 10
+"""Digits."""
 STRAGGLERS_S = 2.0
 """A worker that has not started so long after another one answered is not waited for."""
 TIMES_WORKERS = 8
@@ -56,7 +61,7 @@ def ask_pid(port: int, timeout_s: float = 1.0, *, tls: bool = False) -> int | st
     if isinstance(came, str):
         return came
     status, body = came
-    right = status == http.client.OK and body.isdigit()
+    right = status == http.client.OK and body.isdigit() and len(body) <= LONGEST_PID
     return int(body) if right else f"GET /pid answered {status} {body[:60]!r}"
 
 
@@ -85,11 +90,22 @@ def _get(port: int, path: str, timeout_s: float, *, tls: bool) -> tuple[int, byt
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
-        return response.status, response.read()
+        return response.status, _whole(response, timeout_s)
     except (OSError, http.client.HTTPException) as error:
         return f"GET {path}: {str(error) or type(error).__name__}"
     finally:
         connection.close()
+
+
+def _whole(response: http.client.HTTPResponse, timeout_s: float) -> bytes:
+    """Read an answer to its end; one that never comes is not waited for, and none is kept that is too large."""
+    deadline = time.monotonic() + timeout_s
+    body = b""
+    while part := response.read1(1 << 16):
+        body = (body + part)[:MOST_KEPT_BYTES]
+        if time.monotonic() > deadline:
+            raise TimeoutError("its answer does not end")
+    return body
 
 
 def _connect(port: int, timeout_s: float, *, tls: bool) -> http.client.HTTPConnection:

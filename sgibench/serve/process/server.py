@@ -71,6 +71,8 @@ class ServerProcess:
             self._prepared = prepare(self.spec, self.port)
         except OSError as error:
             raise ServerError(OURS, f"this machine gave it no port or scratch folder: {error.strerror}") from None
+        except NotStartedError as error:
+            raise ServerError(OURS if error.ours else "not-prepared", str(error)) from None
         first = self._prepared.placed[0]
         self._parts, self.launch, self.front_argv = Parts(), first.launch, None
         self._started_s = time.monotonic()
@@ -205,7 +207,10 @@ class ServerProcess:
                 if time.monotonic() > deadline:
                     raise ServerError("not-ready", f"{self._told(one.name)} never listened", self.log_tail())
                 time.sleep(POLL_S)
-        self.front_argv = placing.front(self.spec.entry, self.spec.launch(self.port), self._prepared.placed)
+        try:
+            self.front_argv = placing.front(self.spec.entry, self.spec.launch(self.port), self._prepared.placed)
+        except OSError as error:
+            raise ServerError(OURS, f"this machine gave its front no scratch folder: {error.strerror}") from None
         self._start_part(FRONT, self.front_argv)
 
     def _ask(self) -> int | str:

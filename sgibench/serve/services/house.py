@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Self
 
 from sgibench import machine
-from sgibench.errors import EnvsError, ServerError
+from sgibench.catalogue.services import client_of_existing
+from sgibench.errors import EnvsError, MisdeclaredError, ServerError
 from sgibench.model import Memory, Rows, ServiceClient, ServiceEntry, ServiceInfo, ShareLook, variable_of
 from sgibench.secrets import keep
 from sgibench.serve.scratch import scratch_folder
+from sgibench.serve.services.answers import CheckedClient
 from sgibench.serve.services.instance import Instance, asked
 
 PASSING = 0o711
@@ -181,17 +183,20 @@ class House:
             self._stack.enter_context(instance)
         except EnvsError as error:
             raise ServerError("environment", f"{entry.id}: {error}") from None
+        except MisdeclaredError:
+            raise
         except ServerError as error:
             raise ServerError("service", f"{entry.id} can't be started: {error}", error.log_tail) from None
         return _Running(entry=entry, instance=instance, version=instance.version, generation=generation)
 
     @staticmethod
     def _reach(entry: ServiceEntry, url: str, generation: int) -> _Running:
-        if entry.service.existing is None:
+        found = client_of_existing(entry, url)
+        if found is None:
             raise ServerError(
                 "service", f"{entry.id} can't be used where it exists already, only as a private instance"
             )
-        client = entry.service.existing(url)
+        client = CheckedClient(entry, found)
         version = asked(entry.id, client, lambda one: one.version())
         return _Running(entry=entry, instance=None, client=client, version=version, generation=generation)
 

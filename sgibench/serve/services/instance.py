@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from sgibench import machine
-from sgibench.catalogue.services import command_of, files_of, preparation_of
-from sgibench.errors import ServerError, one_line
+from sgibench.catalogue.services import client_of, command_of, files_of, preparation_of
+from sgibench.errors import MisdeclaredError, ServerError, one_line
 from sgibench.model import Memory, ServiceClient, ServiceEntry, ServiceLaunch
 from sgibench.secrets import keep
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
 from sgibench.serve.logs import tail_of
 from sgibench.serve.process import HOST, free_port
+from sgibench.serve.services.answers import CheckedClient
 from sgibench.serve.services.finding import Programs, find, open_to_all
 
 READY_S = 60.0
@@ -172,7 +173,7 @@ class Instance:
             running.start()
         except NotStartedError as error:
             raise ServerError("client" if error.ours else "not-started", str(error)) from None
-        self._client = self.entry.service.client(launch)
+        self._client = CheckedClient(self.entry, client_of(self.entry, launch))
 
     def _wait_ready(self) -> None:
         """Ask until it answers; log lines are not believed."""
@@ -184,6 +185,8 @@ class Instance:
                 raise ServerError("exited", f"it ended with status {status} before it answered", self.log_tail())
             try:
                 self.version = self._asked().version()
+            except MisdeclaredError:
+                raise
             except Exception as error:  # noqa: BLE001 - a stranger's client may raise anything, and means "not yet"
                 last = one_line(f"{type(error).__name__}: {error}")
                 time.sleep(POLL_S)
@@ -255,6 +258,8 @@ def asked(name: str, client: ServiceClient, question: Callable[[ServiceClient], 
     """Ask a service something; raises ServerError."""
     try:
         return question(client)
+    except MisdeclaredError:
+        raise
     except Exception as error:
         raise ServerError("service", one_line(f"{name} did not answer: {type(error).__name__}: {error}")) from error
 

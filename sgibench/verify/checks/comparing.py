@@ -7,7 +7,7 @@ question must be answered.
 from __future__ import annotations
 
 import importlib.util
-import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from sgibench.errors import DeclarationError
 from sgibench.model.terms import MULTIPLEXED, TLS, Protocol
+from sgibench.results import strict
 from sgibench.verify.client import Asker, Client, Question, Reply
 
 SHOWN_BYTES = 60
@@ -147,12 +148,23 @@ def ask_for_at_least(
 
 
 def id_of(reply: Reply) -> int | str | None:
-    """The id in a JSON answer; None where there is none."""
+    """The id in a JSON answer; None where there is none that can be a part of a path as it is."""
+    document = document_of(reply)
+    found = document.get("id") if isinstance(document, dict) else None
+    if isinstance(found, str):
+        return found if ID.fullmatch(found) else None
+    return found if isinstance(found, int) else None
+
+
+ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+
+
+def document_of(reply: Reply) -> object:
+    """Read the JSON of an answer, whatever came: None for what is none, or is nested too deeply to be one."""
     try:
-        found = json.loads(reply.body)["id"]
-    except (ValueError, TypeError, KeyError):
+        return strict.parse(reply.body)
+    except ValueError:
         return None
-    return found if isinstance(found, (int, str)) else None
 
 
 def asking(*questions: Question) -> Check:

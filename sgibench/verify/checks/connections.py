@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,6 +15,7 @@ from sgibench.verify.checks.comparing import (
     ask,
     ask_and_compare,
     differences,
+    document_of,
     shown,
 )
 from sgibench.verify.client import Question, echo_over_websocket
@@ -96,9 +96,6 @@ def check_broadcast(target: Target) -> Findings:
     question = Question(method="GET", path="/broadcast")
     with target.client() as client:
         counts = client.ask(question)
-    try:
-        found = set(json.loads(counts.body))
-    except (ValueError, TypeError):
-        found = set()
-    if counts.status != 200 or found != {"listeners", "received", "sent"}:  # noqa: PLR2004
+    found = document_of(counts)
+    if counts.status != 200 or not isinstance(found, dict) or set(found) != {"listeners", "received", "sent"}:  # noqa: PLR2004
         yield "wrong", f"{question}: expected 200 and counts, but {counts.status} came with {shown(counts.body)}"

@@ -5,7 +5,6 @@ Ids are the database's own, so what is answered about one is made here, of the c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from sgibench.verify.checks.comparing import (
     ask_and_compare,
     ask_for_at_least,
     differences,
+    document_of,
     id_of,
     shown,
 )
@@ -113,10 +113,8 @@ def check_query(target: Target) -> Findings:
 def _check_list(client: Asker) -> Findings:
     question = Question(method="GET", path="/items?limit=2&offset=1")
     reply = ask(client, question)
-    try:
-        found = json.loads(reply.body)
-    except ValueError:
-        found = None
+    found = document_of(reply)
     fields = {"id", "name", "quantity"}
-    if reply.status != 200 or not isinstance(found, list) or [set(item) for item in found] != [fields, fields]:  # noqa: PLR2004
+    items = [set(item) if isinstance(item, dict) else None for item in found] if isinstance(found, list) else []
+    if reply.status != 200 or items != [fields, fields]:  # noqa: PLR2004
         yield "wrong", f"{question}: expected 200 and two items, but {reply.status} came with {shown(reply.body)}"
