@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sgibench.catalogue.fitting import is_text, misfit, shown
 from sgibench.errors import DeclarationError, MisdeclaredError
-from sgibench.model import Expected, Front, FrontLaunch, Launch, Server, Variant
+from sgibench.model import Expected, Front, FrontLaunch, Launch, Server, Service, Variant
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """Ids: they become names of folders and parts of cells, so no slash, no space, no leading dot or dash."""
@@ -25,6 +25,7 @@ LONGEST_COMMAND = 65_536
 MOST_BACKENDS = 64
 """Servers behind one front, each a process or more of its own."""
 L = TypeVar("L", Launch, FrontLaunch)
+K = TypeVar("K", Server, Front, Service)
 
 
 def check_name(path: Path, what: str, name: object) -> None:
@@ -50,18 +51,25 @@ def _is_requirement(text: str) -> bool:
     return text.isprintable() and text.strip() == text and text != "" and not text.startswith("-")
 
 
+def of_kind(path: Path, declared: object, kind: type[K]) -> K:
+    """Refuse what is none of a kind, with every field of its type; raises DeclarationError."""
+    name = kind.__name__
+    if not isinstance(declared, kind):
+        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
+        raise DeclarationError(path, f"{name.upper()} = {name}(...) at the top level", came)
+    if wrong := misfit(kind, declared, name.upper()):
+        raise DeclarationError(path, f"a {name} of the declared types", wrong)
+    return declared
+
+
 def check_server(path: Path, declared: object) -> Server:
     """Refuse what is no whole Server; raises DeclarationError."""
-    if not isinstance(declared, Server):
-        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
-        raise DeclarationError(path, "SERVER = Server(...) at the top level", came)
-    if wrong := misfit(Server, declared, "SERVER"):
-        raise DeclarationError(path, "a Server of the declared types", wrong)
-    if not declared.variants:
+    found = of_kind(path, declared, Server)
+    if not found.variants:
         raise DeclarationError(path, "at least one Variant", "variants is empty")
-    for variant in declared.variants:
+    for variant in found.variants:
         _check_variant(path, variant)
-    return declared
+    return found
 
 
 def _check_variant(path: Path, variant: Variant) -> None:
@@ -84,19 +92,15 @@ def is_plain(name: object) -> bool:
 
 def check_front(path: Path, declared: object) -> Front:
     """Refuse what is no whole Front; raises DeclarationError."""
-    if not isinstance(declared, Front):
-        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
-        raise DeclarationError(path, "FRONT = Front(...) at the top level", came)
-    if wrong := misfit(Front, declared, "FRONT"):
-        raise DeclarationError(path, "a Front of the declared types", wrong)
-    if not declared.variants:
+    found = of_kind(path, declared, Front)
+    if not found.variants:
         raise DeclarationError(path, "at least one FrontVariant", "variants is empty")
-    for variant in declared.variants:
+    for variant in found.variants:
         check_name(path, "a variant's id", variant.id)
         if not 1 <= variant.backends <= MOST_BACKENDS:
             expected = f"1 to {MOST_BACKENDS} servers behind it"
             raise DeclarationError(path, expected, f"{variant.id} has {shown(variant.backends)}")
-    return declared
+    return found
 
 
 def guarded_files(path: Path, files: Callable[[FrontLaunch], Any]) -> Callable[[FrontLaunch], dict[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from sgibench.catalogue.declared import LONGEST_COMMAND, NAME, check_packages
+from sgibench.catalogue.declared import LONGEST_COMMAND, NAME, check_packages, of_kind
 from sgibench.catalogue.fitting import is_text, misfit, shown
 from sgibench.errors import DeclarationError, MisdeclaredError, UsageError
 from sgibench.model import App, Service, ServiceClient, ServiceEntry, ServiceLaunch
@@ -22,24 +22,20 @@ L = TypeVar("L", ServiceLaunch, str)
 
 def check_service(path: Path, declared: object) -> ServiceEntry:
     """Refuse what is no whole Service; raises DeclarationError."""
-    if not isinstance(declared, Service):
-        came = "there is none" if declared is None else f"it is a {type(declared).__name__}"
-        raise DeclarationError(path, "SERVICE = Service(...) at the top level", came)
-    if wrong := misfit(Service, declared, "SERVICE"):
-        raise DeclarationError(path, "a Service of the declared types", wrong)
-    if not declared.programs or not all(declared.programs):
-        raise DeclarationError(path, "at least one group of programs, none of them empty", shown(declared.programs))
-    for name in (name for group in declared.programs for name in group):
+    found = of_kind(path, declared, Service)
+    if not found.programs or not all(found.programs):
+        raise DeclarationError(path, "at least one group of programs, none of them empty", shown(found.programs))
+    for name in (name for group in found.programs for name in group):
         if not NAME.fullmatch(name):
             raise DeclarationError(path, "programs of plain names", f"there is {shown(name)}")
-    if declared.wheel is not None:
-        check_packages(path, (declared.wheel,), "wheel")
-        inside = PurePath(declared.inside)
+    if found.wheel is not None:
+        check_packages(path, (found.wheel,), "wheel")
+        inside = PurePath(found.inside)
         if not inside.parts or inside.is_absolute() or ".." in inside.parts:
             raise DeclarationError(
-                path, "inside to be a folder of the package's environment", f"it is {shown(declared.inside)}"
+                path, "inside to be a folder of the package's environment", f"it is {shown(found.inside)}"
             )
-    return ServiceEntry(id=path.stem, path=path, service=declared)
+    return ServiceEntry(id=path.stem, path=path, service=found)
 
 
 def client_of(entry: ServiceEntry, launch: ServiceLaunch) -> ServiceClient:
