@@ -169,6 +169,17 @@ def test_one_server_without_an_interval_leaves_no_bound_on_what_changing_it_wins
     )
 
 
+def test_a_server_that_was_not_asked_in_turn_leaves_no_bound_either() -> None:
+    """As one that starts a process for each request."""
+    run = run_of({"waitress": [1000.0] * 3, "cgi": [26_000.0] * 3}, [990.0, 991.0, 989.0])
+    trials = tuple(replace(one, singly=()) if one.server == "cgi" else one for one in run.trials)
+    share = only_share(replace(run, trials=trials))
+    assert [one.label for one in share.servers] == ["waitress"]
+    assert share.win is None
+    assert "win at most is not known" in share.text
+    assert "Of cgi the share is not known." in share.text
+
+
 def says_a_bound(text: str) -> bool:
     return "at most" in text.replace("win at most is not known", "") or "less than" in text
 

@@ -4,9 +4,10 @@ After the windows each request is asked alone for a moment of every server. In t
 have the app called within its own process: a driver there calls it with the same request, or calls an app that does
 nothing (`WITHIN`), in the thread or on the loop that serves requests. The difference of these two is the app's own CPU,
 without the server, but where the server has it: in a process of its own the same code costs up to a sixth more or less.
-Where a server has no such process, the app that lives beside the servers is called in the same turn on the same CPUs.
-A stretch begins and ends with nothing in flight, so its CPU is that of exactly the requests that were sent in it,
-however long they take. Nothing of this counts in a window.
+Where that can't be done, the app that lives beside the servers is called in the same turn on the same CPUs. Servers
+that start a process for each request are left out: the CPU of those is not read here. A stretch begins and ends with
+nothing in flight, so its CPU is that of exactly the requests that were sent in it, however long they take. Nothing of
+this counts in a window.
 
 What a server itself does is measured with few requests at once: threads that run long requests side by side contend for
 the interpreter, which costs CPU as well. That is measured apart, on as many connections as the time allows.
@@ -206,7 +207,7 @@ class Singly:
     def _turn(self, place: int) -> None:
         """Measure one request without a server and under each, in random order; the first time without one first."""
         ports = sorted({visited.spec.beside.port for visited in self.visited if visited.spec.beside})
-        parties: list[int | Visited] = [*ports, *self.visited]
+        parties: list[int | Visited] = [*ports, *(each for each in self.visited if not each.spec.spawns)]
         known = self.agree(known=place in self._seen).any("known")
         if known:
             self.random.shuffle(parties)

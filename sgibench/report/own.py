@@ -45,7 +45,7 @@ class OwnShare:
     fronts: Mapping[str, float]
     """Server -> of its whole CPU, the share of the front before it; without those that are asked directly."""
     win: float | None
-    """So much of the CPU changing the server can win at most; None when a share of which it follows has no interval."""
+    """So much of the CPU changing the server can win at most; None when a share is not known, or has no interval."""
     inside: bool
     """Whether the app without a server was called inside the servers' own processes."""
     text: str
@@ -70,7 +70,7 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     if found is None or not found.servers:
         return None
     apart, fronts = _most_apart(panel, rows), _fronts(rows)
-    win = _win(found.servers, apart.share)
+    win = None if found.unknown else _win(found.servers, apart.share)
     return OwnShare(
         app=app,
         panel=panel.key,
@@ -165,6 +165,8 @@ def _sentence(found: Shares, win: float | None, apart: Apart, fronts: Mapping[st
             f" Under the full load {apart.dearer} needs more than {apart.cheaper} ({percent(apart.share)}): "
             f"{_reason(found, apart)}."
         )
+    if found.unknown:
+        text += f" Of {words.listed(found.unknown)} the share is not known."
     text += _exact(found)
     text += _crowds(found.servers)
     if found.missing:

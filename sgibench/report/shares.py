@@ -72,6 +72,8 @@ class Shares:
     """Whether it was called inside the servers' own processes."""
     missing: tuple[str, ...] = ()
     """Requests that were not asked by themselves; nothing of them is in the shares."""
+    unknown: tuple[str, ...] = ()
+    """Servers that were measured, but not in turn with the app."""
 
 
 def shares_of(own: OwnInfo, app: str, rows: Sequence[Row]) -> Shares | None:
@@ -165,6 +167,7 @@ def _in_turn(weights: Mapping[str, int], turns: Mapping[str, Turns], rows: Seque
         in_turn=True,
         inside=all(one.inside for found in turns.values() for each in found.values() for one in each.values()),
         missing=tuple(request for request in weights if request not in asked),
+        unknown=tuple(row.label for row in rows if not whole.get(row.label)),
     )
 
 
