@@ -1,9 +1,12 @@
 """HAProxy: a load balancer; passes requests and answers through as they come, and queues what a server can't take."""
 
-from sgibench.model import Expected, Front, FrontLaunch, FrontVariant, Need
+from sgibench.model import Expected, Front, FrontLaunch, FrontVariant, Need, Protocol
 
 CONNECTIONS = 6000
 """Clients that are served side by side."""
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
+AGREES: dict[Protocol, str] = {"https": "http/1.1", "h2": "h2,http/1.1"}
+"""What it agrees to over TLS; in clear text it knows HTTP/2 by its first bytes."""
 BALANCE = {"round robin": "roundrobin", "least connections": "leastconn"}
 
 CONFIGURATION = """\
@@ -45,7 +48,7 @@ def configuration(launch: FrontLaunch) -> str:
         host=launch.host,
         port=launch.port,
         listen=listening(launch),
-        balance=BALANCE[launch.options.get("balance", "round robin")],
+        balance=BALANCE[launch.balance or "round robin"],
         closing="http-keep-alive" if launch.reuse else "http-server-close",
         servers="\n".join(server(launch, number, one) for number, one in enumerate(launch.backends, 1)),
     )
@@ -53,7 +56,8 @@ def configuration(launch: FrontLaunch) -> str:
 
 def listening(launch: FrontLaunch) -> str:
     """What stands behind the address that clients ask."""
-    return "" if launch.configuration == "default" else f" backlog {launch.backlog}"
+    backlog = "" if launch.configuration == "default" else f" backlog {launch.backlog}"
+    return backlog + (f" ssl crt {launch.certificate} alpn {AGREES[launch.protocol]}" if launch.tls else "")
 
 
 def server(launch: FrontLaunch, number: int, address: str) -> str:
@@ -90,18 +94,22 @@ FRONT = Front(
     variants=(
         FrontVariant(
             id="haproxy",
+            speaks=SPEAKS,
             summary="Over loopback TCP, connections to the server kept alive.",
         ),
         FrontVariant(
             id="haproxy-unix",
             link="unix",
+            speaks=SPEAKS,
             summary="The same over a Unix socket.",
         ),
         *(
             FrontVariant(
                 id=f"haproxy-{short}{count}",
-                options={"balance": balance},
                 backends=count,
+                one="haproxy",
+                balance=balance,
+                speaks=SPEAKS,
                 summary=f"Before {count} servers, {balance}.",
             )
             for short, balance in (("rr", "round robin"), ("lc", "least connections"))
@@ -109,6 +117,7 @@ FRONT = Front(
         ),
     ),
     notes=(
+        "It ends TLS and HTTP/2 for servers that speak neither; the servers behind it are asked in clear text.",
         "It reads no request's body before it hands it on: a slow client holds the server for as long as it takes.",
     ),
 )

@@ -13,8 +13,9 @@ IDLE = 512
 DEFAULT_BACKLOG = 511
 CACHED_S = 1
 """How long an answer is valid in the cache; nginx compares whole seconds, so it is asked for anew after 1 to 2 s."""
-SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2")
-"""HTTP/2 in clear text shares no port with HTTP/1.1 before nginx 1.25, and readiness is asked over HTTP/1.1."""
+SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
+"""Whatever the servers behind it speak: it hands requests on over HTTP/1.1, or in the speech of the variant."""
+LISTENS: dict[Protocol, str] = {"http": "", "https": " ssl", "h2c": " http2", "h2": " ssl http2"}
 BALANCE = {"round robin": "", "least connections": "least_conn;"}
 
 CONFIGURATION = """\
@@ -36,6 +37,7 @@ http {{
     {kept}
     map $http_upgrade $to_server {{ default upgrade; "" "{without}"; }}
     upstream servers {{
+        {zone}
         {balance}
 {servers}
         {idle}
@@ -130,7 +132,8 @@ def configuration(launch: FrontLaunch) -> str:
         connections=CONNECTIONS,
         kept="" if default else f"keepalive_timeout {launch.keep_alive_s}s; keepalive_requests 1000000000;",
         without="" if launch.reuse else "close",
-        balance=BALANCE[launch.options.get("balance", "round robin")],
+        zone="zone servers 256k;" if len(launch.backends) > 1 and launch.workers > 1 else "",
+        balance=BALANCE[launch.balance or "round robin"],
         servers="\n".join(f"        server {address_of(launch, one)};" for one in launch.backends),
         idle=f"keepalive {IDLE}; keepalive_requests 1000000000;" if launch.reuse else "",
         host=launch.host,
@@ -170,8 +173,7 @@ def address_of(launch: FrontLaunch, address: str) -> str:
 
 def listening(launch: FrontLaunch) -> str:
     """What stands behind the address that clients ask."""
-    spoken = {"https": " ssl", "h2": " ssl http2"}.get(launch.protocol, "")
-    return spoken + ("" if launch.configuration == "default" else f" backlog={launch.backlog}")
+    return LISTENS[launch.protocol] + ("" if launch.configuration == "default" else f" backlog={launch.backlog}")
 
 
 def passed(launch: FrontLaunch) -> str:
@@ -226,8 +228,9 @@ FRONT = Front(
         *(
             FrontVariant(
                 id=f"nginx-{short}{count}",
-                options={"balance": balance},
                 backends=count,
+                one="nginx",
+                balance=balance,
                 speaks=SPEAKS,
                 summary=f"Before {count} servers, {balance}.",
             )
@@ -288,6 +291,8 @@ FRONT = Front(
         ),
     ),
     notes=(
+        "It ends TLS and HTTP/2 for servers that speak neither; the servers behind it are asked in clear text.",
+        "Before nginx 1.25 a port on which HTTP/2 is spoken in clear text (`--protocol h2c`) takes no HTTP/1.1.",
         "An answer is buffered whole before a slow client has read it, a request before the server sees any of it.",
         "It sends a request's body with its length, also where the client sent it in chunks.",
     ),

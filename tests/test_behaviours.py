@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sgibench.bench.run import refuse_rateless
 from sgibench.bench.watching import long_enough, too_short
 from sgibench.engine.behaviours import Done, behaviour_of
 from sgibench.engine.directing import Director
@@ -20,7 +21,7 @@ from sgibench.engine.orders import Measured
 from sgibench.engine.trials import judge
 from sgibench.engine.windows import windows_for
 from sgibench.errors import UsageError
-from sgibench.model import Cell, Group, Load, Scenario, Settings, Windows
+from sgibench.model import Cell, Group, Load, Scenario, Settings, Terms, Windows
 from sgibench.model.behaviour import Act, Behaviour, Incident, Sample, Watched
 from sgibench.serve.process import ServerProcess
 
@@ -208,6 +209,29 @@ def test_a_window_that_can_not_hold_the_events_is_refused_and_one_that_nobody_as
     for each, window_s in ((cell, 5.0), (other, 0.6)):
         group = Group(scenario=each.scenario, load=load, settings=each.settings, cells=(each,))
         assert windows_for(plan, group, first=True).window_s == window_s
+
+
+@pytest.mark.parametrize(
+    ("watched", "terms", "why"),
+    [
+        (FAILOVER, Terms(), "killed and started again in its window"),
+        (Watched(noted=True, wants_s=7.0), Terms(), "takes a window of 7.00 s"),
+        (Watched(slow=64), Terms(), None),
+        (Watched(), Terms(at_rate=False), "no fixed rate"),
+        (Watched(), Terms(calibrated=False), "no fixed rate"),
+        (Watched(), Terms(), None),
+    ],
+)
+def test_a_search_for_capacity_is_refused_where_a_step_is_not_what_the_scenario_asks(
+    watched: Watched, terms: Terms, why: str | None
+) -> None:
+    scenario = Scenario.__new__(Scenario)
+    vars(scenario).update(id="mine", watched=watched, terms=terms)
+    if why is None:
+        refuse_rateless([scenario])
+        return
+    with pytest.raises(UsageError, match=f"--scenario mine: .*{why}.*sgibench run measures it"):
+        refuse_rateless([scenario])
 
 
 def measured(**errors: int) -> Measured:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sgibench import catalogue
 from sgibench.bench.choice import read_choice, split
 from sgibench.bench.choosing import choose_servers, expected_of, refusals
+from sgibench.bench.plan import servers_of
 from sgibench.catalogue.declared import check_front, guarded_files
 from sgibench.catalogue.fronted import Where, behind, front_launch, unfit
 from sgibench.errors import DeclarationError, MisdeclaredError, SgibenchError, UsageError
@@ -150,11 +151,66 @@ def test_what_does_not_fit_is_refused_in_one_line(said: str, why: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "backends", "fronts"),
+    [
+        (["nginx+waitress"], (1, 2, 4), "nginx nginx-lc2 nginx-rr2 nginx-lc4 nginx-rr4"),
+        (["nginx-lc2+waitress"], (1, 2, 4), "nginx nginx-lc2 nginx-lc4"),
+        (["nginx-rr4+waitress"], (1,), "nginx"),
+        (["haproxy+waitress", "nginx-rr2+waitress"], (2,), "haproxy-lc2 haproxy-rr2 nginx-rr2"),
+        (["nginx*+waitress"], (1, 4), "nginx nginx-lc4 nginx-rr4"),
+    ],
+)
+def test_a_front_stands_before_as_many_servers_as_are_asked_for(
+    said: list[str], backends: tuple[int, ...], fronts: str
+) -> None:
+    chosen, _ = choose_servers(FOUND, said, backends=backends)
+    assert [entry.id for entry in chosen] == [f"{front}+waitress" for front in fronts.split()]
+    assert {servers_of(entry) for entry in chosen} == set(backends)
+
+
+def test_a_server_without_a_front_stands_beside_those_that_have_one() -> None:
+    chosen, _ = choose_servers(FOUND, ["waitress", "nginx-rr2+waitress"], backends=(1, 2))
+    assert [entry.id for entry in chosen] == ["waitress", "nginx+waitress", "nginx-rr2+waitress"]
+
+
+@pytest.mark.parametrize(
+    ("said", "backends", "why"),
+    [
+        (["waitress"], (2,), "--backends: expected a server behind a front, such as nginx+waitress, got waitress"),
+        (["nginx-static+waitress"], (2,), "--backends 2: nginx-static stands before 1 server here"),
+        (["nginx+waitress"], (1, 3), "--backends 1,3: nginx stands before 1, 2, 4 servers here"),
+        (["nginx-unix+*"], (2,), "--backends 2: nginx-unix stands before 1 server here"),
+        (["*+waitress"], (3,), "--backends 3: "),
+    ],
+)
+def test_a_number_of_servers_that_no_front_stands_before_is_refused_in_one_line(
+    said: list[str], backends: tuple[int, ...], why: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_servers(FOUND, said, backends=backends)
+    assert str(caught.value).startswith(why)
+    stands_in_one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variants", "why"),
+    [
+        ([FrontVariant(id="two", summary="", backends=2, one="one")], "`one` to be a variant before one server"),
+        ([FrontVariant(id="one", summary="", one="one")], "of what stands before several servers alone"),
+        ([FrontVariant(id="one", summary="", balance="round robin")], "of what stands before several servers alone"),
+    ],
+)
+def test_what_a_front_says_of_its_kin_has_to_be_so(variants: list[FrontVariant], why: str) -> None:
+    with pytest.raises(DeclarationError, match=why):
+        check_front(HERE, mine(variants=tuple(variants)))
+
+
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.text(alphabet="nginxwa+*@?[]py3.1-", max_size=16))
-def test_any_name_is_servers_or_one_line(said: str) -> None:
+@given(st.text(alphabet="nginxwa+*@?[]py3.1-", max_size=16), st.lists(st.integers(1, 5), max_size=3))
+def test_any_name_is_servers_or_one_line(said: str, backends: list[int]) -> None:
     try:
-        chosen, missing = choose_servers(FOUND, [said])
+        chosen, missing = choose_servers(FOUND, [said], backends=backends)
     except SgibenchError as error:
         stands_in_one_line(error)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from sgibench.results import store
 from sgibench.serve import needs
 from sgibench.serve.process import ServerProcess
 from tests.requirements_for_tests import lacking, need_program
+from tests.test_guarded import eventually, gone, strike
 
 FOUND = load()
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -78,16 +80,24 @@ def ours(*words: str) -> list[psutil.Process]:
     return found
 
 
-CHECKED = ("nginx+gunicorn-sync", "nginx-unix+waitress", "nginx+uvicorn-httptools", "haproxy-unix+hypercorn-uvloop",
-           "uwsgi-nginx", "haproxy+uwsgi-http11")  # fmt: skip
+CHECKED = (
+    ("nginx+gunicorn-sync", "https"),
+    ("nginx-unix+waitress", "h2c"),
+    ("nginx+uvicorn-httptools", "http"),
+    ("haproxy-unix+hypercorn-uvloop", "h2c"),
+    ("uwsgi-nginx", "h2"),
+    ("haproxy+uwsgi-http11", "h2"),
+)
+"""Over TLS and HTTP/2 servers that speak neither, or are not asked in it."""
 
 
-@pytest.mark.parametrize("name", CHECKED)
-def test_a_server_behind_a_front_holds_the_contract(name: str) -> None:
+@pytest.mark.parametrize(("name", "protocol"), CHECKED)
+def test_a_server_behind_a_front_holds_the_contract(name: str, protocol: str) -> None:
     (entry,) = choose_servers(FOUND, [name])[0]
     if missing := needs.missing(entry.variant.needs):
         lacking(f"what {name} needs", missing)
-    done = CliRunner().invoke(check, [name, "--workers", "2"])
+    need_program("openssl", "apt-get install openssl")
+    done = CliRunner().invoke(check, [name, "--workers", "2", "--protocol", protocol])
     assert done.exit_code == 0, done.output
     assert "ok" in done.output
 
@@ -138,6 +148,95 @@ def test_the_report_shows_a_deployment_as_what_it_is(beside: Run, tmp_path: Path
     assert front["chain"].startswith("client → nginx ")
     assert front["chain"].endswith(" → gunicorn-gthread")
     assert 0 < front["cpu_share"]["value"] < 1
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One server and two behind a front, in clear text, over TLS, and with a handshake for each request."""
+    need_program("openssl", "apt-get install openssl")
+    return run_of(
+        tmp_path_factory.mktemp("spread"),
+        "waitress",
+        "nginx-lc2+waitress",
+        backends=(1, 2),
+        scenarios=("conn_kept", "tls_resumed"),
+        protocols=("http", "h2"),
+        streams=2,
+        window_s=0.4,
+    )
+
+
+def test_a_front_ends_tls_and_http2_for_servers_that_speak_neither(spread: Run) -> None:
+    measured = {(one.server, one.scenario, one.load.id): one for one in spread.trials}
+    fronts = ("nginx+waitress", "nginx-lc2+waitress")
+    assert set(measured) == {
+        ("waitress", "conn_kept", "closed-8"),
+        *((front, "conn_kept", load) for front in fronts for load in ("closed-8", "closed-8-h2-s2")),
+        *((front, "tls_resumed", "closed-8-close-h2-s1") for front in fronts),
+    }
+    assert {one.status for one in spread.trials} == {"ok"}, [one.failure for one in spread.trials]
+    assert "it does not speak h2" in spread.info.skipped["waitress"]
+    assert [one.not_as_declared for one in spread.trials if one.not_as_declared] == []
+    assert all(one.effective and one.effective.nodelay for one in spread.trials if one.front)
+    for front in fronts:
+        trial = measured[front, "tls_resumed", "closed-8-close-h2-s1"]
+        made = trial.handshakes
+        assert made is not None
+        assert made.resumed > made.full
+        assert trial.unit == "handshake"
+        assert trial.requests is not None
+        assert abs(made.full + made.resumed - trial.requests) <= 2 * 8  # those opened before an edge and asked after it
+
+
+def test_the_number_of_servers_is_one_plot_and_deployments_are_shown_as_what_they_are(
+    spread: Run, tmp_path: Path
+) -> None:
+    two = trial_of(spread, "nginx-lc2+waitress").front
+    assert two is not None
+    assert (two.backends, two.one, two.balance) == (2, "nginx", "least connections")
+    page = report.write(spread, tmp_path).read_text(encoding="utf-8")
+    assert "The number of servers behind a front" in page
+    assert "waitress behind nginx, least connections: 2 servers came to" in page
+    assert "HTTP/2 over TLS up to nginx, then HTTP over loopback TCP, least connections" in page
+    assert "The same request in other ways: server CPU for each" in page
+    assert "The same request in other ways: how many a second" in page
+    assert "2 × waitress" in page
+
+
+OWNER = """
+import json, sys, time
+from pathlib import Path
+from sgibench import catalogue
+from sgibench.bench.choosing import choose_servers
+from sgibench.model import Settings
+from sgibench.serve import envs
+from sgibench.serve.process import ServerProcess, ServerSpec
+found = catalogue.load()
+(entry,) = choose_servers(found, ["nginx+gunicorn-gthread"])[0]
+settings = Settings(workers=2, threads=2)
+made = envs.ensure(entry.variant.packages)
+spec = ServerSpec(entry=entry, app=found.app("wsgi_plain"), settings=settings, bin=made.bin, cpus=(),
+                  scratch=Path(sys.argv[1]))
+with ServerProcess(spec) as process:
+    process.wait_ready()
+    print(json.dumps([process.front_pids(), process.pids()]), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a group when a pipe's other end is gone")
+@pytest.mark.parametrize("master_too", [False, True], ids=["engine-and-guards", "and-the-fronts-master"])
+def test_an_engine_that_is_killed_with_its_guards_leaves_no_worker_of_a_front(
+    tmp_path: Path, *, master_too: bool
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, tmp_path / "s"], stdout=subprocess.PIPE, text=True) as engine:
+        front, every = json.loads(engine.stdout.readline() if engine.stdout else "")
+        assert len(front) == 1 + 2
+        assert len(every) == 3 + 3
+        guards = [one.pid for one in psutil.Process(engine.pid).children() if "guard.py" in " ".join(one.cmdline())]
+        assert len(guards) == 2
+        strike([engine.pid, *guards, *(front[:1] if master_too else [])])
+    assert eventually(lambda: all(map(gone, every)))
 
 
 KILLED = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from sgibench.errors import ServerError
+from sgibench.load.field import open_loop
 from sgibench.load.paces import ClosedPace
+from sgibench.load.pacing import Schedule
 from sgibench.load.request import Program, Request, get, post
 from sgibench.load.speaking import target_for
 from sgibench.load.target import Target
@@ -128,6 +133,97 @@ def test_http2_over_tls_is_counted_as_the_server_counts(server_side: ssl.SSLCont
                 assert_accounted(target, server)
                 assert not target.tally.errors
                 assert server.connections == 2
+
+
+@pytest.mark.parametrize("resumes", [False, True], ids=["full", "resumed"])
+def test_http2_makes_a_handshake_for_each_request_and_says_goodbye(
+    server_side: ssl.SSLContext, *, resumes: bool
+) -> None:
+    server_side.set_alpn_protocols(["h2", "http/1.1"])
+    box: list[ScriptedServer] = []
+    goodbyes: list[int | None] = []
+
+    def note() -> None:
+        box[0].note_request()
+
+    def until_it_ends(talk: Talk) -> None:
+        server = Reference()
+        talk.sock.sendall(server.out())
+        while data := talk.sock.recv(1 << 16):
+            for asked in server.feed(data):
+                note()
+                server.answer(asked.stream, BODY)
+            talk.sock.sendall(server.out())
+        goodbyes.append(server.gone)
+
+    with serving(secured(server_side, until_it_ends)) as server:
+        box.append(server)
+        program = Program(
+            requests=(HELLO,),
+            host=f"{server.host}:{server.port}",
+            keep_alive=False,
+            times_opening=True,
+            resumes=resumes,
+        )
+        target = target_for("h2", (server.host, server.port), program, streams=1, timeout_s=5.0)
+        target.pace = ClosedPace(target)
+        try:
+            play(target, answered(target, 60), connections=4)
+            assert_accounted(target, server)
+            assert not target.tally.errors
+            assert target.standing == 0
+            made = target.handshakes_counted()
+            assert made is not None
+            # One more for a connection that was opened when the gate closed, and never asked on.
+            assert target.tally.requests <= sum(made.values()) <= target.tally.requests + 4
+            assert made["full"] == 4 if resumes else made["resumed"] == 0
+            assert target.wait_until(lambda: len(goodbyes) >= target.tally.requests, 10)
+            assert goodbyes.count(0) >= target.tally.requests
+        finally:
+            target.close()
+
+
+@pytest.mark.parametrize("at_rate", [False, True], ids=["closed loop", "open loop"])
+def test_http2_with_a_connection_for_each_request_counts_what_goes_wrong_as_the_server_does(*, at_rate: bool) -> None:
+    box: list[ScriptedServer] = []
+    acts: Counter[str] = Counter()
+    turns = itertools.count()
+
+    def act(server: Reference, asked: Asked) -> None:
+        box[0].note_request()
+        what = ("right", "reset", "body", "right", "closed", "goaway")[next(turns) % 6]
+        acts[what] += 1
+        if what == "reset":
+            server.h2.reset_stream(asked.stream, 2)
+        elif what == "closed":
+            raise OSError("hangs up")
+        else:
+            server.answer(asked.stream, BODY[::-1] if what == "body" else BODY)
+            if what == "goaway":
+                server.h2.close_connection(last_stream_id=asked.stream)
+
+    with serving(speaking(act, lambda: None)) as server:
+        box.append(server)
+        program = Program(requests=(HELLO,), host=f"{server.host}:{server.port}", keep_alive=False)
+        target = target_for("h2c", (server.host, server.port), program, streams=1, timeout_s=5.0)
+        target.pace = ClosedPace(target)
+        if at_rate:
+            open_loop(target, Schedule(400.0, "uniform", 1, time.monotonic_ns()))
+        try:
+            play(target, lambda: target.tally.sent >= 90, connections=3)
+            assert_accounted(target, server)
+            wrong = {kind: acts[kind] for kind in ("reset", "body", "closed")}
+            assert dict(target.tally.errors + target.outside.errors) == wrong
+            assert target.tally.requests + target.outside.requests == acts["right"] + acts["goaway"]
+            assert server.connections >= server.requests
+        finally:
+            target.close()
+
+
+def test_streams_are_not_shared_by_requests_that_have_a_connection_each() -> None:
+    program = Program(requests=(HELLO,), host="127.0.0.1:1", keep_alive=False)
+    with pytest.raises(ValueError, match="one stream on each, not 4"):
+        target_for("h2", ("127.0.0.1", 1), program, streams=4, timeout_s=1.0)
 
 
 def refuse_tls(talk: Talk) -> None:

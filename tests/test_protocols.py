@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,11 +14,11 @@ from sgibench.bench.plan import make_cells
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Exchange, Load, Protocol, Scenario, Settings, Terms
 from sgibench.serve import certificate, envs
-from sgibench.serve.process import HOST, ServerProcess, ServerSpec
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec, ask_pid
 from tests.h2_server import Asked, Reference, speaking
 from tests.load_process import SCENARIOS, load_process
 from tests.requirements_for_tests import need_program
-from tests.scripted_server import Talk, serving
+from tests.scripted_server import Talk, answer, serving
 from tests.test_pipeline import run_of
 
 FOUND = catalogue.load(())
@@ -101,6 +102,39 @@ def test_the_verifier_names_what_a_server_does_wrong_over_http2() -> None:
         with serving(script) as server, pytest.raises(ServerError) as caught:
             verify.verify_scenario(server.host, server.port, scenario(), keep_alive=True, protocol="h2c")
         assert words in str(caught.value)
+
+
+def test_readiness_is_asked_in_the_protocol_that_a_server_was_started_for() -> None:
+    def pid(server: Reference, asked: Asked) -> None:
+        server.answer(asked.stream, b"4711" if asked[":path"] == b"/pid" else b"?")
+
+    def ill(server: Reference, asked: Asked) -> None:
+        server.answer(asked.stream, b"", 503)
+
+    def reset(server: Reference, asked: Asked) -> None:
+        server.h2.reset_stream(asked.stream, 2)
+
+    def http1(talk: Talk) -> None:
+        talk.sock.recv(1 << 16)
+        talk.send(answer(b"4711"))
+
+    def mute(talk: Talk) -> None:
+        while talk.sock.recv(1 << 16):
+            continue
+
+    for script, protocol, expected in (
+        (speaking(pid, lambda: None), "h2c", 4711),
+        (speaking(ill, lambda: None), "h2c", "GET /pid answered 503 b''"),
+        (speaking(reset, lambda: None), "h2c", "expected an answer, but"),
+        (http1, "h2c", "expected an answer over HTTP/2"),
+        (lambda _talk: None, "h2c", "GET /pid: "),
+        (mute, "h2c", "GET /pid: timed out"),
+        (http1, "http", 4711),
+        (speaking(pid, lambda: None), "http", "GET /pid: "),
+    ):
+        with serving(script) as server:
+            heard = ask_pid(server.port, 0.5, protocol=cast("Protocol", protocol))
+        assert heard == expected if isinstance(expected, int) else str(expected) in str(heard)
 
 
 def test_websocket_goes_over_http1_only() -> None:

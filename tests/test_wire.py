@@ -143,7 +143,11 @@ def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     page = page_with(peak=Peak(before_bytes=30 * mib, most_bytes=94 * mib))
     assert "64.0 MiB" in page
     assert "Memory that the server took at most" in page
+    run = make_run()
+    sized = [replace(one, answer_bytes=1088.0 if one.server == "waitress" else 594.0) for one in run.trials]
+    assert "Size of an answer on the wire" in report.render(replace(run, trials=tuple(sized)))
     page = page_with()
+    assert "Size of an answer" not in page
     assert "Memory of each connection" not in page
     assert "took up a session" not in page
 

@@ -1,4 +1,4 @@
-"""TLS: a full handshake for each connection, with one small request on it (--protocol https)."""
+"""TLS: a full handshake for each connection, with one small request on it (--protocol https or h2)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sgibench.load.user import BenchUser, Terms, get
 
 
 class Full(BenchUser):
-    """TLS: a full handshake for each connection, with one small request on it (--protocol https)."""
+    """TLS: a full handshake for each connection, with one small request on it (--protocol https or h2)."""
 
-    terms = Terms(family="one request", unit="handshake", connection="close", protocols=("https",), at_rate=False)
+    terms = Terms(family="one request", unit="handshake", connection="close", protocols=("https", "h2"), at_rate=False)
     connection = "close"
     times_opening = True
     resumes = False

@@ -1,4 +1,4 @@
-"""TLS: each connection takes up the session of the one before, with one small request on it (--protocol https)."""
+"""TLS: each connection takes up the session of the one before, one small request on it (--protocol https or h2)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sgibench.load.user import BenchUser, Terms, get
 
 
 class Resumed(BenchUser):
-    """TLS: each connection takes up the session of the one before, with one small request on it (--protocol https)."""
+    """TLS: each connection takes up the session of the one before, one small request on it (--protocol https or h2)."""
 
-    terms = Terms(family="one request", unit="handshake", connection="close", protocols=("https",), at_rate=False)
+    terms = Terms(family="one request", unit="handshake", connection="close", protocols=("https", "h2"), at_rate=False)
     connection = "close"
     times_opening = True
     resumes = True

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench import catalogue
-from sgibench.catalogue.fronted import behind, unfit
+from sgibench.catalogue.fronted import behind, of_sizes, unfit
 from sgibench.errors import EnvsError, MisdeclaredError, UsageError, shown
 from sgibench.model import App, Cell, Expected, FrontEntry, Launch, Protocol, ServerEntry, Terms
 from sgibench.model.terms import TLS
@@ -36,11 +36,12 @@ WHOLE_VERSION = 3
 
 
 def choose_servers(
-    found: catalogue.Catalogue, patterns: Sequence[str], pythons: Sequence[str] = ()
+    found: catalogue.Catalogue, patterns: Sequence[str], pythons: Sequence[str] = (), backends: Sequence[int] = ()
 ) -> tuple[list[ServerEntry], dict[str, str]]:
     """Give the servers that the patterns name, and why others don't take part: no interpreter, or only when named.
 
-    Raises UsageError with the nearest names for an unknown one.
+    Before so many `backends` each front stands that has a name. Raises UsageError with the nearest names for an unknown
+    one.
     """
     chosen: dict[str, ServerEntry] = {}
     missing: dict[str, str] = {}
@@ -49,6 +50,7 @@ def choose_servers(
         _refuse_other_than_version(given)
     for said in patterns:
         fronts, name, version, python = read_name(found, said)
+        fronts = _before(fronts, found, backends, said) if backends else fronts
         entries = catalogue.select("server", found.servers, [name])
         named |= {entry.id for entry in entries}
         placed = [one for entry in entries for one in _behind(entry, fronts, said)]
@@ -64,6 +66,11 @@ def choose_servers(
                     missing[derived.id] = str(error)
                     continue
                 chosen[derived.id] = replace(derived, python=interpreter)
+    if backends and not any(entry.front is not None for entry in chosen.values()):
+        raise UsageError(
+            f"--backends: expected a server behind a front, such as nginx+{next(iter(chosen), 'waitress')}, got "
+            f"{', '.join(patterns)}"
+        )
     if not chosen and missing:
         raise UsageError("; ".join(dict.fromkeys(missing.values())))
     if any(map(catalogue.means_all, patterns)):
@@ -96,6 +103,22 @@ def fronts_of(found: catalogue.Catalogue, said: str) -> tuple[list[FrontEntry], 
     if not named:
         raise UsageError(f"unknown front {head!r}: {catalogue.nearest(head, [front.id for front in found.fronts])}")
     return named, rest
+
+
+def _before(
+    fronts: Sequence[FrontEntry], found: catalogue.Catalogue, sizes: Sequence[int], said: str
+) -> list[FrontEntry]:
+    """Give what is like these fronts before so many servers each; raises UsageError when there is no such thing."""
+    like = {front.id: of_sizes(front, found.fronts, sizes) for front in fronts}
+    if fronts and not (any if _WILD.search(said) else all)(like.values()):
+        front = fronts[0]
+        base = front.variant.one or front.id
+        there = sorted({one.variant.backends for one in found.fronts if base in {one.id, one.variant.one}})
+        raise UsageError(
+            f"--backends {','.join(map(str, sizes))}: {front.id} stands before {', '.join(map(str, there))} "
+            f"server{'s' if there != [1] else ''} here; docs/adding.md says how to declare another variant"
+        )
+    return list({one.id: one for some in like.values() for one in some}.values())
 
 
 def _behind(entry: ServerEntry, fronts: Sequence[FrontEntry], said: str) -> Iterator[ServerEntry]:

@@ -118,11 +118,12 @@ def unasked(
 
 def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:
     """Fit a load to what scenario and server leave no choice about."""
-    connection = terms.connection or load.connection
+    connection = (terms.connection or load.connection) if server.variant.keep_alive else "close"
     return replace(
         load,
         connections=terms.connections or load.connections,
-        connection=connection if server.variant.keep_alive else "close",
+        connection=connection,
+        streams=load.streams if connection == "keep-alive" else 1,
     )
 
 

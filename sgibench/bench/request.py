@@ -9,6 +9,7 @@ from pathlib import Path
 from sgibench import catalogue, machine, units
 from sgibench.bench.choosing import apps_for, choose_servers
 from sgibench.bench.own import Looked, OwnRequest, own_apps
+from sgibench.bench.plan import servers_of
 from sgibench.bench.profiles import PROFILES
 from sgibench.bench.services import Database, on_database, parse_database
 from sgibench.catalogue.declared import check_name
@@ -53,6 +54,8 @@ class Request:
     """Requests at once on each connection, where the protocol can."""
     workers: tuple[int, ...] = (1,)
     threads: tuple[int, ...] = (DEFAULT_THREADS,)
+    backends: tuple[int, ...] = ()
+    """Servers behind each front; empty for as many as its name says."""
     seed: int | None = None
     control: bool = True
     """Whether one cell of each stage runs twice, as the noise floor."""
@@ -128,7 +131,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     least_blocks = min([request.blocks or profile.blocks, *fewer.values()])
     refuse_too_little(request)
     found = catalogue.load(request.catalogues)
-    servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons)
+    servers, skipped = choose_servers(found, request.servers or profile.servers, request.pythons, request.backends)
     if looked is not None:
         found = replace(found, apps=(*found.apps, *looked.apps))
         if request.servers:
@@ -156,7 +159,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
         skipped=skipped,
         pairs=tuple(pairs),
         scenario_paths=scenario_paths(request, found, looked),
-        cpus=cpu_plan(request),
+        cpus=cpu_plan(request, max(map(servers_of, servers), default=1)),
         windows=Windows(
             window_s=request.window_s or profile.window_s,
             open_window_s=request.window_s or profile.open_window_s,
@@ -202,7 +205,8 @@ def refuse_early(request: Request) -> None:
     """Refuse what needs no look at the user's app, before it is started; raises UsageError."""
     refuse_too_little(request)
     found = catalogue.load(request.catalogues)
-    servers, _ = choose_servers(found, request.servers or PROFILES[request.profile].servers, request.pythons)
+    named = request.servers or PROFILES[request.profile].servers
+    servers, _ = choose_servers(found, named, request.pythons, request.backends)
     baseline_of(request, servers)
     if request.scenarios:
         select_scenarios(found, request.scenarios)
@@ -318,14 +322,17 @@ def mine_of(request: Request) -> tuple[str, ...]:
     return mine
 
 
-def cpu_plan(request: Request) -> machine.CpuPlan:
-    """Share the CPUs out as asked for, or as fits; raises UsageError for more load workers than CPUs for them."""
+def cpu_plan(request: Request, backends: int = 1) -> machine.CpuPlan:
+    """Share the CPUs out as asked for, or as fits the largest deployment; UsageError for more load workers than CPUs.
+
+    `backends` is how many servers stand behind one front at most.
+    """
     workers = request.load_workers
     if request.server_cpus is not None:
         plan = machine.plan_beside(request.server_cpus, workers)
         there = len(plan.load)
     else:
-        plan = machine.plan_cpus(max(request.workers), workers)
+        plan = machine.plan_cpus(max(request.workers) * backends, workers)
         there = len(machine.usable_cpus())
     if workers > max(1, there):
         raise UsageError(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sgibench import __version__, catalogue, machine
+from sgibench import __version__, catalogue, machine, units
 from sgibench.bench.alone import AloneCosts, jobs_of
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
@@ -101,12 +101,21 @@ CAPACITY = "capacity"
 
 
 def refuse_rateless(scenarios: Sequence[Scenario]) -> None:
-    """Refuse to search for the capacity of what has no rate, or no ceiling to search below; raises UsageError."""
+    """Refuse to search for the capacity of what has no rate, no ceiling or a window of its own; raises UsageError."""
     for scenario in scenarios:
-        if not (scenario.terms.at_rate and scenario.terms.calibrated):
-            raise UsageError(
-                f"--scenario {scenario.id}: it is measured by sgibench run alone; there is no capacity of it"
-            )
+        if why := _why_rateless(scenario):
+            raise UsageError(f"--scenario {scenario.id}: {why}; there is no capacity of it: sgibench run measures it")
+
+
+def _why_rateless(scenario: Scenario) -> str | None:
+    watched, terms = scenario.watched, scenario.terms
+    if watched.incidents:
+        return "servers are killed and started again in its window, and a step at one rate has none of them"
+    if watched.wants_s:
+        return (
+            f"what it watches takes a window of {units.seconds(watched.wants_s)}, and a step is as long as its rate is"
+        )
+    return None if terms.at_rate and terms.calibrated else "it has no fixed rate"
 
 
 @contextlib.contextmanager

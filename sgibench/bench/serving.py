@@ -178,6 +178,8 @@ class Serving:
             path = select_scenarios(self._found, [choice.scenario])[0]
             self._scenarios[choice.scenario] = self._load.describe([path])[0]
         scenario = self._scenarios[choice.scenario]
+        if scenario.watched.any:
+            raise LoadError(f"{scenario.id} is put on by sgibench run alone: what it watches takes windows of its own")
         if choice.server is not None and choice.server.variant.interface not in scenario.interfaces:
             interface = choice.server.variant.interface.upper()
             raise LoadError(f"{scenario.id} is not for {interface} servers such as {choice.server.id}")

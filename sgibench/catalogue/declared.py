@@ -95,11 +95,18 @@ def check_front(path: Path, declared: object) -> Front:
     found = of_kind(path, declared, Front)
     if not found.variants:
         raise DeclarationError(path, "at least one FrontVariant", "variants is empty")
+    single = {variant.id for variant in found.variants if variant.backends == 1}
     for variant in found.variants:
         check_name(path, "a variant's id", variant.id)
         if not 1 <= variant.backends <= MOST_BACKENDS:
             expected = f"1 to {MOST_BACKENDS} servers behind it"
             raise DeclarationError(path, expected, f"{variant.id} has {shown(variant.backends)}")
+        if variant.one is not None and variant.one not in single:
+            expected = "`one` to be a variant before one server"
+            raise DeclarationError(path, expected, f"{variant.id} has {shown(variant.one)}")
+        if variant.backends == 1 and (variant.one or variant.balance):
+            expected = "`one` and `balance` of what stands before several servers alone"
+            raise DeclarationError(path, expected, f"{variant.id} has them")
     return found
 
 

@@ -44,6 +44,22 @@ def unfit(server: ServerEntry, front: FrontEntry) -> str | None:
     return None
 
 
+def of_sizes(front: FrontEntry, fronts: Sequence[FrontEntry], sizes: Sequence[int]) -> list[FrontEntry]:
+    """What stands before so many servers and is otherwise like a front, in the order of the sizes.
+
+    One that balances keeps its way; before one that does not, all ways that there are. Empty when a size has none.
+    """
+    base = front.variant.one or front.id
+    kin = [
+        one
+        for one in fronts
+        if base in {one.id, one.variant.one}
+        if one.id == base or not front.variant.one or one.variant.balance == front.variant.balance
+    ]
+    found = {size: [one for one in kin if one.variant.backends == size] for size in sizes}
+    return [one for some in found.values() for one in some] if all(found.values()) else []
+
+
 def behind(server: ServerEntry, front: FrontEntry) -> ServerEntry:
     """Put a server behind a front; the caller has asked whether it fits."""
     return _joined(server, front, f"{front.id}+{server.id}")
@@ -123,6 +139,7 @@ def front_launch(server: ServerEntry, front: FrontEntry, launch: Launch, where: 
         reuse=reuses(server, launch),
         limit=server.expected(launch).connections,
         options=variant.options,
+        balance=variant.balance,
         workers=launch.workers,
         backlog=launch.backlog,
         keep_alive_s=launch.keep_alive_s,

@@ -23,10 +23,12 @@ LINKS = {"tcp": "loopback TCP", "unix": "a Unix socket"}
 def fronts_section(fronts: Sequence[FrontEntry]) -> Iterator[str]:
     """Write it, as Markdown."""
     yield INTRODUCTION
-    lines = ["| Front | Servers behind it | Reached over | In |", "|---|---|---|---|"]
+    lines = ["| Front | Servers behind it | Reached over | In | Clients ask in |", "|---|---|---|---|---|"]
     for front in fronts:
         variant = front.variant
-        cells = (f"[{front.id}](#{front.id})", str(variant.backends), LINKS[variant.link], variant.speech)
+        count = f"{variant.backends}, {variant.balance}" if variant.balance else str(variant.backends)
+        spoken = ", ".join(variant.speaks)
+        cells = (f"[{front.id}](#{front.id})", count, LINKS[variant.link], variant.speech, spoken)
         lines.append(f"| {' | '.join(cells)} |")
     yield "\n".join([*lines, ""])
     for name, members in groupby(sorted(fronts, key=lambda one: (one.family, one.id)), key=lambda one: one.family):
@@ -72,6 +74,7 @@ def _example(front: FrontEntry) -> FrontLaunch:
         reuse=variant.speech == "http",
         limit=None,
         options=variant.options,
+        balance=variant.balance,
         workers=2,
         backlog=1024,
         keep_alive_s=75,

@@ -107,7 +107,7 @@ def _facts(server: ServerEntry) -> Iterator[str]:
     if not variant.workers:
         yield "- One process, whatever the `--workers` option says"
     for protocol in variant.speaks[1:]:
-        yield f"- Over {protocol}: {_added(server, protocol)}"
+        yield f"- Over {protocol}: {_added(server, protocol) if server.front is None else 'by its front'}"
     yield from _not_held(variant)
     yield from (f"- {note}" for note in variant.notes)
     if variant.recommended:

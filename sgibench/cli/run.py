@@ -90,6 +90,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         connections=load.connections,
         connections_named=_named("connections"),
         workers=load.workers,
+        backends=load.backends,
         threads=load.threads,
         rate_per_s=None if load.rate < 0 else load.rate,
         rates=rates_of(results, load) if load.rate_of else (),

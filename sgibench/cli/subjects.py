@@ -172,6 +172,12 @@ class Load:
         show_default=True,
         help="Threads of each process, for servers that have a pool; several make a curve.",
     )
+    backends: tuple[int, ...] = option(
+        "--backends",
+        type=Counts(64),
+        default=(),
+        help="Servers behind each named front (nginx+NAME), spread in each way that it has; several make a curve.",
+    )
     rate: float = option(
         "--rate",
         metavar="RATE|half|none",

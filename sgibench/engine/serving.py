@@ -19,7 +19,6 @@ from sgibench.model import (
     Cell,
     Stage,
 )
-from sgibench.model.terms import TLS
 from sgibench.serve.guarded import NotStartedError
 from sgibench.serve.own.driving import Beside
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec, calls_within, idle_cpu
@@ -181,7 +180,7 @@ def _find_within(stage: Stage, contestants: Mapping[Key, Contestant]) -> None:
     for key, cell in _first_cells(stage).items():
         contestant = contestants[key]
         if contestant.process.spec.asked and contestant.failure is None:
-            contestant.within = calls_within(contestant.process.port, tls=cell.load.protocol in TLS)
+            contestant.within = calls_within(contestant.process.port, protocol=cell.load.protocol)
 
 
 def _check_idle(contestants: Collection[Contestant]) -> None:

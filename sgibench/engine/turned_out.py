@@ -82,7 +82,8 @@ def _effective(contestant: Contestant) -> Effective | None:
     if contestant.failure is not None:
         return None
     process = contestant.process
-    return effective.read(HOST, process.port, process.pids(), path_of(process.spec.app))
+    spec = process.spec
+    return effective.read(HOST, process.port, process.pids(), path_of(spec.app), protocol=spec.protocol)
 
 
 def path_of(app: App) -> str:

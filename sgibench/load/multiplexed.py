@@ -2,7 +2,8 @@
 
 A place (`Lane`) is to a pace what a connection is elsewhere: one request at a time, its own count and its own task.
 Several lanes share a connection (`Line`). All that is counted, due or given up is `Target`'s; here bytes are carried
-between lines and their sessions, and what becomes of a line is told to its lanes.
+between lines and their sessions, and what becomes of a line is told to its lanes. With one connection for each request
+a line has one lane, and is closed once that is answered.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class Multiplexed(Target):
         if not self.lines or len(self.lines[-1].lanes) >= self.streams_each:
             self.lines.append(Line(len(self.lines), self.address, self.family, self.poller))
             self.lines[-1].alpn = self.alpn
+            self.lines[-1].resumes = self.program.resumes
         return Lane(index, self.lines[-1])
 
     def retire(self, conn: Connection) -> None:
@@ -152,6 +154,13 @@ class Multiplexed(Target):
             line.close(by_reset=bool(line.session.in_flight))
         self.lines.clear()
         super().close()
+
+    def _let_go(self) -> None:
+        """Close lines that were opened for a request which is not sent now."""
+        for line in self.lines:
+            if not any(lane.since for lane in line.lanes):
+                self._hang_up(line)
+                line.retry_at = 0
 
     def _reopen(self, conn: Connection, now_ns: int) -> None:
         """Begin a line anew, if the place has none; where it stands there is nothing to do."""
@@ -184,6 +193,8 @@ class Multiplexed(Target):
         limit_s = self.timeout_ns / 1e9
         if isinstance(conn, Lane) and conn.line.heard_ns < latest_ns:
             self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit_s:g} s"))
+        elif isinstance(conn, Lane) and not self.program.keep_alive:
+            self._drop(conn.line, WireError("timeout", f"no whole answer within {limit_s:g} s"))
         else:
             self._on_error(conn, WireError("timeout", f"no whole answer within {limit_s:g} s"))
 
@@ -195,7 +206,7 @@ class Multiplexed(Target):
         until_ns = calm_ns = now + BURST_NS
         if self.edge_ns > now:
             until_ns, calm_ns = min(until_ns, self.edge_ns), self.edge_ns - PATIENCE_NS
-        turn = 0
+        turn, hot = 0, self.program.keep_alive
         while True:
             events = poll(PATIENCE_S if now < calm_ns else self.patience_s(now), BATCH)
             if not events:
@@ -214,7 +225,7 @@ class Multiplexed(Target):
                 except OSError as error:
                     self._on_broken(line, error)
                     continue
-                self._carry(line, data, hot=True)
+                self._carry(line, data, hot=hot)
             now = clock()
             if len(events) > LARGE or not turn % SAMPLED:
                 self.lags_ns.append(now - began)
@@ -246,6 +257,8 @@ class Multiplexed(Target):
             self._not_opened(conn, error, monotonic_ns())
             return
         if began is not None and isinstance(conn, Line):
+            if self.counting and conn.tls is not None:
+                self.handshakes["resumed" if conn.tls.resumed else "full"] += 1
             conn.settling = began
             conn.flush()
             self.on_event(conn, READ)  # what came with the end of TLS's handshake makes no event
@@ -291,15 +304,17 @@ class Multiplexed(Target):
 
     def _on_settled(self, line: Line, now_ns: int) -> None:
         """The server's settings are here: its places may ask."""
-        self.connect_ns.append(now_ns - line.settling)
-        line.settling = 0
+        began_ns, line.settling = line.settling, 0
+        self.connect_ns.append(now_ns - began_ns)
         for lane in list(line.lanes):
             lane.idle_since = now_ns
             if not lane.since:
-                self.pace.ready(lane, now_ns)
+                self.pace.ready(lane, began_ns if self.program.times_opening else now_ns)
 
     def _on_outcome(self, lane: Lane, outcome: Answer | WireError | None, data: bytes, now_ns: int) -> None:
         """Tell a place what became of its request."""
+        if not self.program.keep_alive:
+            lane.line.session.say_goodbye("one request was asked, and no more is")
         ask = lane.ask
         if ask is None or not lane.since:
             return  # given up meanwhile
@@ -331,7 +346,7 @@ class Multiplexed(Target):
         elif error is not None and not in_flight and kind_named(error.kind).weight == "wrong":
             self.fail(error.kind, f"unasked: {error}")
         if not line.retry_at:
-            self.reopened += 1
+            self.reopened += self.program.keep_alive
             self._reopen(line, now)
         for lane in in_flight:
             self._on_error(lane, error or WireError("closed", "the connection ended before the answer"))

@@ -24,8 +24,10 @@ def target_for(
 ) -> Target:
     """Make the target that speaks a protocol; raises ValueError for a program that it can't carry."""
     if protocol in MULTIPLEXED:
-        if program.handshake is not None or not program.keep_alive:
-            raise ValueError(f"{protocol} carries neither WebSocket nor one connection per request")
+        if program.handshake is not None:
+            raise ValueError(f"{protocol} carries no WebSocket")
+        if not program.keep_alive and streams != 1:
+            raise ValueError(f"{protocol} with one connection per request has one stream on each, not {streams}")
         # Only those who speak it load HTTP/2.
         made = import_module("sgibench.load.multiplexed")
         program.write = made.block_writer(program.host, "https" if protocol in TLS else "http")

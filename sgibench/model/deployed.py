@@ -69,6 +69,10 @@ class FrontShare:
     """The server behind it."""
     backends: int = 1
     """How many of these."""
+    one: str | None = None
+    """Of several, the front's variant that is the same before a single one."""
+    balance: str | None = None
+    """Of several, how requests were spread over them, e.g. `round robin`."""
     link: Link = "tcp"
     speech: Speech = "http"
     version: str | None = None

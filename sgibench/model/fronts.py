@@ -34,7 +34,9 @@ class FrontLaunch:
     limit: int | None
     """So many connections each of them serves side by side; None for no limit."""
     options: Mapping[str, str]
-    """The chosen variant's options, e.g. `{"balance": "round robin"}`."""
+    """The chosen variant's options, e.g. `{"compress": "front"}`."""
+    balance: str | None
+    """How requests are spread over several servers, as the chosen variant says it."""
     workers: int
     """As many as each server behind it has."""
     backlog: int
@@ -66,8 +68,8 @@ class FrontLaunch:
 
     @property
     def key(self) -> Path:
-        """Its private key, PEM, without a password."""
-        return self.scratch / "key.pem"
+        """Its private key, PEM, without a password; named so that HAProxy finds it beside the certificate."""
+        return self.scratch / "certificate.pem.key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,10 @@ class FrontVariant:
     speech: Speech = "http"
     backends: int = 1
     """How many servers of the same kind stand behind it."""
+    one: str | None = None
+    """Of several, the id of the variant that is the same before a single one; None when there is none."""
+    balance: str | None = None
+    """Of several, how requests are spread over them, as a person says it: `least connections`."""
     speaks: tuple[Protocol, ...] = ("http",)
     """Protocols that clients can ask it in."""
     alone: bool = False

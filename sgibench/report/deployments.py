@@ -9,13 +9,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Estimate, Run, Trial
+from sgibench.model import Estimate, FrontShare, Run, Trial
+from sgibench.model.terms import Protocol
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
-from sgibench.report.standings import Entry
+from sgibench.report.standings import Entry, printable
 
 LINKS = {"tcp": "loopback TCP", "unix": "a Unix socket"}
+ASKED: Mapping[Protocol, str] = {
+    "http": "",
+    "https": "HTTP/1.1 over TLS",
+    "h2c": "HTTP/2 in clear text",
+    "h2": "HTTP/2 over TLS",
+}
+"""What clients ask a front in, where that is another thing than it hands on."""
 SPEECH = {"http": "HTTP", "uwsgi": "the uwsgi protocol", "fastcgi": "FastCGI"}
 
 
@@ -25,8 +33,12 @@ class Deployment:
 
     stations: tuple[str, ...]
     """From the client to the servers, e.g. `client`, `nginx 1.22.1`, `2 × waitress`."""
+    servers: int
+    """How many stand behind the front."""
+    balance: str | None
+    """How it spreads requests over several."""
     between: str
-    """How the front reaches the servers."""
+    """How clients reach the front, where that is not plain HTTP, and how it reaches the servers."""
     front_us: Estimate | None
     """CPU of the front per request."""
     share: Estimate | None
@@ -49,11 +61,20 @@ def deployment_of(entry: Entry) -> Deployment | None:
     count = f"{front.backends} × " if front.backends > 1 else ""
     return Deployment(
         stations=("client", f"{front.program} {front.version or ''}".strip(), f"{count}{front.behind}"),
-        between=f"{SPEECH[front.speech]} over {LINKS[front.link]}",
+        servers=front.backends,
+        balance=front.balance,
+        between=_between(front, entry.trials[0].load.protocol),
         front_us=_over(entry.good, _front_us),
         share=_over(entry.good, _share),
         pss_bytes=_over(entry.good, _pss_bytes),
     )
+
+
+def _between(front: FrontShare, protocol: Protocol) -> str:
+    """Say what goes over the wire before and behind a front, and how it spreads it."""
+    asked = f"{ASKED[protocol]} up to {front.program}, then " if ASKED[protocol] else ""
+    spread = f", {front.balance}" if front.balance else ""
+    return printable(f"{asked}{SPEECH[front.speech]} over {LINKS[front.link]}{spread}")
 
 
 def versions_of(run: Run) -> Mapping[str, tuple[str, ...]]:

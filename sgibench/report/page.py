@@ -10,6 +10,7 @@ from typing import Any
 from sgibench import stats
 from sgibench.model import EnvironmentInfo, Metric, Run, Trial
 from sgibench.report import exports, words
+from sgibench.report.balancing import balance_of
 from sgibench.report.baseline import settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of, capacity_by_row, capacity_chart, steps_chart
 from sgibench.report.charts.chart import Chart
@@ -67,8 +68,10 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
     """Make the page of a run, its tables in order of a figure."""
     view = view_of(run, rank_by)
     layers = {panel.key: found for panel in view.panels if (found := layers_of(run, panel))}
+    balanced = {panel.key: found for panel in view.panels if (found := balance_of(panel, run.info.machine))}
     charts: Mapping[str, tuple[Chart, ...]] = {
         panel.key: (
+            *([balanced[panel.key].chart] if panel.key in balanced else []),
             *([layers_chart(layers[panel.key])] if panel.key in layers else []),
             *charts_of(panel, view.panels),
         )
@@ -84,6 +87,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
         charts=charts,
         answers={panel.key: answer_of(panel) for panel in view.panels},
         layers=layers,
+        balanced=balanced,
         fronts=versions_of(run),
         crossed={panel.key: cross_tables(panel) for panel in view.panels},
         evidence=evidence_of(view),

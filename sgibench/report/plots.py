@@ -39,11 +39,10 @@ def charts_of(panel: Panel, panels: Sequence[Panel] = ()) -> tuple[Chart, ...]:
         *(watch.chart for watch in WATCHES), _over_time, _memory, _by_process,
     )  # fmt: skip
     found = [maker(panel) for maker in makers]
-    ways = ways_to_ask(panel, panels)
     return (
         *(chart for chart in found if chart is not None),
         *wire_charts(panel),
-        *([ways] if ways else []),
+        *ways_to_ask(panel, panels),
         *throughput_against_sizes(panel, panels),
     )
 

@@ -142,6 +142,8 @@ def _front(entry: Entry) -> dict[str, Any] | None:
         return None
     return {
         "chain": found.chain,
+        "servers": found.servers,
+        "balance": found.balance,
         "between": found.between,
         "cpu_us_per_request": _estimate(found.front_us),
         "cpu_share": _estimate(found.share),

@@ -17,6 +17,7 @@ from sgibench import stats, units
 from sgibench.errors import plain
 from sgibench.model import Estimate, Metric, Run
 from sgibench.report import behaviours, inside, jobs, services, words
+from sgibench.report.balancing import balance_of
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
@@ -112,6 +113,10 @@ class _Sheet:
             self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
         for title, seen in behaviours.in_short(panel):
             self.beside(title, seen)
+        if (balance := balance_of(panel, self.run.info.machine)) is not None:
+            self.beside("Servers behind a front, each number against the least", balance.short)
+            for sentence in balance.sentences:
+                self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
         self.beside("Inside the app", inside.in_short(panel))
         self.beside("Services", services.in_short(panel))
         for note in services.notes_of(panel):

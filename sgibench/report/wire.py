@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Estimate, Trial
+from sgibench.model import Estimate, Metric, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
@@ -30,6 +30,8 @@ class _Subject:
     headers: tuple[str, ...]
     more: Callable[[Sequence[Trial]], tuple[str, ...]]
     """What the table says beside the figure."""
+    apart: float = 0.0
+    """Drawn only where two rows lie so far apart."""
 
 
 def _held(trials: Sequence[Trial]) -> tuple[str, ...]:
@@ -133,9 +135,22 @@ PEAK = _Subject(
 )
 
 
+SIZES = _Subject(
+    name="g",
+    title="Size of an answer on the wire",
+    hint="Shorter is better for who has to carry it. Head and body.",
+    of=lambda trial: None if trial.by_request else trial.answer_bytes,  # of several kinds few are read: no mean
+    form=units.size,
+    unit=1.0,
+    headers=(),
+    more=lambda _trials: (),
+    apart=256.0,  # heads alone differ by less
+)
+
+
 def wire_charts(panel: Panel) -> list[Chart]:
     """Draw what a panel has data for."""
-    found = [_drawn(panel, subject) for subject in (HELD, HANDSHAKES, OVERFLOW, PEAK)]
+    found = [_drawn(panel, subject) for subject in (HELD, HANDSHAKES, OVERFLOW, PEAK, SIZES)]
     return [chart for chart in found if chart is not None]
 
 
@@ -151,9 +166,9 @@ def _estimate(trials: Sequence[Trial], of: Callable[[Trial], float | None]) -> E
 
 def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
     found = [(row, estimate) for row in panel.rows if (estimate := _estimate(row.entry.good, subject.of)) is not None]
-    if not found:
-        return None
     found.sort(key=lambda pair: pair[1].value)
+    if not found or found[-1][1].value - found[0][1].value < subject.apart:
+        return None
     bars = [
         Bar(
             row=row.key,
@@ -181,44 +196,76 @@ def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
 # --- the same request in several ways --------------------------------------------------------------------------------
 
 
-WAYS = ("server", "way", "counted", "CPU for each", "against the first", "rate")
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """A figure by which the ways are compared."""
+
+    name: str
+    title: str
+    head: str
+    hint: str
+    metric: Metric
+
+    def of(self, row: Row) -> Estimate | None:
+        """Give a row's."""
+        return row.entry.figures.get(self.metric)
 
 
-def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> Chart | None:
-    """Compare what one request costs by how it goes over the wire; drawn on the first panel of a family."""
+COMPARED = (
+    _Compared(
+        name="v",
+        title="The same request in other ways: server CPU for each",
+        head="CPU for each",
+        hint="Shorter is better. Ways are measured one after the other, each with servers of its own: a small "
+        "difference may be the machine’s.",
+        metric="cpu_us_per_request",
+    ),
+    _Compared(
+        name="u",
+        title="The same request in other ways: how many a second, at saturation",
+        head="a second",
+        hint="Longer is better. A handshake costs the client about as much as the server: where the load process was "
+        "the limit (GeneratorBound), compare CPU.",
+        metric="rps",
+    ),
+)
+
+
+def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> tuple[Chart, ...]:
+    """Compare one request by how it goes over the wire; drawn on the first panel of a family."""
     family = [one for one in panels if _kind(one) == _kind(panel)]
     ways = {_way(one): one for one in reversed(family)}
     if len(ways) < 2 or panel is not family[0]:  # noqa: PLR2004 - a comparison takes two
-        return None
-    bars, lines = [], []
-    for row in panel.rows:
+        return ()
+    shown = COMPARED if panel.saturated else COMPARED[:1]
+    return tuple(chart for one in shown if (chart := _compared(panel, ways, one)) is not None)
+
+
+def _compared(panel: Panel, ways: Mapping[str, Panel], compared: _Compared) -> Chart | None:
+    bars, lines, form = [], [], words.FORMS[compared.metric]
+    rows = {(row.entry.server, row.entry.app): row for one in ways.values() for row in one.rows}
+    for row in rows.values():
         first: float | None = None
         for way, one in reversed(ways.items()):
             found = next((other for other in one.rows if _same(other, row)), None)
-            cost = found.entry.cpu_us if found else None
             if found is None:
                 continue
-            told = words.with_interval(cost, units.microseconds) if cost else found.entry.why_not("cpu_us_per_request")
-            first = cost.value if first is None and cost else first
-            times = (
-                "" if cost is None or not first or cost.value == first else f"{units.significant(cost.value / first)}×"
-            )
-            rate = words.with_interval(found.entry.rps, units.rate)
-            lines.append((row.label, way, words.UNITS[one.unit].one, told, times, rate))
-            if cost:
-                bars.append(_bar(row, way, cost, f"{row.label}, {way}: {told}"))
+            level = compared.of(found)
+            told = words.with_interval(level, form) if level else found.entry.why_not(compared.metric)
+            first = level.value if first is None and level else first
+            same = level is None or not first or level.value == first
+            times = "" if same or level is None or not first else f"{units.significant(level.value / first)}×"
+            lines.append((row.label, way, words.UNITS[one.unit].one, told, times))
+            if level:
+                bars.append(_bar(row, way, level, f"{row.label}, {way}: {told}"))
     if not bars:
         return None
-    title = "The same request in other ways: server CPU for each"
-    label = alternative(title, [(f"{a}, {b}", d) for a, b, _c, d, _e, _f in lines])
+    label = alternative(compared.title, [(f"{a}, {b}", d) for a, b, _c, d, _e in lines])
     return Chart(
-        title=title,
-        hint="Shorter is better. Ways are measured one after the other, each with servers of its own: a small "
-        "difference may be the machine’s.",
-        drawing=draw_bars(bars, form=units.microseconds, prefix=f"{panel.key}v", label=label),
-        table=Table(
-            headers=("server", "way", "counted", "CPU for each", "against the first", "rate"), rows=tuple(lines)
-        ),
+        title=compared.title,
+        hint=compared.hint,
+        drawing=draw_bars(bars, form=form, prefix=f"{panel.key}{compared.name}", label=label),
+        table=Table(headers=("server", "way", "counted", compared.head, "against the first"), rows=tuple(lines)),
     )
 
 

@@ -19,9 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from h2.exceptions import ProtocolError
 
 from sgibench.model import Effective, Expected
+from sgibench.model.terms import TLS, Protocol
 from sgibench.serve import place
+from sgibench.serve.certificate import trusting
+from sgibench.serve.getting import by_http2
 
 LINUX = sys.platform.startswith("linux")
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
@@ -46,15 +50,16 @@ PIDFD_GETFD = 438
 """The number of the system call, the same on every architecture (Linux 5.6)."""
 
 
-def read(host: str, port: int, pids: Sequence[int], path: str = "/pid") -> Effective:
+def read(host: str, port: int, pids: Sequence[int], path: str = "/pid", *, protocol: Protocol = "http") -> Effective:
     """Look at the server that listens there and consists of these processes.
 
-    It is asked one `GET` of that path on a connection of its own, to see how accepted connections are set.
+    It is asked one `GET` of that path on a connection of its own, in the protocol that it was started for, to see how
+    accepted connections are set.
     """
     threads = _threads(pids)
     return Effective(
         backlogs=backlogs(port),
-        nodelay=_nodelay(host, port, pids, path),
+        nodelay=_nodelay((host, port), pids, path, protocol),
         processes=len(threads) or None,
         threads=max(threads, default=None),
         place=place.read(pids),
@@ -155,25 +160,36 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 # --- an accepted connection -----------------------------------------------------------------------------------------
 
 
-def _nodelay(host: str, port: int, pids: Sequence[int], path: str) -> bool | None:
-    """Whether the server's end of a connection has TCP_NODELAY; None where it can't be looked at.
-
-    It is looked at twice, because nginx sets the option only once it has decided to keep the connection: first in the
-    middle of a request, when no server may close it yet, and again after the answer if it is still open then.
-    """
+def _nodelay(address: tuple[str, int], pids: Sequence[int], path: str, protocol: Protocol) -> bool | None:
+    """Whether the server's end of a connection has TCP_NODELAY; None where it can't be looked at."""
     if not LINUX:
         return None
     try:
-        with socket.create_connection((host, port), timeout=ACCEPT_TIMEOUT_S) as ours:
-            ours.sendall(b"GET %b HTTP/1.1\r\nHost: %b\r\n" % (path.encode(), host.encode()))
-            client_port = int(ours.getsockname()[1])
-            if (found := _look(port, client_port, pids, ACCEPT_TIMEOUT_S)) is False:
-                ours.sendall(b"\r\n")
-                if ours.recv(1 << 16):
-                    found = bool(_look(port, client_port, pids, SECOND_LOOK_S))
-            return found
-    except OSError:
+        with socket.create_connection(address, timeout=ACCEPT_TIMEOUT_S) as ours:
+            ends = (address[1], int(ours.getsockname()[1]))
+            if protocol == "h2c":
+                by_http2(ours, path, time.monotonic() + ACCEPT_TIMEOUT_S)
+                return _look(*ends, pids, SECOND_LOOK_S)
+            if protocol not in TLS:
+                return _in_two_looks(ours, ends, pids, path)
+            with trusting("http/1.1").wrap_socket(ours) as secured:
+                return _in_two_looks(secured, ends, pids, path)
+    except (OSError, ProtocolError):
         return None
+
+
+def _in_two_looks(ours: socket.socket, ends: tuple[int, int], pids: Sequence[int], path: str) -> bool | None:
+    """Look twice, because nginx sets the option only once it has decided to keep the connection.
+
+    First in the middle of a request, when no server may close it yet, and again after the answer if it is still open.
+    """
+    ours.sendall(b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % (path.encode(), ends[0]))
+    found = _look(*ends, pids, ACCEPT_TIMEOUT_S)
+    if found is False:
+        ours.sendall(b"\r\n")
+        if ours.recv(1 << 16):
+            found = bool(_look(*ends, pids, SECOND_LOOK_S))
+    return found
 
 
 def _look(port: int, client_port: int, pids: Sequence[int], within_s: float) -> bool | None:

@@ -26,6 +26,8 @@ def share_of(process: ServerProcess, *, living: bool) -> FrontShare | None:
         program=entry.front.family,
         behind=entry.behind.family if entry.behind.variant.front else entry.behind.id,
         backends=variant.backends,
+        one=variant.one,
+        balance=variant.balance,
         link=variant.link,
         speech=variant.speech,
         version=None if argv is None else version_of(argv[0]),

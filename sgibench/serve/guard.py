@@ -2,13 +2,15 @@
 
 It starts the command in a session of its own, tells the engine the pid, and waits. When the engine asks, or its end of
 the pipe closes (Ctrl-C, a crash, SIGKILL), everything that the command ever started is killed: on Linux this process
-is a subreaper, so even a process that left its group becomes its child and is found. It runs as a plain script with
-nothing but the standard library, sleeps in between, and is counted in no measurement.
+is a subreaper, so even a process that left its group becomes its child and is found. Where this process itself is
+killed, Linux does it: the command's group holds a leash, and dies when its other end is gone. It runs as a plain script
+with nothing but the standard library, sleeps in between, and is counted in no measurement.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import pwd
@@ -70,6 +72,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
     log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     streams = [log if fd is None else fd for fd in (order["stdout"], order["stderr"])]
     guard = os.getpid()
+    leash, _held = os.pipe()  # the other end stays open for as long as this process lives
     try:
         return subprocess.Popen(
             order["argv"],
@@ -77,23 +80,25 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             stdout=streams[0],
             stderr=streams[1],
             start_new_session=True,
-            preexec_fn=lambda: prepare(guard, order),  # noqa: PLW1509 - one thread only
+            pass_fds=(leash,) if LINUX else (),
+            preexec_fn=lambda: prepare(guard, order, leash),  # noqa: PLW1509 - one thread only
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         say({"error": f"{order['argv'][0]}: {why}", "errno": getattr(error, "errno", None)})
         raise SystemExit(1) from None
     finally:
-        for fd in {log, *(fd for fd in (order["stdin"], *streams) if fd is not None)}:
+        for fd in {log, leash, *(fd for fd in (order["stdin"], *streams) if fd is not None)}:
             os.close(fd)
 
 
-def prepare(guard: int, order: dict[str, Any]) -> None:
+def prepare(guard: int, order: dict[str, Any], leash: int) -> None:
     """In the new process, before the command: its account, death with the guard, default signals, CPUs, descriptors."""
     cpus, files = order["cpus"], order["files"]
     if order["account"] is not None:
         become(order["account"])  # first: a change of account takes back what is asked for next
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    put_on(leash)
     if os.getppid() != guard:
         os._exit(1)  # it died before this process had said that it wants to follow
     for number in (*ENDINGS, signal.SIGCHLD):
@@ -106,6 +111,20 @@ def prepare(guard: int, order: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
         return  # macOS refuses more than its own limit; what it has is kept
+
+
+def put_on(leash: int) -> None:
+    """Have Linux kill this process's whole group when the last holder of the pipe's other end, the guard, is gone.
+
+    PR_SET_PDEATHSIG is not inherited, so a worker (of nginx, say) would outlive a master that died with its guard. The
+    pipe is inherited: it sends its signal to the group for as long as one member has it (fcntl(2), F_SETSIG), and no
+    process has to live that could be killed as well.
+    """
+    if not LINUX:
+        return
+    fcntl.fcntl(leash, fcntl.F_SETOWN, -os.getpid())
+    fcntl.fcntl(leash, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(leash, fcntl.F_SETFL, os.O_ASYNC)
 
 
 def become(account: str) -> None:

@@ -1,7 +1,8 @@
 """The second line of defence: what a command started is found and killed where its guard was killed and could not.
 
 A guard finds what left its command's session because it is its subreaper; when it is dead, that is lost. What is left
-to go by is the session, which the command began, and its log, which whatever it started has open for writing.
+to go by is the session, which the command began, and its log, which whatever it started has open for writing. Where the
+engine was killed with it, the next command that finds their scratch folder goes by the logs in it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -27,8 +29,17 @@ def birth_of(pid: int) -> float | None:
 
 def bury(leader: int, born: float | None, log: Path | None) -> None:
     """Kill what lives of the session that `leader` began, and what has its log open, until nothing of both is left."""
+    _kill_all(lambda: _left_of(leader, born, log))
+
+
+def bury_writers(folder: Path) -> None:
+    """Kill what has a file of a dead owner's folder open for writing, such as a log, until nothing of it is left."""
+    _kill_all(lambda: [one for one in psutil.process_iter() if one.pid != os.getpid() and _holds(one, folder)])
+
+
+def _kill_all(left: Callable[[], list[psutil.Process]]) -> None:
     deadline = time.monotonic() + BURIED_S
-    while (found := _left_of(leader, born, log)) and time.monotonic() < deadline:
+    while (found := left()) and time.monotonic() < deadline:
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -53,11 +64,13 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _holds(process: psutil.Process, log: Path | None) -> bool:
-    if log is None:
+def _holds(process: psutil.Process, place: Path | None) -> bool:
+    """Whether a process has that file open for writing, or one of that folder."""
+    if place is None:
         return False
     try:
-        return any(Path(one.path) == log and getattr(one, "mode", "w") != "r" for one in process.open_files())
+        written = [Path(one.path) for one in process.open_files() if getattr(one, "mode", "w") != "r"]
+        return any(place == path or place in path.parents for path in written)
     except (psutil.Error, OSError):
         return False
 

@@ -1,7 +1,8 @@
 """Scratch folders: one for each command that starts processes, gone with it, or at the next start when it was killed.
 
 A folder is locked for as long as its owner lives, by a lock that the system takes back whatever ends the owner. One
-that nobody locks is rubbish. A folder is only ever taken away when its mark shows that it was made here.
+that nobody locks is rubbish, and so is what still writes into it. A folder is only ever taken away when its mark shows
+that it was made here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgibench.errors import ResultsError
+from sgibench.serve.orphans import bury_writers
 
 PREFIX = "sgibench-run-"
 MARK = ".sgibench-scratch"
@@ -58,7 +60,10 @@ def sweep(parent: Path) -> None:
             continue
         try:
             with contextlib.suppress(OSError):
-                if (folder / MARK).exists() or not any(folder.iterdir()):
+                if (folder / MARK).exists():
+                    bury_writers(folder.resolve())
+                    _take_away(folder)
+                elif not any(folder.iterdir()):
                     _take_away(folder)
         finally:
             os.close(lock)

@@ -137,42 +137,119 @@ def draw_curves(
 ) -> Markup:
     """Draw curves over two axes, and a dashed line at `limit` on the upright one; `label` is the text alternative."""
     sheet = Sheet(HEIGHT)
-    left = max(LEFT, 8 + SIGN_WIDTH * max((len(text) for _tick, text in y.ticks), default=0))
-    width, height = sheet.width - left - RIGHT, sheet.height - TOP - BOTTOM
-    grid = []
-    for tick, text in y.ticks:
-        at = TOP + height * (1 - y.share(tick))
-        grid.append([(left, at), (sheet.width - RIGHT, at)])
-        sheet.note(left - 5, at, text, align="right")
-    for tick, text in x.ticks:
-        at = left + width * x.share(tick)
-        grid.append([(at, TOP + height), (at, TOP + height + 4)])
-        sheet.note(at, TOP + height + 12, text, align="center")
-    sheet.lines(grid, colour=LINE, width=1)
-    sheet.note(left + width / 2, sheet.height - 7, x.name, align="center")
+    frame = _Frame(sheet=sheet, left=_room_for([y]), top=TOP, height=sheet.height - TOP - BOTTOM, x=x, y=y)
+    frame.axes(named=True)
     if limit is not None:
-        at = TOP + height * (1 - y.share(limit))
-        sheet.line([left, sheet.width - RIGHT], [at, at], colour=INK, width=1, dash=1)
-        sheet.note(left + 4, at - 8, "limit")
+        frame.limit(limit)
     for curve in curves:
-        xs = [left + width * x.share(point.x) for point in curve.points]
-        ys = [TOP + height * (1 - y.share(point.y)) for point in curve.points]
+        frame.curve(curve, points=points)
+    return sheet.markup(prefix, label)
+
+
+PANE_HEIGHT = 118.0
+PANE_TITLE = 22.0
+LEGEND_HEIGHT = 18.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pane:
+    """One of several drawings over the same axis."""
+
+    title: str
+    curves: tuple[Curve, ...]
+    y: Axis
+
+
+def draw_panes(panes: Sequence[Pane], x: Axis, *, prefix: str, label: str) -> Markup:
+    """Draw panes above one another over one axis, and which curve is which above them all."""
+    legend = list({curve.label: curve for pane in panes for curve in pane.curves}.values())
+    legend_height = LEGEND_HEIGHT * len(legend)
+    sheet = Sheet(legend_height + len(panes) * (PANE_TITLE + PANE_HEIGHT) + BOTTOM)
+    for place, curve in enumerate(legend):
+        at = 8 + LEGEND_HEIGHT * place
         colour = server_colour(curve.look.colour)
+        sheet.line([2, 22], [at, at], colour=colour, width=2, dash=curve.look.dash % len(DASHES))
+        sheet.mark(12, at, shape=curve.look.shape, colour=colour, size=6.5)
+        sheet.text(30, at, curve.label)
+    left = _room_for([pane.y for pane in panes])
+    for place, pane in enumerate(panes):
+        top = legend_height + place * (PANE_TITLE + PANE_HEIGHT) + PANE_TITLE
+        sheet.text(0, top - 13, pane.title, bold=True)
+        frame = _Frame(sheet=sheet, left=left, top=top, height=PANE_HEIGHT - 8, x=x, y=pane.y)
+        frame.axes(named=pane is panes[-1])
+        for curve in pane.curves:
+            frame.curve(curve, points=True)
+    return sheet.markup(prefix, label)
+
+
+def _room_for(axes: Sequence[Axis]) -> float:
+    """How much room the signs beside upright axes take."""
+    return max(LEFT, 8 + SIGN_WIDTH * max((len(text) for axis in axes for _tick, text in axis.ticks), default=0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Frame:
+    """Two axes on a sheet, and what is drawn over them."""
+
+    sheet: Sheet
+    left: float
+    top: float
+    height: float
+    x: Axis
+    y: Axis
+
+    @property
+    def width(self) -> float:
+        """Between the axis and the sheet's edge."""
+        return self.sheet.width - self.left - RIGHT
+
+    def across(self, value: float) -> float:
+        """Where a value lies on the sheet."""
+        return self.left + self.width * self.x.share(value)
+
+    def up(self, value: float) -> float:
+        """The same on the upright axis."""
+        return self.top + self.height * (1 - self.y.share(value))
+
+    def axes(self, *, named: bool) -> None:
+        """Draw both, the lower one with its signs and name where it is the sheet's last."""
+        sheet, bottom, grid = self.sheet, self.top + self.height, []
+        for tick, text in self.y.ticks:
+            at = self.up(tick)
+            grid.append([(self.left, at), (sheet.width - RIGHT, at)])
+            sheet.note(self.left - 5, at, text, align="right")
+        for tick, text in self.x.ticks:
+            at = self.across(tick)
+            grid.append([(at, bottom), (at, bottom + 4)])
+            if named:
+                sheet.note(at, bottom + 12, text, align="center")
+        sheet.lines(grid, colour=LINE, width=1)
+        if named:
+            sheet.note(self.left + self.width / 2, sheet.height - 7, self.x.name, align="center")
+
+    def limit(self, value: float) -> None:
+        """Draw a dashed line at a value of the upright axis."""
+        at = self.up(value)
+        self.sheet.line([self.left, self.sheet.width - RIGHT], [at, at], colour=INK, width=1, dash=1)
+        self.sheet.note(self.left + 4, at - 8, "limit")
+
+    def curve(self, curve: Curve, *, points: bool) -> None:
+        """Draw one curve with what lies behind it."""
+        sheet, colour = self.sheet, server_colour(curve.look.colour)
+        xs, ys = [self.across(point.x) for point in curve.points], [self.up(point.y) for point in curve.points]
         sheet.area(
-            [left + width * x.share(edges.x) for edges in curve.band],
-            [TOP + height * (1 - y.share(edges.high)) for edges in curve.band],
-            [TOP + height * (1 - y.share(edges.low)) for edges in curve.band],
+            [self.across(edges.x) for edges in curve.band],
+            [self.up(edges.high) for edges in curve.band],
+            [self.up(edges.low) for edges in curve.band],
             colour=colour,
             alpha=BAND_ALPHA,
         )
         sheet.line(xs, ys, colour=colour, width=2, dash=curve.look.dash % len(DASHES), tip=curve.label, row=curve.row)
         for at_x, at_y, point in zip(xs, ys, curve.points, strict=True):
             if point.low is not None and point.high is not None:
-                ends = [TOP + height * (1 - y.share(end)) for end in (point.low, point.high)]
-                sheet.line([at_x, at_x], ends, colour=INK, width=1)
+                sheet.line([at_x, at_x], [self.up(point.low), self.up(point.high)], colour=INK, width=1)
             if point.tip and points:
                 sheet.mark(at_x, at_y, shape=curve.look.shape, colour=colour, size=6.5, tip=point.tip, row=curve.row)
-    return sheet.markup(prefix, label)
 
 
 SPARK_HEIGHT = 30.0

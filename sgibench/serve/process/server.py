@@ -10,7 +10,6 @@ from typing import Self
 from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import Launch, Memory
-from sgibench.model.terms import TLS
 from sgibench.serve import placing
 from sgibench.serve.guarded import Command, NotStartedError, is_stopped
 from sgibench.serve.logs import size_of, tail_of
@@ -216,8 +215,8 @@ class ServerProcess:
     def _ask(self) -> int | str:
         """Ask whether it is ready: which process answered, or what is wrong. An app of the user's can't say which."""
         own = self.spec.app.own
-        tls = self.spec.protocol in TLS
-        return ask_pid(self.port, tls=tls) if own is None else ask_ready(self.port, own, tls=tls)
+        protocol = self.spec.protocol
+        return ask_pid(self.port, protocol=protocol) if own is None else ask_ready(self.port, own, protocol=protocol)
 
     def _complete(self) -> bool:
         """Whether as many of its processes run as its declaration says."""

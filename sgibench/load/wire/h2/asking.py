@@ -10,6 +10,7 @@ from collections import deque
 from sgibench.load.request import Ask
 from sgibench.load.wire.h2.frames import (
     CANCEL,
+    CONNECTION_KEY,
     END_STREAM,
     FIRST_WINDOW,
     MAX_FRAME_SIZE,
@@ -118,6 +119,12 @@ class Asking:
     def _ask_waiting(self) -> None:
         while self._waiting and len(self.streams) < self._most_streams and self.draining is None:
             self.ask(*self._waiting.popleft())
+
+    def say_goodbye(self, why: str) -> None:
+        """Ask nothing more, and tell the server (section 6.8: who is about to close a connection should)."""
+        if self.draining is None:
+            self.draining = why
+            self.out.append(frame(Type.GOAWAY, 0, CONNECTION_KEY, bytes(8)))
 
     @property
     def in_flight(self) -> int:
