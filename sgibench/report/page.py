@@ -68,7 +68,7 @@ def render(run: Run, rank_by: Metric = "cpu_us_per_request") -> str:
     """Make the page of a run, its tables in order of a figure."""
     view = view_of(run, rank_by)
     layers = {panel.key: found for panel in view.panels if (found := layers_of(run, panel))}
-    balanced = {panel.key: found for panel in view.panels if (found := balance_of(panel, run.info.machine))}
+    balanced = {panel.key: one for panel in view.panels if (one := balance_of(panel, run.info.machine))}
     charts: Mapping[str, tuple[Chart, ...]] = {
         panel.key: (
             *([balanced[panel.key].chart] if panel.key in balanced else []),

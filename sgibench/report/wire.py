@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
@@ -241,7 +241,7 @@ def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> tuple[Chart, ...]:
     return tuple(chart for one in shown if (chart := _compared(panel, ways, one)) is not None)
 
 
-def _compared(panel: Panel, ways: Mapping[str, Panel], compared: _Compared) -> Chart | None:
+def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Chart | None:
     bars, lines, form = [], [], words.FORMS[compared.metric]
     rows = {(row.entry.server, row.entry.app): row for one in ways.values() for row in one.rows}
     for row in rows.values():

@@ -83,7 +83,7 @@ def by_http2(sock: socket.socket, path: str, deadline_s: float) -> Heard:
             raise ProtocolError(f"expected an answer over HTTP/2, but got {data[:60]!r}")
         for event in state.receive_data(data):
             if isinstance(event, ResponseReceived):
-                status = int(dict(event.headers or ())[":status"])
+                status = next(int(value) for name, value in event.headers or () if str(name) == ":status")
             elif isinstance(event, DataReceived):
                 body = (body + (event.data or b""))[:MOST_KEPT_BYTES]
                 state.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
