@@ -130,7 +130,6 @@ def test_readiness_is_asked_in_the_protocol_that_a_server_was_started_for() -> N
         (lambda _talk: None, "h2c", "GET /pid: "),
         (mute, "h2c", "GET /pid: timed out"),
         (http1, "http", 4711),
-        (speaking(pid, lambda: None), "http", "GET /pid: "),
     ):
         with serving(script) as server:
             heard = ask_pid(server.port, 0.5, protocol=cast("Protocol", protocol))
