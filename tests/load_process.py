@@ -17,11 +17,13 @@ SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 
 class LoadProcess:
-    """One `python -m sgibench.load`."""
+    """One `python -m sgibench.load`, or with `script` what it does after these lines of Python."""
 
-    def __init__(self, stderr: IO[bytes] | None = None) -> None:
+    def __init__(self, stderr: IO[bytes] | None = None, script: str = "") -> None:
+        patched = f"from sgibench.load.driver import main\n{script}\nmain()"
+        begun = ["-c", patched] if script else ["-m", "sgibench.load"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sgibench.load"],
+            [sys.executable, *begun],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -68,9 +70,9 @@ class LoadProcess:
 
 
 @contextmanager
-def load_process(stderr: IO[bytes] | None = None) -> Iterator[LoadProcess]:
+def load_process(stderr: IO[bytes] | None = None, script: str = "") -> Iterator[LoadProcess]:
     """Run a load process for as long as the block lasts; `stderr` takes what it says there."""
-    process = LoadProcess(stderr)
+    process = LoadProcess(stderr, script)
     try:
         yield process
     finally:

@@ -91,6 +91,17 @@ def test_a_trial_that_can_not_be_read_back_is_stored_as_a_failure_of_its_own(nam
     assert trial.failure is None or "can't be stored" in trial.failure.detail or name == "failure"
 
 
+@pytest.mark.parametrize("name", ["requests", "window_s", "rps"])
+@pytest.mark.parametrize("value", [None, 0, 0.0, -1])
+def test_a_result_without_its_figures_is_stored_as_a_failure(tmp_path: Path, name: str, value: Any) -> None:
+    """A run in which one rate was 0 could not be read any more, its other trials included."""
+    trial = dataclasses.replace(GOOD.trials[0], status="ok", **{name: value})
+    (read,) = store.read_run(stored(tmp_path, "run", dataclasses.replace(GOOD, trials=(trial,)))).trials
+    assert read.failure is not None
+    assert read.failure.reason == "not-storable"
+    assert read.rps is None
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,16 @@ def test_a_worker_that_is_stopped_is_named(process: LoadProcess) -> None:
         assert process.ask(**together(target(server)))["did"] == "measure"
 
 
+def test_users_that_locust_does_not_send_are_spawned_all_the_same() -> None:
+    sends_none = "from locust.runners import MasterRunner\nMasterRunner.start = lambda *_, **__: None"
+    with load_process(script=sends_none) as process, serving(good()) as server:
+        measured = process.ask(**together(target(server), load={"connections": 4}))
+        assert measured["did"] == "measure", measured
+        (result,) = measured["targets"]
+        assert server.requests == accounted(result)
+        assert server.connections == result["connections_established"] == 4
+
+
 def workers_of(pid: int) -> list[int]:
     """Processes that a process has started."""
     children = Path(f"/proc/{pid}/task/{pid}/children")

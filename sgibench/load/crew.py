@@ -26,8 +26,8 @@ from sgibench.load.loading import load_scenario
 from sgibench.load.measure import answer_of
 from sgibench.load.orders import MeasureOrder
 
-JOIN_S = 30.0
-"""Longest time for workers to start."""
+JOIN_S = 120.0
+"""Longest time for workers to start, and to get ready for an order; a busy machine takes half a minute."""
 GO_NS = 5_000_000
 """How far ahead the common moment is set, so that the message is there before it."""
 LOOK_S = 0.2
@@ -58,9 +58,8 @@ class Crew:
         """Worker -> its index in the order under way."""
         self._said: dict[int, dict[str, Any]] = {}
         self._ready: dict[int, int] = {}
-        self._users = 0
-        """How many users Locust was asked for in the order under way."""
         self._sending: gevent.Greenlet | None = None
+        """Has Locust spawn the users of the order under way."""
         self._shares: dict[int, list[dict[str, Any]]] = {}
         self._failure: dict[str, Any] | None = None
         self._done = Event()
@@ -132,15 +131,20 @@ class Crew:
         self._failure = None
         self._said.clear()
         self._ready.clear()
-        self._users = 0
         self._shares.clear()
         self._done.clear()
         self._ids = {client.id: index for index, client in enumerate(self._master.clients.ready)}
         self._environment.user_classes = [load_scenario(read.scenario)]
         for worker, index in self._ids.items():
             self._send("sgi_order", {"order": order, "index": index, "of": self.size}, worker)
+        began_ns = monotonic_ns()
         while not self._done.wait(LOOK_S):
             self._check("measure")
+            if len(self._ready) < self.size and monotonic_ns() - began_ns > JOIN_S * 1e9:
+                lacking = f"{self.size - len(self._ready)} of {self.size} load workers"
+                raise self._lost(f"{lacking} did not get ready for an order within {JOIN_S:g} s")
+        if self._sending is not None:
+            self._sending.kill()
         self._stopping = gevent.spawn(self._master.stop)
         if self._failure is not None:
             raise LoadError(f"{self._failure['message']}\n{self._failure['traceback']}".strip())
@@ -185,19 +189,12 @@ class Crew:
     def _on_recruit(self, msg: Any, **_: Any) -> None:
         """When all have their places ready, Locust spawns as many users on each as the fullest has places.
 
-        A worker that lacks users all the same asks again, and Locust spawns as many on each once more: those for whom
-        there is no place do nothing.
+        Those for whom there is no place do nothing.
         """
         self._ready[self._index(msg)] = msg.data["places"]
         if len(self._ready) == self.size:
-            self._users += max(self._ready.values()) * self.size
-            self._sending = gevent.spawn(self._send_users, self._sending, self._users)
-
-    def _send_users(self, before: gevent.Greenlet | None, users: int) -> None:
-        """Let Locust spawn users, one call after the other."""
-        if before is not None:
-            before.join()
-        self._master.start(users, spawn_rate=users)
+            users = max(self._ready.values()) * self.size
+            self._sending = gevent.spawn(self._master.start, users, spawn_rate=users)
 
     def _on_shares(self, msg: Any, **_: Any) -> None:
         self._shares[self._index(msg)] = msg.data["shares"]

@@ -21,11 +21,10 @@ from sgibench.load.parent import follow_parent, settle_down
 from sgibench.load.target import Target
 from sgibench.load.together import Agreement
 
-PLACES_S = 60.0
-"""Longest time for Locust's master to send the users."""
-AGAIN_S = 5.0
-"""After so long they are asked for again: Locust sends none to a worker that it takes for missing just then, and shares
-them out wrongly when one has said twice that it is ready, as a worker does that waited long for an answer."""
+USERS_S = 5.0
+"""So long the master may take to send the users; then a worker spawns those that it lacks itself. Locust sends none to
+a worker that it takes for missing just then, and shares them out wrongly when one has said twice that it is ready, as
+a worker does that waited long for an answer."""
 
 
 class Member:
@@ -63,14 +62,12 @@ class Member:
         """Have the master send a user for each place; it sends as many to each worker as the fullest one needs."""
         self._environment.user_classes = [cls]
         fields.offer(self._environment, cls, places)
-        began_ns = asked_ns = monotonic_ns()
+        began_ns = monotonic_ns()
         self._runner.send_message("sgi_recruit", {"places": len(places)})
-        while fields.places_left(self._environment):
-            if (now_ns := monotonic_ns()) - began_ns > PLACES_S * 1e9:
-                raise LoadError(f"Locust's master sent too few users within {PLACES_S:g} s")
-            if now_ns - asked_ns > AGAIN_S * 1e9:
-                asked_ns = now_ns
-                self._runner.send_message("sgi_recruit", {"places": len(places)})
+        while left := fields.places_left(self._environment):
+            if monotonic_ns() - began_ns > USERS_S * 1e9:
+                began_ns = monotonic_ns()
+                self._runner.spawn_users({cls.__name__: left})
             gevent.sleep(0.001)
 
     def dismiss(self) -> None:

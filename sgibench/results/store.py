@@ -119,7 +119,9 @@ def _readable_line(measured: Trial | Stopped) -> bytes:
     line = json.dumps(stored, separators=(",", ":"), allow_nan=False).encode()
     if len(line) >= strict.LONGEST_LINE_BYTES:
         raise ValueError(f"it takes more than {strict.LONGEST_LINE_BYTES // 2**20} MiB")
-    decode(type(measured), strict.parse(line))
+    read = decode(type(measured), strict.parse(line))
+    if isinstance(read, Trial):
+        _whole(read)
     return line + b"\n"
 
 
