@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import contract
-from asgi_starlette import ROUTES, said, site
+from asgi_starlette import ROUTES, site
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette_replies import said
 from waiting import block
 
 INTERFACE = "asgi"

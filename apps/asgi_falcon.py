@@ -11,7 +11,7 @@ import contract
 import falcon
 import falcon.asgi
 from falcon.asgi import Request, Response
-from falcon.routing import BaseConverter
+from falcon_routes import refuse, route
 from jobs import do, handed
 from waiting import waited
 
@@ -61,14 +61,6 @@ async def refused(_req: Request, resp: Response, refusal: contract.Refusal, _par
 async def unmatched(req: Request, resp: Response, _error: falcon.HTTPError, _params: object) -> None:
     """Refuse what no resource is for."""
     await reply(resp, contract.unmatched(req.method, req.path))
-
-
-class Some(BaseConverter):
-    """Matches a segment that is not empty, which Falcon's fields may be."""
-
-    def convert(self, value: str) -> str | None:
-        """Give it; None is no match."""
-        return value or None
 
 
 class Reader:
@@ -170,26 +162,17 @@ class Raise:
 
 
 app = falcon.asgi.App()
-app.router_options.converters["some"] = Some
-app.add_error_handler(contract.Refusal, refused)
-app.add_error_handler((falcon.HTTPRouteNotFound, falcon.HTTPMethodNotAllowed), unmatched)
-app.add_route("/plaintext", Plaintext())
-app.add_route("/json", Contracted(contract.get_json))
-app.add_route("/bytes/{argument:some}", Contracted(contract.get_bytes))
-app.add_route("/echo", Echo())
-app.add_route("/upload", Upload())
-app.add_route("/wait/{argument:some}", Contracted(contract.get_wait))
-app.add_route("/block/{argument:some}", Contracted(contract.get_block))
-app.add_route("/cpu/{argument:some}", Contracted(contract.get_cpu))
-app.add_route("/page", Contracted(contract.get_page))
-app.add_route("/cached/{argument:some}", Contracted(contract.get_cached))
-app.add_route("/static/{argument:some}", Contracted(contract.get_static))
-app.add_route("/stream/{argument:some}", Contracted(contract.get_stream))
-app.add_route("/jobs", Jobs())
-app.add_route("/jobs/{argument:some}", Contracted(contract.get_job))
-app.add_route("/pid", Contracted(contract.get_pid))
-app.add_route("/error", Contracted(contract.get_error))
-app.add_route("/items", Items())
-app.add_route("/items/{argument:some}", Item())
-app.add_route("/raise/{argument:some}", Raise())
-app.add_route("/query/{argument:some}", Contracted(contract.get_query))
+refuse(app, refused, unmatched)
+route(
+    app,
+    {
+        "/plaintext": Plaintext(),
+        "/echo": Echo(),
+        "/upload": Upload(),
+        "/jobs": Jobs(),
+        "/items": Items(),
+        "/items/{argument:some}": Item(),
+        "/raise/{argument:some}": Raise(),
+    },
+    Contracted,
+)

@@ -3,24 +3,23 @@
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return"
 from __future__ import annotations
 
-import asyncio
 import importlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import caching
 import contract
 from aiocache import Cache
-from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader
 from jobs import do, handed
 from pydantic import BaseModel, Field
-from waiting import block, waited
+from starlette_replies import broadcast_messages, echo_messages, reply, said
+from waiting import block
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -76,34 +75,6 @@ app = FastAPI(redirect_slashes=False, default_response_class=AsciiJSONResponse)
 READS = ["GET", "HEAD"]
 QUEUE = importlib.import_module("jobs_celery" if caching.redis_url() else "contract")
 cache = Cache.from_url(caching.redis_url() or "memory://")
-
-
-async def reply(answer: contract.Answer | contract.Parts) -> Response:
-    """Make an answer of the contract FastAPI's."""
-    if isinstance(answer, contract.Later):
-        answer = await answer.whole()
-    if isinstance(answer, contract.Parts):
-        headers = {"content-type": answer.content_type}
-        if answer.length is not None:
-            headers["content-length"] = str(answer.length)
-        return StreamingResponse(paused(answer), headers=headers)
-    if answer.wait_s:
-        await waited(answer)
-    return said(answer)
-
-
-def said(answer: contract.Answer) -> Response:
-    """Make a whole answer FastAPI's."""
-    headers = {"content-type": answer.content_type} if answer.content_type else {}
-    return Response(answer.body, answer.status, headers | dict(answer.extra))
-
-
-async def paused(answer: contract.Parts) -> AsyncIterator[bytes]:
-    """Wait between two parts."""
-    for index, part in enumerate(answer.parts):
-        if index and answer.pause_s:
-            await asyncio.sleep(answer.pause_s)
-        yield part
 
 
 @app.exception_handler(contract.Refusal)
@@ -320,28 +291,5 @@ async def slow_query(ms: str) -> Response:
     return await reply(contract.get_query(ms, "", b""))
 
 
-@app.websocket(contract.WEBSOCKET)
-async def websocket_echo(websocket: WebSocket) -> None:
-    """Send every message back, text as text and binary as binary."""
-    await websocket.accept()
-    while (message := await websocket.receive())["type"] == "websocket.receive":
-        text = message.get("text")
-        await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))
-
-
-@app.websocket(contract.BROADCAST)
-async def websocket_broadcast(websocket: WebSocket) -> None:
-    """Listen, and have every message of one's own sent to all who do."""
-
-    async def deliver(message: str | bytes) -> None:
-        await (websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message))
-
-    await websocket.accept()
-    contract.ROOM.listeners[websocket] = deliver
-    try:
-        await deliver(contract.JOINED)
-        while (message := await websocket.receive())["type"] == "websocket.receive":
-            text = message.get("text")
-            await contract.ROOM.pass_on(message["bytes"] if text is None else text)
-    finally:
-        contract.ROOM.listeners.pop(websocket, None)
+app.add_api_websocket_route(contract.WEBSOCKET, echo_messages)
+app.add_api_websocket_route(contract.BROADCAST, broadcast_messages)

@@ -8,11 +8,12 @@ inside that handler each request has a thread of its own, as `asgi_django` shows
 from __future__ import annotations
 
 import contract
-from asgi_starlette import ROUTES, said, site
+from asgi_starlette import ROUTES, site
 from asgiref.sync import sync_to_async
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette_replies import said
 from waiting import block
 
 INTERFACE = "asgi"

@@ -3,8 +3,6 @@
 # mypy: disable-error-code="import-not-found,misc,no-any-return"
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,11 @@ from jobs import do, handed
 from starlette.applications import Starlette
 from starlette.background import BackgroundTasks
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.templating import Jinja2Templates
-from starlette.websockets import WebSocket
-from waiting import block, waited
+from starlette_replies import broadcast_messages, echo_messages, reply, said
+from waiting import block
 
 INTERFACE = "asgi"
 TARGET = "app"
@@ -32,34 +30,6 @@ TEMPLATES = Jinja2Templates(
         loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, keep_trailing_newline=True
     )
 )
-
-
-async def reply(answer: contract.Answer | contract.Parts) -> Response:
-    """Make an answer of the contract Starlette's."""
-    if isinstance(answer, contract.Later):
-        answer = await answer.whole()
-    if isinstance(answer, contract.Parts):
-        headers = {"content-type": answer.content_type}
-        if answer.length is not None:
-            headers["content-length"] = str(answer.length)
-        return StreamingResponse(paused(answer), headers=headers)
-    if answer.wait_s:
-        await waited(answer)
-    return said(answer)
-
-
-def said(answer: contract.Answer) -> Response:
-    """Make a whole answer Starlette's."""
-    headers = {"content-type": answer.content_type} if answer.content_type else {}
-    return Response(answer.body, answer.status, headers | dict(answer.extra))
-
-
-async def paused(answer: contract.Parts) -> AsyncIterator[bytes]:
-    """Wait between two parts."""
-    for index, part in enumerate(answer.parts):
-        if index and answer.pause_s:
-            await asyncio.sleep(answer.pause_s)
-        yield part
 
 
 async def refused(_request: Request, refusal: contract.Refusal) -> Response:
@@ -216,31 +186,6 @@ async def slow_query(request: Request) -> Response:
     return await reply(contract.get_query(request.path_params["ms"], "", b""))
 
 
-async def websocket_echo(websocket: WebSocket) -> None:
-    """Send every message back, text as text and binary as binary."""
-    await websocket.accept()
-    while (message := await websocket.receive())["type"] == "websocket.receive":
-        text = message.get("text")
-        await (websocket.send_bytes(message["bytes"]) if text is None else websocket.send_text(text))
-
-
-async def websocket_broadcast(websocket: WebSocket) -> None:
-    """Listen, and have every message of one's own sent to all who do."""
-
-    async def deliver(message: str | bytes) -> None:
-        await (websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message))
-
-    await websocket.accept()
-    contract.ROOM.listeners[websocket] = deliver
-    try:
-        await deliver(contract.JOINED)
-        while (message := await websocket.receive())["type"] == "websocket.receive":
-            text = message.get("text")
-            await contract.ROOM.pass_on(message["bytes"] if text is None else text)
-    finally:
-        contract.ROOM.listeners.pop(websocket, None)
-
-
 ROUTES: list[Any] = [
     Route("/plaintext", plaintext),
     Route("/json", document),
@@ -269,8 +214,8 @@ ROUTES: list[Any] = [
     Route("/items/{item_id}", delete_item, methods=["DELETE"]),
     Route("/raise/{item_id}", raise_item, methods=["POST"]),
     Route("/query/{ms}", slow_query),
-    WebSocketRoute(contract.WEBSOCKET, websocket_echo),
-    WebSocketRoute(contract.BROADCAST, websocket_broadcast),
+    WebSocketRoute(contract.WEBSOCKET, echo_messages),
+    WebSocketRoute(contract.BROADCAST, broadcast_messages),
 ]
 
 

@@ -284,11 +284,12 @@ def test_a_database_that_is_killed_or_stopped_fails_that_trial_and_the_run_goes_
 # --- what is there, and what is not ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("command", ["run", "capacity --slo p99<50ms"])
 def test_without_postgresql_its_scenarios_are_left_out_by_name_with_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sgibench.bench.services.missing", lambda service: f"it needs x: {service.how}")
-    words = "run --server waitress --scenario crud --database postgresql --quiet --results"
+    words = f"{command} --server waitress --scenario crud --database postgresql --quiet --results"
     monkeypatch.setattr(
         "sys.argv",
         ["sgibench", *words.split(), str(tmp_path / "results"), "--reports", str(tmp_path / "reports")],
@@ -307,10 +308,12 @@ def test_a_database_that_is_none_is_refused_in_one_line(text: str) -> None:
         parse_database(text)
 
 
+@pytest.mark.parametrize("command", ["run --quiet", "capacity --slo p99<50ms --quiet", "ui"])
 def test_a_database_that_does_not_answer_is_told_before_anything_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "run --server waitress --scenario crud --quiet --database postgresql://me:hush-hush@127.0.0.1:9/x --results"
+    database = "postgresql://me:hush-hush@127.0.0.1:9/x"
+    words = f"{command} --server waitress --scenario crud --database {database} --results"
     folders = [str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
     monkeypatch.setattr("sys.argv", ["sgibench", *words.split(), *folders])
     with pytest.raises(SystemExit) as ended:

@@ -13,6 +13,7 @@ import pytest
 
 from sgibench.load.webui.guard import is_own, own_names
 from sgibench.results import store
+from tests.test_database_work import need_postgresql
 from tests.ui_process import Ui, all_gone, free_port, ui_process
 
 
@@ -46,6 +47,7 @@ def test_the_form_offers_our_choices_in_their_order(ui: Ui) -> None:
         "server",
         "front",
         "app",
+        "database",
         "scenario",
         "load",
         "rate",
@@ -77,6 +79,9 @@ def test_our_tabs_stand_beside_locusts(ui: Ui) -> None:
         ({"server": "gunicorn-gthread", "app": "asgi_plain"}, "gunicorn-gthread serves WSGI apps"),
         ({"workers": "0"}, "workers: expected a whole number from 1"),
         ({"threads": "many"}, "threads: expected a whole number from 1"),
+        ({"database": "oracle"}, "database: there is no 'oracle'"),
+        ({"server": "waitress", "app": "wsgi_whitenoise", "database": "postgresql"}, "can't use postgresql"),
+        ({"server": "waitress", "app": "wsgi_flask+redis", "scenario": "jobs"}, "which sgibench run starts"),
         ({"load": "open", "rate": "-3"}, "rate: expected requests per second above 0"),
         (
             {"server": "waitress", "configuration": "default", "user_count": "200"},
@@ -367,3 +372,40 @@ def test_a_load_process_that_is_killed_is_named_and_the_tests_are_kept(tmp_path:
         assert all_gone(everything)
     (kept,) = store.list_runs(tmp_path / "results")
     assert [trial.status for trial in store.read_run(kept).trials] == ["ok"]
+
+
+# --- services: last, because the form remembers what was chosen ------------------------------------------------------
+
+
+def test_an_app_on_a_service_is_measured_with_it_and_both_are_buried(ui: Ui) -> None:
+    """Under Stop the database is gone; its CPU and its connections stand apart, and writes were counted."""
+    need_postgresql()
+    before = len(ui.descendants())
+    assert ui.start(server="waitress", app="wsgi_plain", database="postgresql", scenario="crud")["success"]
+    state = ui.measured()
+    databases = [one for one in ui.descendants() if one.name() == "postgres"]
+    assert databases
+    (told,) = (words for name, words in state["server"] if name.startswith("PostgreSQL"))
+    assert "a private instance; CPU per request" in told
+    assert "8 / 8 / 8" in told
+    ui.stop()
+    assert all_gone(databases)
+    assert len(ui.descendants()) == before
+    assert ui.cell(-1, "app") == "wsgi_plain+postgresql"
+    assert ui.state["tests"][-1]["failure"] is None
+    ui.ask("POST", "/sgibench/save", {})
+    (folder,) = store.list_runs(ui.folder / "results")
+    trial = store.read_run(folder).trials[-1]
+    assert trial.services[0].cpu_us_per_request
+    assert store.read_run(folder).info.services["postgresql"].private
+
+
+def test_a_database_that_is_killed_fails_the_test_with_that_reason(ui: Ui) -> None:
+    need_postgresql()
+    assert ui.start(server="waitress", app="wsgi_plain", database="postgresql", scenario="db_read")["success"]
+    ui.measured(1)
+    databases = [one for one in ui.descendants() if one.name() == "postgres"]
+    next(one for one in databases if (parent := one.parent()) and parent.name() != "postgres").kill()
+    state = ui.until(lambda state: state["phase"] == "idle")
+    assert "service: postgresql was killed (SIGKILL)" in state["tests"][-1]["failure"]
+    assert all_gone(databases)

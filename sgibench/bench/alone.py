@@ -1,61 +1,79 @@
 """What apps cost without a server, measured after each block beside their servers: what layers are taken apart with.
 
-On the servers' CPUs while no server runs, each app once a block, so that a block has all figures of one hour. Only
-where layers can be told: a framework's app and the plain app of its interface on one server.
+On the servers' CPUs while no server runs, each app once a block for all servers that call it alike, so that a block has
+all figures of one hour. Only where layers can be told: a framework's app and the plain app of its interface, on the
+same services, on one server.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sgibench.bench.choice import PLAIN
-from sgibench.engine.workshop import Workshop, environment_key
+from sgibench.engine.services import SQLITE, use
+from sgibench.engine.workshop import Workshop, environment_key, folder_name
 from sgibench.errors import ServerError
 from sgibench.model import AloneCost, App, Cell, Scenario
+from sgibench.model.catalogue import WITH
 from sgibench.results import store
-from sgibench.serve.alone import call_alone, can_be_called
+from sgibench.serve.alone import Alone, Manner, Place, call_alone, can_be_called, manner_of
 
-SECONDS = 0.45
-"""Of calls for the mix, beside a third as long to warm up, and as much again for the app that does nothing."""
+SECONDS = 0.6
+"""Of calls for the mix, beside a third as long to warm up, and two thirds of that for the app that does nothing."""
 
 
 def is_plain(app: App) -> bool:
     """Whether an app is the one without a framework, which all others of its interface are compared with."""
-    return app.id == f"{app.interface}_{PLAIN}"
+    return app.id.partition(WITH)[0] == f"{app.interface}_{PLAIN}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """One app to be called for one scenario, in the environment of one cell."""
+class Job:
+    """One app to be called for one scenario in one manner, in the environment of one cell."""
 
     app: App
     scenario: Scenario
+    manner: Manner
     cell: Cell
+    servers: tuple[str, ...]
+    """All that call it so."""
 
 
-def jobs_of(cells: Iterable[Cell], apps: Iterable[App], scenarios: Iterable[Scenario]) -> tuple[_Job, ...]:
+def jobs_of(
+    cells: Iterable[Cell],
+    apps: Iterable[App],
+    scenarios: Iterable[Scenario],
+    manner_of_cell: Callable[[Cell], Manner],
+) -> tuple[Job, ...]:
     """Choose what has to be called: apps that share a server with the plain app, and that app, for each scenario."""
     known, asked = {app.id: app for app in apps}, {scenario.id: scenario for scenario in scenarios}
-    served: dict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
+    served: dict[tuple[str, str, tuple[str, ...]], dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
-        if cell.app in known and can_be_called(known[cell.app], asked[cell.scenario]):
-            served[cell.scenario, cell.server].setdefault(cell.app, cell)
-    found: dict[tuple[str, str], _Job] = {}
-    for (scenario, _), by_app in served.items():
-        plain = [app for app in by_app if is_plain(known[app])]
-        if plain and len(by_app) > 1:
-            for app, cell in by_app.items():
-                found.setdefault((scenario, app), _Job(app=known[app], scenario=asked[scenario], cell=cell))
+        if cell.app in known and cell.load.kind == "closed" and can_be_called(known[cell.app], asked[cell.scenario]):
+            served[cell.scenario, cell.server, known[cell.app].uses].setdefault(cell.app, cell)
+    found: dict[tuple[str, str, Manner], Job] = {}
+    for (scenario, server, _), by_app in served.items():
+        if len(by_app) < 2 or not any(is_plain(known[app]) for app in by_app):  # noqa: PLR2004 - it and another
+            continue
+        for app, cell in by_app.items():
+            manner = manner_of_cell(cell)
+            new = Job(app=known[app], scenario=asked[scenario], manner=manner, cell=cell, servers=())
+            job = found.get((scenario, app, manner), new)
+            found[scenario, app, manner] = replace(job, servers=(*job.servers, server))
     return tuple(found.values())
 
 
 class AloneCosts:
     """Adds to the run, after each block, what each app costs without a server."""
 
-    def __init__(self, jobs: Iterable[_Job], writer: store.RunWriter, workshop: Workshop) -> None:
-        self._jobs = tuple(jobs)
+    def __init__(self, cells: Iterable[Cell], apps: Iterable[App], writer: store.RunWriter, workshop: Workshop) -> None:
+        def manner_of_cell(cell: Cell) -> Manner:
+            environment = workshop.environments[environment_key(cell)]
+            return manner_of(workshop.catalogue.server(cell.server), cell, environment)
+
+        self._jobs = jobs_of(cells, apps, workshop.scenarios.values(), manner_of_cell)
         self._writer = writer
         self._workshop = workshop
 
@@ -66,28 +84,40 @@ class AloneCosts:
             self._writer.write_info(replace(info, alone=(*info.alone, *self._measured(block))))
 
     def _measured(self, block: int) -> Iterator[AloneCost]:
-        workshop = self._workshop
         for job in self._jobs:
-            cpu_us, failure, calls = None, None, 0
+            alone, failure = None, None
             try:
-                alone = call_alone(
-                    job.app,
-                    workshop.environments[environment_key(job.cell)],
-                    job.scenario,
-                    workshop.scratch,
-                    cpus=workshop.cpus.servers,
-                    seconds=SECONDS,
-                )
-                cpu_us, calls = alone.cpu_us, alone.calls
+                alone = self._called(job)
             except ServerError as error:
                 failure = error.detail
-                workshop.listener.say(f"without a server: {error.detail}")
+                self._workshop.listener.say(f"without a server: {error.detail}")
             yield AloneCost(
                 app=job.app.id,
                 scenario=job.scenario.id,
                 block=block,
                 plain=is_plain(job.app),
-                cpu_us=cpu_us,
-                calls=calls,
+                cpu_us=None if alone is None else alone.cpu_us,
+                calls=0 if alone is None else alone.calls,
+                servers=job.servers,
                 failure=failure,
             )
+
+    def _called(self, job: Job) -> Alone:
+        """Call it, with shares of its services that are taken away afterwards; raises ServerError."""
+        workshop = self._workshop
+        place = Place(scratch=workshop.scratch, cpus=workshop.cpus.servers, asker_cpus=workshop.cpus.load)
+        used = use(workshop.services, job.app, folder_name(f"alone-{job.app.id}"), place.scratch / SQLITE)
+        if job.app.uses:
+            used.pool = workshop.pool or job.cell.settings.threads
+        try:
+            return call_alone(
+                job.app,
+                workshop.environments[environment_key(job.cell)],
+                job.scenario,
+                place,
+                manner=job.manner,
+                variables=used.variables,
+                seconds=SECONDS,
+            )
+        finally:
+            used.drop()

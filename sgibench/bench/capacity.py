@@ -158,7 +158,8 @@ def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Seque
     except LoadError as error:
         raise LoadError(f"{error}. What was found is kept: sgibench capacity --resume {writer.info.run}") from None
     ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
-    writer.write_info(replace(writer.info, finished_at=ended))
+    services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
+    writer.write_info(replace(writer.info, finished_at=ended, services={**writer.info.services, **services}))
     return Outcome(folder=writer.folder, finished=finished)
 
 

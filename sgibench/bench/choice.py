@@ -9,10 +9,13 @@ from typing import Any, get_args
 from sgibench import units
 from sgibench.bench.choosing import apps_for
 from sgibench.bench.request import DEFAULT_APPS
+from sgibench.bench.services import EMBEDDED, POSTGRESQL, Database
+from sgibench.bench.ui_services import app_on
 from sgibench.catalogue.fronted import behind, unfit
 from sgibench.catalogue.reading import ONLY_NAMED, Catalogue, nearest
 from sgibench.errors import UsageError, shown
 from sgibench.model import App, Configuration, Connection, Load, ServerEntry, Settings
+from sgibench.model.catalogue import WITH
 
 DIRECT = "none"
 """No front: the server is asked directly."""
@@ -33,6 +36,8 @@ class Preset:
     """Its own id; what stands before it is `front`."""
     front: str = DIRECT
     app: str = PLAIN
+    """Perhaps on services: `wsgi_plain+redis`."""
+    database: str = EMBEDDED
     scenario: str = "json"
     load: str = "closed"
     rate_per_s: float = 1000.0
@@ -58,7 +63,8 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
     ours = [
         _option("server", preset.server, [entry.id for entry in found.servers], "how the app is run"),
         _option("front", preset.front, [DIRECT, *fronts_offered(found)], "what stands before it"),
-        _option("app", preset.app, [PLAIN, *(app.id for app in found.apps)], "plain: no framework"),
+        _option("app", preset.app, apps_offered(found, preset.app), "plain: no framework"),
+        _option("database", preset.database, [EMBEDDED, POSTGRESQL], "where items stand"),
     ]
     asked = [
         _option("scenario", preset.scenario, scenarios_of(found), "what is asked"),
@@ -71,6 +77,12 @@ def options_of(found: Catalogue, preset: Preset, *, own_target: bool) -> list[di
         _option("configuration", preset.configuration, list(get_args(Configuration)), "equal: the same for all"),
     ]
     return asked if own_target else [*ours, *asked, *sizes]
+
+
+def apps_offered(found: Catalogue, preset: str) -> list[str]:
+    """Name the apps: each by itself and on services other than the database, and the one that the form opens with."""
+    served = [app.on(name).id for app in found.apps for name in sorted({*app.services} - {POSTGRESQL, *app.uses})]
+    return list(dict.fromkeys([PLAIN, *(app.id for app in found.apps), *served, preset]))
 
 
 def scenarios_of(found: Catalogue) -> list[str]:
@@ -89,7 +101,7 @@ def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_
         raise UsageError(f"scenario {values['scenario']}: it is put on by sgibench run alone")
     return Choice(
         server=entry,
-        app=None if entry is None else app_for(entry, found, values["app"]),
+        app=None if entry is None else app_chosen(entry, found, values["app"], values.get("database", EMBEDDED)),
         scenario=values["scenario"],
         load=load_of(values, users, keep_alive=entry is None or entry.variant.keep_alive),
         settings=None
@@ -128,6 +140,17 @@ def split(name: str) -> tuple[str, str]:
     """Split `nginx+waitress` into server and front."""
     front, plus, server = name.partition("+")
     return (server, front) if plus else (name, DIRECT)
+
+
+def app_chosen(entry: ServerEntry, found: Catalogue, name: str, database: str) -> App:
+    """Find the app on the services that its name and the database say; raises UsageError."""
+    if database not in {EMBEDDED, POSTGRESQL}:
+        raise UsageError(f"database: expected {EMBEDDED} or {POSTGRESQL}, got {shown(database)}")
+    base, *services = name.split(WITH)
+    app = app_for(entry, found, base)
+    for service in services:
+        app = app_on(app, Database(service=service))
+    return app_on(app, Database(service=None if database == EMBEDDED else database))
 
 
 def app_for(entry: ServerEntry, found: Catalogue, name: str) -> App:

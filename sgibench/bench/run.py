@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine, units
-from sgibench.bench.alone import AloneCosts, jobs_of
+from sgibench.bench.alone import AloneCosts
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import refusals
 from sgibench.bench.learned import learn_answers, learned_info
@@ -243,7 +243,7 @@ def after_block(
     cells: Sequence[Cell], apps: Sequence[App], writer: store.RunWriter, workshop: Workshop
 ) -> Callable[[int], None]:
     """Say what is measured after each block, while no server runs: what apps of the catalogue cost by themselves."""
-    return AloneCosts(jobs_of(cells, apps, workshop.scenarios.values()), writer, workshop)
+    return AloneCosts(cells, apps, writer, workshop)
 
 
 def parts_of(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from sgibench import machine, units
 from sgibench.bench.choice import Choice
-from sgibench.errors import ServerError
-from sgibench.model import Cell, Failure, Scenario, ServerEntry, Settings, Trial, Variant
+from sgibench.bench.ui_services import InUse
+from sgibench.errors import MisdeclaredError, ServerError
+from sgibench.model import Cell, Expected, Failure, Scenario, ServerEntry, ServiceUse, Settings, Trial, Variant
 from sgibench.serve.process import ServerProcess
 
 TAIL_LINES = 3
@@ -43,6 +46,8 @@ class Served:
     """None for the user's own target."""
     first_test: int
     """How many tests ended before it was started."""
+    services: InUse
+    """Nothing, for the user's own target."""
     idle_cpu: float | None = None
     failure: Failure | None = None
     pids: tuple[int, ...] = ()
@@ -106,8 +111,52 @@ def facts(trial: Trial) -> dict[str, str]:
         "CPU per request over the whole test": units.microseconds(trial.cpu_us_per_request),
         "Time stolen by the hypervisor": None if trial.steal is None else units.percent(trial.steal),
         "Its CPUs used by others": None if trial.foreign_cpu is None else units.percent(trial.foreign_cpu),
+        **{one.version or one.service: _told_use(one, trial.pool) for one in trial.services},
     }
     return {name: words for name, words in said.items() if words is not None}
+
+
+def _told_use(one: ServiceUse, pool: int | None) -> str:
+    """What a service cost, and its connections."""
+    kind = "a private instance" if one.private else "one that existed"
+    cost = f"CPU per request {units.microseconds(one.cpu_us_per_request)}"
+    known = (one.connections_opened, one.connections_most, pool)
+    counts = [units.NOT_MEASURED if it is None else units.count(it) for it in known]
+    return f"{kind}; {cost}; connections opened / at once / pool: {' / '.join(counts)}"
+
+
+def expected_of(
+    entry: ServerEntry, process: ServerProcess | None, failure: Failure | None
+) -> tuple[Expected, Failure | None]:
+    """What the declaration says of what runs; one that can't say it is a failure, unless there is one already."""
+    if process is None or process.launch is None:
+        return Expected(), failure
+    try:
+        return entry.expected(process.launch), failure
+    except MisdeclaredError as error:
+        return Expected(), failure or Failure(reason=error.reason, detail=error.detail)
+
+
+def processes_of(now: Served) -> list[dict[str, Any]]:
+    """Each process of the server, with the CPU that it used since it was last looked at."""
+    found = []
+    for pid in now.process.pids() if now.process is not None else ():
+        at_s, clock_s = time.monotonic(), machine.cpu_clock_s(pid)
+        if clock_s is None:
+            continue
+        before = now.clocks.get(pid)
+        now.clocks[pid] = (at_s, clock_s)
+        memory = machine.tree_memory([pid])
+        found.append(
+            {
+                "pid": pid,
+                "name": name_of(pid),
+                "cpus": None if before is None else (clock_s - before[1]) / max(at_s - before[0], 1e-9),
+                "pss_bytes": memory.pss_bytes,
+                "uss_bytes": memory.uss_bytes,
+            }
+        )
+    return found
 
 
 def name_of(pid: int) -> str:

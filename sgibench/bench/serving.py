@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -21,22 +20,36 @@ from sgibench import machine, units, verify
 from sgibench.bench.budget import Need, refuse_too_much
 from sgibench.bench.choice import Choice, read_choice
 from sgibench.bench.request import select_scenarios
-from sgibench.bench.served import Address, Served, about, cell_of, facts, name_of, stranger, told, told_detail
+from sgibench.bench.served import (
+    Address,
+    Served,
+    about,
+    cell_of,
+    expected_of,
+    facts,
+    processes_of,
+    stranger,
+    told,
+    told_detail,
+)
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
+from sgibench.bench.ui_services import InUse, app_for_scenario, refuse_missing
 from sgibench.bench.workshop import prepare
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
+from sgibench.engine.services import Used, use
 from sgibench.engine.trials import Draft, judge, to_trial
 from sgibench.engine.turned_out import path_of
-from sgibench.errors import LoadError, MisdeclaredError, ServerError, SgibenchError
+from sgibench.errors import LoadError, ServerError, SgibenchError
 from sgibench.limits import room
-from sgibench.model import App, Doubt, Expected, Failure, Scenario, ServerEntry, Trial
+from sgibench.model import App, Doubt, Failure, Scenario, Trial
 from sgibench.results.codec import encode
 from sgibench.serve import effective
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import share_of, told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
+from sgibench.serve.services import House, usual_cpus
 
 IDLE_CHECK_S = 0.3
 TAKEN_BACK_EVERY_S = 0.1
@@ -50,9 +63,18 @@ class Serving:
     """Answers the web UI's questions; a context manager."""
 
     def __init__(
-        self, found: Catalogue, load: LoadProcess, scratch: Path, session: UiRun, target: Address | None
+        self,
+        found: Catalogue,
+        load: LoadProcess,
+        scratch: Path,
+        session: UiRun,
+        target: Address | None,
+        *,
+        existing: Mapping[str, str] | None = None,
     ) -> None:
+        """`existing` names instances of the user's, by service: URLs."""
         self._found = found
+        self._existing = dict(existing or {})
         self._load = load
         self._scratch = scratch
         self._session = session
@@ -105,6 +127,9 @@ class Serving:
             detail = f"it logged more than {units.size(LOG_CAP_BYTES)}"
             now.failure = Failure(reason="log-flood", detail=detail, log_tail=process.log_tail())
             process.kill()
+        elif (trouble := now.services.trouble()) is not None:
+            now.failure = trouble
+            process.kill()
         elif not process.alive():
             detail = f"{process.end} under load"
             now.failure = Failure(reason="crashed", detail=detail, log_tail=process.log_tail())
@@ -120,6 +145,8 @@ class Serving:
         choice = read_choice(self._found, words["choice"], int(words["users"]), own_target=self._target is not None)
         self._refuse_too_much(choice, choice.load.connections)
         scenario = self._scenario(choice)
+        if choice.app is not None:
+            choice = replace(choice, app=app_for_scenario(choice.app, scenario))
         if scenario.id not in self._session.calibrations:
             self._say("finding out what the load generator can do at most")
             self._session.calibrations[scenario.id] = self._load.calibrate(scenario, CALIBRATION_S)
@@ -183,9 +210,6 @@ class Serving:
         if choice.server is not None and choice.server.variant.interface not in scenario.interfaces:
             interface = choice.server.variant.interface.upper()
             raise LoadError(f"{scenario.id} is not for {interface} servers such as {choice.server.id}")
-        if choice.server is not None and scenario.services:
-            needed = " and ".join(scenario.services)
-            raise LoadError(f"{scenario.id} needs {needed}, which the web UI does not start: sgibench run does")
         return scenario
 
     def _at_target(self, choice: Choice, scenario: Scenario) -> Served:
@@ -200,6 +224,7 @@ class Serving:
             cpus=machine.plan_cpus(1),
             process=None,
             first_test=len(self._session.tests),
+            services=InUse(Used(), scenario),
         )
 
     def _started(self, choice: Choice, scenario: Scenario) -> Served:
@@ -207,6 +232,7 @@ class Serving:
         entry, app, settings = choice.server, choice.app, choice.settings
         if entry is None or app is None or settings is None:
             raise AssertionError("a server was chosen without app or settings")
+        refuse_missing(self._found, app, self._existing)
         cell = cell_of(choice)
         self._say(f"preparing the environment of {entry.id} (once)")
         ready = self._unless_taken_back(lambda: prepare([cell], [entry], [app], Silent())).environments
@@ -214,18 +240,23 @@ class Serving:
         self._apps[app.id] = app
         cpus = machine.plan_cpus(settings.workers)
         environment = next(iter(ready.values()))
-        process = ServerProcess(
-            ServerSpec(
-                entry=entry,
-                app=app,
-                settings=settings,
-                bin=environment.bin,
-                versions=environment.versions,
-                python=environment.info.python,
-                cpus=cpus.servers,
-                scratch=self._scratch / "server",
-            )
+        spec = ServerSpec(
+            entry=entry,
+            app=app,
+            settings=settings,
+            bin=environment.bin,
+            versions=environment.versions,
+            python=environment.info.python,
+            cpus=cpus.servers,
+            scratch=self._scratch / "server",
         )
+        for name in app.uses:
+            self._say(f"starting {name}")
+        house = self._alive.enter_context(House(self._found.services, usual_cpus(cpus), self._existing))
+        used = use(house, app, cell.server, spec.scratch)
+        used.pool = settings.threads if app.uses else None
+        self._refuse_if_taken_back()
+        process = ServerProcess(replace(spec, variables=used.variables))
         self._say(f"starting {entry.id}")
         self._alive.enter_context(process)
         process.wait_ready(self._refuse_if_taken_back)
@@ -233,13 +264,16 @@ class Serving:
         try:
             verify.verify_scenario(HOST, process.port, scenario, keep_alive=entry.variant.keep_alive)
         except ServerError as error:
-            raise ServerError(error.reason, error.detail, process.log_tail()) from None
+            refusal = used.refusal()
+            detail = error.detail if refusal is None else f"{error.detail}: {refusal.detail}"
+            raise ServerError(error.reason, detail, process.log_tail()) from None
         return Served(
             choice=choice,
             scenario=scenario,
             cpus=cpus,
             process=process,
             first_test=len(self._session.tests),
+            services=InUse(used, scenario),
             idle_cpu=idle_cpu([process], IDLE_CHECK_S)[0],
         )
 
@@ -254,12 +288,14 @@ class Serving:
         now.pids = tuple(pid for pids in now.parts.values() for pid in pids)
         now.front_s = machine.tree_cpu_s(now.process.front_pids()) if now.process is not None else None
         now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        now.began = machine.snapshot(now.cpus.servers, now.pids)
+        now.services.begin()
+        now.began = machine.snapshot(now.cpus.servers, now.pids, now.services.families())
         return {}
 
     def _judge(self, words: Words) -> Words:
         """Look at the server and at what was counted so far."""
         now = self._served()
+        now.services.look()
         trial = self._trial(now, measured_of(words["result"]))
         return self._looked(now, trial, self._doubts(now, trial))
 
@@ -270,7 +306,10 @@ class Serving:
         measured = measured_of(words["result"])
         if now.failure is None and now.process is not None and (lost := told_lost(now.parts, now.process.pids())):
             now.failure = Failure(reason="crashed", detail=f"{lost} under load", log_tail=now.process.log_tail())
-        failure = now.failure or judge(measured, now.process.log_tail() if now.process is not None else "")
+        log_tail = now.process.log_tail() if now.process is not None else ""
+        failure = now.failure or now.services.refusal() or judge(measured, log_tail)
+        failure = failure or now.services.rows_differ(measured)
+        self._session.note_services(now.services.infos(now.cpus.servers))
         trial = self._trial(now, measured, failure, is_last=True)
         doubts = self._doubts(now, trial)
         cell = None if now.process is None else cell_of(now.choice)
@@ -284,14 +323,15 @@ class Serving:
         """Make what was counted a trial, by the rules of every other trial; the last look asks the system more."""
         disturbance = None
         if now.began is not None:
-            disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids))
+            disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids, now.services.families()))
         cell = cell_of(now.choice, self._target)
         process = now.process
         if process is not None and now.front_s is not None:
             used_s = machine.tree_cpu_s(process.front_pids())
             measured = replace(measured, front_cpu_s=None if used_s is None else used_s - now.front_s)
+        measured = now.services.counted(measured)
         entry = now.choice.server or stranger(cell.server)
-        expected, failure = _expected_of(entry, process, failure)
+        expected, failure = expected_of(entry, process, failure)
         draft = Draft(
             cell=cell,
             entry=entry,
@@ -310,6 +350,8 @@ class Serving:
             measured=measured if measured.requests else None,
             disturbance=disturbance,
             memory=process.memory() if process is not None and failure is None else None,
+            services=now.services.uses(measured),
+            pool=now.services.pool,
             failure=failure,
         )
         trial = to_trial(draft, self._session.block_of(cell), retries=0)
@@ -325,31 +367,10 @@ class Serving:
         return {
             "doubts": [encode(doubt) for doubt in doubts],
             "memory_bytes": None if memory is None else memory.pss_bytes or memory.uss_bytes,
-            "processes": self._processes(now),
+            "processes": processes_of(now),
             "facts": facts(trial),
             "ceiling_share": None if trial.rps is None else trial.rps / ceiling,
         }
-
-    def _processes(self, now: Served) -> list[dict[str, Any]]:
-        """Each process of the server, with the CPU that it used since it was last looked at."""
-        found = []
-        for pid in now.process.pids() if now.process is not None else ():
-            at_s, clock_s = time.monotonic(), machine.cpu_clock_s(pid)
-            if clock_s is None:
-                continue
-            before = now.clocks.get(pid)
-            now.clocks[pid] = (at_s, clock_s)
-            memory = machine.tree_memory([pid])
-            found.append(
-                {
-                    "pid": pid,
-                    "name": name_of(pid),
-                    "cpus": None if before is None else (clock_s - before[1]) / max(at_s - before[0], 1e-9),
-                    "pss_bytes": memory.pss_bytes,
-                    "uss_bytes": memory.uss_bytes,
-                }
-            )
-        return found
 
     # --- release, save -----------------------------------------------------------------------------------------------
 
@@ -387,15 +408,3 @@ class Serving:
 
     def _name(self, now: Served) -> str:
         return cell_of(now.choice, self._target).server
-
-
-def _expected_of(
-    entry: ServerEntry, process: ServerProcess | None, failure: Failure | None
-) -> tuple[Expected, Failure | None]:
-    """What the declaration says of what runs; one that can't say it is a failure, unless there is one already."""
-    if process is None or process.launch is None:
-        return Expected(), failure
-    try:
-        return entry.expected(process.launch), failure
-    except MisdeclaredError as error:
-        return Expected(), failure or Failure(reason=error.reason, detail=error.detail)

@@ -29,6 +29,7 @@ from sgibench.model import (
     Plan,
     RunInfo,
     Scenario,
+    ServiceInfo,
     Stage,
     Stopped,
     Trial,
@@ -70,6 +71,8 @@ class UiRun:
         self.tests: list[Tested] = []
         self.calibrations: dict[str, Calibration] = {}
         """By scenario."""
+        self.services: dict[str, ServiceInfo] = {}
+        """Those that servers used."""
         self._started = datetime.now(UTC)
         self._started_s = time.monotonic()
         self._folder = results / store.new_run_id(self._started)
@@ -81,6 +84,10 @@ class UiRun:
     def add(self, test: Tested) -> None:
         """Take a test that ended."""
         self.tests.append(test)
+
+    def note_services(self, infos: Mapping[str, ServiceInfo]) -> None:
+        """Keep what a server's services were."""
+        self.services.update(infos)
 
     def fail_since(self, first: int, failure: Failure) -> None:
         """Take back the numbers of all tests from `first` on: their server failed afterwards.
@@ -141,6 +148,8 @@ class UiRun:
             machine=machine.describe(cpus),
             environments=recorded(environments, apps),
             skipped={},
+            services=self.services,
+            service_cpus=next((one.cpus for one in self.services.values() if one.private), ()),
             plan=self._plan(),
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
             calibration=tuple(self.calibrations.values()),

@@ -10,13 +10,13 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from sgibench import bench, report, secrets
+from sgibench import bench, machine, report, secrets
 from sgibench.bench.profiles import PROFILES
 from sgibench.cli.options import Share
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
-from sgibench.cli.subjects import Care, Chosen, Output, Size, again, option, takes
+from sgibench.cli.subjects import Care, Chosen, Cpus, Output, Size, What, again, option, takes
 from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError, plain
 from sgibench.report import terminal
@@ -47,9 +47,18 @@ class Search:
     resume: str | None = again(Care, "resume")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stored(Chosen):
+    """Which servers, apps and scenarios, and where their items stand."""
+
+    database: str | None = again(What, "database")
+    pool: int | None = again(What, "pool")
+    service_cpus: str | None = again(Cpus, "service_cpus")
+
+
 @click.command(epilog="Example: sgibench capacity --slo 'p99<50ms' --server 'uvicorn-*' --scenario json")
-@takes(search=Search, what=Chosen, own=Own, size=Size, output=Output)
-def capacity(search: Search, what: Chosen, own: Own, size: Size, output: Output) -> None:
+@takes(search=Search, what=Stored, own=Own, size=Size, output=Output)
+def capacity(search: Search, what: Stored, own: Own, size: Size, output: Output) -> None:
     """Find the highest rate at which each server holds a limit on latency, without an error.
 
     Rates are found by geometric bisection; at each, two of three trials must agree, and the last one is confirmed.
@@ -73,6 +82,9 @@ def capacity(search: Search, what: Chosen, own: Own, size: Size, output: Output)
         seed=search.seed,
         catalogues=what.catalogues,
         own=own_request(own),
+        database=what.database,
+        pool=what.pool,
+        service_cpus=machine.parse_cpus(what.service_cpus) if what.service_cpus else None,
     )
     with listener_for(Console(stderr=True), quiet=output.quiet) as listener:
         outcome = (

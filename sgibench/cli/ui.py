@@ -19,18 +19,19 @@ from sgibench.bench.choice import (
     MOST_RATE,
     PLAIN,
     Preset,
-    app_for,
+    app_chosen,
     options_of,
     server_named,
     split,
 )
 from sgibench.bench.served import Address
+from sgibench.bench.services import EMBEDDED, Database, parse_database, refuse_unreachable
 from sgibench.bench.ui_run import UiRun
 from sgibench.bench.workshop import load_process
 from sgibench.cli.options import Number
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_unwritable
-from sgibench.cli.subjects import Folders, Size, catalogue_option, option, takes
+from sgibench.cli.subjects import Folders, Size, What, again, catalogue_option, option, takes
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.progress import listener_for
 from sgibench.errors import LoadError, UsageError, shown
@@ -39,6 +40,7 @@ from sgibench.model import Configuration
 from sgibench.results.asked import write_asked
 from sgibench.serve.process import HOST
 from sgibench.serve.scratch import scratch_folder
+from sgibench.serve.services import House
 
 FIRST = ("uvicorn-httptools", "gunicorn-gthread")
 """What the form begins with: the first that runs the app."""
@@ -57,6 +59,7 @@ class Form:
     app: str = option(
         "--app", default=PLAIN, show_default=True, metavar="NAME", help="plain: without a framework; or your own."
     )
+    database: str | None = again(What, "database")
     scenario: str | None = option("--scenario", metavar="NAME", help="[default: json, or your requests]")
     load: str = option("--load", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
     rate: float = option(
@@ -94,6 +97,9 @@ def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Pat
     own_target = None if form.target is None else address_of(form.target)
     if form.server is not None:
         server_named(found, *split(form.server))
+    database = parse_database(form.database)
+    with House(found.services, existing=database.existing) as house:
+        refuse_unreachable(house)
     argv = secrets.hidden_words(("sgibench", *sys.argv[1:]))
     session = UiRun(folders.results, folders.reports, argv, catalogues)
     looked = _look(form, own)
@@ -101,8 +107,8 @@ def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Pat
         if looked is not None:
             path = write_asked(mine, looked.scenario)
             found = replace(found, apps=looked.apps, scenario_paths=(path, *found.scenario_paths))
-        preset = _preset(found, form, size, looked)
-        engine = serving.Serving(found, process, scratch, session, own_target)
+        preset = _preset(found, form, size, looked, database)
+        engine = serving.Serving(found, process, scratch, session, own_target, existing=database.existing)
         with engine:
             _attend(process, engine, _order(found, preset, form, own_target), form, session)
 
@@ -114,7 +120,9 @@ def _look(form: Form, own: Own) -> bench.Looked | None:
         return bench.look(request, listener)
 
 
-def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Looked | None) -> Preset:
+def _preset(
+    found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Looked | None, database: Database
+) -> Preset:
     """Say what the form holds at first; raises UsageError for what there is not, or does not fit."""
     app = form.app if looked is None else looked.apps[0].id
     server, scenario = form.server, form.scenario
@@ -127,6 +135,7 @@ def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Lo
         server=server,
         front=front,
         app=app,
+        database=database.service or EMBEDDED,
         scenario=bench.select_scenarios(found, [scenario or "json"])[0].stem,
         load=form.load,
         rate_per_s=form.rate,
@@ -135,7 +144,7 @@ def _preset(found: catalogue.Catalogue, form: Form, size: Size, looked: bench.Lo
         threads=size.threads,
         configuration=form.configuration,
     )
-    app_for(server_named(found, preset.server, preset.front), found, app)
+    app_chosen(server_named(found, preset.server, preset.front), found, app, preset.database)
     return preset
 
 

@@ -17,5 +17,7 @@ class AloneCost:
     cpu_us: float | None
     """Per request of the declared mix; what calling an app that does nothing costs is taken off. None: it failed."""
     calls: int
+    servers: tuple[str, ...] = ()
+    """Servers that call it alike, and whose layers it belongs to; empty in older runs: all of them."""
     failure: str | None = None
     """Why there is no cost."""

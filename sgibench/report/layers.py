@@ -5,14 +5,17 @@ Taken apart by `sgibench.stats.layers`; what the layers leave unexplained is sho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
 from sgibench.model import Run
+from sgibench.model.catalogue import WITH
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.stacks import Part, Stack, draw_stacks
 from sgibench.report.panels import Panel, Row
+from sgibench.report.services import ServiceFigures, uses_of
+from sgibench.report.standings import printable
 from sgibench.report.twoway import is_plain
 
 LAYERS = ("own work", "framework", "server", "not explained")
@@ -26,6 +29,8 @@ class LayeredRow:
     row: Row
     plain: bool
     layers: stats.Layers
+    services: tuple[ServiceFigures, ...] = ()
+    """What it used besides: their CPU is in no layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +43,26 @@ class LayerTable:
     """The plain app of each interface first, then the others by what they cost."""
     sentence: str
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Those that some row used."""
+        return tuple(dict.fromkeys(printable(use.service) for one in self.rows for use in one.services))
+
 
 def layers_of(run: Run, panel: Panel) -> LayerTable | None:
     """Take a comparison's rows apart; None where nothing was called without a server, or no row has a plain twin."""
-    alone = _alone(run, panel.main.key.scenario)
-    plain = {row.entry.server: row for row in panel.rows if is_plain(row)}
-    if not panel.saturated or not alone:
+    plain = {_beside(row): row for row in panel.rows if is_plain(row)}
+    if not panel.saturated or not run.info.alone:
         return None
     found = []
     for row in panel.rows:
-        twin = plain.get(row.entry.server)
-        mine, bare = alone.get(row.entry.app), alone.get(twin.entry.app) if twin else None
-        if twin is None or mine is None or bare is None:
+        twin = plain.get(_beside(row))
+        if twin is None:
             continue
+        mine, bare = _alone(run, panel, row), _alone(run, panel, twin)
         layers = stats.layers_of(_totals(row), _totals(twin), mine, bare)
         if layers is not None:
-            found.append(LayeredRow(row=row, plain=row is twin, layers=layers))
+            found.append(LayeredRow(row=row, plain=row is twin, layers=layers, services=(*uses_of(row.entry),)))
     if not any(not one.plain for one in found):
         return None
     means = {app: min(one.layers.total.value for one in found if one.row.entry.app == app) for app in _apps(found)}
@@ -61,13 +70,21 @@ def layers_of(run: Run, panel: Panel) -> LayerTable | None:
     return LayerTable(panel=panel.key, rows=tuple(found), sentence=_sentence(found))
 
 
-def _alone(run: Run, scenario: str) -> Mapping[str, dict[int, float]]:
-    """App -> block -> what it costs without a server."""
-    found: dict[str, dict[int, float]] = {}
-    for cost in run.info.alone:
-        if cost.scenario == scenario and cost.cpu_us is not None:
-            found.setdefault(cost.app, {})[cost.block] = cost.cpu_us
-    return found
+def _beside(row: Row) -> tuple[str, str]:
+    """What a row has in common with its plain twin: the server, and the services that stand behind the app's name."""
+    return row.entry.server, row.entry.app.partition(WITH)[2]
+
+
+def _alone(run: Run, panel: Panel, row: Row) -> dict[int, float]:
+    """Block -> what a row's app costs without a server, called as its server calls it."""
+    wanted = (row.entry.app, panel.main.key.scenario)
+    return {
+        cost.block: cost.cpu_us
+        for cost in run.info.alone
+        if (cost.app, cost.scenario) == wanted
+        and cost.cpu_us is not None
+        and (not cost.servers or row.entry.server in cost.servers)
+    }
 
 
 def _totals(row: Row) -> dict[int, float]:
@@ -100,10 +117,12 @@ def layers_chart(table: LayerTable) -> Chart:
     """Draw one stacked bar for each server and app."""
     stacks = [_stack(one) for one in table.rows]
     title = "CPU per request, layer by layer"
+    services = table.services
     rows = []
     for one in table.rows:
         parts = (one.layers.work, one.layers.framework, one.layers.server, one.layers.rest, one.layers.total)
-        rows.append((f"{one.row.entry.server} · {one.row.entry.app}", *map(told, parts), str(one.layers.total.blocks)))
+        label, blocks = f"{one.row.entry.server} · {one.row.entry.app}", str(one.layers.total.blocks)
+        rows.append((label, *map(told, parts), *(apart(one, name) for name in services), blocks))
     spoken = [(stack.label + " with " + stack.group, stack.tip) for stack in stacks]
     return Chart(
         title=title,
@@ -111,10 +130,20 @@ def layers_chart(table: LayerTable) -> Chart:
             "Own work: the plain app called without a server. Framework: what its app costs more than that, called "
             "alike. Server: what the plain app costs under it, less its own work. Not explained: what is left of the "
             "whole; below zero, the layers are more than the whole, whose end is marked."
+            + (f" The CPU of {' and '.join(services)} is in none of them: the table has it apart." if services else "")
         ),
         drawing=draw_stacks(stacks, names=LAYERS, prefix=f"{table.panel}l", label=alternative(title, spoken)),
-        table=Table(headers=("server and app", *LAYERS, "whole", "blocks"), rows=tuple(rows)),
+        table=Table(
+            headers=("server and app", *LAYERS, "whole", *(f"{name}, apart" for name in services), "blocks"),
+            rows=tuple(rows),
+        ),
     )
+
+
+def apart(one: LayeredRow, service: str) -> str:
+    """Write what a service cost for each request of a row."""
+    found = next((use.cpu_us for use in one.services if printable(use.service) == service), None)
+    return units.NOT_MEASURED if found is None else units.microseconds(found.value)
 
 
 def told(mean: stats.Mean) -> str:

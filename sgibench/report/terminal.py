@@ -15,13 +15,13 @@ from rich.text import Text
 
 from sgibench import stats, units
 from sgibench.errors import plain
-from sgibench.model import Estimate, Metric, Run
+from sgibench.model import Estimate, Metric, Run, RunInfo
 from sgibench.report import behaviours, inside, jobs, services, words
 from sgibench.report.balancing import balance_of
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
-from sgibench.report.layers import LAYERS, LayerTable, layers_of, signed
+from sgibench.report.layers import LAYERS, LayerTable, apart, layers_of, signed
 from sgibench.report.narrow import WORDS_FOR_A_FIGURE, Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares, own_tables
 from sgibench.report.panels import Panel, Row, View, in_order, view_of
@@ -78,8 +78,7 @@ def capacity(run: Run, console: Console) -> None:
         sheet.line("No search for capacity has finished: there is nothing to show.")
     for found in tables:
         sheet.capacity(found)
-    for server, reason in run.info.skipped.items():
-        sheet.line(f"Skipped: {server}: {reason}", "yellow")
+    sheet.beside_figures(run.info)
 
 
 class _Sheet:
@@ -151,14 +150,15 @@ class _Sheet:
     def layers(self, table: LayerTable) -> None:
         """Print what each layer of a request costs."""
         self.line("\nCPU per request, layer by layer", "bold")
-        heads = ("server", "app", *LAYERS, "whole")
-        figures: Sequence[Kind] = ["figure" for _ in range(len(LAYERS) + 1)]
+        heads = ("server", "app", *LAYERS, "whole", *(f"{name}, apart" for name in table.services))
+        figures: Sequence[Kind] = ["figure" for _ in heads[2:]]
         kinds: Sequence[Kind] = ("name", "words", *figures)
         columns = [Column(head=head, kind=kind) for head, kind in zip(heads, kinds, strict=True)]
         lines = []
         for one in table.rows:
             parts = (one.layers.work, one.layers.framework, one.layers.server, one.layers.rest, one.layers.total)
-            cells = (one.row.entry.server, one.row.entry.app, *(signed(part.value) for part in parts))
+            beside = (apart(one, name) for name in table.services)
+            cells = (one.row.entry.server, one.row.entry.app, *(signed(part.value) for part in parts), *beside)
             lines.append(Line(cells=tuple(map(self.plain, cells))))
         show(self.console, columns, lines, ascii_only=self.ascii)
         self.console.print(Padding(self.text(table.sentence), (0, 0, 0, 2)), highlight=False)
@@ -276,12 +276,16 @@ class _Sheet:
                     where = f"{row.label} in {panel.title}"
                     count = f"{row.entry.failed_blocks} of {units.many(len(row.entry.trials), 'trial')}"
                     self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
-        for server, reason in view.run.info.skipped.items():
-            self.line(f"Skipped: {server}: {reason}", "yellow")
-        for service, told in services.told(view.run.info).items():
-            self.line(f"Service: {service}: {told}")
+        self.beside_figures(view.run.info)
         for notice in filter(None, (words.sharing(view.run.info.machine), *view.run.notices)):
             self.line(f"Notice: {notice}", "yellow")
+
+    def beside_figures(self, info: RunInfo) -> None:
+        """Name what took no part, and the services that were used."""
+        for name, reason in info.skipped.items():
+            self.line(f"Skipped: {name}: {reason}", "yellow")
+        for service, told in services.told(info).items():
+            self.line(f"Service: {service}: {told}")
 
 
 def _first(metrics: Sequence[Metric], chosen: Metric) -> list[Metric]:

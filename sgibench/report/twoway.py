@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sgibench import stats, units
 from sgibench.model import Estimate
+from sgibench.model.catalogue import WITH
 from sgibench.report import words
 from sgibench.report.panels import Panel, Row
 
@@ -20,7 +21,7 @@ PLAIN = "plain"
 
 def is_plain(row: Row) -> bool:
     """Whether a row's app is its interface's app without a framework."""
-    return row.entry.app == f"{row.entry.interface}_{PLAIN}"
+    return row.entry.app.partition(WITH)[0] == f"{row.entry.interface}_{PLAIN}"
 
 
 @dataclass(frozen=True, kw_only=True)

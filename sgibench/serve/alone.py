@@ -1,7 +1,7 @@
 """An app of the catalogue called without a server: what one request of a scenario's mix costs the app itself.
 
-In the app's own environment and in a process of its own (`mix`), called as apps of the user's are. The answers are held
-against what the scenario expects: an app that answers otherwise without a server has no cost here.
+In the app's own environment and in a process of its own (`mix`), asked by another (`asker`) in the manner of a server.
+The answers are held against what the scenario expects: an app that answers otherwise without a server has no cost here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from sgibench.answers.giving import filled, given
 from sgibench.errors import ServerError
-from sgibench.model import App, Exchange, Interface, Scenario
+from sgibench.model import App, Cell, Exchange, Interface, Scenario, ServerEntry
 from sgibench.serve.envs import Environment
 from sgibench.serve.guarded import Command, Guarded
 from sgibench.serve.logs import tail_of
@@ -30,6 +30,41 @@ CALLED: frozenset[Interface] = frozenset({"wsgi", "asgi"})
 """Interfaces that can be called without a server."""
 
 
+ASYNCIO, UVLOOP = "asyncio", "uvloop"
+MOST_AT_ONCE = 64
+"""More lines tell nothing new."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a server calls its app, as far as that matters to what the app costs."""
+
+    at_once: int
+    """Requests that are at work at the same time."""
+    loop: str = ASYNCIO
+    """Of ASGI apps: asyncio or uvloop."""
+
+
+def manner_of(entry: ServerEntry, cell: Cell, environment: Environment) -> Manner:
+    """Say how a server calls its app: on uvloop where that is installed for it."""
+    load = cell.load
+    most = {"threads": cell.settings.threads, "greenlets": cell.settings.threads, "processes": 1}
+    at_once = most.get(entry.variant.concurrency, load.connections * load.streams)
+    on_uvloop = entry.variant.interface == "asgi" and UVLOOP in environment.versions
+    return Manner(at_once=max(1, min(at_once, MOST_AT_ONCE)), loop=UVLOOP if on_uvloop else ASYNCIO)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where it is done."""
+
+    scratch: Path
+    cpus: Collection[int] = ()
+    """Of the app, as of servers."""
+    asker_cpus: Collection[int] = ()
+    """Of the process that asks, as of the load."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Alone:
     """What came of it."""
@@ -40,9 +75,8 @@ class Alone:
 
 
 def can_be_called(app: App, scenario: Scenario) -> bool:
-    """Whether a scenario can be asked of an app without a server: tasks and sockets can't, nor what needs a service."""
-    needs_more = app.own is not None or app.uses or scenario.services or not scenario.exchanges
-    return app.interface in CALLED and not needs_more
+    """Whether a scenario can be asked of an app without a server: tasks and sockets can't."""
+    return app.interface in CALLED and app.own is None and bool(scenario.exchanges)
 
 
 def deck_of(weights: Sequence[int]) -> list[int]:
@@ -55,25 +89,34 @@ def call_alone(
     app: App,
     environment: Environment,
     scenario: Scenario,
-    scratch: Path,
+    place: Place,
     *,
-    cpus: Collection[int] = (),
+    manner: Manner,
+    variables: Mapping[str, str] | None = None,
     seconds: float = 0.5,
 ) -> Alone:
-    """Ask an app a scenario's requests without a server; raises ServerError when it can't be done, or answers wrong."""
-    folder = scratch / "alone"
+    """Ask an app a scenario's requests without a server; raises ServerError when it can't be done, or answers wrong.
+
+    `variables` tell the app of the services that it uses.
+    """
+    folder = place.scratch / "alone"
     shutil.rmtree(folder / "data", ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     order = {
         "target": app.target,
         "interface": app.interface,
         "seconds": seconds,
+        "at_once": manner.at_once,
+        "loop": manner.loop,
+        "asker_cpus": sorted(place.asker_cpus),
         "requests": [_request(exchange) for exchange in scenario.exchanges],
         "deck": deck_of([exchange.weight for exchange in scenario.exchanges]),
     }
-    told = _driven(app, environment, folder, order, tuple(cpus))
+    told = _driven(app, environment, folder, order, tuple(place.cpus), variables or {})
     if problem := _problem(scenario.exchanges, told):
         raise ServerError("wrong-answer", f"{app.id} called without a server: {problem}")
+    if told["cpu_us"] is None:
+        raise ServerError("hung", f"{app.id} called without a server: it was not asked in time")
     return Alone(cpu_us=max(0.0, float(told["cpu_us"])), calls=int(told["calls"]))
 
 
@@ -87,8 +130,13 @@ def _request(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _driven(
-    app: App, environment: Environment, folder: Path, order: Mapping[str, Any], cpus: tuple[int, ...]
+def _driven(  # noqa: PLR0917 - one call site
+    app: App,
+    environment: Environment,
+    folder: Path,
+    order: Mapping[str, Any],
+    cpus: tuple[int, ...],
+    variables: Mapping[str, str],
 ) -> Mapping[str, Any]:
     """Have the script carry the order out; raises ServerError."""
     answer, log = folder / "answer.json", folder / "mix.log"
@@ -98,7 +146,10 @@ def _driven(
     command = Command(
         argv=(str(environment.bin / "python"), str(MIX), str(folder / "order.json"), str(answer)),
         cwd=app.folder,
-        env=variables_of(environment.bin, folder / "data", import_paths(app.folder, None, folder)),
+        env={
+            **variables_of(environment.bin, folder / "data", import_paths(app.folder, None, folder)),
+            **variables,
+        },
         log=log,
         cpus=cpus,
     )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sgibench.histogram import Histogram
+from sgibench.load.books import answers_of
 from sgibench.load.cpu import descendants
 from sgibench.load.paces import OpenPace
 from sgibench.load.tally import Tally
@@ -195,6 +196,7 @@ class Record:
             "errors": dict(tally.errors),
             "error_samples": {**target.outside.samples, **tally.samples},
             "errors_uncounted": dict(target.outside.errors),
+            "answers": answers_of(target.answers),
             "cpu_s": None if last.cpu_ns is None else last.cpu_ns / 1e9,
             "histogram": _data(tally.service),
             "intended_histogram": _data(tally.from_due) if isinstance(target.pace, OpenPace) else None,

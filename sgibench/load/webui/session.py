@@ -189,6 +189,7 @@ class Session:
             test.record.end()
             test.target.wait_until(lambda: test.target.drained, test.target.timeout_ns / 1e9)
             test.target.give_up_rest()
+            test.target.fold()
             self._note(self.line.ask("finish", result=test.record.result("ui")))
             self._resume(test)
         self.test = replace(
