@@ -28,8 +28,10 @@ from sgibench.model import (
     RunInfo,
     Slice,
     Trial,
+    Window,
     Windows,
 )
+from sgibench.model.behaviour import Behaviour
 
 DATA = Path(__file__).parent / "data" / "audit"
 
@@ -514,6 +516,15 @@ def test_a_trial_with_lost_connections_is_refuted() -> None:
     found = audit.audit_run(run_of([trial(block=block, latency_us=latency) for block in range(3)]))
     assert kinds_of(found) == {"LittleMismatch"}
     assert found.refuted
+
+
+def test_what_went_wrong_outside_the_window_is_doubted_but_not_what_a_kill_cost() -> None:
+    lost = trial(block=0, window=Window(visits="sliced", errors_outside={"closed": 3}))
+    (found,) = audit.trial_doubts(lost, audit.Surroundings())
+    assert found.kind == "ErrorsSeen"
+    assert "outside the window" in found.detail
+    assert "3 × closed" in found.detail
+    assert audit.trial_doubts(replace(lost, behaviour=Behaviour()), audit.Surroundings()) == ()
 
 
 def test_the_generators_ceiling_comes_from_the_runs_calibration() -> None:

@@ -50,6 +50,7 @@ def test_it_describes_every_scenario_of_the_catalogue(process: LoadProcess) -> N
     assert all(scenario["summary"].endswith(".") for scenario in described)
     by_id = {scenario["id"]: scenario for scenario in described}
     assert by_id["wait"]["floor_s"] == 0.05
+    assert by_id["json"]["timeout_s"] is None
     assert by_id["crud"]["exchanges"] == []
     assert by_id["json"]["exchanges"][0]["path"] == "/json"
 

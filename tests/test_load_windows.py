@@ -148,6 +148,21 @@ def test_answers_lost_at_the_very_end_of_a_window_are_no_hung_server(process: Lo
     assert result["gave_up"] is None
 
 
+def test_what_goes_wrong_outside_windows_is_stored_apart(process: LoadProcess) -> None:
+    """Three connections end without an answer in the warm-up."""
+
+    def act(talk: Talk, number: int) -> None:
+        time.sleep(0.002)
+        if number in {5, 6, 7}:
+            talk.sock.close()
+        else:
+            talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), slice_s=None, window_s=0.3, warmup_s=0.25, load={"connections": 3})
+    assert result["errors"] == {}
+    assert result["window"]["errors_outside"] == {"closed": 3}
+
+
 # --- wrong answers ---------------------------------------------------------------------------------------------------
 
 

@@ -49,8 +49,9 @@ def test_requests_that_are_never_answered_are_lost_and_their_waiting_is_not(proc
 
     result = measured(process, Numbered(act), window_s=1.0, **at_rate(200.0), timeout_s=1.5)
     window = result["window"]
-    assert set(result["errors"]) == {"timeout"}
-    lost = result["errors"]["timeout"]
+    # On a very busy machine the last of them leave so late that the drain ends before their time is out.
+    assert set(result["errors"]) <= {"timeout", "unanswered"}
+    lost = sum(result["errors"].values())
     assert window["due"] == window["sent"] == result["requests"] + lost
     assert lost == pytest.approx(window["due"] / 45, abs=1.1)
     assert window["censored"] == lost

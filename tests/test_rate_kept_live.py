@@ -106,6 +106,13 @@ def test_a_third_of_what_a_server_can_do_is_kept(process: LoadProcess, turn_s: f
     assert rate_kept(trial)
 
 
+def test_a_tenth_more_than_a_server_can_do_is_not_kept(process: LoadProcess) -> None:
+    """Fourteen requests more wait at the end, which might be chance; that fewer never wait is none."""
+    trial = trial_of(process, one_after_the_other(0.02), at_rate(55.0), window_s=2.4, warmup_s=0.25)
+    assert not rate_kept(trial)
+    assert "RateNotKept" in kinds_of(trial)
+
+
 THINKING = """
 from locust import between, task
 from sgibench.load.user import BenchUser

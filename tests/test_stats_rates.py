@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgibench.stats.rates import Offered, shortfall
+
+LOOK_S = 0.05
+"""The load process looks so often."""
 
 
 def watched(
@@ -18,6 +22,7 @@ def watched(
     """Offer a rate to a server of so many threads, first come first served, in visits that each end by a drain."""
     start = end = due = 0
     latencies: list[float] = []
+    least: dict[str, int] = {}
     for _ in range(pieces):
         free = [0.0] * at_once
         ends: list[tuple[float, float]] = []
@@ -32,10 +37,23 @@ def watched(
         owned = [done - came for came, done in ends if came >= settle_s]
         due += len(owned)
         latencies += owned
+        looks = {
+            settle_s + look * LOOK_S: sum(came <= settle_s + look * LOOK_S < done for came, done in ends)
+            for look in range(int(window_s / LOOK_S) if pieces == 1 else 0)
+        }
+        if looks:
+            least["least_early"] = min(many for at, many in looks.items() if at < settle_s + window_s / 3)
+            least["least_late"] = min(many for at, many in looks.items() if at >= edge - window_s / 3)
     latencies.sort()
     median = latencies[len(latencies) // 2]
     return Offered(
-        due=due, answered=due, waiting_start=start, waiting_end=end, pieces=pieces, came_meanwhile=median * rate_per_s
+        due=due,
+        answered=due,
+        waiting_start=start,
+        waiting_end=end,
+        **least,
+        pieces=pieces,
+        came_meanwhile=median * rate_per_s,
     )
 
 
@@ -81,6 +99,32 @@ def test_what_a_server_can_do_is_kept(capacity: float, load: float, at_once: int
         pieces=pieces,
     )
     assert shortfall(seen) is None
+
+
+@settings(deadline=None, max_examples=40)
+@given(capacity=st.floats(20, 1000), load=st.floats(1.1, 2), at_once=st.integers(1, 4), length=st.floats(0.6, 5))
+def test_a_little_more_than_a_server_can_do_is_noticed_in_an_unbroken_window(
+    capacity: float, load: float, at_once: int, length: float
+) -> None:
+    """Numbers at the window's two edges alone differ by chance as much as a growth of a tenth makes them."""
+    window_s = max(length, 200 / capacity)
+    seen = watched(capacity * load, lambda _n: at_once / capacity, at_once, window_s=window_s, settle_s=0.3, pieces=1)
+    assert shortfall(seen) in {"growing", "rising"}
+
+
+@pytest.mark.parametrize("kind", ["one server", "four", "no queue"])
+def test_what_waits_by_chance_is_rarely_a_rate_that_was_not_kept(kind: str) -> None:
+    """Answers of random length, at 0.7 of what the server can do: two hundred windows of 3 s at 50/s."""
+    random = Random(kind)
+    at_once = {"one server": 1, "four": 4, "no queue": 200}[kind]
+    mean_s = 0.7 * min(at_once, 4) / 50
+    found = [
+        shortfall(
+            watched(50.0, lambda _n: random.expovariate(1 / mean_s), at_once, window_s=3.0, settle_s=0.3, pieces=1)
+        )
+        for _ in range(200)
+    ]
+    assert sum(each is not None for each in found) <= 4
 
 
 @pytest.mark.parametrize("at", [0, 100, 600, 900, 1100, 1190])

@@ -122,6 +122,10 @@ class Figures:
     """Open loops: requests that were due and not answered when the window began; of all its visits together."""
     waiting_end: float | None = None
     """The same when it ended."""
+    least_early: float | None = None
+    """Open loops: the fewest of these at any moment of the window's first third."""
+    least_late: float | None = None
+    """The same of its last third."""
     pieces: int = 1
     """Visits that the window is made of."""
     queued: bool = False
@@ -132,6 +136,8 @@ class Figures:
     """Answers behind the latency figures, where they are not right answers and errors together."""
     errors: float | None = None
     error_text: str = ""
+    outside_text: str = ""
+    """What went wrong before or between the windows, where nothing counts; empty when nothing did."""
     rps: float | None = None
     """Requests per second as published."""
     mean_ms: float | None = None

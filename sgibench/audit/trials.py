@@ -105,10 +105,14 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         due=offered.due,
         waiting_start=offered.waiting_start,
         waiting_end=offered.waiting_end,
+        least_early=offered.least_early,
+        least_late=offered.least_late,
         pieces=offered.pieces,
         requests_ok=trial.requests,
         errors=sum(trial.errors.values()),
         error_text=told(trial.errors),
+        # Where a server is killed in the window, what is lost after its edge is of that, too.
+        outside_text="" if window is None or trial.behaviour else told(window.errors_outside),
         # What an open loop reached that was not kept up with is no rate that its drained answers would add up to.
         rps=trial.rps if rate_kept(trial) else None,
         mean_ms=_ms(latency.mean) if latency else None,

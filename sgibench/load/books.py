@@ -7,7 +7,7 @@ second edge brings its answers in, but no more time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -52,6 +52,10 @@ class Books:
     """Requests due and not answered, sent or not, at the first edges of pieces."""
     waiting_end: int = 0
     """The same at their second edges."""
+    least_early: int | None = None
+    """Of an open loop's only piece: the fewest that waited at any look in its first third."""
+    least_late: int | None = None
+    """The same in its last third."""
     think_ns: int = 0
     sessions: int = 0
     excess_s: float = 0.0
@@ -77,6 +81,14 @@ class Books:
         _, self.second_excess_s, self.largest_excess_s = sorted((excess_s, self.second_excess_s, self.largest_excess_s))
         cpu_s = None if cpu_ns is None else cpu_ns / 1e9
         self.pieces.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
+
+    def add_looks(self, from_ns: int, edge_ns: int, looks: Sequence[tuple[int, int]]) -> None:
+        """Keep the fewest that waited in the first and in the last third; `looks` are moments and who waited."""
+        third_ns = (edge_ns - from_ns) / 3
+        early = [waiting for at_ns, waiting in looks if at_ns < from_ns + third_ns]
+        late = [waiting for at_ns, waiting in looks if at_ns >= edge_ns - third_ns]
+        if early and late:
+            self.least_early, self.least_late = min(early), min(late)
 
     def add_front(self, cpu_ns: int | None) -> None:
         """Add what a front used in a visit."""
@@ -150,6 +162,8 @@ class Books:
             "queue_max": self.queue_max,
             "waiting_start": self.waiting_start,
             "waiting_end": self.waiting_end,
+            "least_early": self.least_early if len(self.pieces) == 1 else None,
+            "least_late": self.least_late if len(self.pieces) == 1 else None,
             "think_ns": self.think_ns,
             "sessions": self.sessions,
             "reopened": target.reopened,

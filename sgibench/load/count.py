@@ -57,6 +57,11 @@ class Counted(Lines):
         self._strays: dict[tuple[str, str], list[int]] = {}
         """Latencies of right answers that belong to no window, not yet folded."""
 
+    @property
+    def bug(self) -> str | None:
+        """What the scenario's own tasks raised first, if anything."""
+        return self.tally.samples.get("task") or self.outside.samples.get("task")
+
     def told_to_wait(self, seconds: float) -> None:
         """Note that a user waits between tasks."""
         self.thoughts.add(seconds)
@@ -147,7 +152,7 @@ class Counted(Lines):
         going_on = sum(
             edge_ns - max(conn.idle_since, self.from_ns)
             for conn in self.connections
-            if conn.stands and not conn.since and conn.waiter is None
+            if (conn.stands or not self.program.keep_alive) and not conn.since and conn.waiter is None
         )
         return self.think_ns + going_on
 

@@ -43,6 +43,9 @@ class Pace(Protocol):
     def detach(self) -> None:
         """Stop acting by itself."""
 
+    def wants(self, conn: Connection) -> bool:
+        """Whether a connection that is good for one request has one to send, so that it is to be opened."""
+
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Handle a connection that is open and has nothing in flight."""
 
@@ -122,6 +125,11 @@ class Lines:
         """Connections that are open."""
         return sum(1 for conn in self.connections if conn.stands)
 
+    @property
+    def wanting(self) -> bool:
+        """Whether any connection has something to send: users who all think have not."""
+        return any(map(self.pace.wants, self.connections))
+
     def handshakes_counted(self) -> dict[str, int] | None:
         """TLS handshakes of the window; None without TLS, or when connections are kept."""
         if self.alpn is None or self.program.keep_alive:
@@ -143,6 +151,7 @@ class Lines:
         conn = self._place(self._added)
         self._added += 1
         self._set_going(conn)
+        conn.idle_since = monotonic_ns()
         self.connections.append(conn)
         self._reopen(conn, monotonic_ns())
         return conn
@@ -242,7 +251,8 @@ class Lines:
             return
         if self.closed or not self.pace.opens:
             return
-        if not (self.program.keep_alive or self.gate_open or self.pace.owing):
+        conn.retry_at = 0
+        if not (self.program.keep_alive or (self.pace.wants(conn) and (self.gate_open or self.pace.owing))):
             return  # a server of one request at a time would wait for this connection and serve no other
         try:
             conn.open(now_ns)

@@ -21,6 +21,7 @@ from sgibench.catalogue.fitting import misfit, shown
 from sgibench.errors import DeclarationError
 from sgibench.load.asked import load_asked
 from sgibench.load.beside import Beside
+from sgibench.load.field import declared_timeout_s
 from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.slow import Slow
@@ -144,6 +145,7 @@ def describe(path: Path) -> dict[str, Any]:
         ],
         "floor_s": float(cls.floor_s),
         "interfaces": list(cls.interfaces),
+        "timeout_s": declared_timeout_s(cls),
         "watched": encode(replace(cls.watched, slow=cls.slow.count if cls.slow else 0)),
         "jobs": bool(cls.jobs),
         "services": list(cls.services),

@@ -17,6 +17,8 @@ from sgibench.model import HistogramData
 
 OF_OPEN = ("due", "queue_start", "queue_end", "queue_max", "waiting_start", "waiting_end")
 """What only open loops have."""
+LEAST = ("least_early", "least_late")
+"""What only those have that were watched in one visit by every process."""
 
 MOST_KINDS = 24
 """Kinds of requests whose latencies are kept apart."""
@@ -128,6 +130,7 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "pieces": len(first["slices"]),
         "timeout_s": first["timeout_s"],
         **of_open,
+        **{name: None if any(share[name] is None for share in shares) else _sum(shares, name) for name in LEAST},
         "sent": _sum(shares, "sent"),
         "in_time": _sum(shares, "in_time"),
         "censored": _sum(shares, "censored"),
@@ -137,6 +140,7 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "thinks": first["thinks"],
         "sessions": _sum(shares, "sessions") if first["in_sessions"] else None,
         "uncounted": _counted(shares, "uncounted"),
+        "errors_outside": _counted(shares, "errors_uncounted"),
         "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
     }
 

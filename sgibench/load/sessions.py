@@ -8,13 +8,18 @@ SequentialTaskSet in which every step did.
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import gcd
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+import gevent
 from locust import SequentialTaskSet, TaskSet
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import DefaultTaskSet
 
 from sgibench.load.request import spread
@@ -22,6 +27,8 @@ from sgibench.load.request import spread
 T = TypeVar("T")
 DECK = 256
 """Cards dealt before they come again in the same order, at least."""
+LEFT = (RescheduleTask, RescheduleTaskImmediately)
+"""How a task set that was interrupted tells the one around it; nothing went wrong."""
 
 
 class Ledger(Protocol):
@@ -33,34 +40,99 @@ class Ledger(Protocol):
     def told_to_wait(self, seconds: float) -> None:
         """Note that a user waits between tasks."""
 
+    def fail(self, kind: str, detail: str) -> None:
+        """Count an error of no request in particular."""
+
 
 def conduct(taskset: Any, ledger: Ledger) -> None:
     """Have one of Locust's task sets, and those inside it, take from decks, skip empty sleeps and count sessions."""
     sleep, execute = taskset._sleep, taskset.execute_task  # noqa: SLF001 - Locust has no other place to hook into
-    note = _pass_noter(taskset, ledger) if isinstance(taskset, SequentialTaskSet) else _noter(ledger)
-    if not isinstance(taskset, SequentialTaskSet) and type(taskset).get_next_task in _DRAWS:
+    is_sequence = isinstance(taskset, SequentialTaskSet)
+    note = _pass_noter(taskset, ledger) if is_sequence else _noter(ledger)
+    breathe = _breather(taskset.user)
+    if not is_sequence and type(taskset).get_next_task in _DRAWS:
         taskset.get_next_task = _deck_of(taskset, ledger)
 
     def wait(seconds: float) -> None:
         if seconds > 0:
             ledger.told_to_wait(seconds)
             sleep(seconds)
+        else:
+            breathe()
+
+    def go_inside(inner: Any) -> None:
+        conduct(inner, ledger)
+        try:
+            inner.run()
+        except LEFT as left:
+            breathe()
+            if is_sequence:
+                note(type(left) in LEFT)  # a failed request of its on_start is one of these, too
+            raise
 
     def run(task: Any) -> None:
         if isinstance(task, type) and issubclass(task, TaskSet):
-            inner: Any = task(taskset.user if isinstance(taskset, DefaultTaskSet) else taskset)
-            conduct(inner, ledger)
-            inner.run()
+            go_inside(task(taskset.user if isinstance(taskset, DefaultTaskSet) else taskset))
             return
         well = False
         try:
-            execute(task)
-            well = True
+            well = _well(execute, task, taskset.user, ledger)
+        except InterruptTaskSet:
+            well = True  # it leaves its task set, as it was meant to
+            raise
         finally:
             note(well)
 
     taskset._sleep = wait  # noqa: SLF001 - as above
+    taskset.wait_time = _without_holds(taskset)
     taskset.execute_task = run
+
+
+def _well(execute: Callable[[Any], None], task: Any, user: Any, ledger: Ledger) -> bool:
+    """Execute a task; what it raises that is none of Locust's own signals is a fault of the scenario."""
+    try:
+        execute(task)
+    except (InterruptTaskSet, *LEFT, StopUser, StopTest):
+        raise
+    except Exception as error:
+        ledger.fail("task", told_of(error, user))
+        raise
+    return True
+
+
+def told_of(error: BaseException, user: Any) -> str:
+    """Say what was raised, and where in the file that declares the user."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(sys.modules.get(type(user).__module__), "__file__", None)
+    at = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1] if frames else None)
+    where = f"{at.name} (line {at.lineno} of {Path(at.filename).name}): " if at else ""
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def _without_holds(taskset: Any) -> Callable[[], float]:
+    """Ask how long to wait, and count no time for which the gate was closed: or else pacing would put all in step."""
+    line, wait_time = taskset.user._conn, taskset.wait_time  # noqa: SLF001 - a BenchUser's
+
+    def without_holds() -> float:
+        held_s, line.held_ns = line.held_ns / 1e9, 0
+        for each in (taskset, taskset.user) if held_s else ():
+            each._cp_last_run += held_s  # noqa: SLF001 - where Locust's constant_pacing remembers its last round
+        return float(wait_time())
+
+    return without_holds
+
+
+def _breather(user: Any) -> Callable[[], None]:
+    """Let everybody else have a turn where a user has asked nothing since the last time: it could go on for ever."""
+    line, asked = user._conn, 0  # noqa: SLF001 - a BenchUser's
+
+    def breathe() -> None:
+        nonlocal asked
+        if line.asked_since == asked:
+            gevent.sleep(0)
+        asked = line.asked_since
+
+    return breathe
 
 
 _DRAWS = {TaskSet.get_next_task, DefaultTaskSet.get_next_task}

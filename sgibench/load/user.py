@@ -23,7 +23,7 @@ from sgibench.load.field import field_of
 from sgibench.load.lines import Pace
 from sgibench.load.pacing import Rate
 from sgibench.load.request import Request, Variant, delete, get, head, patch, post, put
-from sgibench.load.sessions import conduct
+from sgibench.load.sessions import conduct, told_of
 from sgibench.load.slow import Slow
 from sgibench.load.steps import problem_of
 from sgibench.load.target import Target
@@ -157,18 +157,21 @@ class BenchUser(User):
     def start(self, group: Any) -> Any:
         """Start the greenlet; when it ends, its connection is closed once its last answer is in."""
         greenlet = super().start(group)
-        greenlet.rawlink(lambda _: self._leave())
+        greenlet.rawlink(lambda ended: self._leave(ended.exception))
         return greenlet
 
-    def _leave(self) -> None:
-        if self._target is not None and self._conn is not None:
-            self._target.retire(self._conn)
+    def _leave(self, error: BaseException | None) -> None:
+        """Give the place up; whoever goes without being told to is missed: the load is one less from then on."""
+        if self._target is None or self._conn is None:
+            return
+        if not (self._target.closed or self._stopping.is_set()):
+            self._target.fail("task", "a user left" if error is None else f"a user left: {told_of(error, self)}")
+        self._target.retire(self._conn)
 
     def stop(self, force: bool = False) -> Any:  # noqa: FBT001, FBT002 - Locust's signature
         """Stop this user."""
-        stopped = super().stop(force)
         self._stopping.set()
-        return stopped
+        return super().stop(force)
 
     def stay(self) -> None:
         """Wait until this user is stopped."""

@@ -54,7 +54,8 @@ class Pulse:
     """How long the request that is in flight at a random moment still takes, on average."""
     think_s: float = 0.0
     """Longest wait between tasks that a user was told to make."""
-    think_mean_s: float = 0.0
+    round_s: float = 0.0
+    """About how long a user takes from one task to the next, as far as that was seen; 0 without tasks."""
     think_share: float = 0.0
     """Share of their time in which users waited for no answer."""
 

@@ -332,6 +332,8 @@ class Scenario:
     """No right answer can take less than this; 0 when nothing is declared."""
     interfaces: tuple[Interface, ...]
     """Interfaces that can serve it."""
+    timeout_s: float | None = None
+    """The time-out that it declares; None for one that fits the window."""
     watched: Watched = field(default_factory=Watched)
     """What is done and looked at in its window."""
     jobs: bool = False

@@ -27,11 +27,12 @@ ErrorKind = Literal[
     "connect",
     "abandoned",
     "client",
+    "task",
 ]
 Weight = Literal["wrong", "lost", "void"]
 """`wrong`: the server answered, but not what was asked; one of them, counted or not, fails a trial. `lost`: no answer
-came; tolerated up to a share of the requests, and always shown. `void`: the client could not ask; one of them, and
-the trial says nothing about the server."""
+came; tolerated up to a share of the requests, and always shown. `void`: the client did not ask what it was to ask; one
+of them, and the trial says nothing about the server."""
 Fault = Literal["server", "network", "client"]
 
 
@@ -83,6 +84,12 @@ KINDS: Mapping[str, Kind] = {
         fault="client",
         given_up="client",
         says="the client's own system gave no descriptor, port or memory",
+    ),
+    "task": Kind(
+        weight="void",
+        fault="client",
+        given_up="client",
+        says="a task of the scenario raised an exception of its own, or a user left before the end",
     ),
 }
 FORGIVEN_SHARE = 0.01

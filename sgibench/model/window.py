@@ -82,6 +82,10 @@ class Window:
     """Open: requests due and not answered, sent or not, when the window began (all visits together)."""
     waiting_end: int | None = None
     """The same at its edge. With a connection for each, a server that falls behind has no queue, but more of these."""
+    least_early: int | None = None
+    """Open, in one visit: the fewest requests due and not answered that were seen at any moment of its first third."""
+    least_late: int | None = None
+    """The same of its last third. What waits by chance is gone now and then; a queue that grows never is."""
     in_flight: float | None = None
     """Mean number of requests of the window in flight, those that failed included: their times over the window."""
     thinking: float | None = None
@@ -93,5 +97,7 @@ class Window:
     requests that depend on one another."""
     uncounted: Mapping[str, int] = field(default_factory=dict)
     """Requests that are in no window, by the reason: warm-up, settling, …; with `sent`, all that the server got."""
+    errors_outside: Mapping[str, int] = field(default_factory=dict)
+    """What went wrong outside windows, by kind; those of requests are in `uncounted`, too."""
     lateness_histogram_us: HistogramData | None = None
     """Open: for each request, what passed between due and sent although a connection was free: the generator's."""

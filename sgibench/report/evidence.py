@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sgibench import audit, units
 from sgibench.model import Doubt, Failure, Trial
+from sgibench.model.kinds import told
 from sgibench.report.panels import View
 from sgibench.report.standings import Entry
 
@@ -43,6 +44,8 @@ class WindowsMade:
     """Whole sessions of tasks; None where there are no tasks."""
     uncounted: tuple[tuple[str, int], ...]
     """Requests in no window: why, and how many."""
+    outside: str
+    """What went wrong there; empty when nothing did."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +168,10 @@ def _windows(view: View) -> Iterator[WindowsMade]:
         trials = [trial for entry in standing.entries.values() for trial in entry.trials]
         known = [trial.window for trial in trials if trial.window is not None]
         uncounted: Counter[str] = Counter()
+        outside: Counter[str] = Counter()
         for window in known:
             uncounted.update(window.uncounted)
+            outside.update(window.errors_outside)
         sessions = [window.sessions for window in known if window.sessions is not None]
         ways: dict[str, str] = {}
         for window in known:
@@ -178,6 +183,7 @@ def _windows(view: View) -> Iterator[WindowsMade]:
                 sent=sum(window.sent or 0 for window in known),
                 sessions=sum(sessions) if sessions else None,
                 uncounted=tuple(sorted(uncounted.items())),
+                outside=told(outside),
             )
 
 

@@ -3,7 +3,8 @@
 Latency at a rate exists only where the rate was kept: a server that can do 96/s and is offered 200/s has any latency,
 depending on how long one watches. Two signs: under 99 % of what was due came back right, or what waited for an answer
 grew through the window. A pause shortly before the end leaves many waiting too, but most requests before it did not
-wait; in a queue that grows, the half that came last waited for at least half of the final queue.
+wait; in a queue that grows, the half that came last waited for at least half of the final queue. How many wait at two
+moments differs by chance; how few wait at best within a third of the window hardly does, and shows a slow growth.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ LEAST_GROWTH = 5
 """Requests: a few more or less are always under way when a window ends."""
 NOISE = 3.0
 """Standard deviations by which counts of waiting requests differ by themselves, as if they came at random."""
+RISE_SHARE = 0.006
+"""Of what was due: by so much the least that waited in the last third may exceed the least in the first. A growth of
+1 % through the window is 0.67 % from the beginning of the one to the beginning of the other."""
+LEAST_RISE = 2
+RISE_NOISE = 2.0
+"""Times the root of both numbers: in simulated queues of random arrivals and services at 0.7 of the capacity this is
+exceeded by chance in under 1 of 100 windows of 3 s."""
 WAITED_SHARE = 0.25
 """Of the growth in one visit: what came while the median request waited, at least. A steady growth gives one half."""
 
@@ -38,6 +46,10 @@ class Offered:
     """Requests that were due and not answered when the window began; of all its visits together."""
     waiting_end: float | None = None
     """The same when it ended."""
+    least_early: float | None = None
+    """The fewest requests that were due and not answered at any moment of the window's first third."""
+    least_late: float | None = None
+    """The same of its last third."""
     pieces: int = 1
     """Visits that the window is made of."""
     came_meanwhile: float | None = None
@@ -51,21 +63,43 @@ class Offered:
         return self.waiting_end - self.waiting_start
 
 
-def shortfall(offered: Offered) -> Literal["unanswered", "growing"] | None:
-    """Say in which way the rate was not kept; None when it was, or when too little is known."""
+def shortfall(offered: Offered) -> Literal["unanswered", "growing", "rising"] | None:
+    """Say in which way the rate was not kept; None when it was, or when too little is known.
+
+    `growing`: more waited at the end than at the start. `rising`: even the fewest that waited became more.
+    """
     due = offered.due
     if not due:
         return None
     if offered.answered is not None and offered.answered < KEPT_SHARE * due - 1:
         return "unanswered"
+    if _waited_for(offered, _grown(offered, due)):
+        return "growing"
+    return "rising" if _waited_for(offered, _risen(offered, due)) else None
+
+
+def _grown(offered: Offered, due: float) -> float | None:
+    """By how many requests what waited grew, beyond what chance explains; None if it did not, or nobody knows."""
     growth = offered.growth
     if growth is None or offered.waiting_start is None:
         return None
     by_chance = NOISE * math.sqrt(max(0.0, 2 * offered.waiting_start + growth))
-    if growth <= max(GROWTH_SHARE * due, LEAST_GROWTH, by_chance):
+    return growth if growth > max(GROWTH_SHARE * due, LEAST_GROWTH, by_chance) else None
+
+
+def _risen(offered: Offered, due: float) -> float | None:
+    """By how many requests the fewest that waited became more; likewise."""
+    early, late = offered.least_early, offered.least_late
+    if early is None or late is None:
         return None
+    rise = late - early
+    return rise if rise > max(RISE_SHARE * due, LEAST_RISE, RISE_NOISE * math.sqrt(late + early)) else None
+
+
+def _waited_for(offered: Offered, growth: float | None) -> bool:
+    """Whether most requests waited in that queue, as far as is known, and not only those that came after a pause."""
     meanwhile = offered.came_meanwhile
-    return "growing" if meanwhile is None or meanwhile >= WAITED_SHARE * growth / max(offered.pieces, 1) else None
+    return growth is not None and (meanwhile is None or meanwhile >= WAITED_SHARE * growth / max(offered.pieces, 1))
 
 
 def offered_by(trial: Trial) -> Offered:
@@ -81,9 +115,11 @@ def offered_by(trial: Trial) -> Offered:
             due=offered.due if window.due is None else window.due,
             waiting_start=_known(window.waiting_start, window.queue_start),
             waiting_end=_known(window.waiting_end, window.queue_end),
+            least_early=window.least_early,
+            least_late=window.least_late,
             pieces=window.pieces,
         )
-    p50_us = _median_us(trial) if shortfall(offered) == "growing" else None
+    p50_us = _median_us(trial) if shortfall(offered) in {"growing", "rising"} else None
     return offered if p50_us is None or rate is None else replace(offered, came_meanwhile=p50_us / 1e6 * rate)
 
 

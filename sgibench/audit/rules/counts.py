@@ -33,6 +33,8 @@ def errors_seen(row: Figures) -> Iterator[Doubt]:
         rest = f": {row.error_text}" if row.error_text else ""
         beside = "" if row.requests_ok is None else f" beside {count(row.requests_ok)} right answers"
         yield doubt("ErrorsSeen", f"{count(row.errors)} failed requests{beside}{rest}")
+    elif row.outside_text:
+        yield doubt("ErrorsSeen", f"outside the window, in warm-up or between visits: {row.outside_text}")
     failed = sum(1 for value in row.round_rps if value <= 0)
     if failed and not any(True for _ in failed_rounds_averaged(row)):
         yield doubt("ErrorsSeen", f"{failed} of {len(row.round_rps)} rounds failed")

@@ -60,6 +60,8 @@ def rate_not_kept(row: Figures) -> Iterator[Doubt]:
         answered=row.requests_ok,
         waiting_start=row.waiting_start,
         waiting_end=row.waiting_end,
+        least_early=row.least_early,
+        least_late=row.least_late,
         pieces=row.pieces,
         came_meanwhile=None if rate is None or row.p50_ms is None else row.p50_ms / 1e3 * rate,
     )
@@ -68,6 +70,9 @@ def rate_not_kept(row: Figures) -> Iterator[Doubt]:
         yield doubt("RateNotKept", f"{count(row.requests_ok)} right answers to {count(row.due)} requests")
     elif found == "growing":
         yield doubt("RateNotKept", f"of {count(row.due)} requests {count(offered.growth)} more waited at the end")
+    elif found == "rising":
+        grown = f"at first at least {count(row.least_early)} waited, in the end at least {count(row.least_late)}"
+        yield doubt("RateNotKept", f"of {count(row.due)} requests {grown}")
 
 
 def client_ports(row: Figures) -> Iterator[Doubt]:

@@ -20,8 +20,8 @@ WATCH_EVERY_S = 0.25
 LATE_ROUNDS = 50
 """Reads after an order's time is over, as long as each brings something: this process may have been stopped (Ctrl-Z)
 for longer than that, and what was said meanwhile waits."""
-SETTLING_S = 30.0
-"""What users who think may need to spread and settle."""
+SETTLING_S = 90.0
+"""What users who think may need to come together, spread and settle."""
 
 CANCEL = "cancel"
 """What the web UI says behind a question that it takes back."""
@@ -107,7 +107,8 @@ class LoadProcess:
                     dropped.add(gone)
                     self.line.send({"do": "drop", "target": gone, "reason": reason})
 
-        answer = self._order(order, _longest_s(len(targets), load, windows), on_step=on_step, watch=watch_and_drop)
+        longest_s = _longest_s(len(targets), load, windows, scenario.timeout_s)
+        answer = self._order(order, longest_s, on_step=on_step, watch=watch_and_drop)
         self.spent_s = {str(phase): float(seconds) for phase, seconds in (answer.get("spent_s") or {}).items()}
         return [measured_of(data) for data in answer["targets"]]
 
@@ -202,7 +203,11 @@ class LoadProcess:
         return self._line
 
 
-def _longest_s(targets: int, load: Load, windows: Windows) -> float:
-    """Give an order ample time: everything may go wrong once for every target before it is called lost."""
+def _longest_s(targets: int, load: Load, windows: Windows, timeout_s: float | None) -> float:
+    """Give an order ample time: everything may go wrong once for every target before it is called lost.
+
+    `timeout_s` is the scenario's own, if it has one.
+    """
     calm = targets * (windows.warmup_s + windows.window_s) * 2
-    return 60 + calm * 3 + targets * (windows.timeout_s * 6 + SETTLING_S) + load.connections / 100
+    waited = targets * (max(windows.timeout_s, timeout_s or 0.0) * 6 + SETTLING_S)
+    return 60 + calm * 3 + waited + load.connections / 100

@@ -36,6 +36,7 @@ def scenario_of(data: Mapping[str, Any]) -> Scenario:
         exchanges=tuple(_exchange(exchange) for exchange in data["exchanges"]),
         floor_s=float(data["floor_s"]),
         interfaces=interfaces,
+        timeout_s=data.get("timeout_s"),
         watched=decode(Watched, data.get("watched") or {}),
         jobs=bool(data.get("jobs")),
         services=tuple(data.get("services") or ()),

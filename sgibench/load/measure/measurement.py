@@ -93,7 +93,8 @@ class Measurement:
     def _measure(self) -> None:
         """Warm the targets up, and make their windows."""
         course, warming, windows = self._course, self._warming, self._windows
-        surely = surely_unbroken(self.order, course.floor_s)
+        tasks = not course.visited[0].cls.requests  # whose users may think, which only a warm-up shows
+        surely = None if tasks else surely_unbroken(self.order, course.floor_s)
         if surely is not None:
             windows.make_in_warm_up(surely, warming)
             return

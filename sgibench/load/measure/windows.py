@@ -7,6 +7,7 @@ in them, for unbroken windows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic_ns
 
 from sgibench.load.measure.course import Course
@@ -14,6 +15,7 @@ from sgibench.load.measure.warming import Warming
 from sgibench.load.together import Agreement
 from sgibench.load.visitor import Visited, visiting
 from sgibench.load.ways import Pulse, Way, closed_way, given_up, open_way, too_much, waited_in_vain
+from sgibench.units import seconds
 
 OPEN_SETTLE_S = 0.3
 """How long a schedule runs before the requests of an unbroken window count."""
@@ -159,11 +161,24 @@ class Windows:
         """One unbroken window for each target."""
         course, is_open = self._course, self._course.is_open
         for visited in course.random.sample(course.visited, len(course.visited)):
-            if course.goes_on(visited) and self._holds(visited):
+            if course.goes_on(visited) and self._holds(visited) and self._gathers(visited):
                 with visited.crowded(), visited.visit(at_rate=is_open):
                     visited.settle(OPEN_SETTLE_S if is_open else self._order.settle_s)
                     visited.count_unbroken(self._order.window_s, course.progress_of(visited))
             self._let_go(visited)
+
+    def _gathers(self, visited: Visited) -> bool:
+        """Let users who think come to ask, so that all begin evenly; whether all agree to go on."""
+        course, rhythm = self._course, visited.rhythm
+        if course.is_open or self._order.alone or not rhythm.thinks:
+            return True
+        seen_s = rhythm.gather(lambda: visited.cut_short)
+        round_s = course.agree(visited, round_s=seen_s).most("round_s")
+        rhythm.pulse = replace(rhythm.pulse, round_s=round_s)
+        if round_s > rhythm.longest_round_s:
+            told = f"users take {seconds(round_s)} from one task to the next: a window as long is needed"
+            visited.patience.give_up("slow-users", told)
+        return course.goes_on(visited)
 
     def _holds(self, visited: Visited) -> bool:
         """Open what is to be held beside a target; whether all agree to go on."""

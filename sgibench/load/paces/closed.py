@@ -22,6 +22,10 @@ class IdlePace:
     def detach(self) -> None:
         """Stop acting by itself."""
 
+    def wants(self, conn: Connection) -> bool:  # noqa: ARG002 - a Pace
+        """Whether a connection that is good for one request has one to send, so that it is to be opened."""
+        return True
+
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Handle a connection that is open and has nothing in flight."""
 

@@ -21,10 +21,15 @@ class TaskPace(IdlePace):
     def __init__(self, target: Target) -> None:
         self._target = target
 
+    def wants(self, conn: Connection) -> bool:
+        """Whether its task has something to ask: one that thinks holds no connection open meanwhile."""
+        return conn.pending is not None
+
     def ready(self, conn: Connection, now_ns: int) -> None:
         """Ask what the task wants, if the gate is open."""
         if self._target.gate_open and conn.pending is not None:
             ask, conn.pending = conn.pending, None
+            conn.asked_since = now_ns
             self._target.begin(conn, ask, now_ns)
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
@@ -75,16 +80,19 @@ def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
         target.abandon(conn)
     hub = get_hub()
     conn.waiter, conn.pending, conn.outcome = getcurrent(), ask, None
-    conn.asked_since = monotonic_ns()
-    if target.gate_open:
+    conn.asked_since = asked_ns = monotonic_ns()
+    held = not target.gate_open
+    if not held:
         since = max(target.from_ns, conn.idle_since)
-        target.think_ns += conn.asked_since - since
+        target.think_ns += asked_ns - since
     try:
-        target.release(conn, conn.asked_since)
+        target.release(conn, asked_ns)
         while conn.outcome is None:
             hub.switch()
         outcome = conn.outcome
     finally:
+        if held:
+            conn.held_ns += conn.asked_since - asked_ns
         conn.waiter = conn.pending = conn.outcome = None
     if isinstance(outcome, WireError):
         raise outcome
@@ -92,9 +100,16 @@ def ask_and_wait(target: Target, conn: Connection, ask: Ask) -> Answer:
 
 
 def wake(conn: Connection, outcome: Answer | WireError) -> None:
-    """Go on with the task that waits for this connection's answer, if one does."""
+    """Go on with the task that waits for this connection's answer, if one does.
+
+    It comes back by switching to the hub: whoever is not the hub must not wait for that, or nobody goes on with it.
+    """
     waiter: greenlet | None = conn.waiter
-    if waiter is not None:
-        conn.outcome = outcome
-        if waiter is not getcurrent():
-            waiter.switch()
+    if waiter is None:
+        return
+    conn.outcome = outcome
+    current = getcurrent()
+    if current is waiter.parent:
+        waiter.switch()
+    elif current is not waiter:
+        get_hub().loop.run_callback(waiter.switch)

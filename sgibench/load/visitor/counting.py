@@ -7,7 +7,7 @@ waited and what was in flight at each edge, which is how slices that tell no tru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic_ns
 
 from sgibench.laps import Laps
@@ -38,6 +38,8 @@ class Piece:
     """How long its requests were in flight by its second edge: what they take more is taken after it."""
     due: int
     """Moments of the schedule before it."""
+    looks: list[tuple[int, int]] = field(default_factory=list)
+    """Of an open loop: moments, and how many requests were due and not answered then."""
     window_s: float = 0.0
     used: Used | None = None
     """What it cost; known from its second edge on."""
@@ -107,6 +109,7 @@ class Counting:
             books.queue_start += pace.queue_start
             books.queue_end += pace.owing
             books.waiting_end += target.in_flight + pace.owing
+            books.add_looks(piece.from_ns, edge_ns, piece.looks)
             books.awake_ns += pace.awake_ns
         target.fold()
         self.take_lags()
@@ -173,6 +176,14 @@ class Counting:
         """Note how many right answers the second that is over brought, whoever owns them."""
         self._target.fold()
         self.books.series.append(self._heard.answered - piece.answered - sum(self.books.series))
+
+    def look(self) -> None:
+        """Note how many requests of an open loop are due and not answered; and keep lists short."""
+        pace, piece = self._target.pace, self._piece
+        if piece is not None and isinstance(pace, OpenPace):
+            now = monotonic_ns()
+            piece.looks.append((now, self._target.in_flight + pace.schedule.overdue(now)))
+        self.take_lags()
 
     def take_lags(self) -> None:
         """Keep counted lags in a histogram, so that memory stays flat."""

@@ -49,9 +49,10 @@ class Patience:
 
     @property
     def fallen_s(self) -> float:
-        """For how long no connection has been standing; a process with no share of the connections misses none."""
+        """For how long no connection has been standing, though somebody wanted one; 0 without a share of them."""
         target = self._target
-        if not self._places or target.standing or not (self._keep_alive or self._heard.errors) or target.in_flight:
+        missed = self._keep_alive or (self._heard.errors and target.wanting)
+        if not self._places or target.standing or not missed or target.in_flight:
             self._stood_ns = monotonic_ns()
         return (monotonic_ns() - self._stood_ns) / 1e9
 

@@ -5,7 +5,10 @@ Until processes have agreed on a pulse each goes by its own; from then on all go
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sgibench.load import field as fields
+from sgibench.load import rounds
 from sgibench.load.loading import load_scenario
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.target import Target
@@ -36,15 +39,34 @@ class Rhythm:
         """
         self._target.fold()
         stretches = self._heard.stretches
-        thoughts = self._target.thoughts
-        self.pulse = Pulse(
-            **middle_pulse([tally.histogram for tally in stretches]),
-            think_s=thoughts.longest_s,
-            think_mean_s=thoughts.mean_s,
-            think_share=self._target.think_ns / 1e9 / (max(1, self._places) * time_s) if time_s else 0.0,
-        )
+        read = middle_pulse([tally.histogram for tally in stretches])
+        self.pulse = Pulse(**read) if self._cls.requests else self._of_users(read, time_s)
         if any(tally.requests for tally in stretches):
             self._fit_timeout()
+
+    def _of_users(self, read: dict[str, float], time_s: float) -> Pulse:
+        """The same of users with tasks, who may think: what answers were like was read already."""
+        target, places = self._target, max(1, self._places)
+        return Pulse(
+            **read,
+            think_s=target.thoughts.longest_s,
+            round_s=rounds.round_s(target, places, time_s, read["median_s"]),
+            think_share=rounds.thought_s(target) / (places * time_s) if time_s else 0.0,
+        )
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it has users who think, and begin again when they have thought."""
+        return self.pulse.thinks and not self._cls.requests
+
+    @property
+    def longest_round_s(self) -> float:
+        """A round that takes longer can't be measured: users are spread over it before the window."""
+        return max(rounds.LONGEST_ROUND_S, self._order.window_s)
+
+    def gather(self, over: Callable[[], bool]) -> float:
+        """Let all users come to ask, gate closed; gives how long a round of theirs takes, as far as it was seen."""
+        return rounds.gather(self._target, self.pulse, self.longest_round_s, over)
 
     def agreed(self, pulse: Pulse) -> None:
         """All processes know this pulse."""
@@ -64,5 +86,5 @@ class Rhythm:
 
     @property
     def spread_s(self) -> float:
-        """Across how much time connections begin: what a user takes for one request and the thinking after it."""
-        return self.pulse.median_s + self.pulse.think_mean_s
+        """Across how much time connections begin: an answer's, or what a user who thinks takes for a round."""
+        return max(self.pulse.median_s, self.pulse.round_s if self.thinks else 0.0)

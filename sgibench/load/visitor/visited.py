@@ -32,6 +32,7 @@ from sgibench.load.visitor.held import Held
 from sgibench.load.visitor.patience import STANDING_S, Patience
 from sgibench.load.visitor.rhythm import Rhythm
 from sgibench.load.ways import Way
+from sgibench.model.kinds import kind_named
 
 BURSTY_S = 0.005
 """Answers slower than this get their connections started one after the other, so that they do not come in bursts."""
@@ -276,10 +277,12 @@ class Visited:
             self.look()
 
     def look(self) -> None:
-        """Raise the bug that stopped the loop, if one did; and keep lists short."""
+        """Raise the bug that stopped the loop, if one did, and give up on one of the scenario's own."""
         self.target.check()
+        if bug := self.target.bug:
+            self.patience.give_up(kind_named("task").given_up, bug)
         if self.target.counting:
-            self.counting.take_lags()
+            self.counting.look()
 
     @contextmanager
     def crowded(self) -> Iterator[None]:

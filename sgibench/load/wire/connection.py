@@ -72,6 +72,7 @@ class Connection:
         "family",
         "fast",
         "fd",
+        "held_ns",
         "idle_since",
         "index",
         "next_ask",
@@ -131,8 +132,9 @@ class Connection:
         """The pieces of that answer so far, while they are few."""
         self.due = 0
         """When the request in flight was due."""
-        self.idle_since = self.asked_since = 0
-        """When the task asked for what it now waits for."""
+        self.idle_since = self.asked_since = self.held_ns = 0
+        """When the task asked for what it now waits for; behind a closed gate, when it was let go. For how long it was
+        held there, since somebody looked."""
         self.took_ns = 0
         """How long the last answer took; not kept up to date by the hot loop."""
         self.count = 0
