@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+from sgibench.load.pages import Unseen, page_of, whole_page
+from sgibench.load.user import BenchUser, get
 
-from sgibench.load.user import Answer, BenchUser, Variant, get
-
-FIRST = secrets.randbelow(900_000_000)
-"""Somewhere in very many pages, so that none of those after it was asked for before."""
-
-
-def whole_page(answer: Answer) -> str | None:
-    """Whether it is a page from its first to its last line."""
-    if not answer.body.startswith(b"<!doctype html>"):
-        return f"expected the page to begin with <!doctype html>, but it begins with {answer.body[:40]!r}"
-    return None if answer.body.endswith(b"</html>\n") else f"expected </html> at the end, not {answer.body[-40:]!r}"
-
-
-class Unseen:
-    """Makes a request for a page of its own each time, whoever asks."""
-
-    def __init__(self) -> None:
-        self._page = FIRST
-
-    def __call__(self, _serial: int) -> Variant:
-        """The next one."""
-        self._page += 1
-        return Variant(path=f"/cached/{self._page}")
+NEXT = Unseen("/cached/")
 
 
 class CacheMiss(BenchUser):
@@ -34,11 +13,11 @@ class CacheMiss(BenchUser):
 
     requests = (
         get(
-            f"/cached/{FIRST}",
+            NEXT.first,
             name="/cached miss",
-            make=Unseen(),
+            make=NEXT,
             expect=whole_page,
-            example=b"<!doctype html>\n" + b"<p>row</p>\n" * 200 + b"</html>\n",
+            example=page_of(rows=200),
             example_type="text/html; charset=utf-8",
         ),
     )

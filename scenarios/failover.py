@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from sgibench.load.user import Answer, BenchUser, Incident, Watched, get, post
+from sgibench.load.pages import page_of, whole_page
+from sgibench.load.user import BenchUser, Incident, Watched, get, post
 
-
-def whole_page(answer: Answer) -> str | None:
-    """Whether it is a page from its first to its last line."""
-    whole = answer.body.startswith(b"<!doctype html>") and answer.body.endswith(b"</html>\n")
-    return None if whole else f"expected a whole page, but {answer.body[:40]!r} came"
-
-
-PAGE = b"<!doctype html>\n" + b"<p>row</p>\n" * 100 + b"</html>\n"
+PAGE = page_of(rows=100)
 
 
 class Failover(BenchUser):

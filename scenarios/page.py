@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from sgibench.load.pages import page_of, whole_page
 from sgibench.load.user import Answer, BenchUser, get
 
 
-def whole_page(answer: Answer) -> str | None:
-    """Whether it is a page from its first to its last line."""
-    if not answer.body.startswith(b"<!doctype html>"):
-        return f"expected the page to begin with <!doctype html>, but it begins with {answer.body[:40]!r}"
-    if not answer.body.endswith(b"</html>\n"):
-        return f"expected the page to end with </html>, but it ends with {answer.body[-40:]!r}"
-    if answer.header("content-length") != str(len(answer.body)):
-        return f"expected Content-Length {len(answer.body)}, but it is {answer.header('content-length')}"
-    return None
+def page_with_length(answer: Answer) -> str | None:
+    """Whether it is a whole page, and its length stands before it."""
+    said, length = answer.header("content-length"), len(answer.body)
+    return whole_page(answer) or (
+        None if said == str(length) else f"expected Content-Length {length}, but it is {said}"
+    )
 
 
 class Page(BenchUser):
     """An HTML page rendered from a template and data: the classic web site."""
 
-    requests = (get("/page", expect=whole_page, example=b"<!doctype html>\n" + b"<p>row</p>\n" * 200 + b"</html>\n"),)
+    requests = (get("/page", expect=page_with_length, example=page_of(rows=200)),)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from sgibench.load.pages import page_of, whole_page
 from sgibench.load.user import Answer, BenchUser, Variant, get, post, put
 
 LISTED = 20
 JSON = (("Content-Type", "application/json"),)
-
-
-def whole_page(answer: Answer) -> str | None:
-    """Whether it is a page from its first to its last line."""
-    if not answer.body.startswith(b"<!doctype html>"):
-        return f"expected the page to begin with <!doctype html>, but it begins with {answer.body[:40]!r}"
-    return None if answer.body.endswith(b"</html>\n") else f"expected </html> at the end, not {answer.body[-40:]!r}"
 
 
 def whole_style(answer: Answer) -> str | None:
@@ -44,7 +38,7 @@ class Site(BenchUser):
 
     rows = {"POST /items": 1}  # noqa: RUF012 - declared as ClassVar in BenchUser
     requests = (
-        get("/page", weight=5, expect=whole_page, example=b"<!doctype html>\n" + b"<p>row</p>\n" * 100 + b"</html>\n"),
+        get("/page", weight=5, expect=whole_page, example=page_of(rows=100)),
         get("/static/style.css", weight=4, expect=whole_style, example=b"body { color: #333; }\n" * 30),
         get("/json", weight=4, expect=b'{"message":"Hello, World!"}'),
         get(

@@ -10,6 +10,8 @@ ADAPTERS = {
 """What the server serves: a module in launchers/ that reads from its environment which app to adapt."""
 DEFAULT_THREADS = 10
 """a2wsgi's."""
+WORKER_CONNECTIONS = 1000
+"""Gunicorn's default; raised only where a scenario holds more connections open."""
 
 
 def command(launch: Launch) -> list[str]:
@@ -64,6 +66,8 @@ def gunicorn(launch: Launch) -> list[str]:
     ]
     if launch.equal:
         argv += [f"--threads={launch.threads}", f"--backlog={launch.backlog}", f"--keep-alive={launch.keep_alive_s}"]
+        if worker_connections(launch) > WORKER_CONNECTIONS:
+            argv.append(f"--worker-connections={worker_connections(launch)}")
     return argv
 
 
@@ -73,12 +77,17 @@ def expect(launch: Launch) -> Expected:
     several = launch.workers > 1
     pool = 1 if launch.options["adapter"] == "asgiref" else launch.threads if launch.equal else DEFAULT_THREADS
     return Expected(
-        connections=None if on_uvicorn else 1000 * launch.workers,
+        connections=None if on_uvicorn else worker_connections(launch) * launch.workers,
         backlog=launch.backlog if launch.equal else 2048,
         nodelay=True,
         processes=(launch.workers + 2 if several else 1) if on_uvicorn else launch.workers + 1,
         threads=(1, 6 + pool),
     )
+
+
+def worker_connections(launch: Launch) -> int:
+    """How many connections a worker of gunicorn's has at once; threads keep one fewer alive for each of them."""
+    return max(WORKER_CONNECTIONS, launch.connections + launch.threads if launch.connections and launch.equal else 0)
 
 
 UVICORN = ("uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")

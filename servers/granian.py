@@ -35,7 +35,7 @@ def configured(launch: Launch) -> list[str]:
         # Readiness is asked over HTTP/1.1, so HTTP/2 alone (--http=2) won't do.
         f"--http={'auto' if launch.multiplexed else '1'}",
         f"--backlog={launch.backlog}",
-        f"--backpressure={launch.backlog}",
+        f"--backpressure={backpressure(launch)}",
         f"--http1-header-read-timeout={min(launch.keep_alive_s, 60) * 1000}",
     ]
     return [*argv, f"--blocking-threads={launch.threads}", "--no-ws"] if wsgi else argv
@@ -43,14 +43,21 @@ def configured(launch: Launch) -> list[str]:
 
 def expect(launch: Launch) -> Expected:
     """A master and its workers; besides Python's threads there are those of the Rust runtime."""
-    backpressure = launch.backlog if launch.equal else DEFAULT_BACKLOG // launch.workers
     return Expected(
-        connections=backpressure * launch.workers,
+        connections=backpressure(launch) * launch.workers,
         backlog=launch.backlog_or(DEFAULT_BACKLOG),
         nodelay=True,
         processes=launch.workers + 1,
         threads=threads_of(launch),
     )
+
+
+def backpressure(launch: Launch) -> int:
+    """So many connections each worker has open at once, idle ones included: it accepts no more before one closes.
+
+    By default the backlog's number, shared out to the workers.
+    """
+    return max(launch.backlog, launch.connections) if launch.equal else DEFAULT_BACKLOG // launch.workers
 
 
 def threads_of(launch: Launch) -> tuple[int, int]:
@@ -123,5 +130,6 @@ SERVER = Server(
     notes=(
         "Each worker has a listening socket of its own (SO_REUSEPORT): the kernel spreads the connections.",
         "It keeps an idle connection for 60 s at most; the others of a group are set to 75 s.",
+        "A worker has at most --backpressure connections, idle ones too: raised where a scenario holds more.",
     ),
 )

@@ -9,7 +9,9 @@ H2 = "h2==4.4.1"
 """What it speaks HTTP/2 with; it has no part in HTTP/1.1."""
 SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
 WORKER_CONNECTIONS = 1000
-"""Its default for gthread and gevent; never changed here."""
+"""Its default for gthread and gevent; raised only where a scenario holds more connections open."""
+LIMITED = frozenset({"gthread", "gevent"})
+"""Worker classes that accept no connection beyond that number before one closes."""
 ADVISED_KEEP_ALIVE_S = 5
 ASGI_BACKLOG = 100
 """asyncio's and uvloop's own default: the asgi worker hands no backlog on."""
@@ -51,18 +53,27 @@ def configured(launch: Launch) -> list[str]:
     argv = [f"--threads={launch.threads}"] if launch.options["worker_class"] == "gthread" else []
     if launch.configuration == "recommended":
         return argv if launch.options["worker_class"] == "sync" else [*argv, f"--keep-alive={ADVISED_KEEP_ALIVE_S}"]
+    if launch.options["worker_class"] in LIMITED and worker_connections(launch) > WORKER_CONNECTIONS:
+        argv.append(f"--worker-connections={worker_connections(launch)}")
     return [*argv, f"--backlog={launch.backlog}", f"--keep-alive={launch.keep_alive_s}"]
+
+
+def worker_connections(launch: Launch) -> int:
+    """How many connections each worker has at once; threads keep one fewer alive for each of them."""
+    threads = launch.threads if launch.options["worker_class"] == "gthread" else 0
+    wanted = launch.connections + threads if launch.equal and launch.connections else 0
+    return max(WORKER_CONNECTIONS, wanted)
 
 
 def expect(launch: Launch) -> Expected:
     """A master and its workers; a pool starts a thread when a request finds none free."""
     worker_class = launch.options["worker_class"]
     threads = 1 if launch.configuration == "default" else launch.threads
-    limited = worker_class in {"gthread", "gevent"}
+    most = worker_connections(launch)
     backlog = ASGI_BACKLOG if worker_class == "asgi" else launch.backlog if launch.equal else 2048
     return Expected(
-        connections=WORKER_CONNECTIONS * launch.workers if limited else None,
-        kept_alive=(WORKER_CONNECTIONS - threads) * launch.workers if worker_class == "gthread" else None,
+        connections=most * launch.workers if worker_class in LIMITED else None,
+        kept_alive=(most - threads) * launch.workers if worker_class == "gthread" else None,
         backlog=backlog,
         nodelay=True,
         processes=launch.workers + 1,

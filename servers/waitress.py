@@ -17,7 +17,7 @@ def command(launch: Launch) -> list[str]:
             "--nodelay",
             f"--threads={launch.threads}",
             f"--keep-alive={launch.keep_alive_s}",
-            f"--set=connection_limit={CONNECTION_LIMIT}",
+            f"--set=connection_limit={connection_limit(launch)}",
         ]
     else:
         argv += [f"--backlog={DEFAULT_BACKLOG}"]
@@ -28,12 +28,17 @@ def expect(launch: Launch) -> Expected:
     """One process, or a parent with its children; the pool is started at once."""
     threads = launch.threads if launch.equal else DEFAULT_THREADS
     return Expected(
-        connections=(CONNECTION_LIMIT if launch.equal else DEFAULT_CONNECTION_LIMIT) * launch.workers,
+        connections=connection_limit(launch) * launch.workers,
         backlog=launch.backlog if launch.equal else DEFAULT_BACKLOG,
         nodelay=True,
         processes=1 if launch.workers == 1 else launch.workers + 1,
         threads=(1 + threads, 1 + threads),
     )
+
+
+def connection_limit(launch: Launch) -> int:
+    """So many connections each process has open at once, idle ones included: it accepts no more before one closes."""
+    return max(CONNECTION_LIMIT, launch.connections) if launch.equal else DEFAULT_CONNECTION_LIMIT
 
 
 SERVER = Server(
@@ -54,7 +59,8 @@ SERVER = Server(
     ),
     notes=(
         "It has one process; more workers come from launchers/prefork.py, which forks over one socket.",
-        "Its limit of 100 connections is raised to 2,000 in `equal`; its warning about queued tasks is silenced.",
+        "Its limit of 100 connections is raised to 2,000 in `equal`, and further where a scenario holds more.",
+        "Its warning about queued tasks is silenced.",
         "It closes the connection after an answer without Content-Length, so `stream` can't be asked of it.",
     ),
 )

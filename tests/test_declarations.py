@@ -74,6 +74,24 @@ def test_an_equal_backlog_is_asked_for_or_another_one_is_declared(server: Server
     assert declared != 777 or "777" in " ".join(server.command(launch))
 
 
+HOLDING = ("gunicorn-gthread", "gunicorn-gevent", "waitress", "granian-wsgi", "granian-asgi", "granian-rsgi")
+
+
+@each_server
+def test_a_limit_of_connections_that_is_an_option_is_raised_and_any_other_is_declared(server: ServerEntry) -> None:
+    few, many = (launch_of(server, workers=2, connections=number) for number in (0, 5432))
+    limits = [(server.expected(one).connections, server.expected(one).kept_alive) for one in (few, many)]
+    if server.command(few) == server.command(many):
+        assert limits[0] == limits[1]
+        assert server.id not in HOLDING
+        return
+    raised = [limit for limit in limits[1] if limit is not None]
+    assert raised
+    assert all(limit >= 2 * 5432 for limit in raised), "all of them may come to one worker"
+    default = launch_of(server, configuration="default", connections=5432)
+    assert server.command(default) == server.command(launch_of(server, configuration="default"))
+
+
 @pytest.mark.parametrize("server", [one for one in SERVERS if one.variant.threads], ids=lambda server: server.id)
 def test_a_server_with_a_pool_is_given_its_threads(server: ServerEntry) -> None:
     assert "37" in " ".join(server.command(launch_of(server, threads=37)))

@@ -26,6 +26,7 @@ FLOORS: dict[str, int] = {
     "machine": 1,
     "inside": 1,
     "limits": 1,
+    "listening": 1,
     "results": 1,
     "stats": 1,
     "audit": 2,

@@ -24,6 +24,7 @@ def test_every_scenario_on_the_page_is_a_scenario(tmp_path: Path) -> None:
     assert described["did"] == "describe", described
     assert [scenario["summary"] for scenario in described["scenarios"]] == [
         "Reads and searches, three to one.",
+        "Bursts of 200 connections at a server that is stopped for a tenth of a second.",
         "Reads, beside a hundred connections that are idle.",
         "Something is put down and changed twice, among reads.",
         "Put something down, then read it.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from sgibench.load.pacing import Schedule
 from sgibench.load.request import Program, Request, get, post
 from sgibench.load.speaking import target_for
 from sgibench.load.target import Target
+from sgibench.load.wire.tls import TlsSocket
 from sgibench.model.terms import Protocol
 from sgibench.serve import certificate
 from tests.h2_server import Asked, Reference, speaking
@@ -30,15 +32,18 @@ from tests.scripted_server import Script, ScriptedServer, Talk, answer, serving
 BODY = b"Hello, World!"
 OK = answer(BODY)
 HELLO = get("/", expect=BODY)
+CERTIFICATE: list[Path] = []
+"""Certificate and key, once they are made."""
 
 
 @pytest.fixture(scope="module", name="server_side")
 def make_server_side(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     need_program("openssl", "apt-get install openssl")
     folder = tmp_path_factory.mktemp("tls")
-    certificate.make(folder / "certificate.pem", folder / "key.pem")
+    CERTIFICATE[:] = [folder / "certificate.pem", folder / "key.pem"]
+    certificate.make(*CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    context.load_cert_chain(*CERTIFICATE)
     return context
 
 
@@ -278,3 +283,46 @@ def test_without_openssl_no_server_is_started_over_tls(tmp_path: Path, monkeypat
     monkeypatch.setattr("shutil.which", nowhere)
     with pytest.raises(ServerError, match="openssl is not here: apt-get install openssl"):
         certificate.make(tmp_path / "certificate.pem", tmp_path / "key.pem")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_of_tls_1_3_is_offered_once_and_a_session_of_1_2_as_often_as_it_holds(
+    server_side: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server_side.maximum_version = version
+        first = _shaken(ours, theirs, server_side, None)
+        assert first.session is not None
+        again = _shaken(ours, theirs, server_side, first.session, reads=False)
+        assert again.resumed
+        assert not again.refused
+        # The server may have crossed the ticket off; the next one has not been read.
+        assert (again.session is None) is (version == ssl.TLSVersion.TLSv1_3)
+        forgetful = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        forgetful.load_cert_chain(*CERTIFICATE)
+        assert _shaken(ours, theirs, forgetful, first.session).refused
+    server_side.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+
+def _shaken(
+    ours: socket.socket, theirs: socket.socket, context: ssl.SSLContext, session: object, *, reads: bool = True
+) -> TlsSocket:
+    """Shake hands over a pair of sockets, and with `reads` read what the server says then."""
+    for sock in (ours, theirs):
+        sock.settimeout(0)
+        with suppress(BlockingIOError):
+            sock.recv(1 << 16)  # of the connection before
+    client = TlsSocket(ours, "http/1.1", session)  # type: ignore[arg-type]  # a session, or none
+    server = context.wrap_socket(theirs.dup(), server_side=True, do_handshake_on_connect=False)
+    with server:
+        server.settimeout(0)
+        done = False
+        while not done:
+            done = client.shake_hands()
+            with suppress(ssl.SSLWantReadError):
+                server.do_handshake()
+        if reads:
+            server.sendall(b"hello")
+            assert client.recv(100) == b"hello"
+    return client

@@ -75,7 +75,7 @@ def test_connections_are_the_scenarios_where_it_has_its_own(described: dict[str,
 
 
 def test_who_can_not_is_refused_by_name_and_reason(described: dict[str, Scenario]) -> None:
-    servers = {name: FOUND.server(name) for name in ("wsgiref", "gunicorn-gthread", "waitress", "uvicorn-httptools")}
+    servers = {name: FOUND.server(name) for name in ("wsgiref", "cheroot", "waitress", "uvicorn-httptools")}
     pairs = [
         (server, app) for server in servers.values() for app in FOUND.apps if app.id in {"wsgi_plain", "asgi_plain"}
     ]
@@ -88,7 +88,8 @@ def test_who_can_not_is_refused_by_name_and_reason(described: dict[str, Scenario
         for cell, why in refusals(cells, servers, terms).items()
     }
     assert "closes every connection" in refused["wsgiref", "conn_idle_5000", 1]
-    assert "5032" in refused["waitress", "conn_idle_5000", 1]
+    assert "keeps alive 10 connections" in refused["cheroot", "conn_idle_5000", 1]
+    assert ("waitress", "conn_idle_5000", 1) not in refused, "its limit is an option"
     assert "--workers 1" in refused["uvicorn-httptools", "ws_broadcast", 2]
     assert not any(name == "uvicorn-httptools" and workers == 1 for name, _, workers in refused)
     left_out = unasked(pairs, scenarios, loads, cells)
@@ -135,11 +136,16 @@ def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     assert "closed by the server" in page
     assert "CPU per message" in page
     assert "Messages/s" in page
-    page = page_with(unit="handshake", handshakes=Handshakes(full=1, resumed=3))
+    page = page_with(unit="handshake", handshakes=Handshakes(full=1, resumed=3, refused=1))
     assert "TLS handshakes that took up a session" in page
     assert "CPU per handshake" in page
-    page = page_with(overflow=Overflow(listen_overflows=20, listen_drops=30, bursts=10))
+    assert "sessions refused" in page
+    seen = Overflow(listen_overflows=977, listen_drops=988, bursts=1, opened=1100, listener_drops=75, sent_again=75)
+    page = page_with(overflow=replace(seen, sent_again_from_us=1_020_000.0))
     assert "First packets that the system dropped, per burst" in page
+    assert all(told in page for told in ("1 of 1,100", "1.02 s", "977", "988"))
+    page = page_with(overflow=replace(seen, listener_drops=None))
+    assert "First packets" not in page, "what the listener itself dropped is not known"
     page = page_with(peak=Peak(before_bytes=30 * mib, most_bytes=94 * mib))
     assert "64.0 MiB" in page
     assert "Memory that the server took at most" in page
@@ -180,7 +186,7 @@ def test_facts_of_the_wire_are_stored_and_read_back() -> None:
         family="one request",
         held=Held(wanted=3, stood=3, stood_end=2, closed=1, errors={"closed": 1}),
         handshakes=Handshakes(full=2, resumed=5),
-        overflow=Overflow(listen_overflows=1, listen_drops=2, bursts=3),
+        overflow=Overflow(listen_overflows=None, listen_drops=2, bursts=3, opened=9, listener_drops=1, sent_again=1),
         peak=Peak(before_bytes=4, most_bytes=9),
     )
     assert decode(Trial, encode(trial)) == trial

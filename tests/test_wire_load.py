@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import ssl
+import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -19,11 +24,13 @@ from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
-from sgibench import catalogue
+from sgibench import catalogue, listening
+from sgibench.histogram import Histogram
 from sgibench.load.request import in_chunks
 from sgibench.load.wire.answer import Answer, Head, Unspoken, WireError
 from sgibench.load.wire.frames import ACCEPT, OFFER, FrameReader, accepted, accepted_deflated, agreed_with, frame
 from sgibench.load.wire.reader import Reader
+from sgibench.model import HistogramData
 from sgibench.serve import certificate
 from sgibench.serve.process import HOST
 from sgibench.verify.client import Client, Question
@@ -393,6 +400,39 @@ def test_streams_beside_are_timed_and_checked(process: LoadProcess, tmp_path: Pa
     assert gaps == 3 * sum(result["first_chunk_histogram"]["counts"])
 
 
+@pytest.mark.parametrize("silent_s", [0.3, None])
+def test_a_stream_that_pauses_is_a_long_gap_or_a_time_out_and_never_out_of_sight(
+    process: LoadProcess, tmp_path: Path, silent_s: float | None
+) -> None:
+    streams = itertools.count(1)
+    paused: list[int] = []
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            if b"/stream" not in request:
+                talk.send(OK)
+                continue
+            talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+            if next(streams) == 12:
+                paused.append(talk.number)
+                time.sleep(30)  # until the client has gone
+            time.sleep(0.01)
+            talk.send(b"2\r\nhi\r\n0\r\n\r\n")
+
+    body = (
+        "STREAM = get('/stream', expect=b'hihi', streams=True)\n"
+        f"beside = Beside(count=4, asks=STREAM, repeats=True, silent_s={silent_s})\n"
+        "requests = (get('/', expect=b'Hello, World!'),)"
+    )
+    with serving(script) as server:
+        result = measured(process, scenario(tmp_path, body), server, window_s=0.8, warmup_s=0.3)
+    assert len(paused) == 1
+    assert result["held"]["errors"] == ({} if silent_s is None else {"timeout": 1})
+    assert silent_s is None or "said nothing for 0.3 s" in result["error_samples"]["timeout"]
+    gaps = HistogramData(**{name: tuple(found) for name, found in result["gap_histogram"].items()})
+    assert Histogram.from_data(gaps).percentile_us(1.0) > 290_000
+
+
 # --- handshakes ------------------------------------------------------------------------------------------------------
 
 CLOSING = (
@@ -426,13 +466,13 @@ def test_handshakes_are_resumed_or_full_as_the_server_says(
         result = measured(process, scenario(tmp_path, CLOSING.format(resumes=resumes)), server, load=OVER_TLS)
     assert errors_of(result) == set()
     made = result["handshakes"]
-    assert made["full" if resumes else "resumed"] == 0
-    assert made["resumed" if resumes else "full"] >= result["requests"] > 0
+    assert made["full" if resumes else "resumed"] == made["refused"] == 0
+    assert made["resumed" if resumes else "full"] == result["requests"] > 0
     assert seen.count(False) == (4 if resumes else len(seen))
     assert not result["gave_up"]
 
 
-def test_a_server_that_takes_up_no_session_fails_where_it_is_asked_to(
+def test_a_server_that_gives_no_session_fails_where_one_is_to_be_taken_up(
     process: LoadProcess, tmp_path: Path, tls: Callable[[], ssl.SSLContext]
 ) -> None:
     context = tls()
@@ -440,6 +480,53 @@ def test_a_server_that_takes_up_no_session_fails_where_it_is_asked_to(
     with serving(secured(context, once)) as server:
         result = measured(process, scenario(tmp_path, CLOSING.format(resumes=True)), server, load=OVER_TLS)
     assert result["gave_up"]["reason"] == "not-resumed"
+    assert "had given none before" in result["gave_up"]["detail"]
+
+
+def test_a_server_that_forgets_some_of_its_sessions_fails_too(
+    process: LoadProcess, tmp_path: Path, tls: Callable[[], ssl.SSLContext]
+) -> None:
+    remembering = tls()
+    refused: list[int] = []
+
+    def script(talk: Talk) -> None:
+        forgets = talk.number % 20 == 19
+        context = tls() if forgets else remembering
+        if forgets:
+            context.num_tickets = 0
+        talk.sock = context.wrap_socket(talk.sock, server_side=True)
+        refused.extend([talk.number] * forgets)
+        once(talk)
+
+    with serving(script) as server:
+        result = measured(process, scenario(tmp_path, CLOSING.format(resumes=True)), server, load=OVER_TLS)
+    made = result["handshakes"]
+    # Each of those was refused once, and had given none to offer the next time.
+    assert 0 < made["refused"] <= len(refused)
+    assert made["refused"] <= made["full"] <= 2 * len(refused) + 4
+    assert f"the server refused {made['refused']} of the sessions" in result["gave_up"]["detail"]
+
+
+def test_what_is_being_opened_when_a_visit_ends_is_asked_too(
+    process: LoadProcess, tmp_path: Path, tls: Callable[[], ssl.SSLContext]
+) -> None:
+    context = tls()
+
+    def script(talk: Talk) -> None:
+        time.sleep(0.01)  # handshakes take longer than what lies between them
+        talk.sock = context.wrap_socket(talk.sock, server_side=True)
+        once(talk)
+
+    with serving(script) as server:
+        path = scenario(tmp_path, CLOSING.format(resumes=True))
+        result = measured(process, path, server, load=OVER_TLS, slice_s=0.05)
+        assert server.connections == server.requests == accounted(result)
+    assert len(result["slices"]) > 1
+    assert errors_of(result) == set()
+    made = result["handshakes"]
+    assert made["resumed"] == result["requests"] > 0
+    assert not made["full"]
+    assert not made["refused"]
 
 
 # --- bursts ----------------------------------------------------------------------------------------------------------
@@ -459,6 +546,128 @@ def test_a_burst_is_every_connection_once(process: LoadProcess, tmp_path: Path) 
     assert result["requests"] % 50 == 0
     assert result["overflow"]["bursts"] == result["requests"] // 50 > 0
     assert result["overflow"]["listen_drops"] >= 0
+
+
+BURST = 2 * (QUEUE := 5)
+"""So many knock at once at a door whose queue holds half of them; the others come again together, and fit."""
+
+
+class Door:
+    """Accepts only when the whole burst has knocked: then, as the system says, half of it was dropped."""
+
+    def __init__(self, then: Callable[[Door], None]) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=QUEUE - 1)
+        self.host, self.port = self.listener.getsockname()
+        self.ends = threading.Event()
+        self.answered = 0
+        self._thread = threading.Thread(target=then, args=(self,), daemon=True)
+        self._thread.start()
+
+    def wait_for_burst(self, number: int) -> bool:
+        """Wait until so many bursts have knocked; False when the test is over."""
+        while not self.ends.is_set():
+            (seen,) = listening.listeners(self.port) or (None,)
+            if seen is not None and seen.drops == (BURST - QUEUE) * number and seen.waiting == QUEUE:
+                return True
+            time.sleep(0.005)
+        return False
+
+    def answer(self, count: int) -> None:
+        for _ in range(count):
+            sock, _ = self.listener.accept()
+            with sock:
+                sock.recv(1 << 16)
+                sock.sendall(answer(b"Hello, World!", "200 OK", "Connection: close"))
+            self.answered += 1
+
+    def close(self) -> None:
+        self.ends.set()
+        self.listener.close()
+        self._thread.join(10)
+
+
+def accepts_late(door: Door) -> None:
+    number = 0
+    with suppress(OSError):
+        while door.wait_for_burst(number := number + 1):
+            door.answer(BURST)
+
+
+def closes_down(door: Door) -> None:
+    door.wait_for_burst(1)
+    door.listener.close()
+
+
+def burst_order(tmp_path: Path, door: Door, **changes: Any) -> dict[str, Any]:
+    path = tmp_path / "made.py"
+    path.write_text(
+        f"from sgibench.load.bursting import BurstUser\n\n\nclass Made(BurstUser):\n    connections = {BURST}\n"
+    )
+    where = {"id": "door", "host": door.host, "port": door.port, "pids": []}
+    load = {"connections": BURST, "connection": "close"}
+    return measuring(path, where, load=load, identify=False, slice_s=None, **changes)
+
+
+@pytest.mark.skipif(not listening.LINUX, reason="only Linux tells what a listener dropped")
+def test_a_queue_that_runs_over_is_told_by_its_listener_and_shows_a_second_later(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    door = Door(accepts_late)
+    try:
+        order = burst_order(tmp_path, door, warmup_s=0.3, window_s=0.5, timeout_s=30.0)
+        (result,) = process.ask(**order)["targets"]
+    finally:
+        door.close()
+    seen = result["overflow"]
+    assert result["errors"] == result["errors_uncounted"] == {}
+    assert result["requests"] == seen["opened"] == BURST * seen["bursts"] > 0
+    assert door.answered == accounted(result)
+    assert seen["listener_drops"] == seen["sent_again"] == QUEUE * seen["bursts"]
+    assert seen["listen_overflows"] >= seen["listener_drops"]  # those of the whole namespace
+    assert seen["sent_again_from_us"] > 900_000, "a SYN is sent again after a second"
+    late = Histogram.from_data(HistogramData(**{name: tuple(found) for name, found in result["histogram"].items()}))
+    assert late.percentile_us(0.99) > 900_000 > late.percentile_us(0.25)
+
+
+@pytest.mark.skipif(not listening.LINUX, reason="only Linux tells what a listener dropped")
+def test_a_door_that_closes_resets_who_waits_and_refuses_who_comes_again(process: LoadProcess, tmp_path: Path) -> None:
+    door = Door(closes_down)
+    try:
+        order = burst_order(tmp_path, door, warmup_s=1.3, window_s=0.3, timeout_s=10.0)
+        (result,) = process.ask(**order)["targets"]
+    finally:
+        door.close()
+    errors = Counter(result["errors"]) + Counter(result["errors_uncounted"])
+    assert set(errors) == {"reset", "refused"}
+    assert errors["reset"] == QUEUE
+    assert errors["refused"] % BURST == BURST - QUEUE
+    assert result["requests"] == 0
+    assert result["gave_up"]["reason"] in {"gone", "refused"}
+
+
+def test_the_counters_are_those_of_the_network_namespace_that_the_server_is_in() -> None:
+    unshare = need_program("unshare", "apt-get install util-linux")
+    other = subprocess.Popen([unshare, "--net", "--user", "--map-root-user", "sleep", "60"])
+    try:
+        own = Path("/proc/self/ns/net").readlink()
+        while other.poll() is None and Path(f"/proc/{other.pid}/ns/net").readlink() == own:
+            time.sleep(0.01)
+        if other.poll() is not None:
+            pytest.skip("this system allows no network namespaces")
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as door, ExitStack() as held:
+            for _ in range(4):
+                knocks = held.enter_context(socket.socket())
+                knocks.settimeout(0)
+                knocks.connect_ex(door.getsockname())
+            here, there = listening.dropped(door.getsockname()[1]), listening.dropped(1, [other.pid])
+        assert here.listener == 2
+        assert here.drops is not None
+        assert here.drops >= 2
+        assert (there.drops, there.overflows) == (0, 0)
+        assert there.listener is None, "nothing listens there that this process could see"
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_listener_that_accepts_nothing_is_no_hang(process: LoadProcess, tmp_path: Path) -> None:
@@ -595,15 +804,21 @@ def test_idle_connections_have_a_price_and_a_burst_is_counted_on_a_real_server(
         where = {"id": "it", "host": HOST, "port": server.port, "pids": list(server.pids())}
         order = measuring(WIRE / "conn_idle_1000.py", where, identify=False, slice_s=None, timeout_s=30.0)
         (idle,) = process.ask(**order)["targets"]
-        burst = {"connections": 64, "connection": "close"}
-        order = measuring(WIRE / "conn_burst_1x.py", where, load=burst, identify=False, slice_s=None, timeout_s=30.0)
-        (bursts,) = process.ask(**order | {"window_s": 1.0})["targets"]
+        burst = {"connections": 1100, "connection": "close"}
+        path = WIRE / "conn_burst_stopped.py"
+        order = measuring(path, where, load=burst, identify=False, slice_s=None, timeout_s=30.0, warmup_s=0.3)
+        (bursts,) = process.ask(**order | {"window_s": 0.3})["targets"]
         order = measuring(WIRE / "up_16m.py", where, load={"connections": 2}, identify=False, slice_s=None)
         (bodies,) = process.ask(**order | {"timeout_s": 30.0})["targets"]
     held = idle["held"]
     assert (held["stood"], held["stood_end"], held["errors"]) == (1000, 1000, {})
     assert held["held_bytes"] > held["before_bytes"] > 0
     assert bursts["errors"] == {}
-    assert bursts["requests"] % 64 == 0
+    seen = bursts["overflow"]
+    assert bursts["requests"] == seen["opened"] == 1100 * seen["bursts"] > 0
+    # Its backlog is 1024, and a stopped server's queue holds one more; a second later nobody is in the way.
+    assert seen["sent_again"] == 75 * seen["bursts"]
+    assert seen["listener_drops"] >= 75 * seen["bursts"]
+    assert seen["sent_again_from_us"] > 900_000
     assert bodies["errors"] == {}
     assert bodies["peak"]["most_bytes"] >= bodies["peak"]["before_bytes"] > 0

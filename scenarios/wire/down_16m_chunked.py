@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from sgibench.load.user import BenchUser, Terms, get
+from sgibench.load.bodies import MIB, download, moving
+from sgibench.load.user import BenchUser
 
 
 class Download16MChunked(BenchUser):
     """Download: 16 MiB in pieces of 64 KiB without a length."""
 
-    terms = Terms(
-        family="download 16 MiB", connections=4, protocols=("http", "https"), at_rate=False, calibrated=False, peak=True
-    )
+    terms = moving("download 16 MiB")
     timeout_s = 10.0
-    requests = (get("/pieces/16777216", expect=b"0123456789abcdef" * 1048576),)
+    requests = (download(16 * MIB, pieces=True),)

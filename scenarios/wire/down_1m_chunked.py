@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from sgibench.load.user import BenchUser, Terms, get
+from sgibench.load.bodies import MIB, download, moving
+from sgibench.load.user import BenchUser
 
 
 class Download1MChunked(BenchUser):
     """Download: 1 MiB in pieces of 64 KiB without a length."""
 
-    terms = Terms(
-        family="download 1 MiB", connections=4, protocols=("http", "https"), at_rate=False, calibrated=False, peak=True
-    )
+    terms = moving("download 1 MiB")
     timeout_s = 10.0
-    requests = (get("/pieces/1048576", expect=b"0123456789abcdef" * 65536),)
+    requests = (download(MIB, pieces=True),)

@@ -18,5 +18,5 @@ class StreamsBeside(BenchUser):
     """Small JSON on 16 connections beside 64 streams of server-sent events, 20 events 50 ms apart in each."""
 
     terms = Terms(connections=16, protocols=("http", "https"))
-    beside = Beside(count=64, asks=STREAM, repeats=True)
+    beside = Beside(count=64, asks=STREAM, repeats=True, silent_s=2.0)
     requests = (get("/json", expect=b'{"message":"Hello, World!"}'),)

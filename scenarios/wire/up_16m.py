@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from zlib import crc32
-
-from sgibench.load.user import BenchUser, Terms, post
-
-BODY = bytes(range(256)) * 65536  # 16 MiB
-COUNTED = b'{"bytes":%d,"crc32":"%08x"}' % (len(BODY), crc32(BODY))
+from sgibench.load.bodies import MIB, moving, upload
+from sgibench.load.user import BenchUser
 
 
 class Upload16M(BenchUser):
     """Upload: 16 MiB with a length, read and counted by the app piece by piece."""
 
-    terms = Terms(
-        family="upload 16 MiB", connections=4, protocols=("http", "https"), at_rate=False, calibrated=False, peak=True
-    )
+    terms = moving("upload 16 MiB")
     timeout_s = 10.0
-    requests = (post("/sink", body=BODY, expect=COUNTED),)
+    requests = (upload(16 * MIB),)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from zlib import crc32
-
-from sgibench.load.user import BenchUser, Terms, post
-
-BODY = bytes(range(256)) * 4096  # 1 MiB
-COUNTED = b'{"bytes":%d,"crc32":"%08x"}' % (len(BODY), crc32(BODY))
+from sgibench.load.bodies import MIB, PIECE, moving, upload
+from sgibench.load.user import BenchUser
 
 
 class Upload1MChunked(BenchUser):
     """Upload: 1 MiB in chunks of 64 KiB, read and counted by the app piece by piece."""
 
-    terms = Terms(
-        family="upload 1 MiB", connections=4, protocols=("http", "https"), at_rate=False, calibrated=False, peak=True
-    )
+    terms = moving("upload 1 MiB")
     timeout_s = 10.0
-    requests = (post("/sink", body=BODY, chunk_bytes=65536, expect=COUNTED),)
+    requests = (upload(MIB, chunk_bytes=PIECE),)

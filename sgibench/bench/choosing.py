@@ -254,6 +254,7 @@ def expected_of(cell: Cell, entry: ServerEntry) -> Expected:
             threads=cell.settings.threads,
             backlog=cell.settings.backlog,
             keep_alive_s=cell.settings.keep_alive_s,
+            connections=cell.settings.connections,
             configuration=cell.settings.configuration,
             protocol=cell.load.protocol,
         )

@@ -30,6 +30,8 @@ from sgibench.model import (
 
 Parts = Sequence[Sequence[str]]
 """Servers that live together, the reference first in each."""
+SPARE_CONNECTIONS = 64
+"""So many more may be open for a moment: those that are opened anew, and the questions whether all is well."""
 
 
 def make_cells(
@@ -50,7 +52,7 @@ def make_cells(
                 app=app.id,
                 scenario=scenario.id,
                 load=_load_for(server, scenario.terms, load),
-                settings=setting,
+                settings=replace(setting, connections=_room_for(scenario.terms, loads)),
             )
             for scenario in scenarios
             for setting in settings
@@ -114,6 +116,15 @@ def unasked(
                 else f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
             )
     return found
+
+
+def _room_for(terms: Terms, loads: Sequence[Load]) -> int:
+    """How many connections servers must be set up for: where some are held open, more than many serve by default.
+
+    The same for all loads of a scenario, because they share a server's process.
+    """
+    most = terms.connections or max(load.connections for load in loads)
+    return terms.held + most + SPARE_CONNECTIONS if terms.held else 0
 
 
 def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:

@@ -80,7 +80,8 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
     `eventful`: a server was taken away on purpose. Then the window's lost requests are the result, those included that
     a front answers with a status of its own.
     """
-    everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted)
+    beside = Counter(measured.held.errors if measured.held else {})
+    everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted) + beside
     if everywhere["unspoken"]:
         return Failure(reason=NOT_SPOKEN, detail=measured.error_samples.get("unspoken", ""))
     if eventful:
@@ -99,6 +100,8 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
     lost = sum(measured.errors.values())
     if not eventful and lost > FORGIVEN_SHARE * (measured.requests + lost):
         return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
+    if measured.held and beside.total() > FORGIVEN_SHARE * max(measured.held.answers, measured.held.wanted):
+        return Failure(reason="not-held", detail=f"on those held open: {_tell(beside, measured)}", log_tail=log_tail)
     return None
 
 

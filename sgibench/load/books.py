@@ -67,8 +67,8 @@ class Books:
     vain_pieces: int = 0
     """Pieces in which a request waited in vain."""
     established: int | None = None
-    overflow: dict[str, int] | None = None
-    """Of bursts: what the system counted in the window."""
+    overflow: dict[str, Any] | None = None
+    """Of bursts: what came of them."""
     lag: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
     per_connection: Counter[int] = field(default_factory=Counter)

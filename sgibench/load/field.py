@@ -23,7 +23,7 @@ from locust.stats import RequestStats, StatsEntry
 from sgibench.load.broadcast import BroadcastPace, Fanned, OpenBroadcastPace
 from sgibench.load.client import Client
 from sgibench.load.lines import Pace
-from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpenPace, OpenTaskPace, TaskPace
+from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpeningPace, OpenPace, OpenTaskPace, TaskPace
 from sgibench.load.pacing import Rate, Schedule
 from sgibench.load.request import Ask, Program, Request
 from sgibench.load.speaking import target_for
@@ -312,7 +312,15 @@ def make_target(
         timeout_s=timeout_s or cls.timeout_s,
     )
     own = cls.pace(target)
-    target.pace = own or (ClosedPace(target) if cls.requests else TaskPace(target))
+    target.pace = own or _closed(target, cls)
     if own is None and cls.rate is not None and not closed:
         open_loop(target, Schedule(cls.rate, cls.arrivals, seed, time.monotonic_ns()))
     return target
+
+
+def _closed(target: Target, cls: type[Player]) -> Pace:
+    """Give the closed loop of a class that has no pace of its own."""
+    if not cls.requests:
+        return TaskPace(target)
+    opens_each = target.program.times_opening and not target.program.keep_alive
+    return OpeningPace(target) if opens_each else ClosedPace(target)

@@ -12,6 +12,7 @@ from time import monotonic_ns
 from typing import Any, cast
 
 import gevent
+from gevent.hub import get_hub
 
 from sgibench.load.beside import Beside
 from sgibench.load.paces import ClosedPace, IdlePace
@@ -23,6 +24,7 @@ from sgibench.load.wire.answer import Answer
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.frames import FrameReader
 from sgibench.load.wire.poller import READ
+from sgibench.load.wire.reader import Reader
 from sgibench.machine import tree_memory
 from sgibench.model import Load
 
@@ -37,6 +39,8 @@ LEAST_SHARE = 0.99
 QUIET_S = 0.3
 """Between the last opening and the look at the memory."""
 TIMEOUT_S = 60.0
+LOOK_S = 0.05
+"""How often streams are looked at that may have fallen silent."""
 
 
 class OncePace(IdlePace):
@@ -57,11 +61,75 @@ class OncePace(IdlePace):
         del answer, now_ns, owned
         self.known[conn] = conn.sock
 
+    def under_way(self, conn: Connection) -> bool:
+        """Whether it knows this socket."""
+        return self.known.get(conn) is conn.sock
+
 
 class StreamPace(ClosedPace):
-    """Asks again and again, and never waits inside its loop: that is the measured target's."""
+    """Asks again and again, and never waits inside its loop: that is the measured target's.
+
+    A gap between two events is the window's if it ended in it, whenever its stream began. One that has not ended is
+    known by how long it lasts already; longer than `silent_s`, and its stream is a time-out.
+    """
 
     hot = False
+
+    def __init__(self, target: Target, silent_s: float | None) -> None:
+        super().__init__(target)
+        self._silent_ns = None if silent_s is None else round(silent_s * 1e9)
+        self._timer = get_hub().loop.timer(LOOK_S, LOOK_S)
+        self.known: dict[Connection, object] = {}
+        """The socket on which each was answered to the end."""
+
+    def attach(self) -> None:
+        """Watch for streams that fall silent."""
+        self._timer.start(self._look)
+
+    def detach(self) -> None:
+        """Stop watching."""
+        self._timer.stop()
+
+    def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
+        """One came to its end; the gaps of one that began before the window are told here."""
+        del now_ns
+        self.known[conn] = conn.sock
+        target = self._target
+        if answer is not None and answer.chunk_times_ns and target.counting and not owned:
+            target.streams.add_gaps(answer.chunk_times_ns, target.from_ns)
+
+    def under_way(self, conn: Connection) -> bool:
+        """Whether the server has begun to answer on this socket."""
+        return self.known.get(conn) is conn.sock or bool(conn.since and conn.answer_began == conn.since)
+
+    def cut(self, now_ns: int) -> None:
+        """The window ends in the middle of streams: take what is known of their gaps."""
+        for conn in self._target.connections:
+            if moments := events_of(conn):
+                self._target.streams.add_gaps(moments, self._target.from_ns, now_ns)
+
+    def _look(self) -> None:
+        """Gevent's timer."""
+        try:
+            self._give_up_silent(monotonic_ns())
+        except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
+            self._target.fault = error
+
+    def _give_up_silent(self, now: int) -> None:
+        """Give up streams that say nothing any more."""
+        target = self._target
+        for conn in list(target.connections):
+            last = (events_of(conn) or [conn.since])[-1]
+            if self._silent_ns is not None and conn.since and now - last > self._silent_ns:
+                if target.counting:
+                    target.streams.add_gaps([*events_of(conn)], target.from_ns, now)
+                target.give_up(conn, f"a stream said nothing for {self._silent_ns / 1e9:g} s")
+
+
+def events_of(conn: Connection) -> list[int]:
+    """When the events came of the stream that is in flight on a connection."""
+    begun = conn.since and conn.reading and conn.answer_began == conn.since and isinstance(conn.reader, Reader)
+    return (conn.reader.chunk_times_ns or []) if begun and isinstance(conn.reader, Reader) else []
 
 
 class Guest:
@@ -96,7 +164,7 @@ class Holding:
             handshake=beside.handshake,
         )
         self.target = target_for(load.protocol, address, program, streams=1, timeout_s=TIMEOUT_S)
-        self._pace = StreamPace(self.target) if beside.repeats else OncePace(self.target)
+        self._pace = StreamPace(self.target, beside.silent_s) if beside.repeats else OncePace(self.target)
         self.target.pace = self._pace
         self.before_bytes: int | None = None
         self.held_bytes: int | None = None
@@ -107,7 +175,7 @@ class Holding:
 
     @property
     def standing(self) -> int:
-        """Connections that the server knows: answered, upgraded, or for streams open."""
+        """Connections that the server knows: answered, upgraded, or a stream that has begun."""
         return sum(1 for conn in self.target.connections if self._stands(conn))
 
     def _stands(self, conn: Connection) -> bool:
@@ -115,7 +183,7 @@ class Holding:
             return False
         if self._beside.handshake is not None:
             return isinstance(conn.reader, FrameReader)
-        return self._beside.repeats or (isinstance(self._pace, OncePace) and self._pace.known.get(conn) is conn.sock)
+        return self._pace.under_way(conn)
 
     def open(self) -> None:
         """Open them, a few at a time; give up when that goes on for too long."""
@@ -153,14 +221,17 @@ class Holding:
 
     def leave(self, host: Target) -> None:
         """The window is over."""
+        self.target.check()
         self.stood_end = self.standing
+        if isinstance(self._pace, StreamPace):
+            self._pace.cut(monotonic_ns())
         host.poller.forget(self.target.poller.fileno())
         del host.by_fd[self.target.poller.fileno()]
         self.target.end_count()
 
     @property
     def streams(self) -> Streams:
-        """First chunks and gaps of streams that began in the window and came to their end."""
+        """First chunks of streams that began in the window and came to their end, and gaps that ended in it."""
         return self.target.streams
 
     def share(self) -> dict[str, Any]:

@@ -111,7 +111,8 @@ class Lines:
         self.alpn: str | None = None
         """What is agreed on over TLS; None for no TLS."""
         self.handshakes: Counter[str] = Counter()
-        """TLS handshakes of connections opened in the window: `full` and `resumed`."""
+        """TLS handshakes of connections whose opening began in the window: `full` and `resumed`; and of the full ones
+        `refused`, those in which the server did not take up the session that it was offered."""
         self._added = 0
         self._course: Course | None = None
 
@@ -134,7 +135,7 @@ class Lines:
         """TLS handshakes of the window; None without TLS, or when connections are kept."""
         if self.alpn is None or self.program.keep_alive:
             return None
-        return {name: self.handshakes[name] for name in ("full", "resumed")}
+        return {name: self.handshakes[name] for name in ("full", "resumed", "refused")}
 
     def fail(self, kind: str, detail: str) -> None:
         """Count an error of no request in particular."""
@@ -218,6 +219,10 @@ class Lines:
         """Give up a request in flight that nobody waits for any more."""
         self._on_error(conn, WireError("abandoned", "the task that waited for the answer was interrupted"))
 
+    def give_up(self, conn: Connection, why: str) -> None:
+        """Give up a request in flight whose answer does not go on."""
+        self._on_error(conn, WireError("timeout", why))
+
     def look_after(self, now_ns: int) -> None:
         """See to what no event announces: time-outs, and connections to open again."""
         latest = now_ns - self.timeout_ns
@@ -274,13 +279,22 @@ class Lines:
         if began is None:
             return
         self.connect_ns.append(now - began)
-        if self.counting and conn.tls is not None:
-            self.handshakes["resumed" if conn.tls.resumed else "full"] += 1
+        self.note_handshake(conn, began)
         conn.idle_since = now
         if self.program.handshake is not None:
             self.begin(conn, self.program.greeting(), now)
         else:
             self.pace.ready(conn, began if self.program.times_opening else now)
+
+    def note_handshake(self, conn: Connection, began_ns: int) -> None:
+        """Count the TLS handshake of a connection whose opening began then; without TLS there is none."""
+        if conn.tls is not None and self.counting and began_ns >= self.from_ns:
+            self.handshakes["resumed" if conn.tls.resumed else "full"] += 1
+            self.handshakes["refused"] += conn.tls.refused
+
+    def opening_since(self, conn: Connection) -> int:
+        """When a connection began to be opened; 0 when it does not open."""
+        return conn.connecting
 
     # --- trouble -------------------------------------------------------------------------------------------------
 

@@ -155,6 +155,11 @@ class Multiplexed(Target):
         self.lines.clear()
         super().close()
 
+    def opening_since(self, conn: Connection) -> int:
+        """When the line of a place began to be opened, until the server's settings are here; 0 when it does not."""
+        line = conn.line if isinstance(conn, Lane) else conn
+        return line.connecting or (line.settling if isinstance(line, Line) else 0)
+
     def _let_go(self) -> None:
         """Close lines that were opened for a request which is not sent now."""
         for line in self.lines:
@@ -191,12 +196,13 @@ class Multiplexed(Target):
     def _out_of_time(self, conn: Connection, latest_ns: int) -> None:
         """Give up one request; where nothing at all came for so long, the line with all that is in flight on it."""
         limit_s = self.timeout_ns / 1e9
+        shut = _shut(conn)
         if isinstance(conn, Lane) and conn.line.heard_ns < latest_ns:
-            self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit_s:g} s"))
+            self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit_s:g} s{shut}"))
         elif isinstance(conn, Lane) and not self.program.keep_alive:
-            self._drop(conn.line, WireError("timeout", f"no whole answer within {limit_s:g} s"))
+            self._drop(conn.line, WireError("timeout", f"no whole answer within {limit_s:g} s{shut}"))
         else:
-            self._on_error(conn, WireError("timeout", f"no whole answer within {limit_s:g} s"))
+            self._on_error(conn, WireError("timeout", f"no whole answer within {limit_s:g} s{shut}"))
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -257,8 +263,7 @@ class Multiplexed(Target):
             self._not_opened(conn, error, monotonic_ns())
             return
         if began is not None and isinstance(conn, Line):
-            if self.counting and conn.tls is not None:
-                self.handshakes["resumed" if conn.tls.resumed else "full"] += 1
+            self.note_handshake(conn, began)
             conn.settling = began
             conn.flush()
             self.on_event(conn, READ)  # what came with the end of TLS's handshake makes no event
@@ -364,3 +369,9 @@ class Multiplexed(Target):
         super()._on_error(conn, error)
         if conn.stands and not conn.since and conn in self.connections:
             self.pace.ready(conn, monotonic_ns())
+
+
+def _shut(conn: Connection) -> str:
+    """Say how much of a request's body the server took no window for; nothing where all was sent."""
+    unsent = conn.stream.unsent if isinstance(conn, Lane) else None
+    return f"; the server's window is shut for the last {len(unsent)} bytes of the request" if unsent else ""

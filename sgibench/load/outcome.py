@@ -57,7 +57,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "requests": requests,
         "requests_uncounted": _sum(shares, "requests_uncounted"),
         "errors": _counted(shares, "errors"),
-        "error_samples": {kind: text for share in reversed(shares) for kind, text in share["error_samples"].items()},
+        "error_samples": {kind: text for share in reversed(shares) for kind, text in _samples(share).items()},
         "errors_uncounted": _counted(shares, "errors_uncounted"),
         "cpu_s": None if server_cpu_ns is None or not window_s else server_cpu_ns / 1e9,
         "samples": [_sample(parts) for parts in zip(*(share["samples"] for share in shares), strict=False)],
@@ -105,6 +105,11 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
     }
 
 
+def _samples(share: Share) -> dict[str, str]:
+    """Give an example of each kind of error; of those on connections held beside, where there is no other."""
+    return {**(share["held"] or {}).get("samples", {}), **share["error_samples"]}
+
+
 def _held(held: Sequence[Share]) -> dict[str, Any] | None:
     """Add up what was held open beside; its memory was looked at by the first process."""
     if not held:
@@ -115,7 +120,7 @@ def _held(held: Sequence[Share]) -> dict[str, Any] | None:
 
 
 def _handshakes(seen: Sequence[Share]) -> dict[str, int] | None:
-    return {name: _sum(seen, name) for name in ("full", "resumed")} if seen else None
+    return {name: _sum(seen, name) for name in ("full", "resumed", "refused")} if seen else None
 
 
 def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[str, Any]:

@@ -169,6 +169,19 @@ class Streams:
         if len(self._gaps_ns) > FOLD_AT:
             self.fold()
 
+    def add_gaps(self, chunks_ns: list[int], from_ns: int, open_until_ns: int | None = None) -> None:
+        """Take the gaps that ended from a moment on, of an answer whose chunks came at these moments.
+
+        One that goes on at `open_until_ns` is taken as a lower bound where it is longer than all but one in a hundred
+        of those that ended: shorter ones tell nothing.
+        """
+        self._gaps_ns += [after - before for before, after in pairwise(chunks_ns) if after >= from_ns]
+        if open_until_ns is not None and chunks_ns:
+            self.fold()
+            lasts_ns = open_until_ns - chunks_ns[-1]
+            if lasts_ns / 1e3 > (self.gaps.percentile_us(0.99) or 0.0):
+                self._gaps_ns.append(lasts_ns)
+
     def fold(self) -> None:
         """Move what waits in lists into the histograms."""
         self.first.record(self._first_ns)

@@ -49,7 +49,10 @@ class Launch:
     backlog: int
     keep_alive_s: int
     configuration: Configuration = "equal"
-    """`threads`, `backlog` and `keep_alive_s` are meant for `equal`; a declaration ignores them in the other two."""
+    """`threads`, `backlog`, `keep_alive_s` and `connections` are meant for `equal`; a declaration ignores them in the
+    other two."""
+    connections: int = 0
+    """So many connections each worker is to serve and keep alive side by side at least, where that is an option."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version in the environment; empty for those that the variant declares."""
     protocol: Protocol = "http"

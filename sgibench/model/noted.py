@@ -74,23 +74,33 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Handshakes:
-    """TLS handshakes in the window, of connections that were opened in it."""
+    """TLS handshakes of connections whose opening began in the window."""
 
     full: int
     resumed: int
     """As the TLS library says of each (`session_reused`)."""
+    refused: int = 0
+    """Of the full ones: a session was offered, which the server did not take up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overflow:
-    """What the system counted during the window; of the whole machine, as differences (/proc/net/netstat)."""
+    """What came of the bursts of a window; what was dropped counts from each one's beginning to its end."""
 
-    listen_overflows: int
-    """Connections that found a full queue of connections nobody had accepted."""
-    listen_drops: int
-    """SYN dropped by listening sockets, for whatever reason."""
+    listen_overflows: int | None
+    """Because a queue of connections to accept was full, in the whole network namespace (/proc/PID/net/netstat)."""
+    listen_drops: int | None
+    """By listening sockets, for whatever reason, in the whole network namespace likewise."""
     bursts: int = 0
     """Bursts that began in the window."""
+    opened: int = 0
+    """Connections that they tried to open."""
+    listener_drops: int | None = None
+    """By the listening sockets of the server alone, as the kernel lists them (`ss -ltnm`); None where it does not."""
+    sent_again: int = 0
+    """Connections answered whose first packet (SYN) had to be sent again, as the kernel says of each (TCP_INFO)."""
+    sent_again_from_us: float | None = None
+    """How long the quickest of those took, from the beginning of its burst."""
 
 
 @dataclass(frozen=True, kw_only=True)

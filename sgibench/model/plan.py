@@ -51,6 +51,9 @@ class Settings:
     backlog: int = 1024
     keep_alive_s: int = 75
     configuration: Configuration = "equal"
+    connections: int = 0
+    """So many connections each worker serves and keeps alive side by side at least, where that is an option of the
+    server's: of scenarios that hold very many. 0 leaves it as it is."""
 
     @property
     def id(self) -> str:

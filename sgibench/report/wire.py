@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Estimate, Metric, Trial
+from sgibench.model import Estimate, Metric, Overflow, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
@@ -59,7 +59,7 @@ HELD = _Subject(
 
 def _handshakes(trials: Sequence[Trial]) -> tuple[str, ...]:
     made = [trial.handshakes for trial in trials if trial.handshakes]
-    return units.count(sum(one.full for one in made)), units.count(sum(one.resumed for one in made))
+    return tuple(units.count(sum(getattr(one, name) for one in made)) for name in ("full", "resumed", "refused"))
 
 
 def _resumed_share(trial: Trial) -> float | None:
@@ -76,7 +76,7 @@ HANDSHAKES = _Subject(
     of=_resumed_share,
     form=units.percent,
     unit=0.2,
-    headers=("full", "resumed"),
+    headers=("full", "resumed", "sessions refused"),
     more=_handshakes,
 )
 
@@ -86,17 +86,40 @@ def _overflow(trials: Sequence[Trial]) -> tuple[str, ...]:
     lost = Counter[str]()
     for trial in trials:
         lost.update(trial.errors)
+    backlogs = {one for trial in trials if trial.effective for one in trial.effective.backlogs or ()}
+    quickest = min((one.sent_again_from_us for one in seen if one.sent_again_from_us is not None), default=None)
     return (
-        units.count(sum(one.bursts for one in seen)),
-        units.count(sum(one.listen_overflows for one in seen)),
-        units.count(sum(one.listen_drops for one in seen)),
-        *(units.count(lost[kind]) for kind in ("refused", "reset", "timeout")),
+        " and ".join(map(units.count, sorted(backlogs))) or units.NOT_MEASURED,
+        f"{units.count(sum(one.bursts for one in seen))} of {units.count(max(_each(one) for one in seen))}",
+        _known([_drops_of(one) for one in seen]),
+        units.count(sum(one.sent_again for one in seen)),
+        units.NOT_MEASURED if quickest is None else units.microseconds(quickest),
+        *(units.count(lost[kind]) for kind in ("refused", "reset", "timeout", "connect")),
+        _known([one.listen_overflows for one in seen]),
+        _known([one.listen_drops for one in seen]),
     )
+
+
+def _each(seen: Overflow) -> int:
+    """Connections of one burst."""
+    return seen.opened // seen.bursts if seen.bursts else 0
+
+
+def _known(counts: Sequence[int | None]) -> str:
+    """A sum, unless a part of it is not known."""
+    known = [count for count in counts if count is not None]
+    return units.count(sum(known)) if len(known) == len(counts) else units.NOT_MEASURED
+
+
+def _drops_of(seen: Overflow) -> int | None:
+    """What the server's own listeners dropped; results of before that was read have it for the whole namespace."""
+    return seen.listener_drops if seen.opened else seen.listen_drops
 
 
 def _drops_each(trial: Trial) -> float | None:
     seen = trial.overflow
-    return seen.listen_drops / seen.bursts if seen and seen.bursts else None
+    drops = _drops_of(seen) if seen else None
+    return drops / seen.bursts if seen and seen.bursts and drops is not None else None
 
 
 def _dropped_words(value: float | None) -> str:
@@ -106,12 +129,16 @@ def _dropped_words(value: float | None) -> str:
 OVERFLOW = _Subject(
     name="b",
     title="First packets that the system dropped, per burst",
-    hint="Shorter is better: a client whose SYN is dropped tries again after 1 s. Counted by the system for all "
-    "sockets of the machine that listen (ListenDrops), so other programs’ are in it.",
+    hint="Shorter is better: a client whose SYN is dropped sends it again after 1 s, and is that much slower. As the "
+    "kernel counts for the server’s own listening sockets; the last two columns are of its whole network namespace, "
+    "so other programs’ are in them.",
     of=_drops_each,
     form=_dropped_words,
     unit=1.0,
-    headers=("bursts", "queue was full", "SYN dropped", "refused", "reset", "timed out"),
+    headers=(
+        *("backlog", "bursts", "dropped", "sent again", "quickest of those"),
+        *("refused", "reset", "timed out", "not opened", "ListenOverflows", "ListenDrops"),
+    ),
     more=_overflow,
 )
 

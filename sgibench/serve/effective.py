@@ -11,16 +11,15 @@ import contextlib
 import ctypes
 import os
 import socket
-import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 from h2.exceptions import ProtocolError
 
+from sgibench import listening
 from sgibench.model import Effective, Expected
 from sgibench.model.terms import TLS, Protocol
 from sgibench.serve import place
@@ -34,18 +33,6 @@ ACCEPT_TIMEOUT_S = 1.0
 SECOND_LOOK_S = 0.02
 """An answered connection is either open and found at once, or closed and gone."""
 
-# linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/tcp.h
-NETLINK_SOCK_DIAG = 4
-SOCK_DIAG_BY_FAMILY = 20
-NLM_F_REQUEST_DUMP = 0x301
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-TCP_LISTEN = 10
-HEADER = struct.Struct("=IHHII")
-"""struct nlmsghdr: length, type, flags, sequence, port."""
-REQUEST = struct.Struct("=BBBBI48s")
-"""struct inet_diag_req_v2: family, protocol, extensions, padding, states, socket id."""
-MESSAGE = struct.Struct("=BBBBHH44sIIIII")
-"""struct inet_diag_msg up to its inode; of a listening socket `idiag_wqueue` is the backlog in effect."""
 PIDFD_GETFD = 438
 """The number of the system call, the same on every architecture (Linux 5.6)."""
 
@@ -118,43 +105,8 @@ def _threads(pids: Sequence[int]) -> list[int]:
 
 def backlogs(port: int) -> tuple[int, ...] | None:
     """The backlog in effect of each socket that listens on that port (IPv4); None where the system doesn't tell."""
-    if not LINUX:
-        return None
-    try:
-        return tuple(found.backlog for found in _listeners() if found.port == port)
-    except OSError:
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Listener:
-    port: int
-    backlog: int
-
-
-def _listeners() -> Iterator[_Listener]:
-    """Ask the kernel for all listening TCP sockets, as `ss -ltn` does."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
-        kernel.settimeout(ACCEPT_TIMEOUT_S)
-        asked = REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 1 << TCP_LISTEN, bytes(48))
-        head = HEADER.pack(HEADER.size + len(asked), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0)
-        kernel.send(head + asked)
-        while True:
-            for kind, body in _messages(kernel.recv(1 << 16)):
-                if kind == NLMSG_DONE:
-                    return
-                if kind == NLMSG_ERROR:
-                    raise OSError("the kernel refused to list its sockets")
-                if len(body) >= MESSAGE.size:
-                    fields = MESSAGE.unpack_from(body)
-                    yield _Listener(port=socket.ntohs(fields[4]), backlog=fields[9])
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= HEADER.size:
-        length, kind, *_ = HEADER.unpack_from(data)
-        yield kind, data[HEADER.size : length]
-        data = data[(length + 3) & ~3 :]
+    found = listening.listeners(port)
+    return None if found is None else tuple(one.backlog for one in found)
 
 
 # --- an accepted connection -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ A pace decides and calls `Target.begin`; it never touches a socket. `closed` has
 
 from __future__ import annotations
 
-from sgibench.load.paces.closed import ClosedPace, IdlePace
+from sgibench.load.paces.closed import ClosedPace, IdlePace, OpeningPace
 from sgibench.load.paces.opened import AWAKE_NS, SPIN_NS, OpenPace
 from sgibench.load.paces.tasks import OpenTaskPace, TaskPace, ask_and_wait
 
@@ -17,6 +17,7 @@ __all__ = [
     "IdlePace",
     "OpenPace",
     "OpenTaskPace",
+    "OpeningPace",
     "TaskPace",
     "ask_and_wait",
 ]

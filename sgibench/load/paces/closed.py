@@ -1,4 +1,8 @@
-"""The closed loop: a connection asks again as soon as it is answered; and the pace that does nothing, to begin from."""
+"""The closed loop: a connection asks again as soon as it is answered; and the pace that does nothing, to begin from.
+
+Where a request's time begins with its connection's opening, the opening is a part of the request: what is being opened
+when the gate closes is the window's, like any request in flight, and is asked and waited for.
+"""
 
 from __future__ import annotations
 
@@ -75,3 +79,33 @@ class ClosedPace(IdlePace):
         """Ask the next request if the gate is open."""
         if self._target.gate_open and conn.next_ask is not None:
             self._target.begin(conn, conn.next_ask(), now_ns)
+
+
+class OpeningPace(ClosedPace):
+    """The same with a connection for each request, whose opening is a part of the request.
+
+    To hang up instead would charge the window for handshakes that it does not count; and a server that lets a session
+    be taken up once would have given it away for nothing.
+    """
+
+    @property
+    def opens(self) -> bool:  # type: ignore[override]
+        """Only while requests are sent."""
+        return self._target.gate_open
+
+    def ready(self, conn: Connection, now_ns: int) -> None:
+        """Ask on what was opened, though the gate may have closed meanwhile."""
+        if conn.next_ask is not None:
+            self._target.begin(conn, conn.next_ask(), now_ns)
+
+    @property
+    def owing(self) -> int:
+        """Connections that are being opened."""
+        return sum(1 for conn in self._target.connections if self._target.opening_since(conn))
+
+    def abandon(self) -> list[int]:
+        """Give them up; each is an error of the window that it began in."""
+        for conn in self._target.connections:
+            if began_ns := self._target.opening_since(conn):
+                self._target.lost("connect", "no connection by the end of the drain", began_ns, began_ns)
+        return []

@@ -12,7 +12,7 @@ from time import monotonic_ns
 
 from sgibench.laps import Laps
 from sgibench.load.books import Books
-from sgibench.load.bursts import BurstPace, dropped
+from sgibench.load.bursts import BurstPace
 from sgibench.load.paces import OpenPace
 from sgibench.load.target import Target
 from sgibench.load.visitor.clocks import Clocks, Used
@@ -53,14 +53,13 @@ class Piece:
 class Counting:
     """The books of one target, and the piece that is being counted."""
 
-    def __init__(self, target: Target, heard: Heard, clocks: Clocks, laps: Laps, *, places: int, first: bool) -> None:
-        """`places`: connections, or streams, of this process; `first`: whether it reads the system's counters."""
+    def __init__(self, target: Target, heard: Heard, clocks: Clocks, laps: Laps, *, places: int) -> None:
+        """`places`: connections, or streams, of this process."""
         self._target = target
         self._heard = heard
         self._clocks = clocks
         self._laps = laps
         self._places = places
-        self._first = first
         self.books = Books()
         self._piece: Piece | None = None
 
@@ -70,6 +69,8 @@ class Counting:
         """Count from here on."""
         self._laps.to("counted")
         target, tally = self._target, self._target.tally
+        if isinstance(target.pace, BurstPace):
+            target.wait_until(target.pace.between, target.timeout_ns / 1e9 + 1)  # a burst is the window's, or it is not
         target.fold()
         answered = self._heard.answered
         self._clocks.start_pages()
@@ -86,7 +87,6 @@ class Counting:
             strays_ns=target.outside.busy_ns + target.waited_ns(from_ns, owned=False),
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
-        self._note_dropped(-1)
         self._clocks.start()
         return self._piece
 
@@ -122,7 +122,8 @@ class Counting:
         self._piece = None
         if piece is None or piece.used is None:
             return
-        self._note_dropped(+1)
+        if isinstance(target.pace, BurstPace):
+            books.overflow = target.pace.overflow()
         target.end_count()
         target.lags_ns.clear()
         tally = target.tally
@@ -146,16 +147,6 @@ class Counting:
             # What was in flight longer than the piece lasted, beside what it found in flight and had to wait for.
             return (tally.busy_ns - piece.afterwards_ns - target.outside.busy_ns + piece.strays_ns) / 1e9
         return (tally.busy_ns - piece.busy_ns) / 1e9 - self._places * piece.window_s
-
-    def _note_dropped(self, sign: int) -> None:
-        """Of bursts, take the difference of the system's counters over the counted time."""
-        seen = dropped() if isinstance(self._target.pace, BurstPace) and self._first else None
-        if seen is None:
-            return
-        books, pace = self.books, self._target.pace
-        before = books.overflow or dict.fromkeys((*seen, "bursts"), 0)
-        bursts = before["bursts"] + (pace.bursts if sign > 0 and isinstance(pace, BurstPace) else 0)
-        books.overflow = {**{name: before[name] + sign * count for name, count in seen.items()}, "bursts": bursts}
 
     # --- while it lasts ------------------------------------------------------------------------------------------
 

@@ -15,8 +15,10 @@ from sgibench.model.kinds import kind_named
 
 STANDING_S = 2.0
 """A target on which no connection stands, or nothing is right, for so long is given up."""
-RESUMED_SHARE = 0.9
-"""Of handshakes that could take up a session: tickets that are good for one use get lost on short connections."""
+FULL_SHARE = 0.001
+"""Of the handshakes that are to take up a session. Each connection offers the ticket that the one before it was given,
+so every one of them can; a full one costs up to ten times as much, and one in a thousand shifts the mean by under half
+of the least difference that counts (2 %)."""
 
 
 class Patience:
@@ -93,9 +95,13 @@ class Patience:
             self.give_up(reason, f"{what} brought no right answer; {kind}: {sample}")
 
     def judge_handshakes(self) -> None:
-        """Give up where fewer sessions were taken up than could be: then full handshakes were measured."""
-        made = self._target.handshakes_counted() or {}
-        every = sum(made.values())
-        if every and made["resumed"] < RESUMED_SHARE * every:
-            detail = f"of {every} TLS handshakes that could take up a session, {made['resumed']} did"
-            self.give_up("not-resumed", detail)
+        """Give up where sessions were to be taken up and were not: then full handshakes were measured."""
+        made = self._target.handshakes_counted()
+        if made is None:
+            return
+        every, full = made["full"] + made["resumed"], made["full"]
+        # Whoever failed was given no ticket, so the connection after it has none to offer.
+        if full > FULL_SHARE * every + self._heard.errors.total():
+            refused = f"the server refused {made['refused']} of the sessions that it had given"
+            without = f"and had given none before {full - made['refused']} others"
+            self.give_up("not-resumed", f"{full} of {every} TLS handshakes were full: {refused}, {without}")

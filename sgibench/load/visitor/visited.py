@@ -17,6 +17,7 @@ import gevent
 from sgibench.errors import LoadError
 from sgibench.laps import Laps
 from sgibench.load import field as fields
+from sgibench.load.bursts import BurstPace
 from sgibench.load.cpu import TreeClock
 from sgibench.load.identify import identify
 from sgibench.load.loading import load_scenario
@@ -59,8 +60,8 @@ class Visited:
         self.spec = order.targets[index]
         self.id = self.spec.id
         self.cls = load_scenario(order.scenario)
-        if self.cls.terms.one_worker and together.of > 1:
-            raise LoadError(f"{order.scenario.stem} is sent and heard by one load process: use --load-workers 1")
+        if (self.cls.terms.one_worker or self.cls.bursts) and together.of > 1:
+            raise LoadError(f"{order.scenario.stem} comes from one load process at one moment: use --load-workers 1")
         self.keep_alive = order.load.connection == "keep-alive"
         self.target = fields.make_target(
             self.cls,
@@ -71,6 +72,8 @@ class Visited:
             closed=True,
             load=order.load,
         )
+        if isinstance(self.target.pace, BurstPace):
+            self.target.pace.pids = self.spec.pids
         total, each, first = order.load.connections, order.load.streams, together.index == 0
         self.connections = places = (total // together.of + (together.index < total % together.of)) * each
         """This process's share of the connections; of the places on them, where several share one."""
@@ -78,7 +81,7 @@ class Visited:
         self.heard = heard = Heard(target=self.target)
         self.patience = Patience(self.target, heard, places=places)
         self.rhythm = Rhythm(order, self.target, heard, places=places)
-        self.counting = Counting(self.target, heard, self.clocks, laps, places=places, first=first)
+        self.counting = Counting(self.target, heard, self.clocks, laps, places=places)
         self.held = Held(order, self.spec, self.target, together, self.patience)
         self.warmup_s: float | None = None
         self._resident_bytes = set_back(self.spec.pids) if self.cls.terms.peak and first else None

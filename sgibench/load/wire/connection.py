@@ -298,7 +298,7 @@ class Connection:
         if by_reset:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NOW)
         if self.resumes and self.tls is not None:
-            self.ticket = self.tls.session or self.ticket
+            self.ticket = self.tls.session
         self.tls = None
         sock.close()  # the poller forgets a closed descriptor by itself
         self.fd = -1

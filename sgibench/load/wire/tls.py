@@ -31,6 +31,9 @@ class TlsSocket:
 
     def __init__(self, sock: _socket.socket, alpn: str, session: ssl.SSLSession | None = None) -> None:
         """`session` is offered to the server, to be taken up."""
+        self._offered = session
+        self._agreed = False
+        """Whether the handshake is done."""
         self._sock = sock
         self._alpn = alpn
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -58,6 +61,7 @@ class TlsSocket:
                     raise ssl.SSLError(
                         1, f"expected the server to agree to {self._alpn} by ALPN, but it chose {agreed}"
                     )
+                self._agreed = True
                 return True
 
     @property
@@ -66,13 +70,26 @@ class TlsSocket:
         return bool(self._tls.session_reused)
 
     @property
+    def refused(self) -> bool:
+        """Whether a session was offered that the server did not take up."""
+        return self._offered is not None and not self.resumed
+
+    @property
     def session(self) -> ssl.SSLSession | None:
-        """What a later connection may take up; None while the server gave nothing to do so (over TLS 1.3, tickets)."""
+        """What a later connection may take up; None while the server gave nothing to do so (over TLS 1.3, tickets).
+
+        Over TLS 1.3 a ticket is good for one connection (RFC 8446, appendix C.4): until the server's next one is read,
+        OpenSSL's session is still the one that was offered, and a server that remembers each ticket refuses it.
+        """
+        if not self._agreed:
+            return None
         try:
             session = self._tls.session
         except ValueError:  # a session that OpenSSL can't write out ("i2d() failed"): none that could be taken up
             return None
-        return session if session is not None and (session.has_ticket or self._tls.version() != "TLSv1.3") else None
+        if session is None or self._tls.version() != "TLSv1.3":
+            return session
+        return session if session.has_ticket and session != self._offered else None
 
     def recv(self, _most: int) -> bytes:
         """Give all that has come; empty at the end of the stream."""

@@ -68,6 +68,7 @@ class ServerSpec:
             threads=self.settings.threads,
             backlog=self.settings.backlog,
             keep_alive_s=self.settings.keep_alive_s,
+            connections=self.settings.connections,
             configuration=self.settings.configuration,
             versions=self.versions,
             protocol=self.protocol,
