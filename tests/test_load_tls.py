@@ -43,7 +43,7 @@ def make_server_side(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext
     CERTIFICATE[:] = [folder / "certificate.pem", folder / "key.pem"]
     certificate.make(*CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*CERTIFICATE)
+    context.load_cert_chain(CERTIFICATE[0], CERTIFICATE[1])
     return context
 
 
@@ -300,7 +300,7 @@ def test_a_ticket_of_tls_1_3_is_offered_once_and_a_session_of_1_2_as_often_as_it
         # The server may have crossed the ticket off; the next one has not been read.
         assert (again.session is None) is (version == ssl.TLSVersion.TLSv1_3)
         forgetful = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        forgetful.load_cert_chain(*CERTIFICATE)
+        forgetful.load_cert_chain(CERTIFICATE[0], CERTIFICATE[1])
         assert _shaken(ours, theirs, forgetful, first.session).refused
     server_side.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
 

@@ -21,7 +21,6 @@ from sgibench.load.target import Target
 from sgibench.load.websocket import WebSocketUser
 from sgibench.load.wire.frames import ACCEPT
 from sgibench.load.wire.h2.frames import Type, frame
-from sgibench.load.wire.h2.stream import STREAM_WINDOW
 from sgibench.model import Held
 from tests.h2_server import Asked, Reference
 from tests.loaded_target import assert_accounted, folded, play, target_of
@@ -52,6 +51,9 @@ class Hall(threading.Thread):
         self.wrong = wrong
         self.owed = 0
         """Deliveries that an honest server would have made."""
+        self.right = 0
+        """Those that it made as it should, to listeners of which none had gone wrong before."""
+        self._spoilt: set[socket.socket] = set()
         self.listeners: list[socket.socket] = []
         self.late: dict[socket.socket, bytes] = {}
         self._sockets = selectors.DefaultSelector()
@@ -68,10 +70,14 @@ class Hall(threading.Thread):
                 if key.fileobj is self._door:
                     sock, _ = self._door.accept()
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    sock.settimeout(0)  # what is sent is small, and is read
                     self._heard[sock] = b""
                     self._sockets.register(sock, selectors.EVENT_READ)
                 elif key.fileobj in self._heard:
-                    self._read(key.fileobj)  # type: ignore[arg-type]  # sockets are all there is
+                    try:
+                        self._read(key.fileobj)
+                    except OSError:
+                        self._leave(key.fileobj)
 
     def close(self) -> None:
         self._ends.set()
@@ -80,10 +86,7 @@ class Hall(threading.Thread):
             sock.close()
 
     def _read(self, sock: socket.socket) -> None:
-        try:
-            data = sock.recv(1 << 16)
-        except OSError:
-            data = b""
+        data = sock.recv(1 << 16)
         if not data:
             self._leave(sock)
             return
@@ -120,15 +123,19 @@ class Hall(threading.Thread):
             self.owed += 1
             data = b"\x82%c" % len(body) + body
             late = self.late.pop(sock, b"")
+            how = self.wrong.get(self.owed, "")
+            self.right += sock not in self._spoilt and how in {"", "doubled"}
+            if how:
+                self._spoilt.add(sock)
             with suppress(OSError):
-                self._deliver(sock, data, self.wrong.get(self.owed, ""))
+                self._deliver(sock, data, how)
                 if late:
                     sock.sendall(late)
 
     @staticmethod
     def _gone(sock: socket.socket) -> bool:
         try:
-            return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return sock.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
             return False
         except OSError:
@@ -182,13 +189,19 @@ def hear(target: Target, enough: int) -> None:
     target.end_count()
 
 
+def assert_owed(hall: Hall, target: Target) -> None:
+    """What the server owed is accounted for; a message may have left before either knew that a listener had gone."""
+    left = target.tally.sent + target.uncounted.total() - hall.owed
+    assert 0 <= left <= (target.tally.errors + target.outside.errors)["leftover"]
+
+
 ONCE: dict[str, tuple[str, str]] = {
     # what a server does to one delivery of ten thousand: what that counts as, and words of the example
     "dropped": ("timeout", "did not hear the message in time"),
     "doubled": ("leftover", "came again"),
     "truncated": ("body", "expected message"),
     "another byte": ("body", "expected message"),
-    "as text": ("body", "but got text"),
+    "as text": ("protocol", ""),  # its number is no UTF-8
     "a bad frame": ("protocol", ""),
     "masked": ("protocol", ""),
     "cut": ("closed", "ended before it heard"),
@@ -199,16 +212,19 @@ ONCE: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("how", ONCE)
 def test_one_wrong_delivery_in_ten_thousand_is_found_and_no_other_is_lost(how: str) -> None:
     kind, words = ONCE[how]
-    hall = Hall({AT: how})
-    rate_per_s = 16_000.0 if how == "reordered" else None  # a closed loop has one message under way
-    with listening_to(hall, rate_per_s=rate_per_s) as target:
-        hear(target, AT + 100)
+    # A closed loop has one message under way, so only an open one can be told in another order.
+    at, rate_per_s = (AT, None) if how != "reordered" else (1003, 4000.0)
+    hall = Hall({at: how})
+    with listening_to(hall, rate_per_s=rate_per_s, timeout_s=1.0 if how == "dropped" else 20.0) as target:
+        hear(target, at + 100)
         errors = target.tally.errors + target.outside.errors
-        assert hall.owed == target.tally.sent + target.uncounted.total()
+        assert hall.right == target.tally.requests + target.outside.requests
         assert set(errors) <= {kind, "closed"}  # what was under way to the listener then is lost with its connection
         assert errors[kind] == 1
         assert words in str({**target.outside.samples, **target.tally.samples})
-        assert target.tally.failures <= 1 if rate_per_s is None else target.tally.failures >= 1
+        if rate_per_s is None:
+            assert target.tally.failures <= 1
+            assert_owed(hall, target)
 
 
 def test_the_books_balance_whatever_goes_wrong_wherever() -> None:
@@ -217,7 +233,8 @@ def test_the_books_balance_whatever_goes_wrong_wherever() -> None:
     hall = Hall({at: dice.choice(kinds) for at in dice.sample(range(20, 3000), 60)})
     with listening_to(hall, timeout_s=20.0) as target:
         hear(target, 3000)
-        assert hall.owed == target.tally.sent + target.uncounted.total()
+        assert hall.right == target.tally.requests + target.outside.requests
+        assert_owed(hall, target)
         errors = target.tally.errors + target.outside.errors
         assert "timeout" not in errors
         assert errors.total() >= 60
@@ -296,7 +313,9 @@ def test_one_download_gone_wrong_is_one_error_of_its_name(name: str) -> None:
         assert server.connections == 5
 
 
-UPLOAD = post("/", body=bytes(2 << 20), expect=b"ok")
+UPLOAD = post("/", body=bytes(16 << 20), expect=b"ok")
+"""More than sockets hold."""
+TCP_CLOSE = 7
 
 
 @pytest.mark.parametrize(
@@ -321,17 +340,17 @@ def test_an_upload_that_is_answered_before_it_was_read_is_judged_by_its_answer(
             early.append(talk.number)
             talk._server.note_request()
             talk.send(said)
-            talk.sock.shutdown(socket.SHUT_WR)
-            with suppress(OSError):
-                while talk.sock.recv(1 << 20):
-                    pass  # what was on the way; the client sends no more of it
+            if "closed" in errors:
+                talk.sock.shutdown(socket.SHUT_WR)
+            while talk.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE:
+                time.sleep(0.002)  # the client sends no more of it, and hangs up
             return
         while talk.request() is not None:
             talk.send(answer(b"ok"))
 
     with serving(script) as server, target_of(server, UPLOAD, timeout_s=20.0) as target:
-        play(target, lambda: target.tally.requests >= 20 and len(early) == 1, connections=2)
-        assert dict(target.tally.errors) in ([errors] if said else [{"closed": 1}, {"reset": 1}])
+        play(target, lambda: target.tally.requests >= 6 and len(early) == 1, connections=2)
+        assert dict(target.tally.errors) == errors
         assert_accounted(target, server)
         assert server.connections == 3
 
@@ -355,6 +374,7 @@ def first_connection(bad: Callable[[Reference, Asked, Talk], bool], after: int =
                     box[0].note_request()
                     if talk.number == 0 and asked_here > after:
                         if bad(server, asked, talk):
+                            hang_up_softly(talk)
                             return
                     else:
                         server.answer(asked.stream, HELLO)
@@ -365,16 +385,23 @@ def first_connection(bad: Callable[[Reference, Asked, Talk], bool], after: int =
     return script_for
 
 
+def hang_up_softly(talk: Talk) -> None:
+    """Say no more, and listen until the client has gone: what is not read would reset the connection."""
+    talk.sock.shutdown(socket.SHUT_WR)
+    while talk.sock.recv(1 << 16):
+        pass
+
+
 def head_and_half(asked: Asked) -> bytes:
     key = asked.stream.to_bytes(4, "big")
     return frame(Type.HEADERS, 4, key, b"\x88") + frame(Type.DATA, 0, key, HELLO[:5])
 
 
-def past_its_window(server: Reference, asked: Asked, talk: Talk) -> bool:
+def grows_a_window_too_far(server: Reference, asked: Asked, talk: Talk) -> bool:
+    """Break flow control; DATA past a window is named by tests of the session, since here each piece opens it anew."""
     key = asked.stream.to_bytes(4, "big")
-    talk.sock.sendall(server.out() + frame(Type.HEADERS, 4, key, b"\x88"))
-    for _ in range(STREAM_WINDOW // 16384 + 1):
-        talk.sock.sendall(frame(Type.DATA, 0, key, bytes(16384)))
+    more = frame(Type.WINDOW_UPDATE, 0, key, b"\x7f\xff\xff\xff")
+    talk.sock.sendall(server.out() + head_and_half(asked) + more)
     return True
 
 
@@ -405,7 +432,7 @@ def only_pings(server: Reference, asked: Asked, talk: Talk) -> bool:
 
 
 H2_BAD: dict[str, tuple[Callable[[Reference, Asked, Talk], bool], set[str], str]] = {
-    "past its window": (past_its_window, {"protocol"}, "FLOW_CONTROL_ERROR"),
+    "grows a window too far": (grows_a_window_too_far, {"protocol"}, "FLOW_CONTROL_ERROR"),
     "goes away in the middle": (goes_away_in_the_middle, {"closed"}, "INTERNAL_ERROR b'bug'"),
     "a bad frame": (a_bad_frame, {"protocol"}, "FRAME_SIZE_ERROR"),
     "resets in the middle": (resets_in_the_middle, {"reset", "closed"}, "ENHANCE_YOUR_CALM"),
@@ -422,10 +449,10 @@ def test_http2_gone_wrong_in_the_middle_has_its_name_and_costs_what_was_in_fligh
         multiplexed(server, get("/", expect=HELLO), streams=4, timeout_s=1.0 if "timeout" in kinds else 20.0) as target,
     ):
         box.append(server)
-        play(target, lambda: target.tally.requests >= 150 and target.tally.errors.total() > 0, connections=4)
+        wanted = 100 if name == "only pings" else 150  # a connection that is alive, if only just, is kept
+        play(target, lambda: target.tally.requests >= wanted and target.tally.errors.total() >= 4, connections=4)
         errors = target.tally.errors
         assert set(errors) <= kinds
-        assert 1 <= errors.total() <= 4 or name == "only pings"
         assert words in str(target.tally.samples)
         # What the server had not read when it broke is an error of the client's, and unknown to the server.
         assert 0 <= target.tally.sent + target.uncounted.total() - server.requests <= errors.total()

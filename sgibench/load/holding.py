@@ -41,6 +41,8 @@ QUIET_S = 0.3
 TIMEOUT_S = 60.0
 LOOK_S = 0.05
 """How often streams are looked at that may have fallen silent."""
+BETWEEN_NS = 500_000_000
+"""A stream that is asked for again stands for so long without an answer; longer, and it waits for others to end."""
 
 
 class OncePace(IdlePace):
@@ -63,7 +65,7 @@ class OncePace(IdlePace):
 
     def under_way(self, conn: Connection) -> bool:
         """Whether it knows this socket."""
-        return self.known.get(conn) is conn.sock
+        return conn.stands and self.known.get(conn) is conn.sock
 
 
 class StreamPace(ClosedPace):
@@ -79,8 +81,8 @@ class StreamPace(ClosedPace):
         super().__init__(target)
         self._silent_ns = None if silent_s is None else round(silent_s * 1e9)
         self._timer = get_hub().loop.timer(LOOK_S, LOOK_S)
-        self.known: dict[Connection, object] = {}
-        """The socket on which each was answered to the end."""
+        self._ended_ns: dict[Connection, int] = {}
+        """When the last stream on each came to its end."""
 
     def attach(self) -> None:
         """Watch for streams that fall silent."""
@@ -92,15 +94,15 @@ class StreamPace(ClosedPace):
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:
         """One came to its end; the gaps of one that began before the window are told here."""
-        del now_ns
-        self.known[conn] = conn.sock
+        self._ended_ns[conn] = now_ns
         target = self._target
         if answer is not None and answer.chunk_times_ns and target.counting and not owned:
             target.streams.add_gaps(answer.chunk_times_ns, target.from_ns)
 
     def under_way(self, conn: Connection) -> bool:
-        """Whether the server has begun to answer on this socket."""
-        return self.known.get(conn) is conn.sock or bool(conn.since and conn.answer_began == conn.since)
+        """Whether a stream is open here, or was until just now and the next has been asked for."""
+        begun = conn.since > 0 and conn.answer_began == conn.since
+        return begun or monotonic_ns() - self._ended_ns.get(conn, -BETWEEN_NS) < BETWEEN_NS
 
     def cut(self, now_ns: int) -> None:
         """The window ends in the middle of streams: take what is known of their gaps."""
@@ -122,14 +124,16 @@ class StreamPace(ClosedPace):
             last = (events_of(conn) or [conn.since])[-1]
             if self._silent_ns is not None and conn.since and now - last > self._silent_ns:
                 if target.counting:
-                    target.streams.add_gaps([*events_of(conn)], target.from_ns, now)
+                    target.streams.add_gaps(events_of(conn), target.from_ns, now)
                 target.give_up(conn, f"a stream said nothing for {self._silent_ns / 1e9:g} s")
 
 
 def events_of(conn: Connection) -> list[int]:
     """When the events came of the stream that is in flight on a connection."""
-    begun = conn.since and conn.reading and conn.answer_began == conn.since and isinstance(conn.reader, Reader)
-    return (conn.reader.chunk_times_ns or []) if begun and isinstance(conn.reader, Reader) else []
+    reader = conn.reader
+    if not conn.since or not conn.reading or conn.answer_began != conn.since or not isinstance(reader, Reader):
+        return []
+    return reader.chunk_times_ns or []
 
 
 class Guest:
@@ -179,10 +183,8 @@ class Holding:
         return sum(1 for conn in self.target.connections if self._stands(conn))
 
     def _stands(self, conn: Connection) -> bool:
-        if not conn.stands:
-            return False
         if self._beside.handshake is not None:
-            return isinstance(conn.reader, FrameReader)
+            return conn.stands and isinstance(conn.reader, FrameReader)
         return self._pace.under_way(conn)
 
     def open(self) -> None:
