@@ -339,6 +339,16 @@ BROKEN: dict[str, tuple[bytes, str, str]] = {
         "head",
     ),
     "a window grown too far": (frame(8, 0, b"\0" * 4, b"\x7f\xff\xff\xff"), "protocol", "FLOW_CONTROL_ERROR"),
+    "a stream's window grown too far": (
+        frame(8, 0, b"\0\0\0\1", b"\x7f\xff\xff\xff"),
+        "protocol",
+        "FLOW_CONTROL_ERROR",
+    ),
+    "a stream's window grown too far by settings": (
+        frame(8, 0, b"\0\0\0\1", b"\x7f\xfe\xff\xff") + frame(4, 0, b"\0" * 4, b"\0\4\0\x02\0\0"),
+        "protocol",
+        "FLOW_CONTROL_ERROR",
+    ),
     "a window grown by nothing": (frame(8, 0, b"\0" * 4, b"\0\0\0\0"), "protocol", "WINDOW_UPDATE"),
     "a window of three bytes": (frame(8, 0, b"\0" * 4, b"\0\0\0"), "protocol", "FRAME_SIZE_ERROR"),
     "settings on a stream": (frame(4, 0, b"\0\0\0\1"), "protocol", "SETTINGS"),

@@ -184,7 +184,7 @@ def hear(target: Target, enough: int) -> None:
     """Go on until so many deliveries were right, and all that is owed is heard or given up."""
     assert target.wait_until(folded(target, lambda: target.tally.requests >= enough), 40), dict(target.tally.errors)
     target.close_gate()
-    target.wait_until(lambda: target.drained, 5)
+    target.wait_until(lambda: target.drained, 30)
     target.give_up_rest()
     target.end_count()
 
@@ -213,7 +213,7 @@ ONCE: dict[str, tuple[str, str]] = {
 def test_one_wrong_delivery_in_ten_thousand_is_found_and_no_other_is_lost(how: str) -> None:
     kind, words = ONCE[how]
     # A closed loop has one message under way, so only an open one can be told in another order.
-    at, rate_per_s = (AT, None) if how != "reordered" else (1003, 4000.0)
+    at, rate_per_s = (AT, None) if how != "reordered" else (203, 400.0)
     hall = Hall({at: how})
     with listening_to(hall, rate_per_s=rate_per_s, timeout_s=1.0 if how == "dropped" else 20.0) as target:
         hear(target, at + 100)

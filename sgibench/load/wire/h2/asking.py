@@ -57,6 +57,7 @@ class Asking:
         if self._next_id > MAX_STREAM_ID:
             self.draining = "all stream numbers are used"
         self.streams[key] = stream
+        stream.sendable = self._stream_window
         upload = ask.upload
         if ask.parts is None:
             fits = len(upload) <= MAX_FRAME_SIZE
@@ -70,7 +71,6 @@ class Asking:
         """Send the body with the request where both windows have room for it, else as they open."""
         size = len(upload)
         stream.unsent = None
-        stream.sendable = self._stream_window
         if size <= MAX_FRAME_SIZE and size <= self._sendable and size <= stream.sendable:
             self._sendable -= size
             stream.sendable -= size

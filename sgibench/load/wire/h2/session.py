@@ -30,7 +30,7 @@ from sgibench.load.wire.h2.frames import (
     window_update,
 )
 from sgibench.load.wire.h2.receiving import WINDOW, Receiving, broken
-from sgibench.load.wire.h2.stream import STREAM_WINDOW
+from sgibench.load.wire.h2.stream import STREAM_WINDOW, Stream
 
 OURS = {
     Setting.HEADER_TABLE_SIZE: 0,
@@ -172,7 +172,7 @@ class Session(Receiving):
             if value > MAX_WINDOW:
                 raise broken("FLOW_CONTROL_ERROR", f"expected a window of at most {MAX_WINDOW}, but it is {value}")
             for stream in self.streams.values():
-                stream.sendable += value - self._stream_window
+                self._widen(stream, value - self._stream_window)
             self._stream_window = value
         elif name == Setting.MAX_FRAME_SIZE:
             if not MAX_FRAME_SIZE <= value < 1 << 24:
@@ -233,13 +233,18 @@ class Session(Receiving):
             self._stream_of(key, Type.WINDOW_UPDATE)
             self._idle()
             return
+        self._widen(waiting, more)
         if waiting.unsent is None:
             self._idle()
-            return
-        waiting.sendable += more
-        if waiting.sendable > MAX_WINDOW:
+        else:
+            self._send_more(waiting)
+
+    @staticmethod
+    def _widen(stream: Stream, more: int) -> None:
+        """Let a stream send more, or less, than before; whether it has anything to send or not."""
+        stream.sendable += more
+        if stream.sendable > MAX_WINDOW:
             raise broken("FLOW_CONTROL_ERROR", f"a stream's window grew past {MAX_WINDOW}")
-        self._send_more(waiting)
 
 
 def _unpadded(flags: int, payload: bytes) -> bytes:
