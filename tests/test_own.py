@@ -13,12 +13,13 @@ import pytest
 
 from sgibench import catalogue, secrets
 from sgibench.bench.asking import read_request, read_requests
-from sgibench.bench.own import Looked, OwnRequest, look_at
+from sgibench.bench.own import Looked, OwnRequest, fitting_connections, look_at
 from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Asked, AskedScenario, BaseEnvironment
 from sgibench.serve.own.base import Sources, find_base, look
+from sgibench.serve.own.driving import Driven
 from sgibench.serve.own.overlay import Wanted, ensure_overlay, yours
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import read_spec
@@ -511,3 +512,31 @@ def test_a_server_serves_the_users_app_with_its_variables(project: Path, tmp_pat
     assert files
     assert all("s3cr3t-word" not in path.read_text(encoding="utf-8", errors="replace") for path in files)
     assert "s3cr3t-word" not in done.stdout + done.stderr
+
+
+# --- connections -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("each_ms", "usual", "at_once", "fitting"),
+    [
+        ((0.1,), 64, 8, 64),
+        ((6.0,), 64, 8, 64),
+        ((10.0,), 64, 8, 32),
+        ((20.0,), 64, 8, 16),
+        ((500.0,), 64, 8, 16),
+        ((500.0,), 64, 32, 64),
+        ((500.0,), 10, 8, 10),
+        ((0.0, 40.0), 64, 1, 16),
+    ],
+)
+def test_an_app_whose_requests_take_long_is_asked_on_fewer_connections(
+    each_ms: tuple[float, ...], usual: int, at_once: int, fitting: int
+) -> None:
+    asked = tuple(Asked(method="GET", path=f"/{number}") for number, _ in enumerate(each_ms))
+    looked = Looked(
+        apps=(),
+        scenario=AskedScenario(id="requests", summary="", interfaces=("wsgi",), requests=asked),
+        driven={"a:app": tuple(Driven(answers=(), cpu_us=each * 1e3) for each in each_ms)},
+    )
+    assert fitting_connections(looked, usual, at_once) == fitting

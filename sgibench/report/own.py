@@ -242,8 +242,9 @@ def _crowds(servers: Sequence[ServerShare]) -> str:
     if not more:
         return ""
     return (
-        f" Besides, many requests at once cost more than a few: {words.listed(more)}. Threads that take turns cost "
-        "CPU; fewer --threads, more --workers or a server without threads change that."
+        f" Besides, many requests at once cost more than a few: {words.listed(more)}. That comes on top of "
+        "these shares: threads that take turns cost CPU. Fewer --threads, more --workers or a server without threads "
+        "change it."
     )
 
 
