@@ -1,18 +1,22 @@
-"""Take the screenshots of the docs from a measured run: `python docs/screenshots.py results/<run>`.
+"""Take the pictures of the docs: `python docs/screenshots.py results/<run>`, of a fresh `make bench`.
 
-Needs chromium. Writes report.png, report-dark.png, report-narrow.png and terminal.png beside itself; look at them.
+Needs chromium. Writes report.png, report-dark.png, report-narrow.png and terminal.png beside itself, and with --ui
+locust-ui.png, for which it loads a server for half a minute. Look at them before they are committed.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
@@ -30,8 +34,8 @@ SHOTS: tuple[tuple[str, int, int, Literal["light", "dark"]], ...] = (
 )
 
 
-def main(run: str) -> None:
-    """Make the page of a run in a scratch folder and photograph it."""
+def main(run: str, *, ui: bool = False) -> None:
+    """Make the page of a run in a scratch folder and photograph it; with `ui`, the web UI as well."""
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         measured = store.read_run(Path(run))
         page_file = report.write(measured, Path(scratch))
@@ -41,6 +45,8 @@ def main(run: str) -> None:
             page.goto(page_file.as_uri())
             page.screenshot(path=HERE / f"{name}.png")
         photograph_terminal(browser, measured, Path(scratch) / "terminal.html")
+        if ui:
+            photograph_ui(browser, Path(scratch))
         browser.close()
 
 
@@ -59,5 +65,24 @@ def photograph_terminal(browser: Browser, run: Run, scratch: Path) -> None:
     page.locator("body").screenshot(path=HERE / "terminal.png")
 
 
+def photograph_ui(browser: Browser, folder: Path) -> None:
+    """Start the web UI, load the server that its form begins with, and photograph what it shows of it."""
+    words = [sys.executable, "-m", "sgibench.cli", "ui"]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as ui:
+        try:
+            said = ui.stdout.readline() if ui.stdout else ""
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(re.findall(r"http://\S+", said)[0])
+            page.get_by_role("button", name="Start", exact=True).click()
+            expect(page.locator("#sgi-bar")).to_contain_text("measuring", timeout=120_000)
+            page.get_by_role("tab", name="Server", exact=True).click()
+            page.wait_for_timeout(25_000)
+            page.screenshot(path=HERE / "locust-ui.png")
+            page.get_by_role("button", name="Stop", exact=True).click()
+            expect(page.locator("#sgi-bar .sgi-phase")).to_have_text("idle", timeout=60_000)
+        finally:
+            ui.send_signal(signal.SIGINT)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], ui="--ui" in sys.argv)

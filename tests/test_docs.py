@@ -123,13 +123,21 @@ def test_every_make_target_on_a_page_exists(page: Path) -> None:
 
 
 INLINE = re.compile(r"`(--[a-z][\w-]*) ([^`\s]+)`")
-OPTIONS = {
-    flag: parameter
+OPTIONS = [
+    (flag, parameter.type)
     for name in COMMANDS
     if (command := program.get_command(click.Context(program), name)) is not None
     for parameter in command.params
     for flag in parameter.opts
-}
+]
+
+
+def takes(kind: click.ParamType, value: str) -> bool:
+    try:
+        kind.convert(value, None, None)
+    except click.BadParameter:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -137,8 +145,7 @@ def test_every_value_that_a_page_gives_an_option_is_taken(page: Path) -> None:
     for flag, value in INLINE.findall(page.read_text()):
         if value.isupper() or "'" in value or "…" in value:
             continue  # it stands for something
-        assert flag in OPTIONS, f"{page.name}: {flag}"
-        OPTIONS[flag].type.convert(value, OPTIONS[flag], None)
+        assert any(takes(kind, value) for known, kind in OPTIONS if known == flag), f"{page.name}: {flag} {value}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -435,3 +435,18 @@ def test_something_odd_at_any_place_of_a_plan_is_one_line_or_a_beginning(begun: 
         code, said = resumed(begun, at, odd)
         assert code in {1, 2, None}, (at, odd, said)
         assert len(said.splitlines()) <= 1, (at, odd, said)
+
+
+def test_a_scenario_of_ones_own_is_named_again_by_its_file(begun: Path) -> None:
+    path = begun / "results" / "20260101-000000-aaaa" / store.INFO_FILE
+    whole = path.read_text()
+    (begun / "mine.py").touch()
+    try:
+        path.write_text(whole.replace('"scenario": "json"', '"scenario": "mine"'))
+        code, said = call("run", "--quiet", "--resume", "latest")
+        assert (code, "named again: --scenario FILE" in said) == (1, True), said
+        assert call("run", "--quiet", "--resume", "latest", "--scenario", "mine.py") == (None, "")
+        code, said = call("run", "--quiet", "--resume", "latest", "--scenario", "mine.py", "--scenario", "json")
+        assert (code, "--scenario" in said) == (2, True), said
+    finally:
+        path.write_text(whole)

@@ -180,6 +180,7 @@ def test_a_search_for_capacity_goes_on_from_the_steps_on_disk(tmp_path: Path) ->
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports"), "--quiet", "--json"]
     begin = [sys.executable, "-m", "sgibench.cli", "capacity", *folders]
     what = "--slo p99<20ms --precision 40% --server waitress --scenario json --blocks 1 --connections 8 --seed 3"
+    what += " --retries 0"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     searching = subprocess.Popen(
         [*begin, *what.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

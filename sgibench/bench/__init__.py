@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgibench.bench.capacity import parse_slo, resume_capacity, search_capacity
+from sgibench.bench.capacity import EXCUSES, parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
 from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, scenario_of
 from sgibench.bench.request import (
@@ -13,6 +13,7 @@ from sgibench.bench.request import (
     DEFAULT_THREADS,
     Request,
     choose,
+    is_scenario_file,
     select_scenarios,
 )
 from sgibench.bench.resuming import resume
@@ -25,6 +26,7 @@ __all__ = [
     "DEFAULT_SLICE_S",
     "DEFAULT_STREAMS",
     "DEFAULT_THREADS",
+    "EXCUSES",
     "Looked",
     "Outcome",
     "OwnRequest",
@@ -34,6 +36,7 @@ __all__ = [
     "environment_of",
     "find_app",
     "find_ceilings",
+    "is_scenario_file",
     "look",
     "own_apps",
     "parse_slo",

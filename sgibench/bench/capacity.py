@@ -113,7 +113,8 @@ class Search:
 
 def search_capacity(request: Request, slo: Slo, listener: Listener, resolution: float = RESOLUTION) -> Outcome:
     """Search for every chosen server and scenario; what was found stands in the run's `run.json`."""
-    with opened(replace(request, control=False, retries=EXCUSES), listener, profile="capacity") as road:
+    retries = EXCUSES if request.retries is None else request.retries
+    with opened(replace(request, control=False, retries=retries), listener, profile="capacity") as road:
         plan = without_copies(road.plan_of(road.cells))
         road.writer.write_info(
             replace(road.writer.info, plan=plan, slo=slo, resolution=resolution, retries=road.workshop.retries)

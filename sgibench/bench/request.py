@@ -295,11 +295,16 @@ class _Named:
         return self.path.parent.name in catalogue.ONLY_NAMED
 
 
+def is_scenario_file(name: str) -> bool:
+    """Whether a word names a scenario of the user's own by its file."""
+    return name.endswith(".py")
+
+
 def select_scenarios(found: catalogue.Catalogue, patterns: Sequence[str]) -> list[Path]:
     """Find scenario files by name or glob; raises UsageError with the nearest names."""
     available = [_Named(path.stem, path) for path in found.scenario_paths]
-    files = [Path(pattern) for pattern in patterns if pattern.endswith(".py")]
-    named = [pattern for pattern in patterns if not pattern.endswith(".py")]
+    files = [Path(pattern) for pattern in patterns if is_scenario_file(pattern)]
+    named = [pattern for pattern in patterns if not is_scenario_file(pattern)]
     if missing := [file for file in files if not is_file(file)]:
         raise UsageError(f"--scenario {shown(missing[0])}: there is no such file")
     for file in files:

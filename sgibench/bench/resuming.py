@@ -17,7 +17,7 @@ from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
 from sgibench.bench.learned import learn_answers
 from sgibench.bench.own import Looked
-from sgibench.bench.request import Request
+from sgibench.bench.request import Request, is_scenario_file, select_scenarios
 from sgibench.bench.run import Outcome, after_block, look, measure
 from sgibench.bench.services import parse_database, refuse_unreachable
 from sgibench.bench.workshop import described, equip, load_process, prepare, recorded
@@ -59,7 +59,8 @@ def reopened(
     cells = cells_of(info.plan)
     refuse_unbelievable(info, cells, machine.usable_cpus())
     looked = look_again(broken_off, request, listener)
-    found, servers, apps = _declared(broken_off, _with_own(catalogue.load(catalogues), looked), cells, looked)
+    installed = _with_files(catalogue.load(catalogues), request)
+    found, servers, apps = _declared(broken_off, _with_own(installed, looked), cells, looked)
     wanted = {cell.scenario for cell in cells}
     paths = [path for path in found.scenario_paths if path.stem in wanted]
     cpus = machine.plan_of(info.machine)
@@ -103,6 +104,12 @@ def _with_own(found: catalogue.Catalogue, looked: Looked | None) -> catalogue.Ca
     return found if looked is None else replace(found, apps=(*found.apps, *looked.apps))
 
 
+def _with_files(found: catalogue.Catalogue, request: Request | None) -> catalogue.Catalogue:
+    """Add the scenarios that are named again by their files."""
+    files = [name for name in (request.scenarios if request else ()) if is_scenario_file(name)]
+    return replace(found, scenario_paths=(*found.scenario_paths, *select_scenarios(found, files)))
+
+
 def _refuse_unnamed_catalogues(broken_off: Run, catalogues: Sequence[Path]) -> None:
     """A results folder never says which code is run: whoever resumes names the folders of declarations again."""
     used = broken_off.info.catalogues
@@ -130,7 +137,8 @@ def _declared(
         ("scenario", {cell.scenario for cell in cells}, scenarios),
     ):
         if wanted - known:
-            raise ResultsError(f"{broken_off.path.name}: no {what} is called {min(wanted - known)!r}")
+            again = "; a file of your own is named again: --scenario FILE" if what == "scenario" else ""
+            raise ResultsError(f"{broken_off.path.name}: no {what} is called {min(wanted - known)!r}{again}")
     return found, servers, apps
 
 

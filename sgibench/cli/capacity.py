@@ -43,6 +43,13 @@ class Search:
         show_default=True,
         help="A search ends when the rate that fails is this little above the one that holds.",
     )
+    retries: int = again(
+        Care,
+        "retries",
+        default=bench.EXCUSES,
+        show_default=True,
+        help="How often in a row a rate is tried again that failed on a disturbed machine.",
+    )
     seed: int | None = again(Care, "seed")
     resume: str | None = again(Care, "resume")
 
@@ -80,6 +87,7 @@ def capacity(search: Search, what: Stored, own: Own, size: Size, output: Output)
         workers=(size.workers,),
         threads=(size.threads,),
         seed=search.seed,
+        retries=search.retries,
         catalogues=what.catalogues,
         own=own_request(own),
         database=what.database,

@@ -24,11 +24,14 @@ def refuse_beside_resume() -> None:
     """Refuse options that a resumed run would ignore: its plan was fixed when it began."""
     context = click.get_current_context()
     mine = bench.own_apps(context.params.get("apps") or ())
+    again = BESIDE_RESUME | (OWN if mine else frozenset())
+    if all(bench.is_scenario_file(name) for name in context.params.get("scenarios") or ()):
+        again |= {"scenarios"}  # code, too: a file of one's own is named again
     ignored = [
         "/".join((*parameter.opts, *parameter.secondary_opts))
         for parameter in context.command.params
         if parameter.name
-        and parameter.name not in (BESIDE_RESUME | (OWN if mine else frozenset()))
+        and parameter.name not in again
         and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     ]
     if ignored:

@@ -48,6 +48,7 @@ class Line:
 def show(console: Console, columns: Sequence[Column], lines: Sequence[Line], *, ascii_only: bool) -> None:
     """Print rows as a table that fits, or one under the other."""
     cut = "..." if ascii_only else "…"
+    columns, lines = _without_empty_places(columns, lines)
     lines = [_with_short_reasons(line, columns, lines, cut) for line in lines]
     names = [[line.cells[at] for line in lines] for at, column in enumerate(columns) if column.kind == "name"]
     unbounded = console.options.update(max_width=10_000)
@@ -58,6 +59,24 @@ def show(console: Console, columns: Sequence[Column], lines: Sequence[Line], *, 
             console.print(table, highlight=False)
             return
     stacked(console, columns, _with_short_names(columns, lines, console.width - 4, cut))
+
+
+def _without_empty_places(columns: Sequence[Column], lines: Sequence[Line]) -> tuple[Sequence[Column], Sequence[Line]]:
+    """Leave out columns of places in which no row has one."""
+    kept = [
+        at
+        for at, column in enumerate(columns)
+        if column.kind != "place" or not lines or any(line.cells[at].strip() for line in lines)
+    ]
+    return [columns[at] for at in kept], [
+        Line(
+            cells=tuple(line.cells[at] for at in kept),
+            reasons=frozenset(kept.index(at) for at in line.reasons),
+            style=line.style,
+            gap=line.gap,
+        )
+        for line in lines
+    ]
 
 
 def _with_short_reasons(line: Line, columns: Sequence[Column], lines: Sequence[Line], cut: str) -> Line:
@@ -101,7 +120,7 @@ def _table(columns: Sequence[Column], lines: Sequence[Line], *, ascii_only: bool
 
 
 def stacked(console: Console, columns: Sequence[Column], lines: Sequence[Line]) -> None:
-    """Print each row as lines: its place and name, then a line for each thing said of it."""
+    """Print each row as lines: its place and name, then a line for each thing said of it, its place behind it."""
     heads = [column.head for column in columns if column.kind in {"figure", "words"}]
     margin = max(map(len, heads), default=0)
     for line in lines:
@@ -113,7 +132,7 @@ def stacked(console: Console, columns: Sequence[Column], lines: Sequence[Line]) 
                 console.print(Text(f"{place:>3} {cell}".rstrip(), style=line.style or "bold"), highlight=False)
                 opened, place = True, ""
             elif cell:
-                beside = f" {place.strip()}" if opened and place.strip() else ""
-                console.print(Text(f"    {column.head:<{margin}}{beside} {cell}", style=line.style), highlight=False)
+                behind = f"  #{place.strip()}" if opened and place.strip() else ""
+                console.print(Text(f"    {column.head:<{margin}} {cell}{behind}", style=line.style), highlight=False)
                 place = ""
     console.print()
