@@ -315,6 +315,16 @@ def test_the_print_is_a_handout_of_a_few_pages(opened: Open) -> None:
         assert 2 <= len(pages_of) <= 8
 
 
+def test_in_print_no_name_of_a_row_is_broken_into_letters(opened: Open) -> None:
+    with opened("real", width=718) as page:
+        page.emulate_media(media="print")
+        widths = page.evaluate(
+            "[...document.querySelectorAll('table.num th[scope=row]')].filter((one) => one.offsetParent)"
+            ".map((one) => one.getBoundingClientRect().width)"
+        )
+        assert min(widths) > 45
+
+
 def test_in_print_opened_tables_keep_their_columns_and_the_first_place_is_dark(opened: Open) -> None:
     with opened(width=718) as page:  # what A4 leaves between its margins
         page.evaluate(OPEN_ALL)
