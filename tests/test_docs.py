@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -132,7 +133,7 @@ OPTIONS = [
 ]
 
 
-def takes(kind: click.ParamType, value: str) -> bool:
+def takes(kind: click.ParamType[Any], value: str) -> bool:
     try:
         kind.convert(value, None, None)
     except click.BadParameter:
