@@ -9,33 +9,29 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine, units
 from sgibench.bench.alone import AloneCosts
-from sgibench.bench.budget import needs_of, refuse_too_much
-from sgibench.bench.choosing import refusals
+from sgibench.bench.asked_for import AskedFor, asked_for, refuse_what_fits_nowhere
 from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
-from sgibench.bench.own import Looked, fitting_connections, look_at, own_info
+from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
-from sgibench.bench.plan import make_cells, make_plan, too_few_servers, unasked, with_usual_connections
-from sgibench.bench.profiles import PROFILES
+from sgibench.bench.plan import make_plan
 from sgibench.bench.rates import with_rates
 from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early
-from sgibench.bench.services import apps_of, refuse_unknown, refuse_unreachable, unfit_for, without_missing
-from sgibench.bench.watching import long_enough, too_short
-from sgibench.bench.workshop import calibrated, described, equip, load_process, prepare, recorded, terms_of
+from sgibench.bench.services import refuse_unreachable
+from sgibench.bench.workshop import Prepared, calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
 from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.laps import Laps
-from sgibench.limits import room
-from sgibench.model import SCHEMA, App, Cell, Plan, RunInfo, Scenario, ServerEntry, Trial
+from sgibench.model import SCHEMA, App, Cell, OwnInfo, Plan, RunInfo, Scenario, ServerEntry, Trial
 from sgibench.results import store
 from sgibench.serve import envs
 from sgibench.serve.scratch import scratch_folder
@@ -131,40 +127,19 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
     seed = request.seed if request.seed is not None else int.from_bytes(os.urandom(4), "big")
     baseline_of(request, chosen.servers)
     service_cpus = request.service_cpus or usual_cpus(chosen.cpus)
-    existing = chosen.database.existing
     with (
-        House(chosen.found.services, service_cpus, existing) as house,
+        House(chosen.found.services, service_cpus, chosen.database.existing) as house,
         load_process(chosen.cpus, request.load_workers) as (process, scratch),
     ):
         scenarios = described(process, chosen.scenario_paths, looked, scratch)
         if profile == CAPACITY:
             refuse_rateless(scenarios)
-        usual = {} if request.connections_named else _usual_connections(request, looked, listener)
-        cells = with_usual_connections(make_cells(chosen.pairs, scenarios, chosen.loads, chosen.settings), usual)
-        chosen = replace(chosen, windows=long_enough(chosen.windows, request.window_s, scenarios, cells))
-        for sentence in (
-            *too_few_servers(chosen.pairs, scenarios),
-            *too_short(request.window_s, scenarios, cells),
-        ):
-            listener.say(sentence)
-        refuse_unknown(chosen.found, chosen.apps, scenarios)
-        left_out = unasked(chosen.pairs, scenarios, chosen.loads, cells) if request.scenarios else {}
-        cells, unserved = without_missing(chosen.found, cells, scenarios, existing)
-        for name, reason in {**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **left_out}.items():
-            listener.say(f"skipped {name}: {reason}")
-        if not cells:
-            raise UsageError(
-                "nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in unserved.items())
-            )
+        asked = asked_for(request, chosen, looked, scenarios, listener)
         refuse_unreachable(house)
-        terms = terms_of(scenarios)
-        refused = refusals(cells, {server.id: server for server in chosen.servers}, terms)
-        left = [cell for cell in cells if cell not in refused]
-        needs = needs_of(left, request.load_workers, control=request.control, terms=terms)
-        refuse_too_much(needs, room())
-        apps = apps_of(chosen.found, cells)
+        refuse_what_fits_nowhere(request, asked)
+        chosen = asked.chosen
         laps.to(ENVIRONMENTS)
-        ready = prepare(cells, chosen.servers, apps, listener, scenarios)
+        ready = prepare(asked.cells, chosen.servers, asked.apps, listener, scenarios)
         lesson = None
         if looked is not None and not chosen.scenario_paths:
             lesson = learn_answers(
@@ -178,27 +153,16 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             )
             looked = lesson.looked
             scenarios = described(process, (), looked, scratch)
-        info = RunInfo(
-            schema=SCHEMA,
+        info = info_of(
+            request,
+            asked,
+            ready,
             run=folder.name,
-            started_at=started.isoformat(timespec="seconds"),
-            finished_at=None,
+            started=started,
             profile=profile or request.profile,
             seed=seed,
-            argv=request.argv,
-            version=__version__,
-            commit=_commit(),
-            machine=machine.describe(chosen.cpus),
-            environments=recorded(ready.environments, apps),
-            skipped={**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved, **ready.skipped, **left_out},
-            service_cpus=service_cpus if any(app.uses for app in apps) else (),
-            pool=request.pool,
-            plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
-            limits={server.id: server.notes for server in chosen.servers if server.notes},
-            catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
-            load_workers=request.load_workers,
-            delta=request.delta,
-            scenarios={scenario.id: scenario.summary for scenario in scenarios},
+            service_cpus=service_cpus,
+            scenarios=scenarios,
             own=None if looked is None else own_info(looked, request.own, chosen.servers),
         )
         parts = parts_of(request, looked, ready.cells, chosen.servers, listener)
@@ -210,7 +174,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             workshop = equip(
                 writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house, looked
             )
-            costs = after_block(ready.cells, apps, writer, workshop)
+            costs = after_block(ready.cells, asked.apps, writer, workshop)
             yield Road(
                 chosen=chosen,
                 cells=ready.cells,
@@ -224,19 +188,44 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             )
 
 
-def _usual_connections(request: Request, looked: Looked | None, listener: Listener) -> Mapping[str, int]:
-    """Scenario -> connections, where the user names no number: the profile's, or as many as fit the user's app."""
-    if looked is None or request.scenarios:
-        return PROFILES[request.profile].connections
-    usual = max(request.connections)
-    fitting = fitting_connections(looked, usual, max(request.workers) * max(request.threads))
-    if fitting == usual:
-        return {}
-    listener.say(
-        f"{fitting} connections and not {usual}, because requests of this app take long, and each waits for those on "
-        f"all the others; --connections {usual} asks for them"
+def info_of(
+    request: Request,
+    asked: AskedFor,
+    ready: Prepared,
+    *,
+    run: str,
+    started: datetime,
+    profile: str,
+    seed: int,
+    service_cpus: tuple[int, ...],
+    scenarios: Sequence[Scenario],
+    own: OwnInfo | None,
+) -> RunInfo:
+    """All that is known of a run before anything was measured: what `run.json` begins with."""
+    chosen = asked.chosen
+    return RunInfo(
+        schema=SCHEMA,
+        run=run,
+        started_at=started.isoformat(timespec="seconds"),
+        finished_at=None,
+        profile=profile,
+        seed=seed,
+        argv=request.argv,
+        version=__version__,
+        commit=_commit(),
+        machine=machine.describe(chosen.cpus),
+        environments=recorded(ready.environments, asked.apps),
+        skipped={**asked.skipped, **ready.skipped, **asked.left_out},
+        service_cpus=service_cpus if any(app.uses for app in asked.apps) else (),
+        pool=request.pool,
+        plan=Plan(seed=seed, windows=chosen.windows, blocks=()),
+        limits={server.id: server.notes for server in chosen.servers if server.notes},
+        catalogues=tuple(str(root) for root in chosen.found.roots[1:]),
+        load_workers=request.load_workers,
+        delta=request.delta,
+        scenarios={scenario.id: scenario.summary for scenario in scenarios},
+        own=own,
     )
-    return {looked.scenario.id: fitting}
 
 
 def after_block(
