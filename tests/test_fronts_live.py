@@ -196,7 +196,7 @@ def test_the_number_of_servers_is_one_plot_and_deployments_are_shown_as_what_the
     assert (two.backends, two.one, two.balance) == (2, "nginx", "least connections")
     page = report.write(spread, tmp_path).read_text(encoding="utf-8")
     assert "The number of servers behind a front" in page
-    assert "waitress behind nginx, least connections: 2 servers came to" in page
+    assert "nginx+waitress, least connections: 2 servers came to" in page
     assert "HTTP/2 over TLS up to nginx, then HTTP over loopback TCP, least connections" in page
     assert "The same request in other ways: server CPU for each" in page
     assert "The same request in other ways: how many a second" in page

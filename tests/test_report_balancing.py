@@ -72,13 +72,13 @@ def test_a_curve_goes_from_the_front_before_one_through_those_that_spread_alike(
         for spread in spreads_of(panel_of(whole_run()))
     }
     assert found == {
-        "waitress behind nginx, round robin": {
+        "nginx+waitress, round robin": {
             1: "nginx+waitress", 2: "nginx-rr2+waitress", 4: "nginx-rr4+waitress",
         },
-        "waitress behind nginx, least connections": {
+        "nginx+waitress, least connections": {
             1: "nginx+waitress", 2: "nginx-lc2+waitress", 4: "nginx-lc4+waitress",
         },
-        "waitress behind haproxy, round robin": {1: "haproxy+waitress", 2: "haproxy-rr2+waitress"},
+        "haproxy+waitress, round robin": {1: "haproxy+waitress", 2: "haproxy-rr2+waitress"},
     }  # fmt: skip
 
 
@@ -93,15 +93,15 @@ def test_what_is_said_of_a_curve_is_what_the_panel_tells_apart() -> None:
     run = whole_run()
     balance = balance_of(panel_of(run), run.info.machine)
     assert balance is not None
-    round_robin = next(said for said in balance.sentences if "nginx, round robin" in said)
-    least = next(said for said in balance.sentences if "nginx, least connections" in said)
+    round_robin = next(said for said in balance.sentences if "nginx+waitress, round robin" in said)
+    least = next(said for said in balance.sentences if "nginx+waitress, least connections" in said)
     cost = re.search(r"([\d.]+) times its CPU per request(?! \()", round_robin)
     assert cost
     assert float(cost[1]) == pytest.approx(1.5, rel=0.05)
     assert re.search(r"times the throughput of one \((no difference|not told apart)\)", least)
     assert "4 servers came to" in round_robin
     assert "p99" in round_robin
-    rows = [row for row in balance.chart.table.rows if row[0] == "waitress behind nginx, round robin"]
+    rows = [row for row in balance.chart.table.rows if row[0] == "nginx+waitress, round robin"]
     assert [row[1] for row in rows] == ["1", "2", "4"]
     assert rows[0][-3:] == ("–", "–", "–")
 
@@ -134,6 +134,16 @@ def test_a_row_that_failed_leaves_its_place_empty_and_the_others_stand() -> None
     balance = balance_of(panel_of(run), run.info.machine)
     assert balance is not None
     assert [row[2] for row in balance.chart.table.rows][1] == "crashed"
+    assert balance.short.rows[1][2] == "–"
+
+
+def test_a_contended_cpu_is_no_reason_to_believe_that_more_servers_serve_more() -> None:
+    run = whole_run()
+    pressed = replace(run, trials=tuple(replace(trial, pressure=0.6) for trial in run.trials))
+    for one, said in ((run, False), (pressed, True)):
+        balance = balance_of(panel_of(one), one.info.machine)
+        assert balance is not None
+        assert ("more processes get more of a contended CPU" in balance.sentences[-1]) is said
 
 
 @pytest.mark.parametrize(

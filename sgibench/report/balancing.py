@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sgibench import units
-from sgibench.model import Machine, Metric, Verdict
+from sgibench.model import Comparison, Machine, Metric, Verdict
 from sgibench.report import words
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import Axis, Curve, Pane, Point, counted_axis, draw_panes, linear_axis
@@ -27,14 +27,27 @@ SHORT: Mapping[Metric, str] = {
 """What is told in the sentence, behind `0.97 times`."""
 
 
+PRESSED = (
+    "Other programs wanted these CPUs as well (Pressed), and more processes get more of a contended CPU: throughput "
+    "says little."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """One way of spreading requests, over several numbers of servers."""
 
-    label: str
-    """`waitress behind nginx, least connections`."""
+    whose: str
+    """The front before one server: `nginx+waitress`."""
+    way: str
+    """`least connections`."""
     rows: Mapping[int, Row]
     """By the number of servers, ascending."""
+
+    @property
+    def label(self) -> str:
+        """Of the curve."""
+        return f"{self.whose}, {self.way}"
 
     @property
     def most(self) -> int:
@@ -57,8 +70,8 @@ def spreads_of(panel: Panel) -> tuple[Spread, ...]:
         for way, several in ways.items():
             rows = dict(sorted({**alone, **several}.items()))
             if way is not None and len(rows) > 1:
-                label = f"{behind}{f' · {app}' if named else ''} behind {front_id}, {way}"
-                found.append(Spread(label=printable(label), rows=rows))
+                whose = f"{front_id}+{behind}{f' · {app}' if named else ''}"
+                found.append(Spread(whose=printable(whose), way=printable(way), rows=rows))
     return tuple(sorted(found, key=lambda one: one.label))
 
 
@@ -80,6 +93,8 @@ def balance_of(panel: Panel, machine: Machine) -> Balance | None:
     if not panes:
         return None
     shared = shared_cpus(machine, panel.main.key.workers, max(spread.most for spread in spreads))
+    if any(doubt.kind == "Pressed" for row in panel.rows for doubt in row.doubts):
+        shared += f" {PRESSED}"
     title = "The number of servers behind a front"
     spoken = [
         (curve.label, f"{pane.title}: {', '.join(point.tip or '' for point in curve.points)}")
@@ -109,9 +124,7 @@ def balance_of(panel: Panel, machine: Machine) -> Balance | None:
         ),
     )
     sentences = (*(_sentence(panel, spread) for spread in spreads), shared)
-    narrow = ("servers", "number", "throughput", "CPU per request", "p99")
-    ratios = tuple(_ratios(panel, spread, size) for spread in spreads for size in spread.rows)
-    return Balance(chart=chart, sentences=sentences, short=Table(headers=narrow, rows=ratios))
+    return Balance(chart=chart, sentences=sentences, short=_in_short(panel, spreads))
 
 
 def _heads(panel: Panel) -> tuple[str, ...]:
@@ -132,17 +145,18 @@ def _pane(panel: Panel, spreads: Sequence[Spread], metric: Metric) -> Pane | Non
         return None
     form = words.FORMS[metric]
     axis = linear_axis(words.scale_end(known), "", form)
-    curves = tuple(curve for spread in spreads if (curve := _curve(panel, spread, metric, axis)) is not None)
+    drawn = [_curve(panel, spread, metric, axis, place) for place, spread in enumerate(spreads)]
+    curves = tuple(curve for curve in drawn if curve is not None)
     titles: Mapping[Metric, str] = {
-        "rps": "requests per second at saturation",
+        "rps": "Requests per second at saturation",
         "cpu_us_per_request": "CPU per request, the front and all servers",
         "p99_us": f"p99, {words.latency_sentence(panel.latency_standing.key.load)}",
     }
-    title = words.counted(titles[metric], panel.unit)
-    return Pane(title=title[0].upper() + title[1:], curves=curves, y=axis)
+    return Pane(title=words.counted(titles[metric], panel.unit), curves=curves, y=axis)
 
 
-def _curve(panel: Panel, spread: Spread, metric: Metric, axis: Axis) -> Curve | None:
+def _curve(panel: Panel, spread: Spread, metric: Metric, axis: Axis, place: int) -> Curve | None:
+    """Draw one, with a dash of its own: ways often lie on one another."""
     last, points = spread.rows[spread.most], []
     for size, row in spread.rows.items():
         found = panel.estimate(row, metric)
@@ -159,16 +173,13 @@ def _curve(panel: Panel, spread: Spread, metric: Metric, axis: Axis) -> Curve | 
                 high=min(found.high or 0.0, axis.high) if drawn else None,
             )
         )
-    return Curve(row=last.key, label=spread.label, look=last.look, points=tuple(points)) if points else None
+    look = replace(last.look, dash=place)
+    return Curve(row=last.key, label=spread.label, look=look, points=tuple(points)) if points else None
 
 
 def _line(panel: Panel, spread: Spread, size: int) -> tuple[str, ...]:
-    label, number, *against = _ratios(panel, spread, size)
-    return (label, number, *(_told(panel, spread.rows[size], metric) for metric in FIGURES), *against)
-
-
-def _ratios(panel: Panel, spread: Spread, size: int) -> tuple[str, ...]:
-    return (spread.label, str(size), *(_against_one(panel, spread, size, metric) or "–" for metric in FIGURES))
+    figures = [_told(panel, spread.rows[size], metric) for metric in FIGURES]
+    return (spread.label, str(size), *figures, *(_against_one(panel, spread, size, one) or "–" for one in FIGURES))
 
 
 def _told(panel: Panel, row: Row, metric: Metric) -> str:
@@ -183,12 +194,32 @@ NOTES: Mapping[Verdict, str] = {"tie": " (no difference)", "unknown": " (not tol
 
 def _against_one(panel: Panel, spread: Spread, size: int, metric: Metric, thing: str = "") -> str:
     """Write the ratio to the smallest number, and whether the two are told apart; nothing where there is none."""
+    found = _compared(panel, spread, size, metric)
+    return "" if found is None else f"{words.factor(found.ratio)}{thing}{NOTES[found.verdict]}"
+
+
+def _compared(panel: Panel, spread: Spread, size: int, metric: Metric) -> Comparison | None:
+    """Compare a number of servers with the smallest one, as the panel does."""
     least = min(spread.rows)
     ends = [panel.entry_for(spread.rows[number], metric) for number in (size, least)]
     if size == least or ends[0] is None or ends[1] is None:
-        return ""
-    found = panel.ranking(metric).between(ends[0].cell, ends[1].cell)
-    return "" if found is None else f"{words.factor(found.ratio)}{thing}{NOTES[found.verdict]}"
+        return None
+    return panel.ranking(metric).between(ends[0].cell, ends[1].cell)
+
+
+def _in_short(panel: Panel, spreads: Sequence[Spread]) -> Table:
+    """Give the ratios alone, for those who see no charts."""
+    several = len({spread.whose for spread in spreads}) > 1
+    rows = []
+    for spread in spreads:
+        for size in spread.rows:
+            found = [_compared(panel, spread, size, metric) for metric in FIGURES]
+            told = [
+                f"{units.significant(one.ratio, 2)}×{' =' if NOTES[one.verdict] else ''}" if one else "–"
+                for one in found
+            ]
+            rows.append((spread.label if several else spread.way, str(size), *told))
+    return Table(headers=("spread by", "servers", "throughput", "CPU per request", "p99"), rows=tuple(rows))
 
 
 def _sentence(panel: Panel, spread: Spread) -> str:

@@ -11,9 +11,10 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from sgibench import audit, stats, units
-from sgibench.model import Configuration, Doubt, Estimate, Metric, Ranked, Run, Settings, Unit
+from sgibench.model import Configuration, Doubt, Estimate, Metric, Protocol, Ranked, Run, Settings, Unit
 from sgibench.report import words
 from sgibench.report.standings import Entry, Standing, printable, standings_of
 
@@ -265,11 +266,12 @@ def _common(opens: Sequence[Standing]) -> Standing:
     return max(zip(kept, range(len(opens)), opens, strict=True))[2]
 
 
-def _sorting(standing: Standing, order: Mapping[str, int]) -> tuple[int, str, bool, str, int, int]:
+def _sorting(standing: Standing, order: Mapping[str, int]) -> tuple[int, str, bool, str, int, int, int]:
     """Panels come in the order in which the scenarios were asked for, not in the random one of the blocks."""
     key = standing.key
     other = key.configuration != "equal"
-    return order.get(key.scenario, len(order)), key.scenario, other, key.configuration, key.workers, key.threads
+    spoken = get_args(Protocol).index(key.load.protocol)
+    return order.get(key.scenario, len(order)), key.scenario, other, key.configuration, key.workers, key.threads, spoken
 
 
 def _titles(mains: Sequence[Standing]) -> list[str]:

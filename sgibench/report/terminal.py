@@ -113,7 +113,7 @@ class _Sheet:
         for title, seen in behaviours.in_short(panel):
             self.beside(title, seen)
         if (balance := balance_of(panel, self.run.info.machine)) is not None:
-            self.beside("Servers behind a front, each number against the least", balance.short)
+            self.beside("Servers behind a front, each number against the least (= not told apart)", balance.short)
             for sentence in balance.sentences:
                 self.console.print(Padding(self.text(sentence), (0, 0, 0, 2)), highlight=False)
         self.beside("Inside the app", inside.in_short(panel))

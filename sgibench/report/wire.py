@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
@@ -270,6 +270,7 @@ def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> tuple[Chart, ...]:
 
 def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Chart | None:
     bars, lines, form = [], [], words.FORMS[compared.metric]
+    short = _short(ways)
     rows = {(row.entry.server, row.entry.app): row for one in ways.values() for row in one.rows}
     for row in rows.values():
         first: float | None = None
@@ -283,9 +284,8 @@ def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Char
             same = level is None or not first or level.value == first
             times = "" if same or level is None or not first else f"{units.significant(level.value / first)}×"
             lines.append((row.label, way, words.UNITS[one.unit].one, told, times))
-            if level:
-                bars.append(_bar(row, way, level, f"{row.label}, {way}: {told}"))
-    if not bars:
+            bars.append(_bar(row, short[way], level, told))
+    if not any(bar.value for bar in bars):
         return None
     label = alternative(compared.title, [(f"{a}, {b}", d) for a, b, _c, d, _e in lines])
     return Chart(
@@ -296,16 +296,25 @@ def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Char
     )
 
 
-def _bar(row: Row, way: str, cost: Estimate, tip: str) -> Bar:
+def _bar(row: Row, way: str, level: Estimate | None, told: str) -> Bar:
     return Bar(
         row=row.key,
-        label=f"{row.label} · {way}",
+        under=row.label,
+        label=way,
         look=row.look,
-        value=cost.value,
-        low=cost.low,
-        high=cost.high,
-        tip=tip,
+        value=level.value if level else None,
+        low=level.low if level else None,
+        high=level.high if level else None,
+        tip=f"{row.label}: {told}",
+        failure="" if level else told,
     )
+
+
+def _short(ways: Iterable[str]) -> dict[str, str]:
+    """Leave out how connections are kept where the rest of a way's name tells it from the others."""
+    found = {way: way.rpartition(", ")[0] for way in ways}
+    often = Counter(found.values())
+    return {way: way if often[name] > 1 else name for way, name in found.items()}
 
 
 def _same(one: Row, other: Row) -> bool:

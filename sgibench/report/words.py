@@ -182,7 +182,8 @@ def load_sentence(load: Load) -> str:
 
 def spoken_words(load: Load) -> str:
     """Say what goes over the wire, where it is not plain HTTP/1.1."""
-    each = f", {units.many(load.streams, 'stream')} each" if load.protocol in MULTIPLEXED else ""
+    several = load.protocol in MULTIPLEXED and load.connection == "keep-alive"
+    each = f", {units.many(load.streams, 'stream')} each" if several else ""
     return "" if load.protocol == "http" else f"{each}, over {load.protocol}"
 
 

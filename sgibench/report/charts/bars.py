@@ -48,20 +48,27 @@ class Bar:
     """In place of a number."""
     band: int | None = None
     """Bars next to each other with the same band are not told apart."""
+    under: str = ""
+    """What bars next to each other have in common, written above the first of them; then there are no bands."""
 
 
 def draw_bars(bars: Sequence[Bar], *, form: Format, prefix: str, label: str, unit: float = 1.0) -> Markup:
     """Draw the bars in the order given; `label` is the text alternative, `unit` what grid lines are round in."""
-    sheet = Sheet(TOP + LINE_HEIGHT * len(bars) + BOTTOM)
+    heads = [place for place, bar in enumerate(bars) if bar.under and (not place or bars[place - 1].under != bar.under)]
+    sheet = Sheet(TOP + LINE_HEIGHT * (len(bars) + len(heads)) + BOTTOM)
     known = [bar.value for bar in bars if bar.value is not None]
     widest = max((bar.high or bar.value or 0.0 for bar in bars), default=0.0)
     longest = min(widest, WIDEST * max(known, default=0.0)) or 1.0
     scale = (sheet.width - LEFT - RIGHT) / longest
     if known:  # else a scale would be of nothing
         draw_grid(sheet, longest, scale, form, unit)
-    _bands(sheet, bars)
+    if not heads:
+        _bands(sheet, bars)
     for index, bar in enumerate(bars):
-        _bar(sheet, bar, TOP + LINE_HEIGHT * (index + 0.5), scale, form)
+        line = index + sum(place <= index for place in heads)
+        if index in heads:
+            sheet.text(0, TOP + LINE_HEIGHT * (line - 0.4), bar.under, bold=True)
+        _bar(sheet, bar, TOP + LINE_HEIGHT * (line + 0.5), scale, form)
     return sheet.markup(prefix, label)
 
 
