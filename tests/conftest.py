@@ -15,9 +15,10 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 LONGEST_FIRST = (
-    "test_own_shares_live", "test_report_browser", "test_pipeline", "test_database_work", "test_queue_live",
-    "test_kills", "test_resume", "test_own_commands", "test_your_app", "test_ui_browser", "test_ui", "test_fronts_live",
-    "test_judging_commands", "test_learned", "test_docs", "test_wheel", "test_scenarios", "test_parts",
+    "test_own_shares_live", "test_own_within", "test_report_browser", "test_pipeline", "test_database_work",
+    "test_queue_live", "test_kills", "test_resume", "test_own_commands", "test_your_app", "test_ui_browser", "test_ui",
+    "test_fronts_live", "test_judging_commands", "test_learned", "test_docs", "test_wheel", "test_scenarios",
+    "test_parts", "test_protocols", "test_choosing", "test_project_file", "test_cli", "test_hostile_results",
 )  # fmt: skip
 """Files with tests that last long: begun first, so that no process waits for another at the end."""
 
@@ -28,9 +29,9 @@ hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long tests first."""
+    """Put what lasts long first: tests that are known to, then files that stay together."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    items.sort(key=lambda item: (place.get(item.path.stem, len(place)), not makes_something(item.path)))
 
 
 @cache

@@ -384,7 +384,7 @@ def test_progress_is_told_but_not_too_often(process: LoadProcess) -> None:
     "path", sorted(set(SCENARIOS.glob("*.py")) - {SCENARIOS / "wait.py"}), ids=lambda path: path.stem
 )
 def test_every_scenario_can_be_calibrated(process: LoadProcess, path: Path) -> None:
-    calibrated = process.ask(do="calibrate", scenario=str(path), window_s=0.2)
+    calibrated = process.ask(do="calibrate", scenario=str(path), window_s=0.05)
     assert calibrated["did"] == "calibrate", calibrated
     assert calibrated["scenario"] == path.stem
     assert calibrated["rps_per_core"] == pytest.approx(calibrated["requests"] / calibrated["cpu_s"])
