@@ -267,7 +267,7 @@ def test_the_capacity_of_waiting_threads_is_what_their_number_allows(tmp_path: P
     assert 30 <= found.rate_per_s <= 80 * 1.05
     assert found.failed_at_per_s is not None
     assert found.rate_per_s < found.failed_at_per_s <= found.rate_per_s * 1.3
-    assert found.trials == len(run.steps)
+    assert found.trials == sum(step.retries == 0 for step in run.steps)  # asked again where the machine was disturbed
     assert run.trials == ()
 
 

@@ -210,5 +210,5 @@ def test_a_search_for_capacity_goes_on_from_the_steps_on_disk(tmp_path: Path) ->
     assert (folder / store.TRIALS_FILE).read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
     (found,) = run.info.capacity
     assert found.server == "waitress"
-    assert found.trials == len(run.steps)
+    assert found.trials == sum(step.retries == 0 for step in run.steps)  # asked again where the machine was disturbed
     assert [step.step for step in run.steps] == list(range(1, len(run.steps) + 1))

@@ -76,7 +76,11 @@ class Crew:
         ):
             self._master.register_message(name, listener)
         self._workers = [self._start(index) for index in range(size)]
-        self._await("start", lambda: len(self._master.clients.ready) == size)
+        try:
+            self._await("start", lambda: len(self._master.clients.ready) == size)
+        except BaseException:
+            self.close()  # one that is late would stand beside those of the next crew
+            raise
 
     def _start(self, index: int) -> subprocess.Popen[bytes]:
         """Start one worker process."""
