@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 SHARING = """
-import os, pathlib, time, pytest
+import pathlib, pytest
 
 @pytest.fixture(scope="module")
 def made():
@@ -18,15 +18,18 @@ def made():
 
 @pytest.mark.parametrize("number", range(6))
 def test_shares(made, number):
-    time.sleep(0.1)
+    pass
 """
 FREE = """
 import os, pathlib, time, pytest
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(8))
 def test_is_free(number):
     pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
-    time.sleep(0.1)
+    until = time.monotonic() + 60
+    while len(list(pathlib.Path().glob("gw*"))) < 2:
+        assert time.monotonic() < until, "all of these tests are left to one process"
+        time.sleep(0.01)
 """
 
 
@@ -40,6 +43,6 @@ def test_what_is_made_for_a_file_is_made_once_and_other_tests_go_to_all_processe
         cwd=tmp_path, env=environment, capture_output=True, check=False, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "12 passed" in done.stdout
+    assert "14 passed" in done.stdout
     assert (tmp_path / "made").read_text() == "once"
     assert {path.name for path in tmp_path.glob("gw*")} == {"gw0", "gw1"}
