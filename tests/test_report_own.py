@@ -259,6 +259,19 @@ def test_a_difference_under_the_full_load_that_is_told_apart_is_not_contradicted
     assert "Under the full load granian-wsgi needs more than waitress (29 %)" in share.text
 
 
+def test_what_many_at_once_cost_more_is_in_what_can_be_won() -> None:
+    run = run_of({"waitress": [1000.0, 1001.0, 999.0]}, [990.0, 991.0, 989.0])
+
+    def crowded(one: RequestCpu) -> RequestCpu:
+        return replace(one, crowd_requests=CALLS, crowd_cpu_s=1.25 * one.cpu_s)
+
+    trials = tuple(replace(one, singly=tuple(map(crowded, one.singly))) for one in run.trials)
+    share = only_share(replace(run, trials=trials))
+    assert "many requests at once cost more than a few: 25 % under waitress. That comes on top" in share.text
+    assert share.win == pytest.approx(1 - 0.99 / 1.25, abs=0.01)
+    assert only_share(run).win == pytest.approx(0.01, abs=0.01)
+
+
 def test_an_app_that_costs_more_in_one_servers_process_is_said_to() -> None:
     totals = {"waitress": [1000.0, 1001.0, 999.0], "granian-wsgi": [900.0, 901.0, 902.0]}
     run = run_of(totals, [890.0, 891.0, 892.0])
@@ -349,7 +362,7 @@ def test_results_of_before_have_their_shares_by_blocks() -> None:
     assert run.info.own is not None
     costs = tuple(replace(run.info.own.costs[0], block=block, cpu_us=us) for block, us in enumerate((500.0, 550.0)))
     old = replace(run, info=replace(run.info, own=replace(run.info.own, costs=costs)))
-    assert only_share(old).servers[0].share.high == pytest.approx(0.5 + (0.15 + 0.05) / 2)
+    assert only_share(old).servers[0].share.high == pytest.approx(0.5 + (0.25 + 0.05) / 2)
 
 
 def test_a_run_of_the_catalogue_and_a_scenario_of_the_users_own_say_nothing_of_it() -> None:

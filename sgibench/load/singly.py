@@ -3,7 +3,7 @@
 After the windows each request is asked alone for a moment of every server. In the same visit the server is asked to
 have the app called within its own process: a driver there calls it with the same request, or calls an app that does
 nothing (`WITHIN`), in the thread or on the loop that serves requests. The difference of these two is the app's own CPU,
-without the server, but where the server has it: in a process of its own the same code costs up to a sixth more or less.
+without the server, but where the server has it: in another process the same code costs up to a quarter more or less.
 Where that can't be done, the app that lives beside the servers is called in the same turn on the same CPUs. Servers
 that start a process for each request are left out: the CPU of those is not read here. A stretch begins and ends with
 nothing in flight, so its CPU is that of exactly the requests that were sent in it, however long they take. Nothing of
@@ -41,9 +41,9 @@ LONGEST_S = 0.12
 """So much CPU slow requests may cost in a stretch on many connections, and in calls of the app."""
 LEAST_CALLS = 20
 """So many calls of a slow request make a burst, as far as `LONGEST_S` allows."""
-CALM_S = 0.005
-"""So much work is asked for at once, or one request: the interpreter lets a thread run for so long undisturbed
-(`sys.getswitchinterval`)."""
+CALM_S = 0.001
+"""So much work is asked for at once, or one request: threads that want the interpreter at the same time cost CPU that
+is no work of the app's, within a server as under it (a request of 1 ms a third more, five at once under waitress)."""
 CROWD, MOST_CROWD_S = 4, 0.5
 """On so many connections at least requests are asked to see how they contend, unless that is so much CPU or more."""
 LEAST_ROUNDS = 4

@@ -15,7 +15,7 @@ from sgibench.model import OwnInfo
 from sgibench.report import words
 from sgibench.report.deployments import deployment_of
 from sgibench.report.panels import Panel, Row, View
-from sgibench.report.share import ELSEWHERE, at_most, percent, said, told
+from sgibench.report.share import ELSEWHERE, at_most, percent, rounded, said, told
 from sgibench.report.shares import RequestCost, ServerShare, Shares, shares_of
 
 SMALL_SHARE = 0.1
@@ -86,8 +86,11 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
 
 
 def _win(servers: Sequence[ServerShare], apart: float) -> float | None:
-    """Give the upper end of the largest share, or the difference that the table tells, where that is more."""
-    most = [one.share.most for one in servers]
+    """Give the upper end of the largest share, or the difference that the table tells, where that is more.
+
+    Where many at once cost more than a few, so does the server that lets them contend.
+    """
+    most = [None if one.share.most is None else 1 - (1 - one.share.most) / _crowded(one)[1] for one in servers]
     known = [one for one in most if one is not None]
     return min(1.0, max(*known, apart)) if len(known) == len(most) else None
 
@@ -232,19 +235,23 @@ def _exact(found: Shares) -> str:
     return text
 
 
+def _crowded(one: ServerShare) -> tuple[float, float]:
+    """By what factor many requests at once cost more than a few, and at most; 1 where that can't be told."""
+    found = one.crowding
+    if found is None or found.low is None or found.high is None or found.low <= 1 or found.value <= CROWDED:
+        return 1.0, 1.0
+    return found.value, found.high
+
+
 def _crowds(servers: Sequence[ServerShare]) -> str:
     """Say where many long requests at once cost more CPU than a few, as far as that can be told."""
-    more = [
-        f"{percent(one.crowding.value - 1)} under {one.label}"
-        for one in servers
-        if one.crowding and one.crowding.low is not None and one.crowding.low > 1 and one.crowding.value > CROWDED
-    ]
+    more = [f"{rounded(_crowded(one)[0] - 1)} under {one.label}" for one in servers if _crowded(one)[0] > 1]
     if not more:
         return ""
     return (
         f" Besides, many requests at once cost more than a few: {words.listed(more)}. That comes on top of "
-        "these shares: threads that take turns cost CPU. Fewer --threads, more --workers or a server without threads "
-        "change it."
+        "these shares and is in what can be won: threads that take turns cost CPU. Fewer --threads, more --workers or "
+        "a server without threads change it."
     )
 
 

@@ -44,9 +44,10 @@ INSIDE = Exactness(of_app=0.003, of_rest=0.05)
 """The app is called in the server's own process, in the thread or loop that serves requests. It is given other objects
 than the server gives it, and the server's code finds the caches colder beside an app than beside one that does nothing.
 """
-ELSEWHERE = Exactness(of_app=0.15, of_rest=0.05)
+ELSEWHERE = Exactness(of_app=0.25, of_rest=0.05)
 """The app is called in a process of its own. There the same code takes another time than in a server's thread, because
-its memory lies otherwise: with an app of 20 ms, 2 to 16 % less, the same way in each of six blocks."""
+its memory lies otherwise: with an app of 20 ms, 2 to 16 % less, the same way in each of six blocks; and a loop of 1 ms
+took 0.84 ms in one process and 1.07 ms in another of the same interpreter."""
 
 
 @dataclass(frozen=True, kw_only=True)
