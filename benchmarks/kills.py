@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sgibench.engine.windows import trials_in
+from sgibench.errors import ResultsError
 from sgibench.results import store
 
 FAULTY = Path(__file__).parent.parent / "tests" / "faulty"
@@ -122,7 +123,10 @@ class Campaign:
         runs = store.list_runs(self.results)
         made = (self.folder / "cache" / "envs").exists()
         stage = "finished" if finished else self._stage(runs) or ("environments" if made else "nothing")
-        kept, completed, detail = self._resumed(runs)
+        try:
+            kept, completed, detail = self._resumed(runs)
+        except ResultsError as unreadable:
+            kept, completed, detail = False, False, str(unreadable)
         return Kill(
             way=way,
             after_s=after_s,
