@@ -49,7 +49,7 @@ class Listener:
     waiting: int
     """Connections that nobody has accepted yet."""
     drops: int | None
-    """SYN and last packets of handshakes that it dropped since it listens."""
+    """Packets that it dropped since it listens: SYN, the last of a handshake, what came on one that it did not take."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,3 +153,13 @@ def test_every_server_says_what_it_speaks_and_http_is_among_it() -> None:
         assert "http" in entry.variant.speaks, entry.id
         assert unspoken(entry, "http") is None
     assert certificate.OPENSSL.how == "apt-get install openssl"
+
+
+def test_the_page_has_the_contract_over_http2_for_every_server_that_speaks_it() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text(encoding="utf-8")
+    part = page.partition("## The contract over each")[2].partition("## ")[0]
+    told = {
+        name for line in part.splitlines() if line.startswith("| ") for name in line.split("|")[1].strip().split(", ")
+    }
+    speaks = {one.id for one in FOUND.servers if "h2" in one.variant.speaks and not one.variant.optional}
+    assert speaks == told - {"server"}

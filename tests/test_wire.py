@@ -142,12 +142,12 @@ def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     assert "sessions refused" in page
     seen = Overflow(listen_overflows=977, listen_drops=988, bursts=1, opened=1100, listener_drops=75, sent_again=75)
     page = page_with(overflow=replace(seen, sent_again_from_us=1_020_000.0))
-    assert "First packets that the system dropped, per burst" in page
+    assert "listening sockets dropped, per burst" in page
     blocks = len({trial.block for trial in make_run().trials})
     told = (f"{blocks} of 1,100", units.microseconds(1_020_000), units.count(977 * blocks), units.count(988 * blocks))
     assert [one for one in told if one not in page] == []
     page = page_with(overflow=replace(seen, listener_drops=None))
-    assert "First packets" not in page, "what the listener itself dropped is not known"
+    assert "listening sockets dropped" not in page, "what the listener itself dropped is not known"
     page = page_with(peak=Peak(before_bytes=30 * mib, most_bytes=94 * mib))
     assert "64.0 MiB" in page
     assert "Memory that the server took at most" in page

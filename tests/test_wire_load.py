@@ -623,7 +623,7 @@ def test_a_queue_that_runs_over_is_told_by_its_listener_and_shows_a_second_later
     assert result["requests"] == seen["opened"] == BURST * seen["bursts"] > 0
     assert door.answered == accounted(result)
     assert seen["listener_drops"] == seen["sent_again"] == QUEUE * seen["bursts"]
-    assert seen["listen_overflows"] >= seen["listener_drops"]  # those of the whole namespace
+    assert seen["listen_overflows"] >= QUEUE * seen["bursts"]  # those of the whole namespace
     assert seen["sent_again_from_us"] > 900_000, "a SYN is sent again after a second"
     late = Histogram.from_data(HistogramData(**{name: tuple(found) for name, found in result["histogram"].items()}))
     assert (late.percentile_us(0.99) or 0.0) > 900_000 > (late.percentile_us(0.25) or 1e9)

@@ -57,7 +57,9 @@ class Asked:
     protocol: Protocol
 
 
-@click.command(epilog="Example: sgibench check 'gunicorn-*'; sgibench check 'nginx+*'; sgibench check --app '*'")
+@click.command(
+    epilog="Example: sgibench check 'gunicorn-*'; sgibench check 'nginx+*'; sgibench check --protocol h2 --all"
+)
 @click.argument("servers", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every server of the catalogue.")
 @takes(what=Apps, own=Own)
@@ -68,6 +70,9 @@ def check(
     servers: tuple[str, ...], what: Apps, own: Own, workers: int, protocol: Protocol, *, every: bool, as_json: bool
 ) -> None:
     """Start SERVERS (names or globs; FRONT+SERVER) and ask each for the whole contract, or your app for your requests.
+
+    Over --protocol the whole contract is asked again; a server that does not speak it is skipped by name. What fails is
+    told with its reason, and docs/protocols.md has what each server is known to do.
 
     With --app and without SERVERS each app of the catalogue is asked behind one server of its interface. Exit 1 when
     one doesn't hold it.

@@ -128,7 +128,7 @@ def _dropped_words(value: float | None) -> str:
 
 OVERFLOW = _Subject(
     name="b",
-    title="First packets that the system dropped, per burst",
+    title="Packets that the server’s listening sockets dropped, per burst",
     hint="Shorter is better: a client whose SYN is dropped sends it again after 1 s, and is that much slower. As the "
     "kernel counts for the server’s own listening sockets; the last two columns are of its whole network namespace, "
     "so other programs’ are in them.",
