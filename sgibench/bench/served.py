@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,14 @@ import psutil
 from sgibench import machine, units
 from sgibench.bench.choice import Choice
 from sgibench.bench.ui_services import InUse
+from sgibench.engine.orders import Measured
+from sgibench.engine.trials import Draft, to_trial
+from sgibench.engine.turned_out import path_of
 from sgibench.errors import MisdeclaredError, ServerError
 from sgibench.model import Cell, Expected, Failure, Scenario, ServerEntry, ServiceUse, Settings, Trial, Variant
-from sgibench.serve.process import ServerProcess
+from sgibench.serve import effective
+from sgibench.serve.fronts import share_of
+from sgibench.serve.process import HOST, ServerProcess
 
 TAIL_LINES = 3
 """Of a failed server's log, shown in the form."""
@@ -176,3 +181,43 @@ def told_detail(error: ServerError) -> str:
 def told(error: ServerError) -> str:
     """Tell a failure with its reason."""
     return f"{error.reason}: {told_detail(error)}"
+
+
+def trial_of(
+    now: Served, cell: Cell, block: int, measured: Measured, failure: Failure | None = None, *, is_last: bool = False
+) -> Trial:
+    """Make what was counted a trial, by the rules of every other trial; the last look asks the system more."""
+    disturbance = None
+    if now.began is not None:
+        disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids, now.services.families()))
+    process = now.process
+    if process is not None and now.front_s is not None:
+        used_s = machine.tree_cpu_s(process.front_pids())
+        measured = replace(measured, front_cpu_s=None if used_s is None else used_s - now.front_s)
+    measured = now.services.counted(measured)
+    entry = now.choice.server or stranger(cell.server)
+    expected, failure = expected_of(entry, process, failure)
+    draft = Draft(
+        cell=cell,
+        entry=entry,
+        expected=expected,
+        effective=effective.read(HOST, process.port, process.pids(), path_of(process.spec.app))
+        if is_last and process is not None and failure is None
+        else None,
+        order=0,
+        started_at=now.started_at,
+        floor_s=now.scenario.floor_s,
+        terms=now.scenario.terms,
+        argv=process.argv if process is not None else None,
+        front=share_of(process, living=failure is None) if process is not None else None,
+        startup_s=process.startup_s if process is not None else None,
+        idle_cpu=now.idle_cpu,
+        measured=measured if measured.requests else None,
+        disturbance=disturbance,
+        memory=process.memory() if process is not None and failure is None else None,
+        services=now.services.uses(measured),
+        pool=now.services.pool,
+        failure=failure,
+    )
+    trial = to_trial(draft, block, retries=0)
+    return trial if process is not None else replace(trial, interface=None, concurrency=None)

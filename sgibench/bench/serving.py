@@ -25,12 +25,11 @@ from sgibench.bench.served import (
     Served,
     about,
     cell_of,
-    expected_of,
     facts,
     processes_of,
-    stranger,
     told,
     told_detail,
+    trial_of,
 )
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
 from sgibench.bench.ui_services import InUse, app_for_scenario, refuse_missing
@@ -39,15 +38,13 @@ from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
 from sgibench.engine.services import Used, use
-from sgibench.engine.trials import Draft, judge, to_trial
-from sgibench.engine.turned_out import path_of
+from sgibench.engine.trials import judge
 from sgibench.errors import LoadError, ServerError, SgibenchError
 from sgibench.limits import room
 from sgibench.model import App, Doubt, Failure, Scenario, Trial
 from sgibench.results.codec import encode
-from sgibench.serve import effective
 from sgibench.serve.envs import Environment
-from sgibench.serve.fronts import share_of, told_lost
+from sgibench.serve.fronts import told_lost
 from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
 from sgibench.serve.services import House, usual_cpus
 
@@ -320,42 +317,8 @@ class Serving:
     def _trial(
         self, now: Served, measured: Measured, failure: Failure | None = None, *, is_last: bool = False
     ) -> Trial:
-        """Make what was counted a trial, by the rules of every other trial; the last look asks the system more."""
-        disturbance = None
-        if now.began is not None:
-            disturbance = now.began.until(machine.snapshot(now.cpus.servers, now.pids, now.services.families()))
         cell = cell_of(now.choice, self._target)
-        process = now.process
-        if process is not None and now.front_s is not None:
-            used_s = machine.tree_cpu_s(process.front_pids())
-            measured = replace(measured, front_cpu_s=None if used_s is None else used_s - now.front_s)
-        measured = now.services.counted(measured)
-        entry = now.choice.server or stranger(cell.server)
-        expected, failure = expected_of(entry, process, failure)
-        draft = Draft(
-            cell=cell,
-            entry=entry,
-            expected=expected,
-            effective=effective.read(HOST, process.port, process.pids(), path_of(process.spec.app))
-            if is_last and process is not None and failure is None
-            else None,
-            order=0,
-            started_at=now.started_at,
-            floor_s=now.scenario.floor_s,
-            terms=now.scenario.terms,
-            argv=process.argv if process is not None else None,
-            front=share_of(process, living=failure is None) if process is not None else None,
-            startup_s=process.startup_s if process is not None else None,
-            idle_cpu=now.idle_cpu,
-            measured=measured if measured.requests else None,
-            disturbance=disturbance,
-            memory=process.memory() if process is not None and failure is None else None,
-            services=now.services.uses(measured),
-            pool=now.services.pool,
-            failure=failure,
-        )
-        trial = to_trial(draft, self._session.block_of(cell), retries=0)
-        return trial if process is not None else replace(trial, interface=None, concurrency=None)
+        return trial_of(now, cell, self._session.block_of(cell), measured, failure, is_last=is_last)
 
     def _doubts(self, now: Served, trial: Trial) -> tuple[Doubt, ...]:
         return doubts_of(trial, len(now.cpus.servers), self._session.calibrations)
