@@ -216,6 +216,14 @@ def test_no_bound_is_said_of_what_has_no_interval(
                 assert not says_a_bound(told)
 
 
+def test_a_server_that_is_woken_for_each_request_may_be_less_of_it_under_load() -> None:
+    long, short = (only_share(run_of({"waitress": [us] * 3}, [0.9 * us] * 3)) for us in (1000.0, 100.0))
+    (woken,), (awake,) = long.servers, short.servers
+    assert woken.share.low == pytest.approx(0.1 - 0.0027 - 0.005 - 0.05)
+    assert awake.share.low == pytest.approx(0.1 - 0.0027 - 0.005)
+    assert woken.share.high == pytest.approx(awake.share.high)
+
+
 def test_an_app_called_elsewhere_is_not_known_as_exactly() -> None:
     """The same code costs otherwise in another process: a pure CPU app of 20 ms, as it was seen under waitress."""
     blocks = ([22_000.0, 22_100.0, 21_900.0], [20_000.0, 20_050.0, 19_950.0])
