@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sgibench.bench.choice import Choice
 from sgibench.bench.run import refuse_rateless
+from sgibench.bench.serving import Serving
 from sgibench.bench.watching import long_enough, too_short
 from sgibench.engine.behaviours import Done, behaviour_of
 from sgibench.engine.directing import Director
@@ -20,7 +22,7 @@ from sgibench.engine.noted import NOTED, SPENT, noted_ns, spent_s
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import judge
 from sgibench.engine.windows import windows_for
-from sgibench.errors import UsageError
+from sgibench.errors import LoadError, UsageError
 from sgibench.model import Cell, Group, Load, Scenario, Settings, Terms, Windows
 from sgibench.model.behaviour import Act, Behaviour, Incident, Sample, Watched
 from sgibench.serve.process import ServerProcess
@@ -232,6 +234,16 @@ def test_a_search_for_capacity_is_refused_where_a_step_is_not_what_the_scenario_
         return
     with pytest.raises(UsageError, match=f"--scenario mine: .*{why}.*sgibench run measures it"):
         refuse_rateless([scenario])
+
+
+@pytest.mark.parametrize("watched", [FAILOVER, Watched(noted=True), Watched(slow=64)])
+def test_the_web_ui_refuses_by_name_what_it_would_not_put_on(watched: Watched) -> None:
+    scenario, ui = Scenario.__new__(Scenario), Serving.__new__(Serving)
+    vars(scenario).update(id="failover", watched=watched)
+    ui._scenarios = {"failover": scenario}
+    load = Load(kind="closed", connections=8)
+    with pytest.raises(LoadError, match="failover is put on by sgibench run alone"):
+        ui._scenario(Choice(server=None, app=None, scenario="failover", load=load, settings=None))
 
 
 def measured(**errors: int) -> Measured:
