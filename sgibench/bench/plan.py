@@ -108,14 +108,19 @@ def unasked(
         for server, _ in pairs:
             if (server.id, scenario.id) in measured:
                 continue
-            spoken = {load.protocol for load in loads} & set(scenario.terms.protocols)
-            needs = "/".join(name.upper() for name in scenario.interfaces)
-            found[f"{server.id} in {scenario.id}"] = (
-                f"it goes over {', '.join(scenario.terms.protocols)}: add --protocol {scenario.terms.protocols[0]}"
-                if not spoken
-                else f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
-            )
+            found[f"{server.id} in {scenario.id}"] = _why_unasked(server, scenario, loads)
     return found
+
+
+def _why_unasked(server: ServerEntry, scenario: Scenario, loads: Sequence[Load]) -> str:
+    """Say why a scenario is not asked of a server; there is a reason."""
+    protocols, wanted = scenario.terms.protocols, scenario.watched.servers
+    if not {load.protocol for load in loads} & set(protocols):
+        return f"it goes over {', '.join(protocols)}: add --protocol {protocols[0]}"
+    if servers_of(server) < wanted:
+        return f"it takes one of {wanted} servers behind a front away, such as nginx-rr2+waitress has"
+    needs = "/".join(name.upper() for name in scenario.interfaces)
+    return f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
 
 
 def _room_for(terms: Terms, loads: Sequence[Load]) -> int:
