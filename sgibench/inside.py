@@ -18,7 +18,8 @@ from sgibench.model import CacheUse
 
 BYTES = 8
 INSIDE, CACHE_ASKED, CACHE_MISSED = "inside", "cache-asked", "cache-missed"
-TICKS = (CACHE_ASKED, CACHE_MISSED)
+WITHIN_NS, WITHIN_CALLS = "within-ns", "within-calls"
+TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS)
 COUNTED = (INSIDE, *TICKS)
 
 
@@ -66,6 +67,12 @@ def cache_use(ticks: Mapping[str, int]) -> CacheUse | None:
     """Say how a cache fared by how often it was asked and missed; None when it was never asked."""
     asked = ticks.get(CACHE_ASKED, 0)
     return CacheUse(asked=asked, missed=min(asked, ticks.get(CACHE_MISSED, 0))) if asked else None
+
+
+def within(ticks: Mapping[str, int]) -> tuple[float, int] | None:
+    """CPU seconds that were used behind the border of an app (`apps/border.py`), and its calls; None without one."""
+    calls = ticks.get(WITHIN_CALLS, 0)
+    return (ticks.get(WITHIN_NS, 0) / 1e9, calls) if calls else None
 
 
 def forget(data: Path) -> None:

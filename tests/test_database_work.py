@@ -129,6 +129,7 @@ def request(tmp_path: Path, apps: Sequence[str], scenarios: Sequence[str], block
         connections=(16,),
         rate_per_s=0.0,
         control=False,
+        layers=False,
         retries=0,
         seed=1,
     )

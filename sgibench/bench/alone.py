@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from sgibench.bench.border import behind_borders
 from sgibench.bench.choice import PLAIN
 from sgibench.engine.services import SQLITE, use
 from sgibench.engine.workshop import Workshop, environment_key, folder_name
@@ -31,14 +32,18 @@ def is_plain(app: App) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One app to be called for one scenario in one manner, in the environment of one cell."""
+    """One app to be called for one scenario in one manner."""
 
     app: App
     scenario: Scenario
     manner: Manner
-    cell: Cell
-    servers: tuple[str, ...]
-    """All that call it so."""
+    cells: tuple[Cell, ...]
+    """Of all servers that call it so; the first one's environment is called in."""
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Their servers."""
+        return tuple(cell.server for cell in self.cells)
 
 
 def jobs_of(
@@ -54,19 +59,19 @@ def jobs_of(
         if cell.app in known and cell.load.kind == "closed" and can_be_called(known[cell.app], asked[cell.scenario]):
             served[cell.scenario, cell.server, known[cell.app].uses].setdefault(cell.app, cell)
     found: dict[tuple[str, str, Manner], Job] = {}
-    for (scenario, server, _), by_app in served.items():
+    for (scenario, _, _), by_app in served.items():
         if len(by_app) < 2 or not any(is_plain(known[app]) for app in by_app):  # noqa: PLR2004 - it and another
             continue
         for app, cell in by_app.items():
             manner = manner_of_cell(cell)
-            new = Job(app=known[app], scenario=asked[scenario], manner=manner, cell=cell, servers=())
+            new = Job(app=known[app], scenario=asked[scenario], manner=manner, cells=())
             job = found.get((scenario, app, manner), new)
-            found[scenario, app, manner] = replace(job, servers=(*job.servers, server))
+            found[scenario, app, manner] = replace(job, cells=(*job.cells, cell))
     return tuple(found.values())
 
 
 class AloneCosts:
-    """Adds to the run, after each block, what each app costs without a server."""
+    """Adds to the run, after each block, what each app costs without a server, and behind its border under each."""
 
     def __init__(self, cells: Iterable[Cell], apps: Iterable[App], writer: store.RunWriter, workshop: Workshop) -> None:
         def manner_of_cell(cell: Cell) -> Manner:
@@ -80,8 +85,12 @@ class AloneCosts:
     def __call__(self, block: int) -> None:
         """Measure and store; a block that has its costs already is left alone."""
         info = self._writer.info
-        if self._jobs and not any(cost.block == block for cost in info.alone):
-            self._writer.write_info(replace(info, alone=(*info.alone, *self._measured(block))))
+        if not self._jobs or any(cost.block == block for cost in info.alone):
+            return
+        alone = tuple(self._measured(block))
+        cells = [cell for job in self._jobs for cell in job.cells]
+        borders = tuple(behind_borders(self._workshop, cells, block, info.plan.seed + block))
+        self._writer.write_info(replace(info, alone=(*info.alone, *alone), borders=(*info.borders, *borders)))
 
     def _measured(self, block: int) -> Iterator[AloneCost]:
         for job in self._jobs:
@@ -108,11 +117,11 @@ class AloneCosts:
         place = Place(scratch=workshop.scratch, cpus=workshop.cpus.servers, asker_cpus=workshop.cpus.load)
         used = use(workshop.services, job.app, folder_name(f"alone-{job.app.id}"), place.scratch / SQLITE)
         if job.app.uses:
-            used.pool = workshop.pool or job.cell.settings.threads
+            used.pool = workshop.pool or job.cells[0].settings.threads
         try:
             return call_alone(
                 job.app,
-                workshop.environments[environment_key(job.cell)],
+                workshop.environments[environment_key(job.cells[0])],
                 job.scenario,
                 place,
                 manner=job.manner,

@@ -59,6 +59,8 @@ class Request:
     seed: int | None = None
     control: bool = True
     """Whether one cell of each stage runs twice, as the noise floor."""
+    layers: bool = True
+    """Whether requests are taken apart, where frameworks' apps stand beside the plain app."""
     retries: int | None = None
     """How often a group in doubt is measured again in its block."""
     rate_per_s: float | None = None

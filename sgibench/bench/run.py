@@ -40,6 +40,7 @@ from sgibench.stats.settling import is_settled, make_rule
 
 COUNTED = "counted"
 """The phase of windows, as the load process calls it."""
+LAYERS = "taking requests apart"
 LOOKING, ENVIRONMENTS, CALIBRATING = PREPARING = ("looking things up", "environments", "calibrating")
 """Phases of what is done before the first server starts; what comes between them and the first block is the pilot."""
 
@@ -174,7 +175,7 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             workshop = equip(
                 writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house, looked
             )
-            costs = after_block(ready.cells, asked.apps, writer, workshop)
+            costs = after_block(ready.cells, asked.apps, writer, workshop) if request.layers else None
             yield Road(
                 chosen=chosen,
                 cells=ready.cells,
@@ -280,6 +281,7 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
 
     def enough(blocks: int) -> bool:
         if workshop.after_block is not None:
+            laps.to(LAYERS)
             workshop.after_block(blocks - 1)
         if info.until is None or blocks >= len(info.plan.blocks):
             return False

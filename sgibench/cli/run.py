@@ -99,6 +99,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         window_s=care.window,
         slice_s=care.slice_s or None,
         control=care.control,
+        layers=care.layers,
         retries=care.retries,
         seed=care.seed,
         until_settled=bool(care.until),

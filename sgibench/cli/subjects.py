@@ -238,6 +238,12 @@ class Care:
     control: bool = option(
         "--control/--no-control", default=True, show_default=True, help="Run one cell twice, as the noise floor."
     )
+    layers: bool = option(
+        "--layers/--no-layers",
+        default=True,
+        show_default=True,
+        help="Beside the plain app, also measure what each layer of a framework's requests costs; about as long again.",
+    )
     retries: int | None = option(
         "--retries", type=click.IntRange(0, 2), help="How often a group in doubt is measured again in its block."
     )

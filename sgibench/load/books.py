@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sgibench.histogram import Histogram
-from sgibench.inside import Stretch, cache_use
+from sgibench.inside import Stretch, cache_use, within
 from sgibench.load.outcome import pack
 from sgibench.load.request import spoken
 from sgibench.load.target import Target
@@ -136,6 +136,7 @@ class Books:
             "service_cpu_ns": self.service_cpu_ns,
             "inside": sorted(self.inside.values(), reverse=True) or None,
             "cache": None if (use := cache_use(self.ticks)) is None else asdict(use),
+            "within": within(self.ticks),
             "answers": answers_of(target.answers),
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,

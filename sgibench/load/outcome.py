@@ -69,6 +69,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         },
         "inside": first["inside"],
         "cache": first["cache"],
+        "within": first["within"],
         "answers": _counted(shares, "answers"),
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,

@@ -6,7 +6,7 @@ Nothing here computes more than a name, reads a file, or knows where a value cam
 
 from __future__ import annotations
 
-from sgibench.model.alone import AloneCost
+from sgibench.model.alone import AloneCost, BorderCost
 from sgibench.model.asked import Asked, AskedScenario, Expectation
 from sgibench.model.catalogue import (
     Advice,
@@ -97,6 +97,7 @@ __all__ = [
     "AskedScenario",
     "BaseEnvironment",
     "Block",
+    "BorderCost",
     "CacheUse",
     "Calibration",
     "CapacityFound",

@@ -1,4 +1,4 @@
-"""What an app of the catalogue costs when no server stands before it."""
+"""What an app of the catalogue costs when no server stands before it, and behind its border when one does."""
 
 from __future__ import annotations
 
@@ -21,3 +21,24 @@ class AloneCost:
     """Servers that call it alike, and whose layers it belongs to; empty in older runs: all of them."""
     failure: str | None = None
     """Why there is no cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorderCost:
+    """CPU of one server with one app on both sides of the border between them, in a trial of its own after a block."""
+
+    server: str
+    app: str
+    scenario: str
+    block: int
+    cpu_us: float | None
+    """Of the whole server per request; None: it failed."""
+    within_us: float | None
+    """Of that, behind the border: the app's."""
+    failure: str | None = None
+    """Why there are no figures."""
+
+    @property
+    def outside_us(self) -> float | None:
+        """The server's own."""
+        return None if self.cpu_us is None or self.within_us is None else self.cpu_us - self.within_us

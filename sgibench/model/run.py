@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sgibench.model.alone import AloneCost
+from sgibench.model.alone import AloneCost, BorderCost
 from sgibench.model.own import OwnInfo
 from sgibench.model.plan import Plan
 from sgibench.model.services import ServiceInfo
@@ -206,6 +206,8 @@ class RunInfo:
     """What was measured when it was an app of the user's own; None for those of the catalogue."""
     alone: tuple[AloneCost, ...] = ()
     """What apps of the catalogue cost without a server, block by block, where layers can be told with it."""
+    borders: tuple[BorderCost, ...] = ()
+    """What servers cost on either side of the border to those apps, block by block."""
     stopped: str | None = None
     """Why it ended before its last block, by that rule."""
     measuring_share: float | None = None

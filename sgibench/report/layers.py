@@ -60,7 +60,7 @@ def layers_of(run: Run, panel: Panel) -> LayerTable | None:
         if twin is None:
             continue
         mine, bare = _alone(run, panel, row), _alone(run, panel, twin)
-        layers = stats.layers_of(_totals(row), _totals(twin), mine, bare)
+        layers = stats.layers_of(_totals(row), _totals(twin), mine, bare, _outside(run, panel, row))
         if layers is not None:
             found.append(LayeredRow(row=row, plain=row is twin, layers=layers, services=(*uses_of(row.entry),)))
     if not any(not one.plain for one in found):
@@ -84,6 +84,16 @@ def _alone(run: Run, panel: Panel, row: Row) -> dict[int, float]:
         if (cost.app, cost.scenario) == wanted
         and cost.cpu_us is not None
         and (not cost.servers or row.entry.server in cost.servers)
+    }
+
+
+def _outside(run: Run, panel: Panel, row: Row) -> dict[int, float]:
+    """Block -> the server's own CPU outside its border to that app; empty where it was not measured."""
+    wanted = (row.entry.server, row.entry.app, panel.main.key.scenario)
+    return {
+        cost.block: cost.outside_us
+        for cost in run.info.borders
+        if (cost.server, cost.app, cost.scenario) == wanted and cost.outside_us is not None
     }
 
 
@@ -128,7 +138,7 @@ def layers_chart(table: LayerTable) -> Chart:
         title=title,
         hint=(
             "Own work: the plain app called without a server. Framework: what its app costs more than that, called "
-            "alike. Server: what the plain app costs under it, less its own work. Not explained: what is left of the "
+            "alike. Server: its own CPU at its border to that app. Not explained: what is left of the "
             "whole; below zero, the layers are more than the whole, whose end is marked."
             + (f" The CPU of {' and '.join(services)} is in none of them: the table has it apart." if services else "")
         ),

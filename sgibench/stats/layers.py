@@ -1,16 +1,17 @@
 """What a request costs, taken apart: the server's layer, the framework's and the app's own work (pure).
 
-Four figures of one block: CPU per request under a server of the framework's app and of the plain one, and what the two
-cost called without a server. Then own work = plain app alone; framework = framework's app alone - plain app alone;
-server = plain app under the server - plain app alone. Their sum is held against the whole that was measured, which none
-of them was made from: what is left over is not explained, and stays so. Costs of layers add up, so these are means and
+Figures of one block: CPU per request under a server of the framework's app, what that app and the plain one cost called
+without a server, and what the server costs outside its border to that app. Then own work = plain app alone; framework =
+framework's app alone - plain app alone; server = what is outside the border. Their sum is held against the whole that
+was measured, which none of them was made from: what is left over is not explained, and stays so. Where there was no
+border, server = plain app under the server - plain app alone. Costs of layers add up, so these are means and
 differences of microseconds and no ratios; intervals are Student's, over blocks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench.stats.intervals import CONFIDENCE, Values, mean_and_sd, measured, t_quantile
@@ -40,7 +41,7 @@ class Layers:
     """0 for the plain app."""
     work: Mean
     rest: Mean
-    """Not explained: total less the three layers; 0 for the plain app, of which two of them were made."""
+    """Not explained: total less the three layers; 0 for the plain app without a border, from which two were made."""
 
     @property
     def explained(self) -> bool:
@@ -48,27 +49,41 @@ class Layers:
         return abs(self.rest.value) <= EXPLAINED_WITHIN * self.total.value
 
 
-def layers_of(total: Values, plain_total: Values, alone: Values, plain_alone: Values) -> Layers | None:
-    """Take a request apart over the blocks that have all four figures; None when there is none."""
-    given = (total, plain_total, alone, plain_alone)
+def layers_of(
+    total: Values, plain_total: Values, alone: Values, plain_alone: Values, outside: Values | None = None
+) -> Layers | None:
+    """Take a request apart over the blocks that have all figures; None when there is none.
+
+    `outside` is the server's own CPU at its border to the app; without it the plain app under the server stands in.
+    """
+    server = outside or {
+        block: plain_total[block] - plain_alone[block] for block in plain_total.keys() & plain_alone.keys()
+    }
+    given = (total, server, alone, plain_alone)
     blocks = [
         block
         for block in sorted(total)
-        if len(measured([values[block] for values in given if block in values])) == len(given)
+        if all(block in values for values in given)
+        and len(measured([values[block] for values in (total, alone, plain_alone)])) == len(given) - 1
     ]
     if not blocks:
         return None
 
     def mean(weights: Mapping[int, int]) -> Mean:
-        return mean_of([sum(sign * given[place][block] for place, sign in weights.items()) for block in blocks])
+        return mean_of([added_up(sign * given[place][block] for place, sign in weights.items()) for block in blocks])
 
     return Layers(
         total=mean({0: 1}),
-        server=mean({1: 1, 3: -1}),
+        server=mean({1: 1}),
         framework=mean({2: 1, 3: -1}),
         work=mean({3: 1}),
-        rest=mean({0: 1, 1: -1, 2: -1, 3: 1}),
+        rest=mean({0: 1, 1: -1, 2: -1}),
     )
+
+
+def added_up(values: Iterable[float]) -> float:
+    """Add microseconds; what floating point leaves of nothing is nothing."""
+    return round(sum(values), 9)
 
 
 def mean_of(values: Sequence[float]) -> Mean:

@@ -89,6 +89,8 @@ class Measured:
     """Most requests at once inside each process of the app in the same counted time; None where none was counted."""
     cache: CacheUse | None = None
     """How the app's cache fared in it; None when it was not asked."""
+    within: tuple[float, int] | None = None
+    """CPU seconds behind the border of its app in the same counted time, and the app's calls; None without a border."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """All right answers, counted or not, by `METHOD name`."""
     mean_us: float | None = None

@@ -1,0 +1,408 @@
+"""The border between a server and its app: CPU that is used behind it, by the clocks of the threads that use it.
+
+Whoever takes requests apart serves an app behind its border (`around`) in trials of their own: what the border costs
+is measured and put on the app's side, where it does not disturb the server's figure. What the server does while the app
+calls it (`start_response`, `send`, `receive`) is the server's; threads that the app starts are the app's. Sums are
+kept in pages that others read, as in `inside`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import types
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from importlib import import_module
+from typing import Any
+
+from inside import page_of
+
+NS, CALLS = "within-ns", "within-calls"
+SETTLE_NS = 2_000_000
+"""So often at most the clocks of the app's own threads are read."""
+TRIED = 2000
+"""Calls of an app that does next to nothing, to know what the border itself costs."""
+
+now = time.thread_time_ns
+
+
+class Here(threading.local):
+    """What a thread is doing."""
+
+    inside = False
+    """Whether it is behind the border."""
+
+
+class Ledger:
+    """CPU behind the border, and calls."""
+
+    def __init__(self) -> None:
+        self.here = Here()
+        self.threads: dict[int, list[int]] = {}
+        """Thread of the app -> its clock, and what stood on it when it was read last."""
+        self._lock = threading.Lock()
+        self._pages: tuple[memoryview, memoryview] | None = None
+        self._settled_ns = 0
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Begin anew, in a process that was forked off another."""
+        self._lock = threading.Lock()
+        self._pages = None
+        self.threads = {}
+
+    def add(self, used_ns: int, calls: int = 1) -> None:
+        """Add what was used behind the border."""
+        with self._lock:
+            self._pages = spent, called = self._pages or (page_of(NS), page_of(CALLS))
+            spent[0] += used_ns + self._of_threads()
+            called[0] += calls
+
+    def _of_threads(self) -> int:
+        """What the app's own threads used since they were looked at, if that was a while ago."""
+        if not self.threads or time.monotonic_ns() < self._settled_ns + SETTLE_NS:
+            return 0
+        self._settled_ns = time.monotonic_ns()
+        used_ns = 0
+        for state in self.threads.values():
+            at_ns = time.clock_gettime_ns(state[0])
+            used_ns, state[1] = used_ns + at_ns - state[1], at_ns
+        return used_ns
+
+    def run_thread(self, run: Callable[[], None]) -> None:
+        """Be a thread of the app's, whose whole CPU is the app's."""
+        self.here.inside = True
+        ident = threading.get_ident()
+        with self._lock:
+            self.threads[ident] = state = [time.pthread_getcpuclockid(ident), 0]
+        try:
+            run()
+        finally:
+            with self._lock:
+                self.threads.pop(ident, None)
+            self.add(now() - state[1], calls=0)
+
+
+LEDGER = Ledger()
+
+
+def around(interface: str, target: str) -> Any:
+    """Import an app, `module:attribute`, and put it behind the border."""
+    follow_threads(LEDGER)
+    LEDGER.here.inside = True
+    try:
+        module, _, attribute = target.partition(":")
+        app = import_module(module)
+        for name in attribute.split("."):
+            app = getattr(app, name)
+    finally:
+        LEDGER.here.inside = False
+    return {"wsgi": wsgi, "asgi": asgi}[interface](app, LEDGER, {"wsgi": wsgi_cost, "asgi": asgi_cost}[interface]())
+
+
+def follow_threads(ledger: Ledger) -> None:
+    """From now on threads that are started behind the border are the app's."""
+    start = threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        if ledger.here.inside:
+            run = thread.run
+            thread.run = lambda: ledger.run_thread(run)  # type: ignore[method-assign]
+        start(thread)
+
+    threading.Thread.start = started  # type: ignore[method-assign, assignment]
+
+
+Cost = tuple[int, int]
+"""What the border costs a call, and each time that the app calls the server: nanoseconds that its clocks do not see."""
+
+
+# --- WSGI -----------------------------------------------------------------------------------------------------------
+
+
+def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
+    """Put a WSGI app behind the border; its clock is read as seldom as can be, because a reading takes microseconds."""
+    each_ns, _ = cost
+    here = ledger.here
+
+    def counted(environ: Any, start_response: Any) -> Any:
+        said: list[Any] = []
+        written: list[bytes] = []
+
+        def start(*words: Any) -> Any:
+            said[:] = words
+            return written.append
+
+        here.inside = True
+        began_ns = now()
+        try:
+            answer = app(environ, start)
+            parts = made_at_once(answer, said)
+        except BaseException:
+            ledger.add(now() - began_ns + each_ns)
+            raise
+        finally:
+            here.inside = False
+        used_ns = now() - began_ns + each_ns
+        if said:
+            start_response(*said)
+        if parts is None:
+            return Rest(answer, ledger, used_ns, (start_response, said))
+        ledger.add(used_ns)
+        if written:
+            return [*written, *parts]
+        return answer if parts is answer else Made(parts)
+
+    return counted
+
+
+def made_at_once(answer: Any, said: list[Any]) -> Any:
+    """Give all parts of an answer whose length is known; None for one that is to come piece by piece."""
+    if type(answer) in {list, tuple}:
+        return answer
+    if not said or not any(name.lower() == "content-length" for name, _ in said[1]):
+        return None
+    try:
+        return list(answer)
+    finally:
+        close = getattr(answer, "close", None)
+        if close is not None:
+            close()
+
+
+class Made:
+    """Parts that are there, handed out as those of a lazy answer are."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._next = iter(parts).__next__
+
+    def __iter__(self) -> Made:
+        """Itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Give the next part."""
+        return self._next()
+
+    def close(self) -> None:
+        """It was closed where it was made."""
+
+
+class Rest:
+    """What is left of an answer, made while the server asks for it."""
+
+    def __init__(self, answer: Iterable[bytes], ledger: Any, used_ns: int, said: tuple[Any, list[Any]]) -> None:
+        self._answer = answer
+        self._ledger = ledger
+        self._used_ns = used_ns
+        self._start_response, self._said = said
+        self._parts: Iterator[bytes] | None = None
+        self._said.clear()
+
+    def __iter__(self) -> Rest:
+        """Itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Make the next part."""
+        self._ledger.here.inside = True
+        began_ns = now()
+        try:
+            if self._parts is None:
+                self._parts = iter(self._answer)
+            part = next(self._parts)
+        finally:
+            self._used_ns += now() - began_ns
+            self._ledger.here.inside = False
+            if self._said:  # an app may begin its answer as late as this
+                self._start_response(*self._said)
+                self._said.clear()
+        return part
+
+    def close(self) -> None:
+        """End; the sum is known now."""
+        self._ledger.here.inside = True
+        began_ns = now()
+        try:
+            close = getattr(self._answer, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._ledger.here.inside = False
+            self._ledger.add(self._used_ns + now() - began_ns)
+
+
+def wsgi_cost() -> Cost:
+    """Try what the border costs a WSGI app."""
+
+    def bare(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    def start_response(*_words: Any) -> None:
+        """Do nothing."""
+
+    tried = Tried()
+    behind = wsgi(bare, tried, (0, 0))
+    whole_ns = each(lambda: behind({}, start_response))
+    return max(0, whole_ns - tried.mean_ns - each(start_response)), 0
+
+
+# --- ASGI -----------------------------------------------------------------------------------------------------------
+
+
+def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
+    """Put an ASGI app behind the border."""
+    each_ns, call_ns = cost
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        spent = Spent(ledger.here)
+
+        async def receive_of_server() -> Any:
+            spent.calls += 1
+            return await outside(receive(), spent)
+
+        async def send_of_server(message: Any) -> None:
+            spent.calls += 1
+            await outside(send(message), spent)
+
+        try:
+            await inside(app, (scope, receive_of_server, send_of_server), spent)
+        finally:
+            used_ns = spent.ns + each_ns + spent.calls * call_ns
+            ledger.add(used_ns, calls=1) if scope["type"] == "http" else None
+
+    return counted
+
+
+class Spent:
+    """What one request used behind the border so far, and how often it called the server."""
+
+    __slots__ = ("calls", "here", "ns")
+
+    def __init__(self, here: Here) -> None:
+        self.ns = self.calls = 0
+        self.here = here
+
+
+@types.coroutine
+def inside(app: Any, words: tuple[Any, ...], spent: Spent) -> Generator[Any, Any, Any]:
+    """Go on with the app, step by step, and count each."""
+    here = spent.here
+    steps: Any = None
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        here.inside = True
+        began_ns = now()
+        try:
+            if steps is None:
+                steps = app(*words).__await__()
+            waits_for = further(steps, value, error)
+        except StopIteration as end:
+            return end.value
+        finally:
+            spent.ns += now() - began_ns
+            here.inside = False
+        value, error = None, None
+        try:
+            value = yield waits_for
+        except BaseException as raised:  # noqa: BLE001 - it is the app's to hear
+            error = raised
+
+
+@types.coroutine
+def outside(awaitable: Awaitable[Any], spent: Spent) -> Generator[Any, Any, Any]:
+    """Go on with what the app asked of the server, step by step, and take each off."""
+    here = spent.here
+    steps: Any = awaitable.__await__()
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        here.inside = False
+        began_ns = now()
+        try:
+            waits_for = further(steps, value, error)
+        except StopIteration as end:
+            return end.value
+        finally:
+            spent.ns -= now() - began_ns
+            here.inside = True
+        value, error = None, None
+        try:
+            value = yield waits_for
+        except BaseException as raised:  # noqa: BLE001 - it is the server's to hear
+            error = raised
+
+
+def further(steps: Any, value: Any, error: BaseException | None) -> Any:
+    """Go one step further; what a server hands out may be a bare iterator, which takes neither values nor errors."""
+    if error is not None:
+        if not hasattr(steps, "throw"):
+            raise error
+        return steps.throw(error)
+    return next(steps) if value is None else steps.send(value)
+
+
+def asgi_cost() -> Cost:
+    """Try what the border costs an ASGI app."""
+    scope = {"type": "http"}
+
+    async def receive() -> Any:
+        return None
+
+    async def send(_message: Any) -> None:
+        """Do nothing."""
+
+    def unseen_ns(sends: int) -> int:
+        async def bare(_scope: Any, _receive: Any, send: Any) -> None:
+            for _ in range(sends):
+                await send(None)
+
+        tried = Tried()
+        behind = asgi(bare, tried, (0, 0))
+        whole_ns = each(lambda: run(behind(scope, receive, send)))
+        return whole_ns - tried.mean_ns - sends * each(lambda: run(send(None)))
+
+    none_ns, ten_ns = unseen_ns(0), unseen_ns(10)
+    return max(0, none_ns), max(0, (ten_ns - none_ns) // 10)
+
+
+def run(coroutine: Any) -> None:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+
+
+# --- what it costs --------------------------------------------------------------------------------------------------
+
+
+class Tried:
+    """A ledger for trying."""
+
+    def __init__(self) -> None:
+        self.here = Here()
+        self.ns = self.calls = 0
+
+    def add(self, used_ns: int, calls: int = 1) -> None:
+        """Add what was used behind the border."""
+        self.ns += used_ns
+        self.calls += calls
+
+    @property
+    def mean_ns(self) -> int:
+        """Of a call."""
+        return self.ns // max(1, self.calls)
+
+
+def each(call: Callable[[], Any]) -> int:
+    """What a call costs, in nanoseconds."""
+    for _ in range(TRIED // 10):
+        call()
+    began_ns = now()
+    for _ in range(TRIED):
+        call()
+    return (now() - began_ns) // TRIED

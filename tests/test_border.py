@@ -1,0 +1,217 @@
+"""The border of server and app: whose CPU it is, told by threads' clocks; and how trials at the border are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgibench import bench, catalogue, inside
+from sgibench.bench.border import behind, cost_of, stages_of
+from sgibench.engine.orders import Measured
+from sgibench.engine.trials import Draft
+from sgibench.model import App, Cell, Failure, Load, Settings
+from sgibench.report.layers import layers_of
+from sgibench.report.panels import view_of
+from sgibench.results import store
+from tests.test_database_work import Quiet
+
+APPS = catalogue.home() / "apps"
+ASKED = """
+import asyncio, json, sys, threading, time
+
+def burn(ms):
+    until = time.thread_time() + ms / 1000
+    while time.thread_time() < until:
+        pass
+
+class Answer:
+    def __iter__(self):
+        burn(3)
+        yield b"ok"
+    def close(self):
+        burn(2)
+
+def wsgi(environ, start_response):
+    burn(4)
+    if environ.get("thread"):
+        thread = threading.Thread(target=burn, args=(20,))
+        thread.start()
+        thread.join()
+    start_response("200 OK", [("Content-Length", "2")] if environ.get("length") else [])
+    if environ.get("fails"):
+        raise LookupError("as asked")
+    return Answer() if environ.get("lazy") else [b"ok"]
+
+async def asgi(scope, receive, send):
+    burn(4)
+    await asyncio.sleep(0.05)
+    if scope.get("thread"):
+        await asyncio.to_thread(burn, 20)
+    await receive()
+    await send({})
+    if scope.get("fails"):
+        raise LookupError("as asked")
+    burn(3)
+"""
+ASKING = """
+import asyncio, sys
+sys.path.append(sys.argv[1])
+import border
+from asked import burn
+
+case = sys.argv[2]
+environ = {word: True for word in sys.argv[3:]}
+if case == "wsgi":
+    app = border.around("wsgi", "asked:wsgi")
+    try:
+        answer = app(environ, lambda *_words: burn(50))
+        list(answer)
+        close = getattr(answer, "close", None)
+        close() if close else None
+    except LookupError:
+        print("failed")
+else:
+    app = border.around("asgi", "asked:asgi")
+
+    async def receive():
+        burn(30)
+
+    async def send(_message):
+        await asyncio.sleep(0.01)
+        burn(20)
+
+    async def serve():
+        asking = asyncio.create_task(app({"type": "http", **environ}, receive, send))
+        await asyncio.sleep(0)
+        burn(40)  # another request, while this one waits
+        await asking
+
+    try:
+        asyncio.run(serve())
+    except LookupError:
+        print("failed")
+"""
+
+
+def within_ms(folder: Path, *words: str) -> tuple[float, str]:
+    """Serve one request from an app behind its border; what was used behind it, and what was printed."""
+    (folder / "asked.py").write_text(ASKED, encoding="utf-8")
+    (folder / "asking.py").write_text(ASKING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(folder / "asking.py"), str(APPS), *words],
+        env={**os.environ, "SGIBENCH_DATA": str(folder), "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    (spent_ns,) = inside.counts(folder, inside.WITHIN_NS)
+    assert sum(inside.counts(folder, inside.WITHIN_CALLS)) == 1
+    return spent_ns / 1e6, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected_ms"),
+    [
+        (("wsgi",), 4),
+        (("wsgi", "lazy"), 4 + 3 + 2),
+        (("wsgi", "lazy", "length"), 4 + 3 + 2),
+        (("wsgi", "thread"), 4 + 20),
+        (("wsgi", "fails"), 4),
+        (("asgi",), 4 + 3),
+        (("asgi", "thread"), 4 + 3 + 20),
+        (("asgi", "fails"), 4),
+    ],
+)
+def test_cpu_is_the_apps_when_its_code_uses_it_and_the_servers_when_the_server_does(
+    words: tuple[str, ...], expected_ms: float, tmp_path: Path
+) -> None:
+    """Neither start_response nor send, receive, or another request counts; threads that the app starts do."""
+    found_ms, said = within_ms(tmp_path, *words)
+    assert expected_ms <= found_ms < expected_ms * 1.2 + 1
+    assert ("failed" in said) == ("fails" in words)
+
+
+LOAD, SETTINGS = Load(kind="closed", connections=8), Settings(workers=1, threads=4)
+
+
+def cell(server: str, app: str, threads: int = 4) -> Cell:
+    return Cell(server=server, app=app, scenario="json", load=LOAD, settings=Settings(workers=1, threads=threads))
+
+
+def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
+    found = catalogue.load()
+    seen = Measured(id="x", requests=100, cpu_s=0.02, within=(0.015, 100))
+    draft = Draft(
+        cell=cell("waitress", "wsgi_plain"),
+        entry=found.server("waitress"),
+        order=0,
+        started_at="",
+        floor_s=0.0,
+        measured=seen,
+    )
+    cost = cost_of(draft, 2, None)
+    assert (cost.cpu_us, cost.block) == (200.0, 2)
+    assert cost.within_us == pytest.approx(150.0)
+    assert cost.outside_us == pytest.approx(50.0)
+    for failed in (
+        cost_of(draft, 2, "it was killed"),
+        cost_of(Draft(**{**vars(draft), "failure": Failure(reason="x", detail="wrong")}), 2, None),
+        cost_of(Draft(**{**vars(draft), "measured": None}), 2, None),
+        cost_of(Draft(**{**vars(draft), "measured": Measured(id="x", requests=100, cpu_s=0.02)}), 2, None),
+    ):
+        assert failed.failure
+        assert failed.cpu_us is failed.within_us is failed.outside_us is None
+
+
+def test_servers_of_one_size_stand_in_one_stage_each_cell_once() -> None:
+    one, other = cell("waitress", "wsgi_plain"), cell("waitress", "wsgi_flask")
+    (stage, larger) = stages_of([one, other, one, cell("waitress", "wsgi_plain", 16)])
+    assert [group.cells for group in stage.groups] == [(one, other)]
+    assert larger.groups[0].settings.threads == 16
+
+
+def test_an_app_of_the_users_own_and_an_interface_without_a_border_stay_as_they_are(tmp_path: Path) -> None:
+    found = catalogue.load()
+    plain: App = found.app("wsgi_plain")
+    moved = behind(plain, tmp_path)
+    assert (moved.id, moved.packages, moved.interface) == (plain.id, plain.packages, plain.interface)
+    assert repr(plain.target) in (moved.folder / "bordered.py").read_text(encoding="utf-8")
+    assert behind(found.app("rsgi_plain"), tmp_path) == found.app("rsgi_plain")
+
+
+def test_a_run_of_a_framework_beside_the_plain_app_is_taken_apart_at_its_borders(tmp_path: Path) -> None:
+    asked = bench.Request(
+        results=tmp_path / "results",
+        argv=("sgibench",),
+        servers=("waitress", "uvicorn-httptools"),
+        apps=("wsgi_plain", "wsgi_bottle", "asgi_plain", "asgi_starlette"),
+        scenarios=("json",),
+        blocks=1,
+        window_s=0.3,
+        connections=(8,),
+        rate_per_s=0.0,
+        control=False,
+        retries=0,
+        seed=1,
+    )
+    run = store.read_run(bench.run(asked, Quiet()).folder)
+    assert {(cost.server, cost.app) for cost in run.info.borders} == {(one.server, one.app) for one in run.trials}
+    for cost in run.info.borders:
+        assert cost.failure is None
+        assert cost.cpu_us is not None
+        assert cost.within_us is not None
+        assert 0 < cost.within_us < cost.cpu_us
+    assert all(json.dumps(trial.argv).find("bordered") < 0 for trial in run.trials)
+    (panel,) = view_of(run).panels
+    table = layers_of(run, panel)
+    assert table is not None
+    for one in table.rows:
+        (cost,) = (it for it in run.info.borders if (it.server, it.app) == (one.row.entry.server, one.row.entry.app))
+        assert one.layers.server.value == pytest.approx(cost.outside_us)
