@@ -30,8 +30,9 @@ from sgibench.model import Load
 
 AT_ONCE = 64
 """Connections opened at the same time: fewer than any backlog."""
-OPENING_S = 20.0
-"""What does not stand by then can't be held."""
+OPENING_S = 60.0
+"""What does not stand by then can't be held: a server that looks at all of its connections to find a new one takes the
+longer, the more it has."""
 STUCK_S = 3.0
 """Nor what made no progress for so long."""
 LEAST_SHARE = 0.99
@@ -174,6 +175,8 @@ class Holding:
         self.held_bytes: int | None = None
         self.stood = 0
         self.stood_end = 0
+        self.opening_s = 0.0
+        """How long opening them was gone on with."""
 
     # --- opening ---------------------------------------------------------------------------------------------------
 
@@ -205,6 +208,7 @@ class Holding:
                 target.add()
             target.check()
             gevent.sleep(0.002)
+        self.opening_s = (monotonic_ns() - began) / 1e9
         gevent.sleep(QUIET_S)
         self.stood = self.standing
         self.held_bytes = self._memory()

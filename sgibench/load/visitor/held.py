@@ -57,7 +57,8 @@ class Held:
             return
         samples = self.holding.share()["samples"]
         first = f"; {next(iter(samples))}: {next(iter(samples.values()))}" if samples else ""
-        self._patience.give_up("not-held", f"of {wanted:g} connections to be held open, {stood:g} stood {when}{first}")
+        told = f"of {wanted:g} connections to be held open, {stood:g} stood {when}"
+        self._patience.give_up("not-held", f"{told}, opened for {self.holding.opening_s:.1f} s{first}")
 
     def join(self) -> None:
         """A visit begins: their events are handled in the target's loop, too."""
