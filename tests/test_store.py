@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from sgibench.model import Failure, HistogramData, Run, RunInfo, Stopped, Trial,
 from sgibench.results import store
 from sgibench.results.codec import encode
 from tests.results_maker import Making, make_run, write_run
+from tests.test_hostile_machine import small_files
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +100,21 @@ def test_a_run_file_that_is_none_gives_one_line(tmp_path: Path, text: str) -> No
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
 def test_a_full_disk_stops_with_one_line_and_keeps_what_was_measured(stored: Path, made: Run) -> None:
+    """To the end of the block, where what it did not take would come up again; half a line spoils none behind it."""
     before = store.read_run(stored).trials
-    with store.RunWriter(stored, made.info) as writer:
-        assert writer._trials is not None
-        full = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(full, writer._trials.fileno())
-        os.close(full)
-        with pytest.raises(ResultsError, match="the disk is full"):
+    size = (stored / store.TRIALS_FILE).stat().st_size
+    with store.RunWriter.reopen(stored) as (writer, _):
+        with small_files(size + 100), pytest.raises(ResultsError, match="can't write results to "):
             writer.append(made.trials[0])
-    assert store.read_run(stored).trials == before
+        assert (stored / store.TRIALS_FILE).stat().st_size == size
+        writer.append(made.trials[0])
+    assert len(store.read_run(stored).trials) == len(before)
+    with (
+        small_files(size + 100),
+        pytest.raises(ResultsError, match="can't write results to "),
+        store.RunWriter.reopen(stored) as (writer, _),
+    ):
+        writer.append(made.trials[1])
 
 
 def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path, made: Run) -> None:

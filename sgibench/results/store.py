@@ -68,7 +68,8 @@ class RunWriter:
 
     def __exit__(self, *_: object) -> None:
         if self._trials is not None:
-            self._trials.close()
+            with contextlib.suppress(OSError):  # each line is on disk, or was refused by name
+                self._trials.close()
         if not (self.folder / INFO_FILE).exists():
             (self.folder / TRIALS_FILE).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -79,10 +80,18 @@ class RunWriter:
         line = line_of(measured) if isinstance(measured, Trial) else _readable_line(measured)
         if self._trials is None:
             raise AssertionError("append() outside the context")
+        number = self._trials.fileno()
         with _one_line(self.folder):
-            self._trials.write(line)
-            self._trials.flush()
-            os.fsync(self._trials.fileno())
+            before = os.fstat(number).st_size
+            try:
+                left = line
+                while left:
+                    left = left[self._trials.write(left) :]
+                os.fsync(number)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(number, before)  # half a line would spoil what is written behind it
+                raise
 
     def write_info(self, info: RunInfo) -> None:
         """Replace `run.json` in one step."""
@@ -130,7 +139,7 @@ def _locked(folder: Path) -> IO[bytes]:
     path = folder / TRIALS_FILE
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ResultsError(f"{path}: expected a file, and none that a link leads to")
-    file = path.open("ab")
+    file = path.open("ab", buffering=0)  # what a full disk refuses must not come up again when it is closed
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
