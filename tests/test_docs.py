@@ -48,7 +48,7 @@ def sgibench(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         check=False,
         text=True,
         cwd=cwd,
-        timeout=180,
+        timeout=280,
     )
 
 
@@ -285,7 +285,7 @@ def test_nothing_is_left_in_a_home_but_what_the_readme_names(tmp_path: Path) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}

@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [installed / "sgibench", *arguments], cwd=cwd, capture_output=True, check=False, text=True, timeout=180
+        [installed / "sgibench", *arguments], cwd=cwd, capture_output=True, check=False, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     return done
