@@ -7,6 +7,7 @@ is made for a module was made once in each process.
 from __future__ import annotations
 
 import signal
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,8 @@ hypothesis.settings.load_profile("patient")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what lasts long first: tests that are known to, then files that stay together."""
+    if "locust" in sys.modules:  # with its patched threads pytest's own processes wait for ever
+        raise pytest.UsageError("expected no test file that imports Locust: run what needs it in a process of its own")
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: (place.get(item.path.stem, len(place)), not makes_something(item.path)))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sgibench.errors import ServerError
-from sgibench.load.field import open_loop
+from sgibench.load.arriving import open_loop
 from sgibench.load.paces import ClosedPace
 from sgibench.load.pacing import Schedule
 from sgibench.load.request import Program, Request, get, post

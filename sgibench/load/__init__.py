@@ -4,10 +4,10 @@ Locust names a locustfile's module after its file, so `scenarios/json.py` would 
 for everybody else. Importing this package, and declaring a BenchUser, undo that: see `module_names`.
 
 What a scenario says: `user`, `websocket`, `request/`, `beside`, `slow`, `loading`, `asked`. Who decides what is asked
-next: `paces/`, `bursts`, `broadcast`, `steps`, `sessions`, `client`. What moves bytes, and pays for every request:
-`target`, `multiplexed`, `lines`, `wire/`. What is counted: `count`, `tally`, `books`, `outcome`. Who carries orders
-out: `driver`, `measure/`, `visitor/`, `singly`, `calibrate`, `webui/`. Several processes in step: `together`, `crew`,
-`member`.
+next: `paces/`, `arriving`, `bursts`, `broadcast`, `steps`, `sessions`, `client`. What moves bytes, and pays for every
+request: `target`, `multiplexed`, `lines`, `wire/`. What is counted: `count`, `tally`, `books`, `outcome`. Who carries
+orders out: `driver`, `measure/`, `visitor/`, `singly`, `calibrate`, `webui/`. Several processes in step: `together`,
+`crew`, `member`.
 """
 
 from __future__ import annotations

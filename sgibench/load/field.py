@@ -20,10 +20,10 @@ from locust import stats as locust_stats
 from locust.event import EventHook
 from locust.stats import RequestStats, StatsEntry
 
-from sgibench.load.broadcast import BroadcastPace, Fanned, OpenBroadcastPace
+from sgibench.load.arriving import open_loop
 from sgibench.load.client import Client
 from sgibench.load.lines import Pace
-from sgibench.load.paces import AWAKE_NS, SPIN_NS, ClosedPace, OpeningPace, OpenPace, OpenTaskPace, TaskPace
+from sgibench.load.paces import ClosedPace, OpeningPace, TaskPace
 from sgibench.load.pacing import Rate, Schedule
 from sgibench.load.request import Ask, Program, Request
 from sgibench.load.speaking import target_for
@@ -228,23 +228,6 @@ def field_of(environment: Environment, cls: type[Player], host: str | None) -> F
         fields[cls] = prepare(environment, cls, address(host))
         fields[cls].play()
     return fields[cls]
-
-
-def schedule_for(target: Target, rate_per_s: float, arrivals: Arrivals, seed: int, start_ns: int) -> Schedule:
-    """Make a schedule for a rate of what is counted; a broadcast's has a moment for each message, heard by many."""
-    if not isinstance(target.pace, BroadcastPace):
-        return Schedule(rate_per_s, arrivals, seed, start_ns)
-    return Fanned(rate_per_s, arrivals, seed, start_ns, fan=max(1, len(target.connections)))
-
-
-def open_loop(target: Target, schedule: Schedule, *, awake: bool = False) -> OpenPace:
-    """Put a target on a schedule of arrivals; with a CPU for itself a process may wait `awake`."""
-    if isinstance(target.pace, BroadcastPace):
-        target.pace = voices = OpenBroadcastPace(target.pace.choir, schedule, AWAKE_NS if awake else SPIN_NS)
-        return voices
-    pace_of = OpenPace if target.program.requests else OpenTaskPace
-    target.pace = pace = pace_of(target, schedule, AWAKE_NS if awake else SPIN_NS)
-    return pace
 
 
 def declared_timeout_s(cls: type[Player]) -> float | None:

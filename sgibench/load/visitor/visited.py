@@ -17,6 +17,7 @@ import gevent
 from sgibench.errors import LoadError
 from sgibench.laps import Laps
 from sgibench.load import field as fields
+from sgibench.load.arriving import open_loop, schedule_for
 from sgibench.load.bursts import BurstPace
 from sgibench.load.cpu import TreeClock
 from sgibench.load.identify import identify
@@ -202,8 +203,8 @@ class Visited:
         seed = (self.order.seed + together.index) * 1009 + self._visits
         self.target.detach()
         own_rate = rate * self.connections / (load.connections * load.streams)
-        schedule = fields.schedule_for(self.target, own_rate, load.arrivals, seed, start_ns)
-        fields.open_loop(self.target, schedule, awake=self.order.awake)
+        schedule = schedule_for(self.target, own_rate, load.arrivals, seed, start_ns)
+        open_loop(self.target, schedule, awake=self.order.awake)
         self.target.attach()
 
     def _open_gate(self, *, at_rate: bool) -> None:

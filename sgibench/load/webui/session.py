@@ -22,6 +22,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from sgibench.errors import LoadError, SgibenchError
 from sgibench.load import field as fields
+from sgibench.load.arriving import open_loop
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import STEADY, WARMUP_S
 from sgibench.load.orders import read_load
@@ -157,7 +158,7 @@ class Session:
         )
         if load.kind == "open":
             rate = load.rate_per_s or 0.0
-            fields.open_loop(prepared.target, Schedule(rate, load.arrivals, int(served["seed"]), monotonic_ns()))
+            open_loop(prepared.target, Schedule(rate, load.arrivals, int(served["seed"]), monotonic_ns()))
         prepared.play()
         pids = tuple(map(int, served["pids"]))
         return Test(
@@ -213,7 +214,7 @@ class Session:
         """Put a target on a schedule that begins now."""
         target.detach()
         seed = len(self.tests) + 1
-        fields.open_loop(target, Schedule(load.rate_per_s or 0.0, load.arrivals, seed, monotonic_ns()))
+        open_loop(target, Schedule(load.rate_per_s or 0.0, load.arrivals, seed, monotonic_ns()))
         target.attach()
 
     def stop(self) -> None:
