@@ -196,6 +196,7 @@ def waiting(folder: Path) -> Path:
 def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_requests(
     process: LoadProcess, tmp_path: Path
 ) -> None:
+    """At a rate at which a busy machine, too, needs little of a CPU for them: else they are asked in turn."""
     delays_s = (0.03, 0.03, 0.06, 0.09)
     began = time.monotonic()
     results = measured_all(
@@ -205,7 +206,7 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
         pids=(os.getpid(),),
         turn_s=0.3,
         window_s=2.0,
-        **at_rate(40.0, 16),
+        **at_rate(20.0, 16),
     )
     took_s = time.monotonic() - began
     counted_s = sum(result["window_s"] for result in results)
@@ -214,7 +215,7 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
         assert window["visits"] == "together"
         assert "at the same time" in window["why"]
         assert window["due"] == window["sent"] == result["requests"] == sum(result["intended_histogram"]["counts"])
-        assert window["due"] == pytest.approx(40 * result["window_s"], abs=2)
+        assert window["due"] == pytest.approx(20 * result["window_s"], abs=2)
         assert result["requests"] == sum(result["requests_by_pid"].values())
         assert percentile_ms(result, 0.5) >= delay_s * 1e3
         assert sum(window["lateness_histogram_us"]["counts"]) == window["due"]

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 import gevent
-from locust import SequentialTaskSet, TaskSet
+from locust import SequentialTaskSet, TaskSet, User
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import DefaultTaskSet
 
@@ -29,6 +29,8 @@ DECK = 256
 """Cards dealt before they come again in the same order, at least."""
 LEFT = (RescheduleTask, RescheduleTaskImmediately)
 """How a task set that was interrupted tells the one around it; nothing went wrong."""
+SIGNALS = (*LEFT, StopUser, StopTest)
+"""What Locust itself raises in a task; anything else is a fault of the scenario."""
 
 
 class Ledger(Protocol):
@@ -46,7 +48,7 @@ class Ledger(Protocol):
 
 def conduct(taskset: Any, ledger: Ledger) -> None:
     """Have one of Locust's task sets, and those inside it, take from decks, skip empty sleeps and count sessions."""
-    sleep, execute = taskset._sleep, taskset.execute_task  # noqa: SLF001 - Locust has no other place to hook into
+    sleep = taskset._sleep  # noqa: SLF001 - Locust has no other place to hook into
     is_sequence = isinstance(taskset, SequentialTaskSet)
     note = _pass_noter(taskset, ledger) if is_sequence else _noter(ledger)
     breathe = _breather(taskset.user)
@@ -70,34 +72,38 @@ def conduct(taskset: Any, ledger: Ledger) -> None:
                 note(type(left) in LEFT)  # a failed request of its on_start is one of these, too
             raise
 
+    taskset._sleep = wait  # noqa: SLF001 - as above
+    if type(taskset).wait_time is not TaskSet.wait_time or type(taskset.user).wait_time is not User.wait_time:
+        taskset.wait_time = _without_holds(taskset)
+    taskset.execute_task = _runner(taskset, ledger, note, go_inside)
+
+
+def _runner(
+    taskset: Any, ledger: Ledger, note: Callable[[bool], None], go_inside: Callable[[Any], None]
+) -> Callable[[Any], None]:
+    """Run a task and note whether it ended well; what it raises by itself is a fault of the scenario, and is told."""
+    execute = taskset.execute_task
+
     def run(task: Any) -> None:
         if isinstance(task, type) and issubclass(task, TaskSet):
             go_inside(task(taskset.user if isinstance(taskset, DefaultTaskSet) else taskset))
             return
         well = False
         try:
-            well = _well(execute, task, taskset.user, ledger)
+            execute(task)
+            well = True
         except InterruptTaskSet:
             well = True  # it leaves its task set, as it was meant to
+            raise
+        except SIGNALS:
+            raise
+        except Exception as error:
+            ledger.fail("task", told_of(error, taskset.user))
             raise
         finally:
             note(well)
 
-    taskset._sleep = wait  # noqa: SLF001 - as above
-    taskset.wait_time = _without_holds(taskset)
-    taskset.execute_task = run
-
-
-def _well(execute: Callable[[Any], None], task: Any, user: Any, ledger: Ledger) -> bool:
-    """Execute a task; what it raises that is none of Locust's own signals is a fault of the scenario."""
-    try:
-        execute(task)
-    except (InterruptTaskSet, *LEFT, StopUser, StopTest):
-        raise
-    except Exception as error:
-        ledger.fail("task", told_of(error, user))
-        raise
-    return True
+    return run
 
 
 def told_of(error: BaseException, user: Any) -> str:
