@@ -6,7 +6,8 @@ script.
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -182,6 +183,14 @@ def test_answers_of_an_open_loop_that_become_slow_after_its_rehearsal_are_notice
 # --- open loops on all servers at once -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def idle() -> Iterator[int]:
+    """Start a process that uses no CPU; this one, where the scripted servers are, has other tests' to do."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as sleeping:
+        yield sleeping.pid
+        sleeping.kill()
+
+
 def waiting(folder: Path) -> Path:
     return scenario(
         folder,
@@ -194,16 +203,15 @@ def waiting(folder: Path) -> Path:
 
 
 def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_requests(
-    process: LoadProcess, tmp_path: Path
+    process: LoadProcess, tmp_path: Path, idle: int
 ) -> None:
-    """At a rate at which a busy machine, too, needs little of a CPU for them: else they are asked in turn."""
     delays_s = (0.03, 0.03, 0.06, 0.09)
     began = time.monotonic()
     results = measured_all(
         process,
         [steady(delay_s) for delay_s in delays_s],
         waiting(tmp_path),
-        pids=(os.getpid(),),
+        pids=(idle,),
         turn_s=0.3,
         window_s=2.0,
         **at_rate(20.0, 16),
@@ -225,7 +233,7 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
 
 
 def test_a_server_that_stops_answering_takes_only_itself_out_of_a_window_that_all_share(
-    process: LoadProcess, tmp_path: Path
+    process: LoadProcess, tmp_path: Path, idle: int
 ) -> None:
     stopped = threading.Event()
     first, second = measured_all(
@@ -234,7 +242,7 @@ def test_a_server_that_stops_answering_takes_only_itself_out_of_a_window_that_al
         waiting(tmp_path),
         at=0.0,
         then=stopped.set,
-        pids=(os.getpid(),),
+        pids=(idle,),
         turn_s=0.3,
         window_s=1.5,
         **at_rate(40.0, 16),
