@@ -7,7 +7,7 @@
 
 One core each: the server on one CPU, the client on another. Clients take turns in random order, round after round, so
 that what drifts drifts under all of them. `ratio_to_wrk` compares requests per second *and CPU-second of the client*,
-that is per core of the generator, round by round (geometric mean); on a machine where the server is slower than the
+that is per core of the generator, as the median of the rounds; on a machine where the server is slower than the
 client, requests per second alone would compare the server with itself. wrk checks nothing but the status; the two
 paths of sgibench check every byte of every answer.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import random
 import re
@@ -336,11 +335,6 @@ def cpus() -> tuple[int | None, int | None]:
     return (usable[0], usable[-1]) if len(usable) > 1 else (None, None)
 
 
-def geometric(values: list[float]) -> float:
-    """Geometric mean."""
-    return math.exp(statistics.fmean(map(math.log, values)))
-
-
 BASES = (("ratio_to_wrk", "wrk"), ("ratio_to_h2load", "h2load"), ("ratio_to_fasthttpuser", "Locust FastHttpUser"))
 
 
@@ -357,9 +351,9 @@ def summary(turns: dict[str, list[Ran]]) -> list[dict[str, Any]]:
         }
         for key, other in BASES:
             pairs = list(zip(turns.get(other, []), ran, strict=False))
-            row[key] = geometric([theirs.cpu_us / own.cpu_us for theirs, own in pairs]) if pairs else None
+            row[key] = statistics.median([theirs.cpu_us / own.cpu_us for theirs, own in pairs]) if pairs else None
         pairs = list(zip(turns.get("wrk", []), ran, strict=False))
-        row["rps_ratio_to_wrk"] = geometric([own.rps / theirs.rps for theirs, own in pairs]) if pairs else None
+        row["rps_ratio_to_wrk"] = statistics.median([own.rps / theirs.rps for theirs, own in pairs]) if pairs else None
         rows.append(row)
     return sorted(rows, key=lambda row: float(row["cpu_us_per_request"]))
 
@@ -399,7 +393,9 @@ def beside_one_another(turns: Turns, names: list[str], rounds: int, window_s: fl
             "client": f"sgibench, scenario {name}",
             "cpu_us_per_request": statistics.median(each.cpu_us for each in found),
             "rps_per_core": 1e6 / statistics.median(each.cpu_us for each in found),
-            f"ratio_to_{names[0]}": geometric([one.cpu_us / own.cpu_us for one, own in zip(first, found, strict=True)]),
+            f"ratio_to_{names[0]}": statistics.median(
+                [one.cpu_us / own.cpu_us for one, own in zip(first, found, strict=True)]
+            ),
             "rounds": len(found),
         }
         for name, found in ran.items()

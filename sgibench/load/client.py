@@ -47,9 +47,12 @@ class Client:
         self.announce: Callable[[Ask, Answer | None, WireError | None], None] | None = None
         """Set when somebody listens to Locust's request event."""
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, *, expect: Expectation = 200, name: str = "", **options: Any) -> Answer:
         """GET; see `request`."""
-        return self.request("GET", path, **options)
+        ask = None if options else self._asks.get(("GET", path, expect, name))
+        if ask is None:
+            return self.request("GET", path, expect=expect, name=name, **options)
+        return self._answer_to(ask)
 
     def head(self, path: str, **options: Any) -> Answer:
         """HEAD; see `request`."""
@@ -85,8 +88,10 @@ class Client:
         """Send one request and wait for its answer; raises RequestFailed when it is not what `expect` says."""
         key = (method, path, expect, name)
         ask = None if body or json is not None or headers else self._asks.get(key)
-        if ask is None:
-            ask = self._prepare(key, body, json, headers)
+        return self._answer_to(self._prepare(key, body, json, headers) if ask is None else ask)
+
+    def _answer_to(self, ask: Ask) -> Answer:
+        """Ask and wait; raises RequestFailed."""
         try:
             answer = ask_and_wait(self._target, self.connection, ask)
         except WireError as error:

@@ -32,6 +32,8 @@ class Pace(Protocol):
     """Whether a finished connection is simply asked its next request (then the fastest loop is used)."""
     awake: bool
     """Whether it takes the events itself, in a turn that comes soon."""
+    converses: bool
+    """Whether each connection belongs to a task that waits for its answers, and asks as soon as it wants to."""
     opens: bool
     """Whether a connection that ended is opened again at once; else the pace sees to it."""
     by_due: bool

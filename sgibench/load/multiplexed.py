@@ -238,6 +238,10 @@ class Multiplexed(Target):
             if now >= until_ns:
                 return
 
+    def _converse(self, until_ns: int) -> None:
+        """Serve: what comes on a line may be of many tasks."""
+        self._serve(until_ns)
+
     def on_event(self, conn: Connection, mask: int) -> None:
         """Handle any event of a line."""
         if conn.connecting:

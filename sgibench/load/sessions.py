@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import gevent
 from locust import SequentialTaskSet, TaskSet, User
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
-from locust.user.task import DefaultTaskSet
+from locust.user.task import LOCUST_STATE_STOPPING, DefaultTaskSet
 
 from sgibench.load.request import spread
 
@@ -75,6 +75,8 @@ def conduct(taskset: Any, ledger: Ledger) -> None:
     taskset._sleep = wait  # noqa: SLF001 - as above
     if type(taskset).wait_time is not TaskSet.wait_time or type(taskset.user).wait_time is not User.wait_time:
         taskset.wait_time = _without_holds(taskset)
+    elif type(taskset).wait is TaskSet.wait:
+        taskset.wait = _goer(taskset.user, breathe)
     taskset.execute_task = _runner(taskset, ledger, note, go_inside)
 
 
@@ -139,6 +141,17 @@ def _breather(user: Any) -> Callable[[], None]:
         asked = line.asked_since
 
     return breathe
+
+
+def _goer(user: Any, breathe: Callable[[], None]) -> Callable[[], None]:
+    """Make what stands for Locust's `wait` where nobody waits: end when told to, and go on."""
+
+    def go_on() -> None:
+        if user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001 - what Locust's own wait asks
+            raise StopUser
+        breathe()
+
+    return go_on
 
 
 _DRAWS = {TaskSet.get_next_task, DefaultTaskSet.get_next_task}

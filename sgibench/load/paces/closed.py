@@ -18,6 +18,7 @@ class IdlePace:
     hot = False
     awake = False
     by_due = False
+    converses = False
     opens = True
 
     def attach(self) -> None:
