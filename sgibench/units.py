@@ -91,6 +91,11 @@ def rate(value_per_s: float | None) -> str:
     return NOT_MEASURED if value_per_s is None else f"{significant(value_per_s)}/s"
 
 
+def asked_rate(value_per_s: float | None) -> str:
+    """Write a rate that was asked for, as it was asked for: 3300.0 -> 3,300/s; 0.25 -> 0.25/s."""
+    return NOT_MEASURED if value_per_s is None else f"{value_per_s:,g}/s"
+
+
 def percent(share: float | None) -> str:
     """Write a share: 0.0123 -> 1.2 %."""
     return NOT_MEASURED if share is None else f"{share * 100:.1f} %"

@@ -43,6 +43,13 @@ def test_rates_are_written_with_three_digits(value: float | None, text: str) -> 
     assert units.rate(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(3300.0, "3,300/s"), (17, "17/s"), (0.25, "0.25/s"), (12345.0, "12,345/s"), (None, "–")]
+)
+def test_rates_that_were_asked_for_are_written_as_they_were(value: float | None, text: str) -> None:
+    assert units.asked_rate(value) == text
+
+
 @pytest.mark.parametrize(("value", "text"), [(512, "512 B"), (52428800, "50.0 MiB"), (3 * 2**30, "3.00 GiB")])
 def test_sizes_are_written_in_binary_units(value: int, text: str) -> None:
     assert units.size(value) == text

@@ -294,7 +294,7 @@ def _beside(panel: Panel, rows: Sequence[Row], most: float) -> str:
     at = panel.fixed.key.load.rate_per_s if panel.fixed is not None else None
     ranges = [_range("memory", memory, units.size), _range("start-up", startup, units.seconds)]
     if at is not None:
-        ranges.append(_range(f"p99 at {at:g}/s", p99, units.microseconds))
+        ranges.append(_range(f"p99 at {units.asked_rate(at)}", p99, units.microseconds))
     differing = [one for one in ranges if one is not None]
     if not differing:
         return "Memory, start-up and latency are about the same, too: keep the server that you have."

@@ -169,7 +169,7 @@ def load_words(load: Load) -> str:
     """Say a load in a few words: `64 connections`, `500/s`."""
     if load.kind == "closed":
         return units.many(load.connections, "connection") + spoken_words(load)
-    return f"{load.rate_per_s:g}/s" + spoken_words(load)
+    return units.asked_rate(load.rate_per_s) + spoken_words(load)
 
 
 def load_sentence(load: Load) -> str:
@@ -177,7 +177,7 @@ def load_sentence(load: Load) -> str:
     kept = ", one request each" if load.connection == "close" else ""
     if load.kind == "closed":
         return f"saturation with {load.connections} connections{kept}{spoken_words(load)}"
-    return f"{load.rate_per_s:g} requests/s, {load.arrivals} arrivals{kept}{spoken_words(load)}"
+    return f"{load.rate_per_s:,g} requests/s, {load.arrivals} arrivals{kept}{spoken_words(load)}"
 
 
 def spoken_words(load: Load) -> str:
@@ -191,7 +191,7 @@ def latency_sentence(load: Load) -> str:
     """Say which latency is shown for a load."""
     if load.kind == "closed":
         return "latency at saturation, mostly waiting in line"
-    return f"latency at {load.rate_per_s:g}/s from when due"
+    return f"latency at {units.asked_rate(load.rate_per_s)} from when due"
 
 
 def sharing(machine: Machine) -> str | None:
