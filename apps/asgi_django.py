@@ -14,6 +14,7 @@ PACKAGES: tuple[str, ...] = ("django==5.2.19",)
 SERVICES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg[binary,pool]==3.3.9",),
     "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
+    "memcached": ("pymemcache==4.0.0",),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {

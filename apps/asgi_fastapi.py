@@ -27,6 +27,7 @@ PACKAGES: tuple[str, ...] = ("fastapi==0.165.0", "jinja2==3.1.6", "aiocache==0.1
 SERVICES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg[binary,pool]==3.3.9",),
     "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
+    "memcached": ("aiomcache==0.8.2",),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 
@@ -71,10 +72,18 @@ class AsciiJSONResponse(JSONResponse):
         return contract.dump(content)
 
 
+def kept_in() -> str:
+    """Where aiocache keeps pages, as a URL of its own kind."""
+    if named := caching.memcached():
+        address, prefix = named
+        return f"memcached://{address}?namespace={prefix}"
+    return caching.redis_url() or "memory://"
+
+
 app = FastAPI(redirect_slashes=False, default_response_class=AsciiJSONResponse)
 READS = ["GET", "HEAD"]
 QUEUE = importlib.import_module("jobs_celery" if caching.redis_url() else "contract")
-cache = Cache.from_url(caching.redis_url() or "memory://")
+cache = Cache.from_url(kept_in())
 
 
 @app.exception_handler(contract.Refusal)

@@ -1,7 +1,8 @@
 """The page from a cache: what is common to all apps, and a small cache of its own for those without a framework's.
 
-An app asks its framework's cache, on local memory, or on Redis where SGIBENCH_REDIS gives an address. What is asked
-and what has to be made is counted, so that whoever measures knows how often the cache had it. Standard library only.
+An app asks its framework's cache, on local memory, or on memcached or Redis where SGIBENCH_MEMCACHED or SGIBENCH_REDIS
+gives an address. What is asked and what has to be made is counted, so that whoever measures knows how often the cache
+had it. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from urllib.parse import urlsplit
 
 from inside import Tick
 
@@ -23,6 +25,12 @@ MISSED = Tick("cache-missed")
 def redis_url() -> str | None:
     """Address of the Redis that this app is to use; None for local memory."""
     return os.environ.get("SGIBENCH_REDIS")
+
+
+def memcached() -> tuple[str, str] | None:
+    """Address of the memcached that this app is to use, `host:port`, and the prefix of its keys; None without one."""
+    parts = urlsplit(os.environ.get("SGIBENCH_MEMCACHED", ""))
+    return (parts.netloc, parts.path.strip("/")) if parts.netloc else None
 
 
 def key_of(number: int) -> str:

@@ -10,7 +10,7 @@ import contract
 import falcon
 from falcon.routing import BaseConverter
 
-CONTRACTED: dict[str, contract.Handler] = {
+READ: dict[str, contract.Handler] = {
     "/json": contract.get_json,
     "/bytes/{argument:some}": contract.get_bytes,
     "/wait/{argument:some}": contract.get_wait,
@@ -25,7 +25,32 @@ CONTRACTED: dict[str, contract.Handler] = {
     "/error": contract.get_error,
     "/query/{argument:some}": contract.get_query,
 }
-"""Resources that are only read, and whose answer is a handler of the contract."""
+"""Resources that are only read."""
+CONTRACTED: dict[str, dict[str, contract.Handler]] = {
+    **{path: {"GET": handler} for path, handler in READ.items()},
+    "/upload": {"POST": contract.post_upload},
+    "/items": {"GET": contract.get_items, "POST": contract.post_item},
+    "/items/{argument:some}": {
+        "GET": contract.get_item,
+        "PUT": contract.put_item,
+        "PATCH": contract.patch_item,
+        "DELETE": contract.delete_item,
+    },
+    "/raise/{argument:some}": {"POST": contract.post_raise},
+}
+"""Resources whose answers are handlers of the contract, one for each method."""
+WITH_BODY = {"POST", "PUT", "PATCH"}
+
+
+class Contracted:
+    """A resource of handlers; HEAD is answered like GET, and Falcon leaves the body out."""
+
+    def __init__(self, handlers: Mapping[str, contract.Handler], responder: Callable[..., object]) -> None:
+        """`responder(handler, reads=…)` makes a method's responder, one that reads the body or not."""
+        for method, handler in handlers.items():
+            setattr(self, f"on_{method.lower()}", responder(handler, reads=method in WITH_BODY))
+        if "GET" in handlers:
+            self.on_head = self.on_get  # type: ignore[attr-defined]  # set just now
 
 
 class Some(BaseConverter):
@@ -36,13 +61,13 @@ class Some(BaseConverter):
         return value or None
 
 
-def route(app: Any, resources: Mapping[str, object], contracted: Callable[[contract.Handler], object]) -> None:
+def route(app: Any, resources: Mapping[str, object], responder: Callable[..., object]) -> None:
     """Put resources at their addresses, and those that the contract answers at theirs."""
     app.router_options.converters["some"] = Some
     for path, resource in resources.items():
         app.add_route(path, resource)
-    for path, handler in CONTRACTED.items():
-        app.add_route(path, contracted(handler))
+    for path, handlers in CONTRACTED.items():
+        app.add_route(path, Contracted(handlers, responder))
 
 
 def refuse(app: Any, refused: Callable[..., object], unmatched: Callable[..., object]) -> None:

@@ -21,10 +21,12 @@ BYTES = 8
 class Inside:
     """Counts who is inside; threads, coroutines and greenlets alike."""
 
-    __slots__ = ("_here", "_lock", "_page")
+    __slots__ = ("_here", "_lock", "_name", "_page")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "inside") -> None:
+        self._name = name
         self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self.forget)
         self.forget()
 
     def forget(self) -> None:
@@ -53,7 +55,7 @@ class Inside:
         """Make the page on first use, so that each worker process has its own."""
         with self._lock:
             if self._page is None:
-                self._page = page_of("inside")
+                self._page = page_of(self._name)
             return self._page
 
 
@@ -101,4 +103,5 @@ class Tick:
 
 
 INSIDE = Inside()
-os.register_at_fork(after_in_child=INSIDE.forget)
+ASKING = Inside("asking")
+"""Of those, who ask a database or wait for a connection to it: what a pool has to be large enough for."""

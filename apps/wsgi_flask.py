@@ -19,6 +19,7 @@ PACKAGES: tuple[str, ...] = ("flask==3.1.3", "flask-caching==2.5.1")
 SERVICES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg[binary,pool]==3.3.9",),
     "redis": ("redis==8.1.0", "celery[redis]==5.7.0"),
+    "memcached": ("python-memcached==1.62",),
 }
 WORKERS = {"redis": "celery --app jobs_celery worker --purge --concurrency 1 --loglevel WARNING"}
 LACKS = {"bodies: *": "the app has no views that take or send a body piece by piece"}
@@ -29,14 +30,17 @@ app.url_map.merge_slashes = False
 app.jinja_options = {"keep_trailing_newline": True}
 SHARED = caching.redis_url()
 queue = importlib.import_module("jobs_celery" if SHARED else "contract")
-cache = Cache(
-    app,
-    config={
-        "CACHE_TYPE": "RedisCache" if SHARED else "SimpleCache",
-        "CACHE_REDIS_URL": SHARED,
-        "CACHE_DEFAULT_TIMEOUT": caching.TIMEOUT_S,
-    },
-)
+
+
+def kept_in() -> dict[str, object]:
+    """Flask-Caching's settings, by the service that there is."""
+    if named := caching.memcached():
+        address, prefix = named
+        return {"CACHE_TYPE": "MemcachedCache", "CACHE_MEMCACHED_SERVERS": [address], "CACHE_KEY_PREFIX": prefix}
+    return {"CACHE_TYPE": "RedisCache", "CACHE_REDIS_URL": SHARED} if SHARED else {"CACHE_TYPE": "SimpleCache"}
+
+
+cache = Cache(app, config={**kept_in(), "CACHE_DEFAULT_TIMEOUT": caching.TIMEOUT_S})
 
 
 def reply(answer: contract.Answer | contract.Parts) -> Response:

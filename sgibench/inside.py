@@ -17,10 +17,12 @@ from pathlib import Path
 from sgibench.model import CacheUse
 
 BYTES = 8
-INSIDE, CACHE_ASKED, CACHE_MISSED = "inside", "cache-asked", "cache-missed"
+INSIDE, ASKING = "inside", "asking"
+PEAKS = (INSIDE, ASKING)
+CACHE_ASKED, CACHE_MISSED = "cache-asked", "cache-missed"
 WITHIN_NS, WITHIN_CALLS = "within-ns", "within-calls"
 TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS)
-COUNTED = (INSIDE, *TICKS)
+COUNTED = (*PEAKS, *TICKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Stretch:
 
     most: Mapping[str, int] = field(default_factory=dict)
     """Process -> the most requests that were inside it at once."""
+    asking: Mapping[str, int] = field(default_factory=dict)
+    """Process -> the most that asked a database at once, or waited for a connection to it."""
     ticks: Mapping[str, int] = field(default_factory=dict)
     """Name -> how often it happened."""
 
@@ -48,19 +52,21 @@ class PageClock:
 
     def start(self) -> None:
         """The stretch begins: from here on a peak is its own."""
-        for page in self._pages.get(INSIDE, ()):
+        for page in (page for name in PEAKS for page in self._pages.get(name, ())):
             _set_back(page)
         self._before = {page: _count(page) for name in TICKS for page in self._pages.get(name, ())}
 
     def stop(self) -> Stretch:
         """The stretch has ended: say what was counted in it."""
         self.look()
-        most = {page.name: count for page in self._pages.get(INSIDE, ()) if (count := _count(page)) > 0}
         ticks: Counter[str] = Counter(dict.fromkeys(TICKS, 0))
         for name in TICKS:
             for page in self._pages.get(name, ()):
                 ticks[name] += max(0, _count(page) - self._before.get(page, 0))
-        return Stretch(most=most, ticks=ticks)
+        return Stretch(most=self._peaks(INSIDE), asking=self._peaks(ASKING), ticks=ticks)
+
+    def _peaks(self, name: str) -> dict[str, int]:
+        return {page.name: count for page in self._pages.get(name, ()) if (count := _count(page)) > 0}
 
 
 def cache_use(ticks: Mapping[str, int]) -> CacheUse | None:

@@ -19,6 +19,8 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 Heard = tuple[int, dict[str, str], bytes]
+LOOP = asyncio.new_event_loop()
+"""One for all questions, as a server has: an app's pool of connections belongs to it."""
 
 
 def ask_wsgi(app: Any, method: str, path: str, body: bytes, query: str) -> Heard:
@@ -85,7 +87,7 @@ def ask(interface: str, app: Any, question: tuple[str, str, bytes, str]) -> Hear
     try:
         if interface == "wsgi":
             return ask_wsgi(app, *question)
-        return asyncio.run(asyncio.wait_for(ask_asgi(app, *question), 30))
+        return LOOP.run_until_complete(asyncio.wait_for(ask_asgi(app, *question), 30))
     except Exception as error:  # noqa: BLE001 - whatever an app raises is its answer here
         return 0, {}, repr(error).encode()
 

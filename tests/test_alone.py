@@ -304,7 +304,7 @@ def test_an_app_on_postgresql_is_called_with_a_database_of_its_own_whose_cpu_is_
     app = found.app("wsgi_plain+postgresql")
     environment = environment_of(found.server("waitress"), app)
     with House(found.services) as house:
-        used = use(house, app, "alone", tmp_path / "unused")
+        used = use(house, app, "alone", tmp_path / "unused", 8)
         place = Place(scratch=tmp_path)
         alone = call_alone(
             app, environment, scenario(*SITE), place, manner=Manner(at_once=4), variables=used.variables, seconds=0.2

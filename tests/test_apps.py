@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ import pytest
 
 from sgibench import catalogue, inside, verify
 from sgibench.errors import DeclarationError
-from sgibench.model import App, ServerEntry, Settings
+from sgibench.model import App, Rows, ServerEntry, Settings
+from sgibench.model.catalogue import WITH
 from sgibench.serve import envs, needs, process
+from sgibench.serve.services import House
+from sgibench.serve.services.finding import on_system
 from sgibench.verify.client import Client, Question
 from tests.requirements_for_tests import lacking
 
@@ -615,13 +618,18 @@ ASKED_OF_FRAMEWORKS = (
 """A framework answers OPTIONS in its own way, and nobody is the worse for it."""
 
 
-def asked_in(app: App, python: Path, data: Path) -> list[Heard]:
+Asked = Sequence[tuple[str, str, bytes, str]]
+"""Method, path, body, query."""
+
+
+def asked_in(app: App, python: Path, data: Path, asked: Asked = ASKED_OF_FRAMEWORKS, **variables: str) -> list[Heard]:
     """Ask an app all of them, in a process of another interpreter."""
-    questions = [[method, path, base64.b64encode(body).decode(), q] for method, path, body, q in ASKED_OF_FRAMEWORKS]
+    questions = [[method, path, base64.b64encode(body).decode(), q] for method, path, body, q in asked]
+    own = {"PYTHONPATH": str(FOLDER), "SGIBENCH_DATA": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [python, Path(__file__).with_name("app_questions.py"), app.id],
+        [python, Path(__file__).with_name("app_questions.py"), app.id.partition(WITH)[0]],
         input=json.dumps(questions),
-        env={"PYTHONPATH": str(FOLDER), "SGIBENCH_DATA": str(data), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=own | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -680,6 +688,60 @@ def test_a_framework_answers_byte_for_byte_like_the_plain_app_but_for_what_it_de
     ]
     left = [str(problem) for problem in verify.excuse(problems, app.lacks) if problem.severity == "wrong"]
     assert left == []
+
+
+STORED: Asked = (
+    ("GET", "/items/7", b"", ""),
+    ("GET", "/items", b"", "limit=3&offset=97"),
+    ("POST", "/items", item("Ünïcode", 1), ""),
+    ("PUT", "/items/101", item("other", 2), ""),
+    ("PATCH", "/items/101", b'{"quantity":5}', ""),
+    ("POST", "/raise/101", b"", ""),
+    ("GET", "/items/101", b"", ""),
+    ("DELETE", "/items/101", b"", ""),
+    *((method, "/items/101", b"", "") for method in ("DELETE", "GET")),
+    *((method, "/items/101", item("gone", 1), "") for method in ("PUT", "PATCH")),
+    ("POST", "/raise/101", b"", ""),
+    ("GET", f"/items/{2**31}", b"", ""),
+    ("GET", f"/items/{2**70}", b"", ""),
+    ("POST", "/items", item("next", 3), ""),
+    ("GET", "/query/1", b"", ""),
+)
+ON_POSTGRESQL = [app.on("postgresql") for app in CATALOGUE.apps if "postgresql" in app.services]
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[House]:
+    entry = CATALOGUE.service("postgresql")
+    if on_system(entry.service) is None:
+        lacking("postgresql", entry.service.how)
+    with House(CATALOGUE.services) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def plain_stored(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
+    """What the plain app answers to these on SQLite."""
+    return asked_in(CATALOGUE.app("wsgi_plain"), Path(sys.executable), tmp_path_factory.mktemp("stored"), STORED)
+
+
+@pytest.mark.parametrize("app", ON_POSTGRESQL, ids=lambda app: app.id)
+def test_on_postgresql_an_app_answers_like_the_plain_app_on_sqlite(
+    app: App, postgresql: House, plain_stored: list[Heard], tmp_path: Path
+) -> None:
+    """Whatever its driver is, and whoever keeps its connections; it holds no more of them than its pool."""
+    share = postgresql.share("postgresql", app.id)
+    python = envs.ensure(app.packages).bin / "python"
+    heard = asked_in(app, python, tmp_path, STORED, SGIBENCH_POOL="2", **share.variables)
+    problems = [
+        verify.Problem(check="in-process", severity="wrong", detail=detail)
+        for (method, path, _body, _query), want, got in zip(STORED, plain_stored, heard, strict=True)
+        for detail in unlike(f"{method} {path}", want, got, interface=app.interface)
+    ]
+    left = [str(problem) for problem in verify.excuse(problems, app.lacks) if problem.severity == "wrong"]
+    assert left == []
+    assert postgresql.rows(share) == Rows(count=101, pieces=4950 + 3)
+    assert postgresql.look(share).opened == (1 if app.id == "wsgi_django+postgresql" else 2)
 
 
 def test_every_framework_is_there_in_the_interfaces_that_it_has() -> None:

@@ -10,7 +10,7 @@ from sgibench import audit
 from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, step_windows
 from sgibench.engine.contestant import Contestant
 from sgibench.histogram import Histogram
-from sgibench.model import Run, Slo, Trial, Window, Windows
+from sgibench.model import Jobs, Run, Slo, Trial, Window, Windows
 from sgibench.report.page import render
 from sgibench.stats.capacity import rule_for, step_verdict
 from tests.results_maker import Making, make_run, with_capacity
@@ -95,6 +95,15 @@ def test_a_step_whose_queue_grew_did_not_hold_however_soon_its_answers_came() ->
     assert rate_trial(replace(fast, window=replace(grown, waiting_end=4)), SLO).kept_up
     slow = step(1, latency_ms=200)
     assert not rate_trial(replace(slow, window=grown), SLO).kept_up
+
+
+def test_a_step_whose_jobs_are_not_done_as_fast_as_they_are_handed_in_did_not_hold() -> None:
+    """Its answers come soon, because none of them waits for its job."""
+    jobs = Jobs(span_s=1.0, handed=1000, done=990, failed=0, waiting_start=0, waiting_end=10)
+    assert rate_trial(replace(step(1), jobs=jobs), SLO).kept_up
+    grown = rate_trial(replace(step(1), jobs=replace(jobs, done=800, waiting_end=200)), SLO)
+    assert not grown.kept_up
+    assert step_verdict(grown, rule_for(100.0, USUAL_STEP_S)) == "failed"
 
 
 def searched(*steps: Trial) -> Run:

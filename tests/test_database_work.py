@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +23,7 @@ from sgibench import bench, catalogue, report
 from sgibench.bench.services import parse_database
 from sgibench.cli import main
 from sgibench.engine.orders import Measured
-from sgibench.engine.services import difference, expected_rows
+from sgibench.engine.services import Used, Witness, difference, expected_rows
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Block, Cell, Plan, Rows, Run, Scenario, Stage, Trial
 from sgibench.report import terminal
@@ -32,6 +35,8 @@ from sgibench.serve.services.finding import on_system
 from tests.requirements_for_tests import lacking
 
 FOUND = catalogue.load()
+POOL = 4
+"""Connections of each process, where servers have 8 threads."""
 
 TWICE = '''
 """Writes every new item twice."""
@@ -40,7 +45,7 @@ import contract
 from wsgi_plain import app as inner
 
 INTERFACE = "wsgi"
-SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",), "redis": ()}
 
 
 def app(environ, start_response):
@@ -88,12 +93,37 @@ def app(environ, start_response):
         KEPT.append(psycopg.connect(os.environ["SGIBENCH_POSTGRESQL"]))
     return inner(environ, start_response)
 '''
+MURDEROUS = '''
+"""Kills its database at the first item that is read."""
+
+import os
+import signal
+from pathlib import Path
+
+import psycopg
+from wsgi_plain import app as inner
+
+INTERFACE = "wsgi"
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"].startswith("/items"):
+        with psycopg.connect(os.environ["SGIBENCH_POSTGRESQL"]) as link:
+            backend = Path(f"/proc/{link.info.backend_pid}/stat").read_text()
+            os.kill(int(backend.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    return inner(environ, start_response)
+'''
 
 
 def need_postgresql() -> None:
-    service = FOUND.service("postgresql").service
+    need("postgresql")
+
+
+def need(name: str) -> None:
+    service = FOUND.service(name).service
     if on_system(service) is None:
-        lacking("postgresql", service.how)
+        lacking(name, service.how)
 
 
 class Quiet:
@@ -128,6 +158,7 @@ def request(tmp_path: Path, apps: Sequence[str], scenarios: Sequence[str], block
         window_s=0.5,
         connections=(16,),
         rate_per_s=0.0,
+        pool=POOL,
         control=False,
         layers=False,
         retries=0,
@@ -141,18 +172,20 @@ def measured(asked: bench.Request, listener: Quiet) -> Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """One run of an app that is right and of three that are not, each on PostgreSQL."""
+    """One run of two apps that are right and of three that are not, on PostgreSQL; one of these without it, too."""
     need_postgresql()
+    need("redis")
     tmp_path = tmp_path_factory.mktemp("work")
     (tmp_path / "apps").mkdir()
     for name, text in (("wsgi_twice", TWICE), ("wsgi_racy", RACY), ("wsgi_leaky", LEAKY)):
         (tmp_path / "apps" / f"{name}.py").write_text(text, encoding="utf-8")
-    apps = [f"{name}+postgresql" for name in ("wsgi_plain", "wsgi_twice", "wsgi_racy", "wsgi_leaky")]
+    names = ("wsgi_plain", "wsgi_django_pool", "wsgi_twice", "wsgi_racy", "wsgi_leaky")
+    apps = [*(f"{name}+postgresql" for name in names), "wsgi_twice", "wsgi_twice+redis"]
     return measured(request(tmp_path, apps, ["crud", "db_contend", "db_read"]), Quiet())
 
 
-def trial_of(run: Run, app: str, scenario: str) -> Trial:
-    (found,) = (one for one in run.trials if (one.app, one.scenario) == (f"{app}+postgresql", scenario))
+def trial_of(run: Run, app: str, scenario: str, on: str = "+postgresql") -> Trial:
+    (found,) = (one for one in run.trials if (one.app, one.scenario) == (f"{app}{on}", scenario))
     return found
 
 
@@ -161,27 +194,47 @@ def test_the_cost_of_the_database_stands_beside_the_servers(run: Run, scenario: 
     trial = trial_of(run, "wsgi_plain", scenario)
     assert trial.status == "ok", trial.failure
     (used,) = trial.services
-    assert (used.service, used.private, trial.pool) == ("postgresql", True, 8)
+    assert (used.service, used.private, used.pool, trial.pool) == ("postgresql", True, POOL, POOL)
     assert used.cpu_s is not None
     assert used.cpu_us_per_request == pytest.approx(used.cpu_s / (trial.requests or 0) * 1e6)
     assert used.cpu_s > 0
     assert trial.cpu_s is not None
     assert used.memory is not None
     assert (used.memory.pss_bytes or 0) > 0
-    assert used.connections_most == 8
-    assert used.connections_opened == 8
+    assert used.connections_most == POOL
+    assert used.connections_opened == POOL
     assert run.info.services["postgresql"].private
     assert run.info.services["postgresql"].cpus == run.info.service_cpus
 
 
-def test_a_write_that_is_made_twice_fails_the_trial(run: Run) -> None:
-    trial = trial_of(run, "wsgi_twice", "crud")
+@pytest.mark.parametrize("on", ["+postgresql", "", "+redis"])
+def test_a_write_that_is_made_twice_fails_the_trial_wherever_items_are_kept(run: Run, on: str) -> None:
+    trial = trial_of(run, "wsgi_twice", "crud", on)
     assert trial.status == "failed"
     assert trial.failure is not None
     assert trial.failure.reason == "rows-differ"
     assert "too many" in trial.failure.detail
     assert trial.requests is None
-    assert trial_of(run, "wsgi_twice", "db_read").status == "ok"
+    assert trial_of(run, "wsgi_twice", "db_read", on).status == "ok"
+
+
+@pytest.mark.parametrize("app", ["wsgi_plain", "wsgi_django_pool"])
+def test_threads_that_wait_for_a_connection_are_counted_and_said_to_exceed_the_pool(run: Run, app: str) -> None:
+    """Where all fight over two items, all eight threads want one of the four connections."""
+    trial = trial_of(run, app, "db_contend")
+    assert trial.failure is None
+    assert trial.asking is not None
+    assert POOL < max(trial.asking) <= 8
+    (panel,) = (one for one in view_of(run).panels if one.main.key.scenario == "db_contend")
+    said = [words for words in notes_of(panel) if app in words]
+    assert said
+    assert all(f"wanted one of {POOL} connections: its threads exceed the pool" in words for words in said)
+
+
+def test_a_service_that_apps_keep_no_pool_for_has_none(run: Run) -> None:
+    trial = trial_of(run, "wsgi_twice", "db_read", "+redis")
+    assert trial.pool is None
+    assert [(one.service, one.pool) for one in trial.services] == [("redis", None)]
 
 
 def test_an_update_that_is_lost_fails_the_trial(run: Run) -> None:
@@ -209,32 +262,33 @@ def test_the_report_the_terminal_and_json_show_what_the_database_cost(run: Run, 
     terminal.ranking(run, console)
     told = console.export_text()
     assert "its CPU/request" in told
-    assert "8 / 8" in told
+    assert f"{POOL} / {POOL}" in told
     assert "Service: postgresql: PostgreSQL" in told
     groups = report.summary(run)["groups"]
     (row,) = (
         row for group in groups for row in group["rows"] if row["cell"] == trial_of(run, "wsgi_plain", "crud").cell
     )
     (used,) = row["services"]
-    assert used["connections"] == {"opened": 8, "at_once": 8, "pool": 8}
+    assert used["connections"] == {"opened": POOL, "at_once": POOL, "pool": POOL}
     assert used["cpu_us_per_request"]["value"] > 0
 
 
 @pytest.mark.parametrize(
-    ("inside", "most", "said"),
+    ("asking", "most", "said"),
     [
-        ((8,), 8, None),
-        ((12,), 8, "12 requests at once inside, and 8 connections: its threads exceed the pool"),
-        ((12,), 12, "it held 12 connections, where a pool of 8 was given to all"),
+        ((4,), 4, None),
+        (None, 4, None),
+        ((12,), 4, "12 requests at once wanted one of 4 connections: its threads exceed the pool"),
+        ((12,), 12, "it held 12 connections, where a pool of 4 was given to all"),
     ],
 )
 def test_a_server_whose_threads_exceed_the_pool_says_so(
-    run: Run, inside: tuple[int, ...], most: int, said: str | None
+    run: Run, asking: tuple[int, ...] | None, most: int, said: str | None
 ) -> None:
     trial = trial_of(run, "wsgi_plain", "db_read")
     (used,) = trial.services
     load = replace(trial.load, connections=16)
-    changed = replace(trial, load=load, inside=inside, services=(replace(used, connections_most=most),))
+    changed = replace(trial, load=load, inside=(16,), asking=asking, services=(replace(used, connections_most=most),))
     (panel,) = view_of(replace(run, trials=(changed,))).panels
     assert notes_of(panel) == ([] if said is None else [f"{panel.rows[0].label}: {said}"])
 
@@ -351,6 +405,37 @@ def test_in_a_database_that_exists_nothing_outside_a_schema_of_its_own_is_touche
         theirs.rows(given_share)
 
 
+def test_an_existing_database_without_room_says_so_in_its_own_words() -> None:
+    need_postgresql()
+    import psycopg  # noqa: PLC0415 - only where there is one
+
+    with House(FOUND.services) as theirs:
+        given_share = theirs.share("postgresql", "theirs")
+        with (
+            House(FOUND.services, existing={"postgresql": given_share.address}) as ours,
+            contextlib.ExitStack() as links,
+        ):
+            share = ours.share("postgresql", "ours")
+            assert ours.look(share).refused is None
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
+                    links.enter_context(psycopg.connect(share.address))
+            assert "too many connections" in (ours.look(share).refused or "")
+            links.close()
+            assert "too many connections" in (ours.look(share).refused or ""), "what happened is not forgotten"
+
+
+def test_a_service_that_dies_while_apps_are_checked_is_what_is_said_to_be_wrong(tmp_path: Path) -> None:
+    need_postgresql()
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "wsgi_murderous.py").write_text(MURDEROUS, encoding="utf-8")
+    words = ["check", "waitress", "--app", "wsgi_murderous+postgresql", "--catalogue", str(tmp_path), "--json"]
+    done = subprocess.run([sys.executable, "-m", "sgibench.cli", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["problems"] == ["service: postgresql was killed (SIGKILL)"]
+
+
 # --- the law of rows --------------------------------------------------------------------------------------------------
 
 SCENARIO = Scenario(
@@ -394,6 +479,17 @@ def test_rows_are_right_exactly_when_the_answers_explain_them(
     if not open_ends and off:
         assert wrong is not None
         assert f"{abs(off):,} {'too many' if off > 0 else 'missing'}" in wrong
+
+
+def test_items_that_can_not_be_counted_fail_the_trial_and_are_not_believed(tmp_path: Path) -> None:
+    database = tmp_path / "items.sqlite3"
+    witness = Witness(SCENARIO, {"cell": Used(sqlite=database)})
+    assert witness.judge("cell", Measured(id="x")) is None, "there are no items"
+    database.write_bytes(b"no database at all, but longer than its header" * 50)
+    failure = Witness(SCENARIO, {"cell": Used(sqlite=database)}).judge("cell", Measured(id="x"))
+    assert failure is not None
+    assert failure.reason == "rows-differ"
+    assert failure.detail.startswith("the items could not be counted before the load")
 
 
 def test_check_asks_apps_on_postgresql_where_a_glob_names_them(

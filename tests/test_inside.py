@@ -264,7 +264,7 @@ def test_peaks_of_several_processes_are_not_added(run: Run) -> None:
 
 
 def test_more_inside_than_could_be_asked_is_refuted_and_said_of_no_pool(run: Run) -> None:
-    trials = [replace(trial, inside=(515,), pool=1) if trial.inside else trial for trial in run.trials]
+    trials = [replace(trial, inside=(515,), asking=(515,), pool=1) if trial.inside else trial for trial in run.trials]
     found = audit.audit_run(replace(run, trials=tuple(trials)))
     assert found.refuted
     said = {each.detail for trial in found.trials for each in trial.doubts if each.kind == "WrongCount"}

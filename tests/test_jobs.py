@@ -171,14 +171,14 @@ def test_a_job_costs_what_server_and_worker_spend_on_it_and_a_queue_that_grows_i
     assert queued is not None
     assert (inline.server_cpu_us, inline.worker_cpu_us, inline.queue) == (500.0, None, "keeps up")
     assert (queued.server_cpu_us, queued.worker_cpu_us, queued.cpu_us) == (500.0, 2000.0, 2500.0)
-    assert queued.queue == "grows by 800/s, from 200/s on without end"
+    assert queued.queue == "grows by 800/s without end; 200/s are done"
     assert figures_of(make_run(Making(blocks=1)).trials) is None
 
 
 def test_the_page_shows_what_jobs_cost_and_when_they_are_done(run: Run) -> None:
     html = page.render(run)
     table = html.partition("CPU per job")[2]
-    assert "grows by 800/s, from 200/s on without end" in table
+    assert "grows by 800/s without end; 200/s are done" in table
     assert "700 ms" in table
     assert "CPU per job" not in page.render(make_run(Making(blocks=1)))
     console = Console(width=120, record=True, file=io.StringIO())

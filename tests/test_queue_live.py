@@ -1,13 +1,11 @@
-"""Redis and Celery for real: pages that are cached, jobs that a worker does, and what is said when one is gone."""
+"""Redis, memcached and Celery for real: cached pages, jobs that a worker does, and what is said when one is gone."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,43 +16,39 @@ from sgibench.engine.progress import Silent
 from sgibench.model import Cell, Run, Settings, Trial
 from sgibench.results import store
 from sgibench.serve import envs, process
+from sgibench.serve.services import House
 from sgibench.verify import verify_contract
 from sgibench.verify.client import Client, Question
-from tests.requirements_for_tests import lacking
+from tests.test_services import eventually, need_service
 
 CATALOGUE = catalogue.load()
-WITH_REDIS = {
+KEPT = {
     "wsgi_flask+redis": "gunicorn-gthread",
     "wsgi_django+redis": "gunicorn-gthread",
     "asgi_django+redis": "uvicorn-httptools",
     "asgi_fastapi+redis": "uvicorn-httptools",
+    "wsgi_flask+memcached": "gunicorn-gthread",
+    "asgi_django+memcached": "uvicorn-httptools",
+    "asgi_fastapi+memcached": "uvicorn-httptools",
 }
+"""Apps with their cache on a service, and a server for each."""
 
 
 @pytest.fixture(autouse=True)
-def _needs_redis() -> None:
-    if not (shutil.which("redis-server") or shutil.which("valkey-server")):
-        lacking("redis-server", "apt-get install redis-server")
+def _needs_services() -> None:
+    for name in ("redis", "memcached"):
+        need_service(name)
 
 
-@contextlib.contextmanager
-def redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A Redis of the test's own; its address and its process."""
-    port = process.free_port()
-    program = shutil.which("redis-server") or shutil.which("valkey-server") or ""
-    words = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]
-    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"redis://127.0.0.1:{port}/0", running
-    finally:
-        running.kill()
-        running.wait()
-
-
-@pytest.mark.parametrize("app_id", WITH_REDIS)
-def test_an_app_on_redis_keeps_the_contract_and_says_what_it_does_without(app_id: str, tmp_path: Path) -> None:
-    app, entry = CATALOGUE.app(app_id), CATALOGUE.server(WITH_REDIS[app_id])
-    with redis() as (url, running):
+@pytest.mark.parametrize("app_id", KEPT)
+def test_an_app_whose_cache_is_a_service_keeps_the_contract_and_says_what_it_does_without(
+    app_id: str, tmp_path: Path
+) -> None:
+    app, entry = CATALOGUE.app(app_id), CATALOGUE.server(KEPT[app_id])
+    (service,) = app.uses
+    checks = ("page", "cached", "jobs") if service == "redis" else ("page", "cached")
+    with House(CATALOGUE.services) as house:
+        share = house.share(service, "test")
         spec = process.ServerSpec(
             entry=entry,
             app=app,
@@ -62,18 +56,19 @@ def test_an_app_on_redis_keeps_the_contract_and_says_what_it_does_without(app_id
             bin=envs.ensure((*entry.variant.packages, *app.packages)).bin,
             cpus=(),
             scratch=tmp_path / "server",
-            variables={"SGIBENCH_REDIS": url},
+            variables=share.variables,
         )
         with process.ServerProcess(spec) as server:
             server.wait_ready()
-            checks = ("page", "cached", "jobs")
             problems = verify_contract(process.HOST, server.port, app.interface, CATALOGUE.contract, checks)
             assert [str(problem) for problem in problems] == []
             found = inside.read_cache(server.data)
             assert found is not None
             assert (found.asked, found.missed) == (4, 2)
-            running.kill()
-            running.wait()
+            root = house.root(service)
+            assert root
+            os.kill(root, signal.SIGKILL)
+            assert eventually(lambda: house.trouble([share]) is not None)
             with Client(process.HOST, server.port) as client:
                 reply = client.ask(Question(method="GET", path="/cached/1"))
     # Flask-Caching goes on without its cache; the others say that something is wrong.

@@ -310,6 +310,24 @@ def test_what_a_service_says_of_a_share_is_whole_or_an_error_of_that_service(tmp
         assert house.trouble([share]) is None
 
 
+def test_a_service_that_never_answers_is_out_of_use_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgibench.serve.services.instance.ANSWER_S", 0.5)
+    silent = ECHO.replace("return ShareLook()", "__import__('time').sleep(600)")
+    with House(catalogue.load([service_file(tmp_path, silent)]).services) as house:
+        share = house.share("echo", "me")
+        assert house.trouble([share]) is None
+        with pytest.raises(ServerError, match=r"echo did not answer within 0\.5 s"):
+            house.look(share)
+        trouble = house.trouble([share])
+        assert trouble is not None
+        assert trouble.detail == "echo did not answer within 0.5 s"
+        root = house.root("echo")
+        assert house.trouble([house.share("echo", "next")]) is None
+        assert house.root("echo") != root
+
+
 def stands_in_one_line(error: Exception) -> None:
     assert len(str(error).splitlines()) == 1
 

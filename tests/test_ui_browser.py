@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.requirements_for_tests import need_program
+from tests.test_database_work import need_postgresql
 from tests.ui_process import Ui, ui_process
 
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
@@ -81,7 +82,8 @@ def stop(page: Page) -> None:
     expect(page.locator("#sgi-bar .sgi-phase")).to_have_text("idle", timeout=PATIENCE_MS)
 
 
-def test_choose_start_watch_stop_choose_another_and_save(ui: Ui, browser: Browser) -> None:
+def test_choose_start_watch_stop_choose_another_on_a_database_and_save(ui: Ui, browser: Browser) -> None:
+    need_postgresql()
     with watched_page(browser, ui.url) as page:
         page.goto(ui.url)
         expect(page.locator("form select[name=server]")).to_be_visible()
@@ -103,13 +105,21 @@ def test_choose_start_watch_stop_choose_another_and_save(ui: Ui, browser: Browse
         stop(page)
 
         page.get_by_role("button", name="New").click()
+        page.locator("form select[name=database]").select_option("postgresql")
+        page.locator("form select[name=scenario]").select_option("crud")
         start(page, "waitress")
+        page.get_by_role("tab", name="Server", exact=True).click()
+        expect(panel).to_contain_text(re.compile(r"PostgreSQL [0-9.]+"))
+        expect(panel).to_contain_text(re.compile(r"a private instance; CPU per request [0-9.]+ [µm]s"))
+        expect(panel).to_contain_text("connections opened / at once / pool: 8 / 8 / 8")
         stop(page)
         page.get_by_role("tab", name="Tests").click()
         rows = panel.locator("tbody tr")
         expect(rows).to_have_count(2)
         expect(rows.nth(0)).to_contain_text("uvicorn-httptools")
         expect(rows.nth(1)).to_contain_text("waitress")
+        expect(rows.nth(1)).to_contain_text("wsgi_plain+postgresql")
+        expect(rows.nth(1)).to_contain_text("crud")
 
         panel.get_by_role("button", name="Save 2 tests as a run").click()
         with page.expect_popup() as opened:

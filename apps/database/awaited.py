@@ -15,7 +15,7 @@ from typing import Any
 
 from database import statements
 from database.statements import bounded, numbered
-from inside import INSIDE
+from inside import ASKING, INSIDE
 
 Row = tuple[int, str, int]
 
@@ -68,7 +68,7 @@ class PsycopgItems:
         self._pools = LoopPools(make)
 
     async def _rows(self, statement: str, *values: Any) -> list[Row]:
-        with INSIDE:
+        with INSIDE, ASKING:
             pool = await self._pools.get()
             async with pool.connection() as connection:
                 cursor = await connection.execute(statement, values)
@@ -101,7 +101,7 @@ class PsycopgItems:
 
     async def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        with INSIDE:
+        with INSIDE, ASKING:
             pool = await self._pools.get()
             async with pool.connection() as connection, connection.transaction():
                 row = await (await connection.execute(statements.LOCK, (bounded(item_id),))).fetchone()
@@ -145,13 +145,13 @@ class AsyncpgItems:
         self._pools = LoopPools(make)
 
     async def _row(self, statement: str, *values: Any) -> Row | None:
-        with INSIDE:
+        with INSIDE, ASKING:
             row = await (await self._pools.get()).fetchrow(statement, *values)
         return None if row is None else tuple(row)
 
     async def page(self, limit: int, offset: int) -> list[Row]:
         """Items in the order of their ids."""
-        with INSIDE:
+        with INSIDE, ASKING:
             return [tuple(row) for row in await (await self._pools.get()).fetch(PAGE, limit, offset)]
 
     async def get(self, item_id: int) -> Row | None:
@@ -160,7 +160,7 @@ class AsyncpgItems:
 
     async def add(self, name: str, quantity: int) -> Row:
         """Add an item under a new id."""
-        with INSIDE:
+        with INSIDE, ASKING:
             row = await (await self._pools.get()).fetchrow(ADD, name, quantity)
             return row[0], row[1], row[2]
 
@@ -174,7 +174,7 @@ class AsyncpgItems:
 
     async def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        with INSIDE:
+        with INSIDE, ASKING:
             pool = await self._pools.get()
             async with pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(LOCK, bounded(item_id))

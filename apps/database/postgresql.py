@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from database import statements
-from inside import INSIDE
+from inside import ASKING, INSIDE
 from psycopg_pool import ConnectionPool
 
 Row = tuple[int, str, int]
@@ -54,7 +54,7 @@ class PostgresItems:
         return self._pool
 
     def _rows(self, statement: str, *values: Any) -> list[Row]:
-        with INSIDE, self.pool.connection() as connection:
+        with INSIDE, ASKING, self.pool.connection() as connection:
             rows: list[Row] = connection.execute(statement, values).fetchall()
             return rows
 
@@ -84,7 +84,7 @@ class PostgresItems:
 
     def raise_by_one(self, item_id: int) -> Row | None:
         """Read an item under a lock, write its quantity one higher, and tell what it is now: one transaction."""
-        with INSIDE, self.pool.connection() as connection, connection.transaction():
+        with INSIDE, ASKING, self.pool.connection() as connection, connection.transaction():
             row = connection.execute(statements.LOCK, (statements.bounded(item_id),)).fetchone()
             if row is None:
                 return None

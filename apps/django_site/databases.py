@@ -38,7 +38,7 @@ def postgresql(url: str, *, pooled: bool) -> dict[str, Any]:
     if pooled:
         options["pool"] = {"min_size": size, "max_size": size}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "django_site.counted",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import contract
 from django.db import connection, models, transaction
 from django.db.backends.signals import connection_created
-from inside import INSIDE
+from inside import ASKING, INSIDE
 
 
 def _counted(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
     """Count whoever asks the database as one inside the app."""
-    with INSIDE:
+    with INSIDE, ASKING:
         return execute(sql, params, many, context)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import caching
 
-from django_site import databases
+from django_site import caches, databases
 
 BASE_DIR = Path(__file__).resolve().parent
 SECRET_KEY = "measured on loopback, secret of nobody"  # noqa: S105 - it guards nothing
@@ -49,15 +49,7 @@ TEMPLATES = [
     },
 ]
 DATABASES = {"default": databases.default()}
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": caching.redis_url(),
-        "TIMEOUT": caching.TIMEOUT_S,
-    }
-    if caching.redis_url()
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": caching.TIMEOUT_S},
-}
+CACHES = {"default": {**caches.default(), "TIMEOUT": caching.TIMEOUT_S}}
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = True

@@ -115,9 +115,8 @@ class AloneCosts:
         """Call it, with shares of its services that are taken away afterwards; raises ServerError."""
         workshop = self._workshop
         place = Place(scratch=workshop.scratch, cpus=workshop.cpus.servers, asker_cpus=workshop.cpus.load)
-        used = use(workshop.services, job.app, folder_name(f"alone-{job.app.id}"), place.scratch / SQLITE)
-        if job.app.uses:
-            used.pool = workshop.pool or job.cells[0].settings.threads
+        pool = workshop.pool or job.cells[0].settings.threads
+        used = use(workshop.services, job.app, folder_name(f"alone-{job.app.id}"), place.scratch / SQLITE, pool)
         try:
             return call_alone(
                 job.app,

@@ -29,6 +29,7 @@ from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Plan, Slo, Stage, Trial, Windows
 from sgibench.results import store
 from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, Rule, next_step, rule_for, step_verdict
+from sgibench.stats.queues import growth
 from sgibench.stats.rates import rate_kept
 
 LEAST_STEP_S = 1.0
@@ -311,8 +312,13 @@ def rate_trial(trial: Trial, slo: Slo) -> RateTrial:
         answers=trial.requests + nothing,
         over=max(0, trial.requests + nothing - early) if given_up else latencies.above(slo.limit_us) + nothing,
         errors=sum(trial.errors.values()) - nothing,
-        kept_up=rate_kept(trial),
+        kept_up=rate_kept(trial) and not queue_grows(trial),
     )
+
+
+def queue_grows(trial: Trial) -> bool:
+    """Whether more jobs were handed in than were done: at such a rate the answers come soon and the jobs never."""
+    return trial.jobs is not None and growth([trial.jobs]) > 0
 
 
 def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts: bool) -> None:
@@ -320,6 +326,7 @@ def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts:
     late = f"{one.over} of {one.answers} answers over the limit" if trial.failure is None else trial.failure.reason
     if trial.failure is None:
         late += {"held": "", "failed": ": failed", "too-few": ": too few to decide"}[step_verdict(one, search.rule)]
+    late += "; the queue of jobs grows" if queue_grows(trial) else ""
     why = " (confirming)" if ask.confirming else ""
     again = "" if counts else "; the machine was disturbed, so it does not count"
     listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}{again}")

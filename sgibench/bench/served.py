@@ -116,16 +116,16 @@ def facts(trial: Trial) -> dict[str, str]:
         "CPU per request over the whole test": units.microseconds(trial.cpu_us_per_request),
         "Time stolen by the hypervisor": None if trial.steal is None else units.percent(trial.steal),
         "Its CPUs used by others": None if trial.foreign_cpu is None else units.percent(trial.foreign_cpu),
-        **{one.version or one.service: _told_use(one, trial.pool) for one in trial.services},
+        **{one.version or one.service: _told_use(one) for one in trial.services},
     }
     return {name: words for name, words in said.items() if words is not None}
 
 
-def _told_use(one: ServiceUse, pool: int | None) -> str:
+def _told_use(one: ServiceUse) -> str:
     """What a service cost, and its connections."""
     kind = "a private instance" if one.private else "one that existed"
     cost = f"CPU per request {units.microseconds(one.cpu_us_per_request)}"
-    known = (one.connections_opened, one.connections_most, pool)
+    known = (one.connections_opened, one.connections_most, one.pool)
     counts = [units.NOT_MEASURED if it is None else units.count(it) for it in known]
     return f"{kind}; {cost}; connections opened / at once / pool: {' / '.join(counts)}"
 

@@ -250,8 +250,7 @@ class Serving:
         for name in app.uses:
             self._say(f"starting {name}")
         house = self._alive.enter_context(House(self._found.services, usual_cpus(cpus), self._existing))
-        used = use(house, app, cell.server, spec.scratch)
-        used.pool = settings.threads if app.uses else None
+        used = use(house, app, cell.server, spec.scratch, settings.threads)
         self._refuse_if_taken_back()
         process = ServerProcess(replace(spec, variables=used.variables))
         self._say(f"starting {entry.id}")

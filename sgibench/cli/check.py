@@ -178,7 +178,7 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
         return Checked(server=server.id, app=app.id, status="skipped", problems=(str(error),))
     name = folder_name(f"{server.id}-{app.id}")
     try:
-        used = use(services, app, name, scratch / name)
+        used = use(services, app, name, scratch / name, asked.settings.threads)
     except ServerError as error:
         return Checked(server=server.id, app=app.id, status="failed", problems=(hidden(str(error)),))
     spec = ServerSpec(
@@ -193,20 +193,21 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
         cpus=machine.plan_cpus(asked.settings.workers).servers,
         scratch=scratch / name,
     )
+    told: tuple[str, ...]
     try:
         with ServerProcess(spec) as process:
             alive.add(process)
             process.wait_ready()
             problems = _problems(found, process, server, looked)
             process.stop()
-        used.drop()
     except ServerError as error:
-        return Checked(
-            server=server.id, app=app.id, status="failed", problems=(hidden(f"{error}{folded(error.log_tail)}"),)
-        )
-    wrong = any(problem.severity == "wrong" for problem in problems)
-    told = tuple(hidden(str(problem)) for problem in problems)
-    return Checked(server=server.id, app=app.id, status="failed" if wrong else "ok", problems=told)
+        told, wrong = (f"{error}{folded(error.log_tail)}",), True
+    else:
+        told, wrong = tuple(map(str, problems)), any(problem.severity == "wrong" for problem in problems)
+    out_of_use = used.out_of_use() if wrong else None
+    used.drop()
+    told = told if out_of_use is None else (f"{out_of_use.reason}: {out_of_use.detail}",)
+    return Checked(server=server.id, app=app.id, status="failed" if wrong else "ok", problems=tuple(map(hidden, told)))
 
 
 def _problems(

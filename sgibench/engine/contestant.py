@@ -56,16 +56,12 @@ class Contestant:
         """Fail when a service is out of use or of room: that outweighs what the server did for want of it."""
         if self.failure is not None and self.failure.reason in {"service", OUT_OF_CONNECTIONS}:
             return
-        if (error := self.trouble()) is not None:
-            self.failure = Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
-        elif (refusal := self.used.refusal()) is not None:
-            self.failure = replace(refusal, log_tail=self.process.log_tail())
+        if (found := self.used.out_of_use()) is not None:
+            self.failure = replace(found, log_tail=found.log_tail or self.process.log_tail())
 
     def trouble(self) -> ServerError | None:
         """Say that a service that it uses is out of use; None when none is."""
-        house = self.used.house
-        found = None if house is None else house.trouble(self.used.shares)
-        return None if found is None else found.error()
+        return self.used.trouble()
 
     def stopped(self, block: int, retries: int) -> Stopped:
         """Say how it stopped, to those who read about what was measured on it."""

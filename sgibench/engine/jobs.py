@@ -8,7 +8,7 @@ two moments: when the window begins and when the load has ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -99,8 +99,11 @@ def _between(first: float | None, last: float | None) -> float | None:
 
 
 @contextmanager
-def watching(server: ServerProcess) -> Iterator[JobWatch]:
-    """Watch a server's jobs, with its worker beside it where the app has one; raises ServerError."""
+def watching(server: ServerProcess, trouble: Callable[[], ServerError | None]) -> Iterator[JobWatch]:
+    """Watch a server's jobs, with its worker beside it where the app has one; raises ServerError.
+
+    `trouble` says that a service is out of use, without which the worker would never be ready.
+    """
     app = server.spec.app
     command = next((app.workers[service] for service in app.uses if service in app.workers), None)
     if command is None:
@@ -108,8 +111,13 @@ def watching(server: ServerProcess) -> Iterator[JobWatch]:
         yield watch
         watch.drain()
         return
+
+    def meanwhile() -> None:
+        if (error := trouble()) is not None:
+            raise error
+
     with Worker(server, command) as worker:
-        worker.wait_ready()
+        worker.wait_ready(meanwhile)
         yield JobWatch(server, worker)
 
 

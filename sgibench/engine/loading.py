@@ -48,11 +48,12 @@ class Loading:
         for target in targets:
             contestant = self.fit[target.id]
             try:
-                with watching(contestant.process) as contestant.jobs:
+                with watching(contestant.process, contestant.trouble) as contestant.jobs:
                     found |= self._measured(unbroken(windows), [target])
                     contestant.did = contestant.jobs.end()
             except ServerError as error:
                 contestant.fail(error)
+                contestant.fail_with_services()
             finally:
                 contestant.jobs = None
         return found

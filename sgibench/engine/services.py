@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sgibench.engine.orders import Measured
-from sgibench.errors import ServerError
+from sgibench.errors import ServerError, one_line
 from sgibench.model import App, Failure, Rows, Scenario, ServiceUse
 from sgibench.serve.services import House, Share
 
@@ -26,7 +26,8 @@ OUT_OF_CONNECTIONS = "out-of-connections"
 POOL = "SGIBENCH_POOL"
 """The variable that tells an app how many connections each process may hold."""
 ROWS_DIFFER = "rows-differ"
-UNCOUNTED = "the items were counted before the load and could not be counted after it: nothing shows that all adds up"
+UNCOUNTED = "the items were counted before the load and could not be counted after it, so nothing shows that it adds up"
+UNCOUNTED_BEFORE = "the items could not be counted before the load, so nothing shows that it adds up"
 SQLITE = Path("data") / "items.sqlite3"
 """Where the embedded database stands in a server's scratch folder."""
 
@@ -38,12 +39,14 @@ class Used:
     house: House | None = None
     shares: tuple[Share, ...] = ()
     sqlite: Path | None = None
-    """The embedded database, for a server without a share that holds items."""
+    """The embedded database, which holds the items of an app of the catalogue where no share does."""
     most: dict[str, int] = field(default_factory=dict)
     """Most connections at once, by service."""
     pool: int | None = None
     """Connections that each process of the server may hold."""
     before: Rows | None = None
+    uncounted: str | None = None
+    """Why the items could not be counted before the load."""
     refused_before: dict[str, str | None] = field(default_factory=dict)
     """What each service had said of refusals before this server came: some tell it of all their clients together."""
 
@@ -68,11 +71,10 @@ class Used:
                     self.most[share.service] = max(now, self.most.get(share.service, 0))
 
     def rows(self) -> Rows | None:
-        """Count the items; None where there are none to count, or nobody answers."""
+        """Count the items; None where there are none to count. Raises ServerError where they can't be counted."""
         for share in self.shares if self.house else ():
-            with contextlib.suppress(ServerError):
-                if self.house and (rows := self.house.rows(share)) is not None:
-                    return rows
+            if self.house and (rows := self.house.rows(share)) is not None:
+                return rows
         return None if self.sqlite is None else sqlite_rows(self.sqlite)
 
     def families(self) -> dict[str, tuple[int, ...]]:
@@ -90,6 +92,17 @@ class Used:
                     return Failure(reason=OUT_OF_CONNECTIONS, detail=detail)
         return None
 
+    def trouble(self) -> ServerError | None:
+        """Say that a service is out of use; None when none is."""
+        found = None if self.house is None else self.house.trouble(self.shares)
+        return None if found is None else found.error()
+
+    def out_of_use(self) -> Failure | None:
+        """Say that a service is out of use or had no room; this asks it."""
+        if (error := self.trouble()) is not None:
+            return Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
+        return self.refusal()
+
     def drop(self) -> None:
         """Take the shares away."""
         for share in self.shares if self.house else ():
@@ -97,26 +110,28 @@ class Used:
                 self.house.drop(share) if self.house else None
 
 
-def use(house: House | None, app: App, owner: str, scratch: Path) -> Used:
-    """Get a server its shares; raises ServerError."""
+def use(house: House | None, app: App, owner: str, scratch: Path, pool: int) -> Used:
+    """Get a server its shares, and a pool of so many connections where its app keeps one; raises ServerError."""
     if app.uses and house is None:
         raise ServerError("service", f"{app.id} needs {' and '.join(app.uses)}, which this command does not start")
     shares = tuple(house.share(service, owner) for service in app.uses) if house else ()
-    used = Used(house=house, shares=shares, sqlite=None if app.own or shares else scratch / SQLITE)
+    pooled = house is not None and any(house.pooled(service) for service in app.uses)
+    sqlite = None if app.own else scratch / SQLITE
+    used = Used(house=house, shares=shares, sqlite=sqlite, pool=pool if pooled else None)
     for share in shares if house else ():
         used.refused_before[share.service] = house.look(share).refused if house else None
     return used
 
 
 def sqlite_rows(path: Path) -> Rows | None:
-    """Count the items of the embedded database; None when there is none."""
+    """Count the items of the embedded database; None when there is none. Raises ServerError where that fails."""
     if not path.exists():
         return None
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as link:
             count, pieces = link.execute("SELECT count(*), coalesce(sum(quantity), 0) FROM items").fetchone()
-    except sqlite3.Error:
-        return None
+    except sqlite3.Error as error:
+        raise ServerError("service", one_line(f"the items in {path.name} can't be counted: {error}")) from None
     return Rows(count=count, pieces=pieces)
 
 
@@ -132,7 +147,7 @@ class Witness:
         for one in used.values():
             one.most.clear()
             one.look()
-            one.before = one.rows() if self._counts else None
+            one.before, one.uncounted = _counted(one) if self._counts else (None, None)
 
     def look(self) -> None:
         """Look at the connections, not too often: each look is work for the service."""
@@ -149,13 +164,15 @@ class Witness:
 
     def _rows_differ(self, one: Used, measured: Measured) -> Failure | None:
         """Compare the rows with the answers, once what is under way has had its time."""
+        if one.uncounted is not None:
+            return Failure(reason=ROWS_DIFFER, detail=f"{UNCOUNTED_BEFORE}: {one.uncounted}")
         if one.before is None:
             return None
         due = expected_rows(self._scenario, one.before, measured)
         until_s = time.monotonic() + ROWS_SETTLE_S
         while True:
-            found = one.rows()
-            wrong = UNCOUNTED if found is None else difference(due, found)
+            found, why = _counted(one)
+            wrong = f"{UNCOUNTED}: {why or 'they are gone'}" if found is None else difference(due, found)
             if wrong is None or time.monotonic() > until_s:
                 return None if wrong is None else Failure(reason=ROWS_DIFFER, detail=wrong)
             time.sleep(AGAIN_S)
@@ -164,6 +181,14 @@ class Witness:
         """Say what a trial used; nothing of a server that took no part."""
         one = self._used.get(cell, Used())
         return tuple(_use_of(one, share, measured) for share in one.shares)
+
+
+def _counted(one: Used) -> tuple[Rows | None, str | None]:
+    """Count the items, or say why they can't be."""
+    try:
+        return one.rows(), None
+    except ServerError as error:
+        return None, error.detail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +245,7 @@ def _use_of(one: Used, share: Share, measured: Measured | None) -> ServiceUse:
         cpu_us_per_request=None if cpu_s is None or not requests else cpu_s / requests * 1e6,
         memory=house.memory(share.service),
         connections_opened=opened,
+        pool=one.pool if house.pooled(share.service) else None,
         connections_most=one.most.get(share.service),
     )
 

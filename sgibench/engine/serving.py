@@ -136,13 +136,11 @@ def _start(workshop: Workshop, cell: Cell, alive: contextlib.ExitStack, *, asks_
         asked=workshop.asked if asks_within else (),
     )
     try:
-        used = use(workshop.services, app, name, spec.scratch)
+        used = use(workshop.services, app, name, spec.scratch, workshop.pool or cell.settings.threads)
     except ServerError as error:
         contestant = Contestant(entry=entry, process=ServerProcess(spec))
         contestant.fail(error)
         return contestant
-    if app.uses:
-        used.pool = workshop.pool or cell.settings.threads
     process = ServerProcess(replace(spec, variables=used.variables))
     contestant = Contestant(entry=entry, process=process, used=used)
     try:

