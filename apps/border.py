@@ -1,7 +1,8 @@
 """The border between a server and its app: CPU that is used behind it, by the clocks of the threads that use it.
 
 Whoever takes requests apart serves an app behind its border (`around`) in trials of their own: what the border costs
-is measured and put on the app's side, where it does not disturb the server's figure. What the server does while the app
+is measured and put on the app's side, where it does not disturb the server's figure, and kept apart besides, so that it
+can be taken off there. What the server does while the app
 calls it (`start_response`, `send`, `receive`) is the server's; threads that the app starts are the app's. Sums are
 kept in pages that others read, as in `inside`. Standard library only.
 """
@@ -14,15 +15,17 @@ import time
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from inside import page_of
 
-NS, CALLS = "within-ns", "within-calls"
+NS, CALLS, OWN = "within-ns", "within-calls", "within-own-ns"
 SETTLE_NS = 2_000_000
 """So often at most the clocks of the app's own threads are read."""
-TRIED = 2000
+TRIED = 500
 """Calls of an app that does next to nothing, to know what the border itself costs."""
+TRIES = 5
+"""So often they are tried: of several means the least is the one that nothing disturbed."""
 
 now = time.thread_time_ns
 
@@ -42,7 +45,7 @@ class Ledger:
         self.threads: dict[int, list[int]] = {}
         """Thread of the app -> its clock, and what stood on it when it was read last."""
         self._lock = threading.Lock()
-        self._pages: tuple[memoryview, memoryview] | None = None
+        self._pages: tuple[memoryview, ...] | None = None
         self._settled_ns = 0
         os.register_at_fork(after_in_child=self.forget)
 
@@ -52,12 +55,13 @@ class Ledger:
         self._pages = None
         self.threads = {}
 
-    def add(self, used_ns: int, calls: int = 1) -> None:
-        """Add what was used behind the border."""
+    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
+        """Add what was used behind the border, and how much of it by the border itself."""
         with self._lock:
-            self._pages = spent, called = self._pages or (page_of(NS), page_of(CALLS))
+            self._pages = spent, called, own = self._pages or (page_of(NS), page_of(CALLS), page_of(OWN))
             spent[0] += used_ns + self._of_threads()
             called[0] += calls
+            own[0] += own_ns
 
     def _of_threads(self) -> int:
         """What the app's own threads used since they were looked at, if that was a while ago."""
@@ -114,8 +118,20 @@ def follow_threads(ledger: Ledger) -> None:
     threading.Thread.start = started  # type: ignore[method-assign, assignment]
 
 
-Cost = tuple[int, int]
-"""What the border costs a call, and each time that the app calls the server: nanoseconds that its clocks do not see."""
+class Cost(NamedTuple):
+    """What the border costs, in nanoseconds."""
+
+    unseen: int = 0
+    """Of a call, that its own clocks do not see."""
+    each_unseen: int = 0
+    """The same each time that the app calls the server."""
+    own: int = 0
+    """Of a call, all in all."""
+    each_own: int = 0
+    """The same each time that the app calls the server."""
+
+
+NOTHING = Cost()
 
 
 # --- WSGI -----------------------------------------------------------------------------------------------------------
@@ -123,7 +139,7 @@ Cost = tuple[int, int]
 
 def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
     """Put a WSGI app behind the border; its clock is read as seldom as can be, because a reading takes microseconds."""
-    each_ns, _ = cost
+    unseen_ns, own_ns = cost.unseen, cost.own
     here = ledger.here
 
     def counted(environ: Any, start_response: Any) -> Any:
@@ -140,16 +156,16 @@ def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
             answer = app(environ, start)
             parts = made_at_once(answer, said)
         except BaseException:
-            ledger.add(now() - began_ns + each_ns)
+            ledger.add(now() - began_ns + unseen_ns, own_ns)
             raise
         finally:
             here.inside = False
-        used_ns = now() - began_ns + each_ns
+        used_ns = now() - began_ns + unseen_ns
         if said:
             start_response(*said)
         if parts is None:
-            return Rest(answer, ledger, used_ns, (start_response, said))
-        ledger.add(used_ns)
+            return Rest(answer, ledger, (used_ns, own_ns), (start_response, said))
+        ledger.add(used_ns, own_ns)
         if written:
             return [*written, *parts]
         return answer if parts is answer else Made(parts)
@@ -192,10 +208,12 @@ class Made:
 class Rest:
     """What is left of an answer, made while the server asks for it."""
 
-    def __init__(self, answer: Iterable[bytes], ledger: Any, used_ns: int, said: tuple[Any, list[Any]]) -> None:
+    def __init__(
+        self, answer: Iterable[bytes], ledger: Any, so_far: tuple[int, int], said: tuple[Any, list[Any]]
+    ) -> None:
         self._answer = answer
         self._ledger = ledger
-        self._used_ns = used_ns
+        self._used_ns, self._own_ns = so_far
         self._start_response, self._said = said
         self._parts: Iterator[bytes] | None = None
         self._said.clear()
@@ -230,7 +248,7 @@ class Rest:
                 close()
         finally:
             self._ledger.here.inside = False
-            self._ledger.add(self._used_ns + now() - began_ns)
+            self._ledger.add(self._used_ns + now() - began_ns, self._own_ns)
 
 
 def wsgi_cost() -> Cost:
@@ -243,10 +261,14 @@ def wsgi_cost() -> Cost:
     def start_response(*_words: Any) -> None:
         """Do nothing."""
 
-    tried = Tried()
-    behind = wsgi(bare, tried, (0, 0))
-    whole_ns = each(lambda: behind({}, start_response))
-    return max(0, whole_ns - tried.mean_ns - each(start_response)), 0
+    def tried() -> tuple[int, int]:
+        ledger = Tried()
+        behind = wsgi(bare, ledger, NOTHING)
+        whole_ns = each(lambda: behind({}, start_response))
+        return whole_ns - ledger.mean_ns - each(start_response), whole_ns - each(lambda: bare({}, start_response))
+
+    unseen, own = least(tried)
+    return Cost(unseen=unseen, own=own)
 
 
 # --- ASGI -----------------------------------------------------------------------------------------------------------
@@ -254,7 +276,6 @@ def wsgi_cost() -> Cost:
 
 def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
     """Put an ASGI app behind the border."""
-    each_ns, call_ns = cost
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
         spent = Spent(ledger.here)
@@ -270,8 +291,9 @@ def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
         try:
             await inside(app, (scope, receive_of_server, send_of_server), spent)
         finally:
-            used_ns = spent.ns + each_ns + spent.calls * call_ns
-            ledger.add(used_ns, calls=1) if scope["type"] == "http" else None
+            if scope["type"] == "http":
+                used_ns = spent.ns + cost.unseen + spent.calls * cost.each_unseen
+                ledger.add(used_ns, cost.own + spent.calls * cost.each_own)
 
     return counted
 
@@ -355,18 +377,27 @@ def asgi_cost() -> Cost:
     async def send(_message: Any) -> None:
         """Do nothing."""
 
-    def unseen_ns(sends: int) -> int:
+    def costs(sends: int) -> tuple[int, int]:
         async def bare(_scope: Any, _receive: Any, send: Any) -> None:
             for _ in range(sends):
                 await send(None)
 
-        tried = Tried()
-        behind = asgi(bare, tried, (0, 0))
-        whole_ns = each(lambda: run(behind(scope, receive, send)))
-        return whole_ns - tried.mean_ns - sends * each(lambda: run(send(None)))
+        def tried() -> tuple[int, int]:
+            ledger = Tried()
+            behind = asgi(bare, ledger, NOTHING)
+            whole_ns = each(lambda: run(behind(scope, receive, send)))
+            sent_ns = sends * each(lambda: run(send(None)))
+            return whole_ns - ledger.mean_ns - sent_ns, whole_ns - each(lambda: run(bare(scope, receive, send)))
 
-    none_ns, ten_ns = unseen_ns(0), unseen_ns(10)
-    return max(0, none_ns), max(0, (ten_ns - none_ns) // 10)
+        return least(tried)
+
+    (unseen, own), (unseen_of_ten, own_of_ten) = costs(0), costs(10)
+    return Cost(
+        unseen=unseen,
+        each_unseen=max(0, (unseen_of_ten - unseen) // 10),
+        own=own,
+        each_own=max(0, (own_of_ten - own) // 10),
+    )
 
 
 def run(coroutine: Any) -> None:
@@ -387,8 +418,9 @@ class Tried:
         self.here = Here()
         self.ns = self.calls = 0
 
-    def add(self, used_ns: int, calls: int = 1) -> None:
+    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
         """Add what was used behind the border."""
+        del own_ns
         self.ns += used_ns
         self.calls += calls
 
@@ -396,6 +428,12 @@ class Tried:
     def mean_ns(self) -> int:
         """Of a call."""
         return self.ns // max(1, self.calls)
+
+
+def least(tried: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """Try several times; of each of the two figures the least, and not less than nothing."""
+    first, second = zip(*(tried() for _ in range(TRIES)), strict=True)
+    return max(0, min(first)), max(0, min(second))
 
 
 def each(call: Callable[[], Any]) -> int:

@@ -20,8 +20,8 @@ BYTES = 8
 INSIDE, ASKING = "inside", "asking"
 PEAKS = (INSIDE, ASKING)
 CACHE_ASKED, CACHE_MISSED = "cache-asked", "cache-missed"
-WITHIN_NS, WITHIN_CALLS = "within-ns", "within-calls"
-TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS)
+WITHIN_NS, WITHIN_CALLS, WITHIN_OWN = "within-ns", "within-calls", "within-own-ns"
+TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS, WITHIN_OWN)
 COUNTED = (*PEAKS, *TICKS)
 
 
@@ -75,10 +75,13 @@ def cache_use(ticks: Mapping[str, int]) -> CacheUse | None:
     return CacheUse(asked=asked, missed=min(asked, ticks.get(CACHE_MISSED, 0))) if asked else None
 
 
-def within(ticks: Mapping[str, int]) -> tuple[float, int] | None:
-    """CPU seconds that were used behind the border of an app (`apps/border.py`), and its calls; None without one."""
+def within(ticks: Mapping[str, int]) -> tuple[float, int, float] | None:
+    """CPU seconds behind the border of an app (`apps/border.py`), its calls, and the border's own part of them.
+
+    None without one.
+    """
     calls = ticks.get(WITHIN_CALLS, 0)
-    return (ticks.get(WITHIN_NS, 0) / 1e9, calls) if calls else None
+    return (ticks.get(WITHIN_NS, 0) / 1e9, calls, ticks.get(WITHIN_OWN, 0) / 1e9) if calls else None
 
 
 def forget(data: Path) -> None:

@@ -98,8 +98,8 @@ else:
 """
 
 
-def within_ms(folder: Path, *words: str) -> tuple[float, str]:
-    """Serve one request from an app behind its border; what was used behind it, and what was printed."""
+def within_ms(folder: Path, *words: str) -> tuple[float, float, str]:
+    """Serve one request from an app behind its border; what was used behind it, by whom, and what was printed."""
     (folder / "asked.py").write_text(ASKED, encoding="utf-8")
     (folder / "asking.py").write_text(ASKING, encoding="utf-8")
     done = subprocess.run(
@@ -113,7 +113,8 @@ def within_ms(folder: Path, *words: str) -> tuple[float, str]:
     assert done.returncode == 0, done.stderr
     (spent_ns,) = inside.counts(folder, inside.WITHIN_NS)
     assert sum(inside.counts(folder, inside.WITHIN_CALLS)) == 1
-    return spent_ns / 1e6, done.stdout
+    (own_ns,) = inside.counts(folder, inside.WITHIN_OWN)
+    return spent_ns / 1e6, own_ns / 1e6, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -133,8 +134,9 @@ def test_cpu_is_the_apps_when_its_code_uses_it_and_the_servers_when_the_server_d
     words: tuple[str, ...], expected_ms: float, tmp_path: Path
 ) -> None:
     """Neither start_response nor send, receive, or another request counts; threads that the app starts do."""
-    found_ms, said = within_ms(tmp_path, *words)
+    found_ms, own_ms, said = within_ms(tmp_path, *words)
     assert expected_ms <= found_ms < expected_ms * 1.2 + 1
+    assert 0 < own_ms < found_ms / 2  # a few clock readings, which are microseconds
     assert ("failed" in said) == ("fails" in words)
 
 
@@ -147,7 +149,7 @@ def cell(server: str, app: str, threads: int = 4) -> Cell:
 
 def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
     found = catalogue.load()
-    seen = Measured(id="x", requests=100, cpu_s=0.02, within=(0.015, 100))
+    seen = Measured(id="x", requests=100, cpu_s=0.02, within=(0.015, 100, 0.001))
     draft = Draft(
         cell=cell("waitress", "wsgi_plain"),
         entry=found.server("waitress"),
@@ -156,18 +158,23 @@ def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
         floor_s=0.0,
         measured=seen,
     )
-    cost = cost_of(draft, 2, None)
+    twin = Draft(**{**vars(draft), "measured": Measured(id="y", requests=200, cpu_s=0.03)})
+    cost = cost_of(draft, twin, 2, None)
     assert (cost.cpu_us, cost.block) == (200.0, 2)
     assert cost.within_us == pytest.approx(150.0)
     assert cost.outside_us == pytest.approx(50.0)
+    assert cost.app_us == pytest.approx(140.0)
+    assert cost.whole_us == pytest.approx(150.0)
+    assert cost_of(draft, None, 2, None).whole_us is None
+    assert cost_of(draft, Draft(**{**vars(twin), "failure": Failure(reason="x", detail="y")}), 2, None).whole_us is None
     for failed in (
-        cost_of(draft, 2, "it was killed"),
-        cost_of(Draft(**{**vars(draft), "failure": Failure(reason="x", detail="wrong")}), 2, None),
-        cost_of(Draft(**{**vars(draft), "measured": None}), 2, None),
-        cost_of(Draft(**{**vars(draft), "measured": Measured(id="x", requests=100, cpu_s=0.02)}), 2, None),
+        cost_of(draft, twin, 2, "it was killed"),
+        cost_of(Draft(**{**vars(draft), "failure": Failure(reason="x", detail="wrong")}), twin, 2, None),
+        cost_of(Draft(**{**vars(draft), "measured": None}), twin, 2, None),
+        cost_of(Draft(**{**vars(draft), "measured": Measured(id="x", requests=100, cpu_s=0.02)}), twin, 2, None),
     ):
         assert failed.failure
-        assert failed.cpu_us is failed.within_us is failed.outside_us is None
+        assert failed.cpu_us is failed.within_us is failed.outside_us is failed.app_us is failed.whole_us is None
 
 
 def test_servers_of_one_size_stand_in_one_stage_each_cell_once() -> None:
@@ -208,10 +215,19 @@ def test_a_run_of_a_framework_beside_the_plain_app_is_taken_apart_at_its_borders
         assert cost.cpu_us is not None
         assert cost.within_us is not None
         assert 0 < cost.within_us < cost.cpu_us
+        assert cost.own_us is not None
+        assert 0 < cost.own_us < cost.within_us
     assert all(json.dumps(trial.argv).find("bordered") < 0 for trial in run.trials)
     (panel,) = view_of(run).panels
     table = layers_of(run, panel)
     assert table is not None
     for one in table.rows:
         (cost,) = (it for it in run.info.borders if (it.server, it.app) == (one.row.entry.server, one.row.entry.app))
+        assert cost.outside_us is not None
+        assert cost.app_us is not None
+        assert cost.whole_us is not None
+        assert one.layers.total.value == pytest.approx(cost.whole_us)
         assert one.layers.server.value == pytest.approx(cost.outside_us)
+        assert one.layers.work.value + one.layers.framework.value == pytest.approx(cost.app_us)
+        assert one.layers.rest.value == pytest.approx(cost.whole_us - cost.outside_us - cost.app_us)
+        assert one.alone is not None

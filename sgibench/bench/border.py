@@ -1,8 +1,10 @@
 """Servers and apps on the two sides of the border between them: what of a request's CPU is the server's under that app.
 
 In trials of their own after a block, because the border (`apps/border.py`) costs something: the servers are started
-afresh with their apps behind it, verified and loaded as in the block, for a shorter time. A server's layer is not the
-same under every app: one that polls between requests does so for fewer requests where the app is slow.
+afresh with their apps behind it, verified and loaded as in the block, for a shorter time. Each has a twin without a
+border, visited in turn with it: the layers are held against the twin's CPU, which was taken in the same seconds. A
+server's layer is not the same under every app: one that polls between requests does so for fewer requests where the app
+is slow.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sgibench.engine.contestant import Contestant, Key, key_of
+from sgibench.engine.orders import Measured
 from sgibench.engine.progress import Silent
 from sgibench.engine.serving import serving
 from sgibench.engine.stage import load_group
@@ -22,6 +25,8 @@ from sgibench.model import App, BorderCost, Cell, Group, Stage
 
 WINDOW_S = 1.0
 """At most."""
+BORDERED = "@border"
+"""What the name of an app behind its border ends with."""
 MODULE = "bordered"
 """What stands where a server looks for its app."""
 SOURCE = """import sys
@@ -36,21 +41,33 @@ CROSSED = frozenset({"threads", "processes", "event loop"})
 
 
 def behind_borders(workshop: Workshop, cells: Iterable[Cell], block: int, seed: int) -> Iterator[BorderCost]:
-    """Measure cells on both sides of the border."""
+    """Measure cells on both sides of the border, and without one."""
     kept = [cell for cell in cells if workshop.catalogue.server(cell.server).variant.concurrency in CROSSED]
-    at_border = replace(
-        workshop,
-        catalogue=replace(
-            workshop.catalogue,
-            apps=tuple(behind(app, workshop.scratch / "border") for app in workshop.catalogue.apps),
-        ),
-        windows=replace(workshop.windows, window_s=min(WINDOW_S, workshop.windows.window_s), singly_s=0.0),
-        listener=Silent(),
-    )
-    for stage in stages_of(kept):
+    at_border = with_borders(workshop)
+    bordered = [replace(cell, app=cell.app + BORDERED) for cell in kept]
+    twins = [cell for cell in kept if not workshop.catalogue.app(cell.app).uses]  # a service has so many connections
+    for stage in stages_of([*bordered, *twins]):
         with serving(at_border, stage, apart=False) as contestants:
             for place, group in enumerate(stage.groups):
                 yield from _measured(at_border, group, contestants, (block, seed), first=place == 0)
+
+
+def with_borders(workshop: Workshop) -> Workshop:
+    """Add to the catalogue of a workshop each app behind its border, in the environments of those without one."""
+    apps = workshop.catalogue.apps
+    return replace(
+        workshop,
+        catalogue=replace(
+            workshop.catalogue,
+            apps=(*apps, *(replace(behind(app, workshop.scratch / "border"), id=app.id + BORDERED) for app in apps)),
+        ),
+        environments={
+            **workshop.environments,
+            **{f"{key}{BORDERED}": environment for key, environment in workshop.environments.items()},
+        },
+        windows=replace(workshop.windows, window_s=min(WINDOW_S, workshop.windows.window_s), singly_s=0.0),
+        listener=Silent(),
+    )
 
 
 def stages_of(cells: Iterable[Cell]) -> list[Stage]:
@@ -91,19 +108,32 @@ def _measured(
 ) -> Iterator[BorderCost]:
     block, seed = place
     windows = windows_for(workshop.windows, group, first=first)
-    for draft in load_group(workshop, windows, group, seed, contestants):
-        contestant = contestants[key_of(draft.cell)]
-        yield cost_of(draft, block, None if contestant.failure is None else contestant.failure.detail)
+    drafts = {draft.cell: draft for draft in load_group(workshop, windows, group, seed, contestants)}
+    for cell, draft in drafts.items():
+        if cell.app.endswith(BORDERED):
+            contestant = contestants[key_of(cell)]
+            twin = drafts.get(replace(cell, app=cell.app.removesuffix(BORDERED)))
+            yield cost_of(draft, twin, block, None if contestant.failure is None else contestant.failure.detail)
 
 
-def cost_of(draft: Draft, block: int, failed: str | None) -> BorderCost:
-    """Read one trial; what failed has no figures."""
+def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) -> BorderCost:
+    """Read one trial and its twin's; what failed has no figures."""
     seen, cell = draft.measured, draft.cell
     failure = failed or (None if draft.failure is None else draft.failure.detail)
-    cost = BorderCost(
-        server=cell.server, app=cell.app, scenario=cell.scenario, block=block, cpu_us=None, within_us=None
-    )
+    app = cell.app.removesuffix(BORDERED)
+    cost = BorderCost(server=cell.server, app=app, scenario=cell.scenario, block=block, cpu_us=None, within_us=None)
     if failure is not None or seen is None or not seen.requests or seen.cpu_s is None or seen.within is None:
         return replace(cost, failure=failure or "nothing was counted at the border")
-    within_s, calls = seen.within
-    return replace(cost, cpu_us=seen.cpu_s / seen.requests * 1e6, within_us=within_s / calls * 1e6)
+    within_s, calls, own_s = seen.within
+    return replace(
+        cost,
+        cpu_us=seen.cpu_s / seen.requests * 1e6,
+        within_us=within_s / calls * 1e6,
+        own_us=own_s / calls * 1e6,
+        whole_us=None if twin is None or twin.failure is not None else whole_of(twin.measured),
+    )
+
+
+def whole_of(seen: Measured | None) -> float | None:
+    """CPU microseconds per request of a trial; None where there is none."""
+    return None if seen is None or not seen.requests or seen.cpu_s is None else seen.cpu_s / seen.requests * 1e6

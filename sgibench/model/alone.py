@@ -34,7 +34,12 @@ class BorderCost:
     cpu_us: float | None
     """Of the whole server per request; None: it failed."""
     within_us: float | None
-    """Of that, behind the border: the app's."""
+    """Of that, behind the border: the app's, and the border's own."""
+    own_us: float | None = None
+    """Of that, the border's own; None in older runs."""
+    whole_us: float | None = None
+    """CPU per request of a second server of the kind with the same app and no border, visited in turn with the first;
+    None where there was none."""
     failure: str | None = None
     """Why there are no figures."""
 
@@ -42,3 +47,8 @@ class BorderCost:
     def outside_us(self) -> float | None:
         """The server's own."""
         return None if self.cpu_us is None or self.within_us is None else self.cpu_us - self.within_us
+
+    @property
+    def app_us(self) -> float | None:
+        """The app's, under that server."""
+        return None if self.within_us is None or self.own_us is None else max(0.0, self.within_us - self.own_us)

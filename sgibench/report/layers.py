@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgibench import stats, units
-from sgibench.model import Run
+from sgibench.model import BorderCost, Run
 from sgibench.model.catalogue import WITH
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.stacks import Part, Stack, draw_stacks
@@ -29,6 +29,8 @@ class LayeredRow:
     row: Row
     plain: bool
     layers: stats.Layers
+    alone: stats.Mean | None = None
+    """What its app costs called without a server."""
     services: tuple[ServiceFigures, ...] = ()
     """What it used besides: their CPU is in no layer."""
 
@@ -59,10 +61,17 @@ def layers_of(run: Run, panel: Panel) -> LayerTable | None:
         twin = plain.get(_beside(row))
         if twin is None:
             continue
-        mine, bare = _alone(run, panel, row), _alone(run, panel, twin)
-        layers = stats.layers_of(_totals(row), _totals(twin), mine, bare, _outside(run, panel, row))
+        layers = _at_border(run, panel, row, twin) or _without(run, panel, row, twin)
         if layers is not None:
-            found.append(LayeredRow(row=row, plain=row is twin, layers=layers, services=(*uses_of(row.entry),)))
+            found.append(
+                LayeredRow(
+                    row=row,
+                    plain=row is twin,
+                    layers=layers,
+                    alone=_mean_alone(run, panel, row),
+                    services=(*uses_of(row.entry),),
+                )
+            )
     if not any(not one.plain for one in found):
         return None
     means = {app: min(one.layers.total.value for one in found if one.row.entry.app == app) for app in _apps(found)}
@@ -87,14 +96,42 @@ def _alone(run: Run, panel: Panel, row: Row) -> dict[int, float]:
     }
 
 
-def _outside(run: Run, panel: Panel, row: Row) -> dict[int, float]:
-    """Block -> the server's own CPU outside its border to that app; empty where it was not measured."""
+def _mean_alone(run: Run, panel: Panel, row: Row) -> stats.Mean | None:
+    costs = _alone(run, panel, row)
+    return stats.mean_of([*costs.values()]) if costs else None
+
+
+def _at_border(run: Run, panel: Panel, row: Row, twin: Row) -> stats.Layers | None:
+    """Take a row apart at its border, all of it in one trial; None where there was none, or no twin without it."""
+    mine, bare = _borders(run, panel, row), _borders(run, panel, twin)
+    return stats.layers_of(
+        _of(mine, "whole_us") or _totals(row),
+        _of(bare, "whole_us") or _totals(twin),
+        _of(mine, "app_us"),
+        _of(bare, "app_us"),
+        _of(mine, "outside_us"),
+    )
+
+
+def _without(run: Run, panel: Panel, row: Row, twin: Row) -> stats.Layers | None:
+    """Take a row apart by what its app costs without a server: all that there is for greenlets, and in older runs."""
+    return stats.layers_of(
+        _totals(row),
+        _totals(twin),
+        _alone(run, panel, row),
+        _alone(run, panel, twin),
+        _of(_borders(run, panel, row), "outside_us"),
+    )
+
+
+def _borders(run: Run, panel: Panel, row: Row) -> list[BorderCost]:
     wanted = (row.entry.server, row.entry.app, panel.main.key.scenario)
-    return {
-        cost.block: cost.outside_us
-        for cost in run.info.borders
-        if (cost.server, cost.app, cost.scenario) == wanted and cost.outside_us is not None
-    }
+    return [cost for cost in run.info.borders if (cost.server, cost.app, cost.scenario) == wanted]
+
+
+def _of(costs: Sequence[BorderCost], name: str) -> dict[int, float]:
+    """Block -> one figure of the costs that have it."""
+    return {cost.block: value for cost in costs if (value := getattr(cost, name)) is not None}
 
 
 def _totals(row: Row) -> dict[int, float]:
@@ -132,19 +169,27 @@ def layers_chart(table: LayerTable) -> Chart:
     for one in table.rows:
         parts = (one.layers.work, one.layers.framework, one.layers.server, one.layers.rest, one.layers.total)
         label, blocks = f"{one.row.entry.server} · {one.row.entry.app}", str(one.layers.total.blocks)
-        rows.append((label, *map(told, parts), *(apart(one, name) for name in services), blocks))
+        alone = units.NOT_MEASURED if one.alone is None else told(one.alone)
+        rows.append((label, *map(told, parts), alone, *(apart(one, name) for name in services), blocks))
     spoken = [(stack.label + " with " + stack.group, stack.tip) for stack in stacks]
     return Chart(
         title=title,
         hint=(
-            "Own work: the plain app called without a server. Framework: what its app costs more than that, called "
-            "alike. Server: its own CPU at its border to that app. Not explained: what is left of the "
-            "whole; below zero, the layers are more than the whole, whose end is marked."
+            "Own work: the plain app under that server. Framework: what its app costs more than that. Server: its own "
+            "CPU at its border to that app. Whole: the same server and app without a border, in turn with it. Not "
+            "explained: what is left of the whole; below zero, the layers are more than the whole, whose end is marked."
             + (f" The CPU of {' and '.join(services)} is in none of them: the table has it apart." if services else "")
         ),
         drawing=draw_stacks(stacks, names=LAYERS, prefix=f"{table.panel}l", label=alternative(title, spoken)),
         table=Table(
-            headers=("server and app", *LAYERS, "whole", *(f"{name}, apart" for name in services), "blocks"),
+            headers=(
+                "server and app",
+                *LAYERS,
+                "whole",
+                "app without a server",
+                *(f"{name}, apart" for name in services),
+                "blocks",
+            ),
             rows=tuple(rows),
         ),
     )

@@ -186,6 +186,7 @@ def _layers(table: LayerTable) -> dict[str, Any]:
                 "plain": one.plain,
                 "explained": one.layers.explained,
                 **{f"{name}_us": encode(getattr(one.layers, name)) for name in LAYER_NAMES},
+                "alone_us": None if one.alone is None else encode(one.alone),
                 "apart_us": {use.service: None if use.cpu_us is None else use.cpu_us.value for use in one.services},
             }
             for one in table.rows

@@ -37,7 +37,7 @@ from sgibench.stats.intervals import (
     log_ratio,
     percentile_allowed,
 )
-from sgibench.stats.layers import Layers, Mean, layers_of
+from sgibench.stats.layers import Layers, Mean, layers_of, mean_of
 from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.moderation import Spread, Table, moderate, table_of
 from sgibench.stats.parts import levelled
@@ -80,6 +80,7 @@ __all__ = [
     "levelled",
     "log_ratio",
     "look",
+    "mean_of",
     "moderate",
     "noise_floors",
     "nominal_levels",

@@ -1,11 +1,11 @@
 """What a request costs, taken apart: the server's layer, the framework's and the app's own work (pure).
 
-Figures of one block: CPU per request under a server of the framework's app, what that app and the plain one cost called
-without a server, and what the server costs outside its border to that app. Then own work = plain app alone; framework =
-framework's app alone - plain app alone; server = what is outside the border. Their sum is held against the whole that
-was measured, which none of them was made from: what is left over is not explained, and stays so. Where there was no
-border, server = plain app under the server - plain app alone. Costs of layers add up, so these are means and
-differences of microseconds and no ratios; intervals are Student's, over blocks.
+Figures of one block: CPU per request under a server of the framework's app, what that app and the plain one cost by
+themselves (behind the server's border to them, or called without a server), and what the server costs outside its
+border to that app. Then own work = plain app; framework = framework's app - plain app; server = what is outside the
+border. Their sum is held against the whole that was measured, which none of them was made from: what is left over is
+not explained, and stays so. Where there was no border, server = plain app under the server - plain app alone. Costs of
+layers add up, so these are means and differences of microseconds and no ratios; intervals are Student's, over blocks.
 """
 
 from __future__ import annotations

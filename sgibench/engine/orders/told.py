@@ -91,8 +91,9 @@ class Measured:
     """The same of those that asked a database or waited for a connection to it."""
     cache: CacheUse | None = None
     """How the app's cache fared in it; None when it was not asked."""
-    within: tuple[float, int] | None = None
-    """CPU seconds behind the border of its app in the same counted time, and the app's calls; None without a border."""
+    within: tuple[float, int, float] | None = None
+    """CPU seconds behind the border of its app in the same counted time, the app's calls, and how many of those seconds
+    the border used itself; None without a border."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """All right answers, counted or not, by `METHOD name`."""
     mean_us: float | None = None
