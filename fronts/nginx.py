@@ -13,6 +13,10 @@ IDLE = 512
 DEFAULT_BACKLOG = 511
 CACHED_S = 1
 """How long an answer is valid in the cache; nginx compares whole seconds, so it is asked for anew after 1 to 2 s."""
+PASSING = ("cache loader",)
+"""It reads what an old cache has left, a minute after the start, and ends."""
+CACHE = "256m"
+"""What the cache may take of the disk."""
 SPEAKS: tuple[Protocol, ...] = ("http", "https", "h2c", "h2")
 """Whatever the servers behind it speak: it hands requests on over HTTP/1.1, or in the speech of the variant."""
 LISTENS: dict[Protocol, str] = {"http": "", "https": " ssl", "h2c": " http2", "h2": " ssl http2"}
@@ -149,7 +153,9 @@ def shared(launch: FrontLaunch) -> str:
     """What stands outside the server: where answers are cached."""
     if "cache" not in launch.options:
         return ""
-    return f'proxy_cache_path "{launch.scratch}/cache" keys_zone=pages:4m inactive=10m use_temp_path=off;'
+    return (
+        f'proxy_cache_path "{launch.scratch}/cache" keys_zone=pages:4m max_size={CACHE} inactive=1m use_temp_path=off;'
+    )
 
 
 def locations(launch: FrontLaunch) -> Iterator[str]:
@@ -196,12 +202,12 @@ def command(launch: FrontLaunch) -> list[str]:
 
 
 def expect(launch: FrontLaunch) -> Expected:
-    """A master and its workers, a thread each."""
+    """A master and its workers, a thread each; a cache has a manager, and for a minute a loader."""
     return Expected(
         connections=CLIENTS * launch.workers,
         backlog=DEFAULT_BACKLOG if launch.configuration == "default" else launch.backlog,
         nodelay=True,
-        processes=1 + launch.workers,
+        processes=None if "cache" in launch.options else 1 + launch.workers,
         threads=(1, 1),
     )
 
@@ -252,12 +258,14 @@ FRONT = Front(
         FrontVariant(
             id="nginx-cache",
             options={"cache": "free"},
+            passing=PASSING,
             speaks=SPEAKS,
             summary="It keeps answers of /noted/ for one to two seconds; when they expire, all who ask are handed on.",
         ),
         FrontVariant(
             id="nginx-cache-lock",
             options={"cache": "one at a time"},
+            passing=PASSING,
             speaks=SPEAKS,
             summary="The same, but one request at a time fetches anew; the others get the old answer, or wait.",
         ),

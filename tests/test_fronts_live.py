@@ -329,7 +329,18 @@ def test_a_balancer_hides_a_server_that_is_killed_and_says_what_was_lost_and_unt
 
 def test_a_cache_lets_one_of_many_through_where_it_is_told_to_and_all_that_ask_where_not(tmp_path: Path) -> None:
     servers = ("nginx-cache+waitress", "nginx-cache-lock+waitress", "nginx+waitress")
-    run = run_of(tmp_path, *servers, scenarios=("hot_page",), window_s=3.0, connections=(16,))
+    loaders: list[bool] = []
+
+    def end_the_loader() -> None:  # as it does by itself, a minute after nginx was started
+        for one in ours("nginx: cache loader"):
+            one.kill()
+            loaders.append(True)
+
+    listener = Acting(end_the_loader, servers[0])
+    run = run_of(tmp_path, *servers, scenarios=("hot_page",), window_s=3.0, connections=(16,), listener=listener)
+    assert loaders
+    assert [one.not_as_declared for one in run.trials if one.not_as_declared] == []
+    assert all(one.cpu_s for one in run.trials)
     found = {trial.server: trial for trial in run.trials}
     assert {trial.status for trial in run.trials} == {"ok"}, [trial.failure for trial in run.trials]
     free, locked, none = (found[name].behaviour for name in servers)
@@ -345,6 +356,22 @@ def test_a_cache_lets_one_of_many_through_where_it_is_told_to_and_all_that_ask_w
     assert max(locked.bursts) == 1
     assert max(free.bursts) > 1
     assert "Requests that reached the app" in report.write(run, tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_page_that_the_cache_holds_never_reaches_the_app_and_one_that_it_does_not_always_does(tmp_path: Path) -> None:
+    run = run_of(
+        tmp_path, "nginx-cache+waitress", "nginx+waitress", scenarios=("front_hit", "front_miss"), window_s=1.0
+    )
+    shares = {}
+    for trial in run.trials:
+        assert trial.status == "ok", trial.failure
+        assert trial.behaviour is not None
+        assert trial.behaviour.reached is not None
+        assert trial.requests
+        shares[trial.server, trial.scenario] = trial.behaviour.reached / trial.requests
+    assert shares.pop(("nginx-cache+waitress", "front_hit")) < 0.3
+    assert all(0.9 < share < 1.1 for share in shares.values()), shares
+    assert "The same request in other ways" in report.write(run, tmp_path).read_text(encoding="utf-8")
 
 
 def test_files_are_the_fronts_to_send_where_it_is_told_to(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import gevent
 import pytest
 
 from sgibench.errors import ServerError
@@ -19,6 +20,7 @@ from sgibench.load.arriving import open_loop
 from sgibench.load.paces import ClosedPace
 from sgibench.load.pacing import Schedule
 from sgibench.load.request import Program, Request, get, post
+from sgibench.load.slow import TICK_S, Crowd, Slow
 from sgibench.load.speaking import target_for
 from sgibench.load.target import Target
 from sgibench.load.wire.tls import TlsSocket
@@ -326,3 +328,32 @@ def _shaken(
             server.sendall(b"hello")
             assert client.recv(100) == b"hello"
     return client
+
+
+def test_slow_clients_are_slow_over_tls_too(server_side: ssl.SSLContext) -> None:
+    """They shake hands, ask, take a little at a time, and send a little at a time; a plain one never gets so far."""
+    heads: list[bytes] = []
+
+    def script(talk: Talk) -> None:
+        heads.append(talk.sock.recv(4096).split(b" ")[0])
+        talk.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
+        while talk.sock.recv(4096):
+            continue
+
+    for protocol, expected in (("https", {b"GET", b"POST"}), ("http", set())):
+        heads.clear()
+        with serving(secured(server_side, script)) as server:
+            slow = Slow(readers=1, writers=1, read_bytes=100, write_bytes=100)
+            crowd = Crowd(slow, (server.host, server.port), protocol=protocol)  # type: ignore[arg-type]
+            began = time.monotonic()
+            crowd.start()
+            deadline = began + 20
+            while expected and not all(one.moved > 500 for one in crowd.clients) and time.monotonic() < deadline:
+                gevent.sleep(0.05)
+            gevent.sleep(0 if expected else 0.5)
+            moved, standing = [one.moved for one in crowd.clients], crowd.standing
+            most = 100 * ((time.monotonic() - began) / TICK_S + 2)
+            crowd.stop()
+        assert set(heads) == expected
+        assert all(500 < one <= most for one in moved) if expected else moved == [0, 0]
+        assert not expected or standing == 2

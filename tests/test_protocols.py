@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,7 @@ from sgibench.model import Exchange, Load, Protocol, Scenario, Settings, Terms
 from sgibench.serve import certificate, envs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec, ask_pid
 from tests.h2_server import Asked, Reference, speaking
-from tests.load_process import SCENARIOS, load_process
+from tests.load_process import SCENARIOS, LoadProcess, load_process, measuring
 from tests.requirements_for_tests import need_program
 from tests.scripted_server import Talk, answer, serving
 from tests.test_pipeline import run_of
@@ -54,6 +55,39 @@ def test_a_run_over_a_protocol_measures_those_who_speak_it_and_refuses_the_other
     assert {trial.server for trial in run.trials} == set(servers[:2])
 
 
+ASKED = {
+    "/plaintext": b"Hello, World!",
+    "/bytes/100000": (b"0123456789abcdef" * 6250)[:100_000],
+    "/stream/3": b"data: chunk 0\n\ndata: chunk 1\n\ndata: chunk 2\n\n",
+}
+"""One frame, many frames beyond a window of 64 KiB, and a body without a length."""
+
+
+def others_say(protocol: Protocol, port: int, path: str) -> dict[str, bytes]:
+    """The body that curl and nghttp get, who share no code with the load or with the verifier."""
+    need_program("nghttp", "apt-get install nghttp2-client")
+    need_program("curl", "apt-get install curl")
+    address = f"{'https' if protocol == 'h2' else 'http'}://{HOST}:{port}{path}"
+    prior = "--http2" if protocol == "h2" else "--http2-prior-knowledge"
+    asked = {"curl": ["curl", "-sSk", prior, address], "nghttp": ["nghttp", "-y", address]}
+    return {
+        name: subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout for name, argv in asked.items()
+    }
+
+
+def asked_by_us(load: LoadProcess, port: int, protocol: Protocol, path: str, folder: Path) -> dict[str, object]:
+    """What the load makes of the same path, when it is told to expect the same body."""
+    scenario = folder / f"asked{len(path)}.py"
+    scenario.write_text(
+        "from sgibench.load.user import BenchUser, get\nclass Asked(BenchUser):\n"
+        f"    requests = (get({path!r}, expect={ASKED[path]!r}),)\n"
+    )
+    asked = {"id": "it", "host": HOST, "port": port, "pids": []}
+    spoken = {"connections": 1, "streams": 2, "protocol": protocol}
+    (target,) = load.ask(**measuring(scenario, asked, load=spoken, identify=False))["targets"]
+    return {"errors": target["errors"], "right": target["requests"] > 0}
+
+
 @pytest.mark.parametrize("protocol", ["h2c", "h2"])
 def test_a_server_holds_the_contract_over_http2(tmp_path: Path, protocol: Protocol) -> None:
     need_program("openssl", "apt-get install openssl")
@@ -70,7 +104,13 @@ def test_a_server_holds_the_contract_over_http2(tmp_path: Path, protocol: Protoc
     with ServerProcess(spec) as process:
         process.wait_ready()
         problems = verify.verify_contract(HOST, process.port, "asgi", FOUND.contract, protocol=protocol)
+        seen = {path: others_say(protocol, process.port, path) for path in ASKED}
+        with load_process() as load:
+            ours = {path: asked_by_us(load, process.port, protocol, path, tmp_path) for path in ASKED}
     assert [str(problem) for problem in problems if problem.severity == "wrong"] == []
+    for path, expected in ASKED.items():
+        assert seen[path] == {"curl": expected, "nghttp": expected}
+        assert ours[path] == {"errors": {}, "right": True}
 
 
 def exchange() -> Exchange:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sgibench import catalogue, report, units
 from sgibench.bench.choosing import refusals
@@ -16,11 +18,26 @@ from sgibench.bench.run import refuse_rateless
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import NOT_SPOKEN, judge
 from sgibench.errors import UsageError
-from sgibench.model import Handshakes, Held, Load, Overflow, Peak, Scenario, Settings, Terms, Trial
-from sgibench.report import words
+from sgibench.histogram import Histogram
+from sgibench.model import (
+    FrontShare,
+    Handshakes,
+    Held,
+    HistogramData,
+    Load,
+    Overflow,
+    Peak,
+    Scenario,
+    Settings,
+    Terms,
+    Trial,
+)
+from sgibench.report import terminal, words
+from sgibench.report.growth import throughput_against_sizes
+from sgibench.report.panels import view_of
 from sgibench.results.codec import decode, encode
 from tests.load_process import load_process
-from tests.results_maker import make_run
+from tests.results_maker import QUICK, Making, make_run
 
 FOUND = catalogue.load()
 WIRE = sorted((FOUND.roots[0] / "scenarios" / "wire").glob("*.py"))
@@ -130,7 +147,9 @@ def page_with(**facts: object) -> str:
 def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     mib = 1 << 20
     held = Held(wanted=1000, stood=1000, stood_end=998, closed=7, before_bytes=30 * mib, held_bytes=50 * mib)
-    page = page_with(unit="message", held=held)
+    front = FrontShare(id="nginx", program="nginx", behind="waitress", cpu_s=0.1)
+    page = page_with(unit="message", held=held, front=front)
+    assert "CPU per message: the front, and the servers behind it" in page
     assert "Memory of each connection that is held open" in page
     assert "20.5 KiB" in page
     assert "closed by the server" in page
@@ -179,6 +198,83 @@ def test_ways_to_ask_the_same_stand_in_one_chart() -> None:
     assert "json2, http, new connection" in page
     assert "3.00×" in page
     assert "The same request in other ways" not in report.render(run)
+
+
+def all_alike(each_ns: int) -> HistogramData:
+    """Two thousand times the same."""
+    histogram = Histogram()
+    histogram.record([each_ns] * 2000)
+    return histogram.to_data()
+
+
+def test_who_sees_no_charts_is_told_what_was_held_made_dropped_taken_and_streamed() -> None:
+    """Memory of an idle connection, drops of a burst and gaps of streams stand in the terminal and in --json, too."""
+    mib = 1 << 20
+    facts = {
+        "held": Held(wanted=1000, stood=1000, stood_end=998, closed=7, before_bytes=30 * mib, held_bytes=50 * mib),
+        "handshakes": Handshakes(full=1, resumed=3, refused=1),
+        "overflow": Overflow(listen_overflows=9, listen_drops=9, bursts=1, opened=1100, listener_drops=75),
+        "peak": Peak(before_bytes=30 * mib, most_bytes=94 * mib),
+        "first_chunk_histogram_us": all_alike(5_200_000),
+        "gap_histogram_us": all_alike(52_000_000),
+    }
+    made = make_run()
+    run = replace(made, trials=tuple(replace(one, **facts) if one.status == "ok" else one for one in made.trials))  # type: ignore[arg-type]
+    shown = StringIO()
+    terminal.ranking(run, Console(file=shown, width=200))
+    for told in ("20.5 KiB", "75.0 %", "dropped per burst", "64.0 MiB", "gap between chunks p50", "5.20 ms"):
+        assert told in shown.getvalue(), told
+    rows = [row for group in report.summary(run)["groups"] for row in group["rows"] if row["status"] == "ok"]
+    assert rows
+    for row in rows:
+        assert len(row["wire"]) == row["blocks"]
+        noted = row["wire"][0]
+        assert noted["held"]["each_bytes"] == 20 * mib / 1000
+        assert (noted["handshakes"]["resumed"], noted["overflow"]["listener_drops"]) == (3, 75)
+        assert noted["peak"]["most_bytes"] == 94 * mib
+        assert row["streams"]["gaps"]["p50_us"] == pytest.approx(52_000, rel=0.02)
+    plain = next(row for group in report.summary(made)["groups"] for row in group["rows"] if row["status"] == "ok")
+    assert (plain["wire"], plain["streams"]) == ([], None)
+
+
+def test_a_curve_over_connections_goes_through_one_protocol() -> None:
+    """Two protocols with the same connections are no two points of a curve."""
+    made = make_run(Making(connections=(8, 64), scenarios=("json",), servers=QUICK[:2], samples=50))
+    doubled = [
+        replace(one, cell=one.cell.replace("closed-", "h2c-"), load=replace(one.load, protocol="h2c", streams=4))
+        for one in made.trials
+    ]
+
+    def drawn(*trials: Trial) -> list[str]:
+        panels = view_of(replace(made, trials=trials)).panels
+        return sorted(chart.title for panel in panels for chart in throughput_against_sizes(panel, panels))
+
+    title = "Throughput against connections"
+    assert drawn(*made.trials) == [title]
+    assert drawn(*made.trials, *doubled) == [title, f"{title}, 4 streams each, over h2c"]
+    assert drawn(*(one for one in (*made.trials, *doubled) if one.load.connections == 8)) == []
+
+
+def test_what_is_there_beside_says_what_a_scenario_can_go_over(described: dict[str, Scenario], tmp_path: Path) -> None:
+    """Slow clients and held connections speak HTTP/1.1; large bodies go over all, four at once on each."""
+    spoken = {name: one.terms.protocols for name, one in described.items()}
+    assert spoken["conn_idle_1000"] == spoken["sse_beside"] == spoken["up_1m_chunked"] == ("http", "https")
+    assert spoken["up_16m"] == spoken["down_1m_chunked"] == spoken["up_gzip"] == ("http", "https", "h2c", "h2")
+    loads = [Load(kind="closed", connections=64), Load(kind="closed", connections=64, protocol="h2c", streams=8)]
+    pairs = [(FOUND.server("granian-asgi"), FOUND.app("asgi_plain"))]
+    cells = make_cells(pairs, [described["up_16m"]], loads, [SETTINGS])
+    assert [one.load.places for one in cells] == [4, 4]
+    own = tmp_path / "own.py"
+    head = "from sgibench.load.user import BenchUser, Slow, Terms, get\nclass Own(BenchUser):\n"
+    body = "    requests = (get('/json'),)\n    slow = Slow()\n"
+    with load_process() as process:
+        own.write_text(head + body)
+        shown = process.ask(do="describe", scenarios=[str(own)])["scenarios"][0]
+        own.write_text(head + body + "    terms = Terms(protocols=('h2',))\n")
+    with load_process() as process:
+        refused = process.ask(do="describe", scenarios=[str(own)])
+    assert shown["terms"]["protocols"] == ["http", "https"]
+    assert "expected `terms.protocols` that its slow clients, held connections or bursts speak" in refused["message"]
 
 
 def test_facts_of_the_wire_are_stored_and_read_back() -> None:

@@ -10,6 +10,8 @@ JSON = get("/json", expect=b'{"message":"Hello, World!"}')
 class Idle1000(BenchUser):
     """Small JSON on 32 busy connections beside 1,000 that are kept alive and idle."""
 
-    terms = Terms(connections=32, connection="keep-alive", protocols=("http", "https"))
+    terms = Terms(
+        family="beside idle connections", connections=32, connection="keep-alive", protocols=("http", "https")
+    )
     beside = Beside(count=1000, asks=JSON)
     requests = (JSON,)

@@ -27,6 +27,7 @@ from sgibench.model import (
     Terms,
     Windows,
 )
+from sgibench.model.terms import MULTIPLEXED
 
 Parts = Sequence[Sequence[str]]
 """Servers that live together, the reference first in each."""
@@ -135,11 +136,12 @@ def _room_for(terms: Terms, loads: Sequence[Load]) -> int:
 def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:
     """Fit a load to what scenario and server leave no choice about."""
     connection = (terms.connection or load.connection) if server.variant.keep_alive else "close"
+    streams = terms.streams if terms.streams and load.protocol in MULTIPLEXED else load.streams
     return replace(
         load,
         connections=terms.connections or load.connections,
         connection=connection,
-        streams=load.streams if connection == "keep-alive" else 1,
+        streams=streams if connection == "keep-alive" else 1,
     )
 
 

@@ -280,7 +280,7 @@ class Serving:
         now = self._served()
         load = replace(now.choice.load, connections=int(words["connections"]))
         now.choice = replace(now.choice, load=load)
-        now.parts = now.process.pids_by_part() if now.process is not None else {}
+        now.parts = now.process.lasting_by_part() if now.process is not None else {}
         now.pids = tuple(pid for pids in now.parts.values() for pid in pids)
         now.front_s = machine.tree_cpu_s(now.process.front_pids()) if now.process is not None else None
         now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")

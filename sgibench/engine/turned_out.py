@@ -24,13 +24,14 @@ from sgibench.serve.process import HOST
 def target_of(cell_id: str, contestant: Contestant) -> Target:
     """What the load process needs to know of a server; what it consists of now is kept."""
     process, beside = contestant.process, contestant.beside
-    contestant.parts = process.pids_by_part()
+    contestant.parts = process.lasting_by_part()
+    lasting = {pid for pids in contestant.parts.values() for pid in pids}
     return Target(
         id=cell_id,
         host=HOST,
         port=process.port,
-        pids=tuple(sorted(pid for pids in contestant.parts.values() for pid in pids)),
-        front_pids=process.front_pids(),
+        pids=tuple(sorted(lasting)),
+        front_pids=tuple(pid for pid in process.front_pids() if pid in lasting),
         spawns=contestant.entry.variant.script is not None,
         services=contestant.used.roots,
         data=None if contestant.entry.variant.script is not None else str(process.data),

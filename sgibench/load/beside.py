@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sgibench.load.request import Request
+from sgibench.model.terms import Protocol
+
+SPEAK: tuple[Protocol, ...] = ("http", "https")
+"""What connections that are held open speak: over HTTP/2 requests share connections, and nothing is beside."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,24 @@ from zlib import crc32
 
 from sgibench.load.request import Request, get, post
 from sgibench.model import Terms
+from sgibench.model.terms import Protocol
 
+HTTP1: tuple[Protocol, ...] = ("http", "https")
+"""Where a body comes in chunks, or waits for `100 Continue`."""
+ANY: tuple[Protocol, ...] = (*HTTP1, "h2c", "h2")
 MIB = 1 << 20
 PIECE = 65536
 """Size of a chunk."""
 
 
-def moving(family: str) -> Terms:
-    """Give the terms of a scenario that moves large bodies; those of one family move the same ones."""
-    return Terms(family=family, connections=4, protocols=("http", "https"), at_rate=False, calibrated=False, peak=True)
+def moving(family: str, protocols: tuple[Protocol, ...] = ANY) -> Terms:
+    """Give the terms of a scenario that moves large bodies; those of one family move the same ones.
+
+    Four at once, whatever they go over: on four connections, each with one stream where it could have several.
+    """
+    return Terms(
+        family=family, connections=4, streams=1, protocols=protocols, at_rate=False, calibrated=False, peak=True
+    )
 
 
 def upload(size: int, **how: Any) -> Request:

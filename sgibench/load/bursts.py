@@ -22,7 +22,10 @@ from sgibench.load.paces import IdlePace
 from sgibench.load.target import Target
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
+from sgibench.model.terms import Protocol
 
+SPEAK: tuple[Protocol, ...] = ("http",)
+"""What the connections of a burst speak."""
 LOOK_S = 0.01
 PAUSE_NS = 100_000_000
 """Between the last answer of a burst and the next burst."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from sgibench.catalogue.fitting import misfit, shown
 from sgibench.errors import DeclarationError
+from sgibench.load import beside, bursts, slow
 from sgibench.load.asked import load_asked
 from sgibench.load.beside import Beside
 from sgibench.load.field import declared_timeout_s
@@ -26,7 +27,7 @@ from sgibench.load.module_names import PRIVATE
 from sgibench.load.request import Request, expand
 from sgibench.load.slow import Slow
 from sgibench.load.user import BenchUser
-from sgibench.model import Arrivals, Connection, Interface, Terms
+from sgibench.model import Arrivals, Connection, Interface, Protocol, Terms
 from sgibench.model.behaviour import Watched
 from sgibench.results.asked import is_asked
 from sgibench.results.codec import encode
@@ -106,10 +107,23 @@ def _check(path: Path, cls: type[BenchUser]) -> None:
         (_is_rate(cls.rate), "`rate` in requests per second, or a function of time", cls.rate),
         (cls.beside is None or isinstance(cls.beside, Beside), "`beside` to be Beside(...)", cls.beside),
         (cls.slow is None or isinstance(cls.slow, Slow), "`slow` to be Slow(...)", cls.slow),
+        (
+            _spoken(cls),
+            "`terms.protocols` that its slow clients, held connections or bursts speak",
+            cls.terms.protocols,
+        ),
         (_are_answers(cls.examples), "`examples` to map 'METHOD /path' to ((status, body), ...)", cls.examples),
     ):
         if not holds:
             raise DeclarationError(path, expected, f"it is {shown(value)}")
+
+
+def _spoken(cls: type[BenchUser]) -> tuple[Protocol, ...]:
+    """What a scenario can go over: what its terms say, as far as those who are there beside it speak it."""
+    found = cls.terms.protocols
+    for there, speak in ((cls.slow, slow.SPEAK), (cls.beside, beside.SPEAK), (cls.bursts or None, bursts.SPEAK)):
+        found = found if there is None else tuple(one for one in found if one in speak)
+    return found
 
 
 def _can_happen(watched: Watched) -> bool:
@@ -151,7 +165,9 @@ def describe(path: Path) -> dict[str, Any]:
         "services": list(cls.services),
         "rows": dict(cls.rows),
         "pieces": None if cls.pieces is None else dict(cls.pieces),
-        "terms": encode(replace(cls.terms, held=cls.beside.count if cls.beside else 0)),
+        "terms": encode(
+            replace(cls.terms, held=cls.beside.count if cls.beside else 0, protocols=_spoken(cls)),
+        ),
     }
 
 

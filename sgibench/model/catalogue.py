@@ -308,6 +308,8 @@ class Terms:
     """So many, whatever is asked for; None for what is asked for."""
     connection: Connection | None = None
     """How long a connection lasts; None for what is asked for."""
+    streams: int | None = None
+    """So many requests at once on each connection, where several can share one; None for what is asked for."""
     held: int = 0
     """Connections that are held open beside those that are measured."""
     at_rate: bool = True

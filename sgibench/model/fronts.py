@@ -92,6 +92,9 @@ class FrontVariant:
     """Protocols that clients can ask it in."""
     alone: bool = False
     """Whether it only stands before servers that name it."""
+    passing: tuple[str, ...] = ()
+    """What stands in the command lines of processes of its that are no loss when they end, because they do by
+    themselves, e.g. `cache loader`."""
     notes: tuple[str, ...] = ()
     """Limits and traps of this variant alone, one sentence each."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sgibench import stats, units
 from sgibench.model import Estimate, FrontShare, Run, Trial
 from sgibench.model.terms import Protocol
+from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
@@ -115,7 +116,8 @@ def fronts_chart(panel: Panel) -> Chart | None:
         return None
     rows.sort(key=lambda row: row.entry.cpu_us.value if row.entry.cpu_us else 0.0)
     bars = [_bar(row, found[row.key]) for row in rows]
-    title = "CPU per request: the front, and the servers behind it"
+    title = words.counted("CPU per request: the front, and the servers behind it", panel.unit)
+    headers = ("server", "deployment", "CPU per request", "of it the front", "share", "memory of the front")
     return Chart(
         title=title,
         hint="Strong part: the front’s. A server that is asked directly has none.",
@@ -126,7 +128,7 @@ def fronts_chart(panel: Panel) -> Chart | None:
             label=alternative(title, [(bar.label, bar.tip) for bar in bars]),
         ),
         table=Table(
-            headers=("server", "deployment", "CPU per request", "of it the front", "share", "memory of the front"),
+            headers=tuple(words.counted(head, panel.unit) for head in headers),
             rows=tuple(_line(row, found[row.key]) for row in rows),
         ),
     )

@@ -97,10 +97,10 @@ def throughput_against_sizes(panel: Panel, panels: Sequence[Panel]) -> tuple[Cha
     return tuple(charts)
 
 
-def _kind(panel: Panel) -> tuple[str, str, str, str]:
-    """What must be alike in panels that one curve goes through."""
-    key = panel.main.key
-    return key.scenario, key.load.kind, key.load.connection, key.configuration
+def _kind(panel: Panel) -> tuple[str, str, str, str, int, str]:
+    """What must be alike in panels that one curve goes through: all but the sizes."""
+    key, load = panel.main.key, panel.main.key.load
+    return key.scenario, load.kind, load.connection, load.protocol, load.streams, key.configuration
 
 
 def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
@@ -124,7 +124,8 @@ def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
             lines += [(row.label, "scalability law", law)] if (law := law_words(measured)) else []
     if not curves:
         return None
-    title = f"Throughput against {size.noun}"
+    spoken = words.spoken_words(ordered[0].main.key.load)
+    title = f"Throughput against {size.noun}{spoken}"
     highest = max(point.high or point.y for curve in curves for point in curve.points)
     drawing = draw_curves(
         curves,

@@ -65,32 +65,58 @@ def _latency_cells(histogram: Histogram) -> tuple[str, ...]:
     return (*map(units.microseconds, shown), units.microseconds(histogram.max_us), units.count(histogram.count))
 
 
+STREAM_HEADERS = ("server", "first chunk p50", "p99", "gap between chunks p50", "gap p99")
+
+
 def streams(panel: Panel) -> Chart | None:
     """Draw how soon a stream begins; the table says the gaps between its chunks as well."""
-    curves, lines = [], []
-    for row in panel.rows:
-        entry = panel.latency_entry(row)
-        good = [trial for trial in entry.good if rate_kept(trial)] if entry else []
-        first = _merged([trial.first_chunk_histogram_us for trial in good])
-        gaps = _merged([trial.gap_histogram_us for trial in good])
-        if first is None:
-            continue
-        curves.append(_curve(row, first))
-        lines.append((row.label, *_quantiles(first), *_quantiles(gaps)))
-    if not curves:
+    seen = _streaming(panel)
+    if not seen:
         return None
     load = panel.latency_standing.key.load
     title = f"Streams: time to the first chunk, {words.load_sentence(load)}"
+    table = _streams_table(seen)
     spoken = [
-        (line[0], f"first chunk p50 {line[1]}, p99 {line[2]}; gaps p50 {line[3]}, p99 {line[4]}") for line in lines
+        (line[0], f"first chunk p50 {line[1]}, p99 {line[2]}; gaps p50 {line[3]}, p99 {line[4]}") for line in table.rows
     ]
-    headers = ("server", "first chunk p50", "p99", "gap between chunks p50", "gap p99")
+    curves = [_curve(row, first) for row, first, _ in seen]
     return Chart(
         title=title,
         hint="Lower is better. Counted from sending the request; a late stream with small gaps was held back whole.",
         drawing=_drawn(curves, "time to first chunk", f"{panel.key}f", alternative(title, spoken)),
-        table=Table(headers=headers, rows=tuple(lines)),
+        table=table,
     )
+
+
+def streams_in_short(panel: Panel) -> Table | None:
+    """For a terminal: how soon streams began, and the gaps in them."""
+    seen = _streaming(panel)
+    return _streams_table(seen) if seen else None
+
+
+def streams_of(entry: Entry) -> tuple[Histogram | None, Histogram | None]:
+    """Times to the first chunk and gaps between chunks of an entry's streams, in blocks whose rate was kept."""
+    good = [trial for trial in entry.good if rate_kept(trial)]
+    return (
+        _merged([trial.first_chunk_histogram_us for trial in good]),
+        _merged([trial.gap_histogram_us for trial in good]),
+    )
+
+
+def _streaming(panel: Panel) -> list[tuple[Row, Histogram, Histogram | None]]:
+    """Rows with streams: what was seen of them."""
+    seen = []
+    for row in panel.rows:
+        entry = panel.latency_entry(row)
+        first, gaps = streams_of(entry) if entry else (None, None)
+        if first is not None:
+            seen.append((row, first, gaps))
+    return seen
+
+
+def _streams_table(seen: Sequence[tuple[Row, Histogram, Histogram | None]]) -> Table:
+    rows = tuple((row.label, *_quantiles(first), *_quantiles(gaps)) for row, first, gaps in seen)
+    return Table(headers=STREAM_HEADERS, rows=rows)
 
 
 def _merged(stored: Sequence[HistogramData | None]) -> Histogram | None:

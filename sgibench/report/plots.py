@@ -24,7 +24,8 @@ from sgibench.report.jobs import jobs_of
 from sgibench.report.latencies import percentiles, streams
 from sgibench.report.panels import Panel, Row
 from sgibench.report.services import services_chart
-from sgibench.report.wire import ways_to_ask, wire_charts
+from sgibench.report.ways import ways_to_ask
+from sgibench.report.wire import wire_charts
 
 MIB = 1 << 20
 TIME_POINTS = 24

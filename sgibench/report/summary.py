@@ -12,12 +12,14 @@ from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
 from sgibench.report.inside import by_request, most_inside
 from sgibench.report.jobs import figures_of
+from sgibench.report.latencies import streams_of
 from sgibench.report.layers import LayerTable, layers_of
 from sgibench.report.own import own_shares
 from sgibench.report.panels import Panel, View, group_id, view_of
 from sgibench.report.services import ServiceFigures, uses_of
 from sgibench.report.standings import Entry, Standing
 from sgibench.report.twoway import CrossTable, cross_tables
+from sgibench.report.wire import noted_of
 from sgibench.results.codec import encode
 
 
@@ -102,6 +104,8 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "services": [_service(one) for one in uses_of(entry)],
         "jobs": _jobs(entry),
         "cache": [encode(trial.cache) for trial in entry.good if trial.cache],
+        "wire": [found for trial in entry.good if (found := noted_of(trial))],
+        "streams": _streams(entry),
         "requests": {kind: _latency(histogram) for kind, histogram in by_request(entry).items()},
         "errors": dict(entry.errors),
         "blocks": len(entry.good),
@@ -172,6 +176,14 @@ def _latency(histogram: Histogram) -> dict[str, float | int | None]:
         enough = stats.percentile_allowed(share, histogram.count)
         figures[name] = histogram.percentile_us(share) if enough else None
     return figures
+
+
+def _streams(entry: Entry) -> dict[str, Any] | None:
+    """How soon its streams began, and the gaps in them, all blocks merged."""
+    first, gaps = streams_of(entry)
+    if first is None:
+        return None
+    return {"first_chunk": _latency(first), "gaps": None if gaps is None else _latency(gaps)}
 
 
 def _layers(table: LayerTable) -> dict[str, Any]:

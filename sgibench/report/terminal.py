@@ -16,11 +16,12 @@ from rich.text import Text
 from sgibench import stats, units
 from sgibench.errors import plain
 from sgibench.model import Estimate, Metric, Run, RunInfo
-from sgibench.report import behaviours, inside, jobs, services, words
+from sgibench.report import behaviours, inside, jobs, services, wire, words
 from sgibench.report.balancing import balance_of
 from sgibench.report.baseline import Settled, settled_of
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.charts.chart import Table
+from sgibench.report.latencies import streams_in_short
 from sgibench.report.layers import LAYERS, LayerTable, apart, layers_of, signed
 from sgibench.report.narrow import WORDS_FOR_A_FIGURE, Column, Kind, Line, show
 from sgibench.report.own import OwnShare, own_shares, own_tables
@@ -110,7 +111,7 @@ class _Sheet:
         if latencies:
             shown = _first(latencies, panel.rank_by if panel.rank_by in latencies else "p99_us")
             self.figures(panel, shown, words.latency_sentence(panel.latency_standing.key.load))
-        for title, seen in behaviours.in_short(panel):
+        for title, seen in (*behaviours.in_short(panel), *wire.in_short(panel), ("Streams", streams_in_short(panel))):
             self.beside(title, seen)
         if (balance := balance_of(panel, self.run.info.machine)) is not None:
             self.beside("Servers behind a front, each number against the least (= not told apart)", balance.short)

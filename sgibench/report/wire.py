@@ -1,17 +1,19 @@
-"""Charts of what goes over the wire: what is held open, handshakes, bursts, memory for bodies, ways to ask the same."""
+"""Charts and tables of what goes over the wire: what is held open, handshakes, bursts, memory for bodies, sizes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sgibench import stats, units
-from sgibench.model import Estimate, Metric, Overflow, Trial
+from sgibench.model import Estimate, Overflow, Trial
 from sgibench.report import words
 from sgibench.report.charts.bars import Bar, draw_bars
 from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.panels import Panel, Row
+from sgibench.results.codec import encode
 
 KIB = 1024
 MIB = 1 << 20
@@ -27,6 +29,8 @@ class _Subject:
     of: Callable[[Trial], float | None]
     form: words.Format
     unit: float
+    head: str
+    """Of the figure's column."""
     headers: tuple[str, ...]
     more: Callable[[Sequence[Trial]], tuple[str, ...]]
     """What the table says beside the figure."""
@@ -52,6 +56,7 @@ HELD = _Subject(
     of=lambda trial: trial.held.each_bytes if trial.held else None,
     form=units.size,
     unit=KIB,
+    head="each",
     headers=("wanted", "stood at the end", "closed by the server", "errors on them"),
     more=_held,
 )
@@ -76,6 +81,7 @@ HANDSHAKES = _Subject(
     of=_resumed_share,
     form=units.percent,
     unit=0.2,
+    head="taken up",
     headers=("full", "resumed", "sessions refused"),
     more=_handshakes,
 )
@@ -135,6 +141,7 @@ OVERFLOW = _Subject(
     of=_drops_each,
     form=_dropped_words,
     unit=1.0,
+    head="dropped per burst",
     headers=(
         *("backlog", "bursts", "dropped", "sent again", "quickest of those"),
         *("refused", "reset", "timed out", "not opened", "ListenOverflows", "ListenDrops"),
@@ -157,6 +164,7 @@ PEAK = _Subject(
     of=lambda trial: float(trial.peak.grown_bytes) if trial.peak else None,
     form=units.size,
     unit=MIB,
+    head="growth",
     headers=("before, at most", "highest mark"),
     more=_peaks,
 )
@@ -169,16 +177,34 @@ SIZES = _Subject(
     of=lambda trial: None if trial.by_request else trial.answer_bytes,  # of several kinds few are read: no mean
     form=units.size,
     unit=1.0,
+    head="size",
     headers=(),
     more=lambda _trials: (),
     apart=256.0,  # heads alone differ by less
 )
 
 
+SUBJECTS = (HELD, HANDSHAKES, OVERFLOW, PEAK, SIZES)
+
+
 def wire_charts(panel: Panel) -> list[Chart]:
     """Draw what a panel has data for."""
-    found = [_drawn(panel, subject) for subject in (HELD, HANDSHAKES, OVERFLOW, PEAK, SIZES)]
+    found = [_drawn(panel, subject) for subject in SUBJECTS]
     return [chart for chart in found if chart is not None]
+
+
+def in_short(panel: Panel) -> tuple[tuple[str, Table], ...]:
+    """Give the tables behind the charts, each with its title, for those who see none."""
+    return tuple((one.title, _table(one, found)) for one in SUBJECTS if (found := _rows(panel, one)))
+
+
+def noted_of(trial: Trial) -> dict[str, Any]:
+    """Give what a trial noted beside its window as plain JSON values; what its scenario has none of is left out."""
+    noted = {name: getattr(trial, name) for name in ("held", "handshakes", "overflow", "peak")}
+    found = {name: encode(one) for name, one in noted.items() if one is not None}
+    if trial.held is not None:
+        found["held"]["each_bytes"] = trial.held.each_bytes
+    return found
 
 
 def _estimate(trials: Sequence[Trial], of: Callable[[Trial], float | None]) -> Estimate | None:
@@ -191,10 +217,26 @@ def _estimate(trials: Sequence[Trial], of: Callable[[Trial], float | None]) -> E
     return Estimate(value=max(0.0, sum(values) / len(values)), low=None, high=None, blocks=len(values))
 
 
-def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
+_Found = list[tuple[Row, Estimate]]
+
+
+def _rows(panel: Panel, subject: _Subject) -> _Found:
+    """Rows that have the figure, least first; none where they are too much alike to be worth showing."""
     found = [(row, estimate) for row in panel.rows if (estimate := _estimate(row.entry.good, subject.of)) is not None]
     found.sort(key=lambda pair: pair[1].value)
-    if not found or found[-1][1].value - found[0][1].value < subject.apart:
+    return found if found and found[-1][1].value - found[0][1].value >= subject.apart else []
+
+
+def _table(subject: _Subject, found: _Found) -> Table:
+    lines = tuple(
+        (row.label, words.with_interval(one, subject.form), *subject.more(row.entry.good)) for row, one in found
+    )
+    return Table(headers=("server", subject.head, *subject.headers), rows=lines)
+
+
+def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
+    found = _rows(panel, subject)
+    if not found:
         return None
     bars = [
         Bar(
@@ -209,127 +251,9 @@ def _drawn(panel: Panel, subject: _Subject) -> Chart | None:
         for row, one in found
     ]
     label = alternative(subject.title, [(bar.label, bar.tip) for bar in bars])
-    lines = tuple(
-        (row.label, words.with_interval(one, subject.form), *subject.more(row.entry.good)) for row, one in found
-    )
     return Chart(
         title=subject.title,
         hint=subject.hint,
         drawing=draw_bars(bars, form=subject.form, unit=subject.unit, prefix=f"{panel.key}{subject.name}", label=label),
-        table=Table(headers=("server", "each", *subject.headers), rows=lines),
+        table=_table(subject, found),
     )
-
-
-# --- the same request in several ways --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Compared:
-    """A figure by which the ways are compared."""
-
-    name: str
-    title: str
-    head: str
-    hint: str
-    metric: Metric
-
-    def of(self, row: Row) -> Estimate | None:
-        """Give a row's."""
-        return row.entry.figures.get(self.metric)
-
-
-COMPARED = (
-    _Compared(
-        name="v",
-        title="The same request in other ways: server CPU for each",
-        head="CPU for each",
-        hint="Shorter is better. Ways are measured one after the other, each with servers of its own: a small "
-        "difference may be the machine’s.",
-        metric="cpu_us_per_request",
-    ),
-    _Compared(
-        name="u",
-        title="The same request in other ways: how many a second, at saturation",
-        head="a second",
-        hint="Longer is better. A handshake costs the client about as much as the server: where the load process was "
-        "the limit (GeneratorBound), compare CPU.",
-        metric="rps",
-    ),
-)
-
-
-def ways_to_ask(panel: Panel, panels: Sequence[Panel]) -> tuple[Chart, ...]:
-    """Compare one request by how it goes over the wire; drawn on the first panel of a family."""
-    family = [one for one in panels if _kind(one) == _kind(panel)]
-    ways = {_way(one): one for one in reversed(family)}
-    if len(ways) < 2 or panel is not family[0]:  # noqa: PLR2004 - a comparison takes two
-        return ()
-    shown = COMPARED if panel.saturated else COMPARED[:1]
-    return tuple(chart for one in shown if (chart := _compared(panel, ways, one)) is not None)
-
-
-def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Chart | None:
-    bars, lines, form = [], [], words.FORMS[compared.metric]
-    short = _short(ways)
-    rows = {(row.entry.server, row.entry.app): row for one in ways.values() for row in one.rows}
-    for row in rows.values():
-        first: float | None = None
-        for way, one in reversed(ways.items()):
-            found = next((other for other in one.rows if _same(other, row)), None)
-            if found is None:
-                continue
-            level = compared.of(found)
-            told = words.with_interval(level, form) if level else found.entry.why_not(compared.metric)
-            first = level.value if first is None and level else first
-            same = level is None or not first or level.value == first
-            times = "" if same or level is None or not first else f"{units.significant(level.value / first)}×"
-            lines.append((row.label, way, words.UNITS[one.unit].one, told, times))
-            bars.append(_bar(row, short[way], level, told))
-    if not any(bar.value for bar in bars):
-        return None
-    label = alternative(compared.title, [(f"{a}, {b}", d) for a, b, _c, d, _e in lines])
-    return Chart(
-        title=compared.title,
-        hint=compared.hint,
-        drawing=draw_bars(bars, form=form, prefix=f"{panel.key}{compared.name}", label=label),
-        table=Table(headers=("server", "way", "counted", compared.head, "against the first"), rows=tuple(lines)),
-    )
-
-
-def _bar(row: Row, way: str, level: Estimate | None, told: str) -> Bar:
-    return Bar(
-        row=row.key,
-        under=row.label,
-        label=way,
-        look=row.look,
-        value=level.value if level else None,
-        low=level.low if level else None,
-        high=level.high if level else None,
-        tip=f"{row.label}: {told}",
-        failure="" if level else told,
-    )
-
-
-def _short(ways: Iterable[str]) -> dict[str, str]:
-    """Leave out how connections are kept where the rest of a way's name tells it from the others."""
-    found = {way: way.rpartition(", ")[0] for way in ways}
-    often = Counter(found.values())
-    return {way: way if often[name] > 1 else name for way, name in found.items()}
-
-
-def _same(one: Row, other: Row) -> bool:
-    return (one.entry.server, one.entry.app) == (other.entry.server, other.entry.app)
-
-
-def _kind(panel: Panel) -> tuple[str, object, str]:
-    """What is alike in the panels of one family."""
-    return panel.family, panel.main.key.settings, panel.main.key.load.kind
-
-
-def _way(panel: Panel) -> str:
-    """Name a way: the scenario where it is another one, and how its connections are."""
-    load = panel.main.key.load
-    kept = {"keep-alive": "kept alive", "close": "new connection"}[load.connection]
-    spoken = load.protocol + (f", {units.many(load.streams, 'stream')}" if load.streams > 1 else "")
-    named = "" if panel.family == panel.main.key.scenario else f"{panel.scenario}, "
-    return f"{named}{spoken}, {kept}"

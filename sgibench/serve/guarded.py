@@ -298,6 +298,15 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
+def said_in(pid: int, words: Sequence[str]) -> bool:
+    """Whether one of these stands in a process's command line."""
+    try:
+        line = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+    return any(one in line for one in words)
+
+
 def _lives(process: psutil.Process) -> bool:
     """Whether a process runs; one that ended and was not buried yet doesn't."""
     try:

@@ -294,7 +294,8 @@ class Visited:
         if self.cls.slow is None:
             yield
             return
-        crowd = Crowd(self.cls.slow, (self.spec.host, self.spec.port), self.together.index, self.together.of)
+        address, share = (self.spec.host, self.spec.port), (self.together.index, self.together.of)
+        crowd = Crowd(self.cls.slow, address, *share, protocol=self.order.load.protocol)
         crowd.start()
         try:
             gevent.sleep(CROWDED_S)

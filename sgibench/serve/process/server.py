@@ -11,7 +11,7 @@ from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import Launch, Memory
 from sgibench.serve import placing
-from sgibench.serve.guarded import Command, NotStartedError, is_stopped
+from sgibench.serve.guarded import Command, NotStartedError, is_stopped, said_in
 from sgibench.serve.logs import size_of, tail_of
 from sgibench.serve.parts import Parts
 from sgibench.serve.placing import FRONT, Placed
@@ -264,6 +264,14 @@ class ServerProcess:
     def pids_by_part(self) -> Mapping[str, tuple[int, ...]]:
         """The processes of each of its parts, by what a person calls it."""
         return {self._told(name): pids for name, pids in self._parts.pids_by_name().items()}
+
+    def lasting_by_part(self) -> Mapping[str, tuple[int, ...]]:
+        """Those of them whose end is a loss: all but what a front says comes and goes by itself."""
+        front, parts = self.spec.entry.front, dict(self.pids_by_part())
+        passing = () if front is None else front.variant.passing
+        if passing and (name := self._told(FRONT)) in parts:
+            parts[name] = tuple(pid for pid in parts[name] if not said_in(pid, passing))
+        return parts
 
     def stopped(self) -> str | None:
         """Say which part of it was stopped by a signal (SIGSTOP) and waits to be told to go on; None when none was."""
