@@ -114,6 +114,13 @@ def one_loud(rng: np.random.Generator, servers: int, blocks: int) -> Logs:
     return logs
 
 
+def calm_and_wild(rng: np.random.Generator, servers: int, blocks: int) -> Logs:
+    """Two calm servers among wild ones: a p99 that is their own beside some that the machine decides."""
+    logs = rng.normal(0, 0.5, (servers, blocks))
+    logs[:2] *= 0.06
+    return np.asarray(logs + rng.normal(0, 0.05, blocks))
+
+
 def disturbed(rng: np.random.Generator, servers: int, blocks: int) -> Logs:
     """Now and then a block in which one server's figure is several times as high: a p99 on a disturbed machine."""
     logs = rng.normal(0, 0.05, (servers, blocks))
@@ -127,6 +134,7 @@ NOISES: dict[str, Noise] = {
     "heavy-tailed": heavy_tailed,
     "unlike cells": unlike,
     "one loud cell": one_loud,
+    "calm and wild": calm_and_wild,
     "disturbed blocks": disturbed,
 }
 

@@ -41,6 +41,38 @@ def test_one_wild_variance_does_not_make_the_common_one() -> None:
     assert spreads[-1].variance == 100.0
 
 
+def test_calm_cells_owe_wild_ones_nothing_where_the_blocks_show_that_they_are_unlike() -> None:
+    calm, wild = [0.0025, 0.003], [0.6, 0.5, 0.7, 0.4, 0.6]
+    spreads = moderate(calm + wild, [5] * 7)
+    assert spreads[0].variance < 0.01
+    assert 5 <= spreads[0].degrees < 7, "nearly all that is known of it is its own"
+    assert [spread.variance for spread in spreads[2:]] == pytest.approx(wild, rel=0.35)
+    few = moderate(calm + wild, [2] * 7)
+    assert few[0].variance > 0.1, "three blocks can't show that, and nobody is believed to be calm"
+
+
+@given(scale=st.floats(1e-6, 1e6), degrees=st.integers(1, 20))
+def test_the_unit_of_variances_does_not_matter_and_alike_ones_keep_the_fixed_weight(scale: float, degrees: int) -> None:
+    alike = moderate([scale] * 6, [degrees] * 6)
+    assert [spread.degrees for spread in alike] == pytest.approx([degrees + 4] * 6)
+    unlike = [0.001, 0.002, 0.3, 0.5, 0.4, 0.6]
+    plain, scaled = moderate(unlike, [degrees] * 6), moderate([each * scale for each in unlike], [degrees] * 6)
+    assert [one.variance * scale for one in plain] == pytest.approx([one.variance for one in scaled])
+
+
+def test_two_calm_cells_among_wild_ones_are_told_apart_at_six_blocks_and_equal_ones_are_not() -> None:
+    rng, found, wrong = np.random.default_rng(5), 0, 0
+    for _run in range(60):
+        logs = rng.normal(0, 0.8, (7, 6))
+        logs[:2] *= 0.05
+        equal = stats.rank(cells_of(logs), higher_is_better=False, control=None)
+        wrong += len(equal.groups) > 1
+        logs[1] += math.log(1.3)
+        found += stats.rank(cells_of(logs), higher_is_better=False, control=None).apart("s0", "s1")
+    assert found >= 40
+    assert wrong <= 7
+
+
 def test_with_equal_weights_the_system_is_the_formula_worked_out_by_hand() -> None:
     # Four cells, three blocks, the same scatter in each: weights stay equal, q_i = q, v = q (1 - 1/3) / (1 - 1/2).
     pattern = np.array([[1, -1, 0], [0, 1, -1], [-1, 0, 1], [0, 0, 0]]) * 0.03

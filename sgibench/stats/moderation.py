@@ -15,12 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from sgibench.stats.intervals import LogRatio, Values, log_ratio, measured
 
 PRIOR_DEGREES = 4.0
 """Weight of what the table says about one cell's variance, in degrees of freedom."""
+UNLIKE = 2.0
+"""Times as much scatter of variances as their degrees and that weight explain, before the weight is given up."""
+OWN_DEGREES = 4.0
+"""With fewer behind each variance, they scatter so much by chance that nothing refutes the weight."""
 LEAST_CELLS = 4
 """With fewer, the variances of single cells can't be told from one another: the paired t of two cells is used."""
 OUTLYING = 12.0
@@ -178,17 +183,53 @@ def _medians(values: Floats, places: NDArray[np.int64]) -> Floats:
 def moderate(variances: Sequence[float], degrees: Sequence[float]) -> list[Spread]:
     """Raise each variance towards what all have in common, and say how well it is known then.
 
-    s0² = mean of v, those above OUTLYING medians counting as that many; v' = max(v, (4 s0² + d v) / (4 + d)); degrees
-    d + 4 min(1, s0² / v'): what stands above the common variance owes little to it.
+    s0² = mean of v, those above OUTLYING medians counting as that many; v' = max(v, (w s0² + d v) / (w + d)); degrees
+    d + w min(1, s0² / v'): what stands above the common variance owes little to it. The weight w is PRIOR_DEGREES,
+    unless the variances refute that they have that much in common (`_prior`).
     """
     found = np.where(np.asarray(variances) > DUST**2, variances, 0.0)
-    common = float(np.minimum(found, OUTLYING * np.median(found)).mean())
+    weight, common = _prior(found, np.asarray(degrees))
     spreads = []
     for variance, own in zip(found.tolist(), degrees, strict=True):
-        raised = max(variance, (PRIOR_DEGREES * common + own * variance) / (PRIOR_DEGREES + own))
-        borrowed = PRIOR_DEGREES * min(1.0, common / raised) if raised > 0 else PRIOR_DEGREES
+        raised = max(variance, (weight * common + own * variance) / (weight + own))
+        borrowed = weight * min(1.0, common / raised) if raised > 0 else weight
         spreads.append(Spread(variance=raised, degrees=own + borrowed))
     return spreads
+
+
+def _prior(variances: Floats, degrees: Floats) -> tuple[float, float]:
+    """Give the weight of what the table says about one cell's variance, and what it says.
+
+    Logarithms of variances from d degrees scatter by trigamma(d / 2), and by trigamma(w / 2) more where the true ones
+    scatter as a prior of weight w has it. Where they scatter UNLIKE times as much as PRIOR_DEGREES explains, some cells
+    are calm and others wild, and the calm ones owe the wild ones nothing: then weight and common variance are Smyth's
+    own estimates (his section 6.2), the weight far below PRIOR_DEGREES.
+    """
+    common = float(np.minimum(variances, OUTLYING * np.median(variances)).mean())
+    known = variances > 0
+    if np.count_nonzero(known) < LEAST_CELLS or degrees[known].min() < OWN_DEGREES:
+        return PRIOR_DEGREES, common
+    half = degrees[known] / 2
+    levels = np.log(variances[known]) - scipy.special.digamma(half) + np.log(half)
+    by_chance = float(scipy.special.polygamma(1, half).mean())
+    scatter = float(levels.var(ddof=1))
+    if scatter <= UNLIKE * (by_chance + float(scipy.special.polygamma(1, PRIOR_DEGREES / 2))):
+        return PRIOR_DEGREES, common
+    weight = 2 * _inverse_trigamma(scatter - by_chance)
+    log = float(levels.mean()) + float(scipy.special.digamma(weight / 2)) - math.log(weight / 2)
+    return weight, min(common, math.exp(max(log, -700.0)))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Solve trigamma(x) = value by Newton's method, which converges from this side (Smyth, appendix)."""
+    found = 0.5 + 1 / value
+    for _step in range(50):
+        trigamma = float(scipy.special.polygamma(1, found))
+        change = trigamma * (1 - trigamma / value) / float(scipy.special.polygamma(2, found))
+        found += change
+        if -change / found < 1e-8:  # noqa: PLR2004 - far below any sampling error
+            break
+    return found
 
 
 def _weights(variances: Sequence[float]) -> Floats:
