@@ -13,6 +13,8 @@ WORKER_CONNECTIONS = 1000
 LIMITED = frozenset({"gthread", "gevent"})
 """Worker classes that accept no connection beyond that number before one closes."""
 ADVISED_KEEP_ALIVE_S = 5
+CONFIG = "gunicorn.conf.py"
+FILES = {CONFIG: "# Empty: otherwise gunicorn reads the file of this name in a project that it serves.\n"}
 ASGI_BACKLOG = 100
 """asyncio's and uvloop's own default: the asgi worker hands no backlog on."""
 
@@ -29,6 +31,7 @@ def command(launch: Launch) -> list[str]:
         f"--workers={launch.workers}",
         "--graceful-timeout=3",
         "--log-level=warning",
+        f"--config={launch.scratch / CONFIG}",
     ]
     if launch.since("gunicorn", 25, 1):
         argv.append("--no-control-socket")
@@ -107,6 +110,7 @@ SERVER = Server(
             keep_alive=False,
             manager=True,
             unix=True,
+            files=FILES,
             summary="One request at a time in each process; closes every connection.",
             notes=(
                 "It closes each connection after its answer, so it is compared only with connection-per-request.",
@@ -123,6 +127,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="A pool of threads behind one polling thread in each process; Python parser.",
             recommended=THREADS_ADVICE,
         ),
@@ -136,6 +141,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="The same with the parser gunicorn_h1c, in C.",
             recommended=THREADS_ADVICE,
             notes=(
@@ -151,6 +157,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="A greenlet for each connection; the standard library is patched to yield; Python parser.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=("It needs the package packaging, which gunicorn's extra for gevent would bring.",),
@@ -164,6 +171,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="Gunicorn's own ASGI worker on uvloop; Python parser.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),
@@ -177,6 +185,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="Gunicorn's own ASGI worker on uvloop with the parser gunicorn_h1c, in C.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),
@@ -190,6 +199,7 @@ SERVER = Server(
             manager=True,
             speaks=SPEAKS,
             unix=True,
+            files=FILES,
             summary="Gunicorn's own ASGI worker on asyncio; Python parser: nothing compiled.",
             recommended=KEEP_ALIVE_ADVICE,
             notes=(ASGI_NOTE,),

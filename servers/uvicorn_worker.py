@@ -2,6 +2,9 @@
 
 from sgibench.model import Expected, Launch, Server, Variant
 
+CONFIG = "gunicorn.conf.py"
+FILES = {CONFIG: "# Empty: otherwise gunicorn reads the file of this name in a project that it serves.\n"}
+
 
 def command(launch: Launch) -> list[str]:
     """Gunicorn's options, and uvicorn's worker class; its log level quiets uvicorn's access log."""
@@ -12,6 +15,7 @@ def command(launch: Launch) -> list[str]:
         f"--workers={launch.workers}",
         "--graceful-timeout=3",
         "--log-level=warning",
+        f"--config={launch.scratch / CONFIG}",
     ]
     if launch.since("gunicorn", 25, 1):
         argv.append("--no-control-socket")
@@ -50,6 +54,7 @@ SERVER = Server(
             ),
             manager=True,
             unix=True,
+            files=FILES,
             summary="Gunicorn forks and watches; uvicorn on uvloop with httptools serves.",
         ),
     ),

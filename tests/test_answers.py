@@ -70,6 +70,16 @@ def test_a_moment_that_all_samples_share_is_left_out_all_the_same() -> None:
     assert checked(learned, b"made %s in there" % later) is not None
 
 
+@pytest.mark.parametrize("spent", ["3 minutes ago", "just now", "1\xa0hour", "an hour ago", "%H:%M", "%I:%M %p"])
+def test_a_minute_and_how_long_ago_it_was_are_moments_and_other_numbers_are_not(spent: str) -> None:
+    now = datetime.now(UTC).astimezone().strftime(spent)
+    learned = learn(GET, answers(lambda *_: f"posted {now} in a ratio of 16:9 by one".encode()))
+    assert "what varies: moments" in learned.said
+    later = spent.replace("%H:%M", "23:59").replace("%I:%M %p", "11:59 PM").replace("3", "4")
+    assert checked(learned, f"posted {later} in a ratio of 16:9 by one".encode()) is None
+    assert checked(learned, f"posted {now} in a ratio of 4:3 by one".encode()) is not None
+
+
 def test_a_date_of_long_ago_is_data_and_is_checked() -> None:
     learned = learn(GET, answers(lambda *_: b"born 1912-06-23"))
     assert checked(learned, b"born 1912-06-24") is not None
@@ -102,6 +112,42 @@ def test_a_status_that_changes_is_refused_by_its_kind(statuses: tuple[int, ...],
     learned = learn(GET, answers(lambda *_: b"x", lambda _server, number: statuses[number]), workers=workers)
     assert learned.refused is not None
     assert kind in learned.refused
+
+
+def started(*statuses: tuple[int, ...]) -> list[Answer]:
+    """Answers of one server, started as often as there are rows."""
+    return [
+        Answer(server="one", start=start, round=number, port=4001 + start, status=status, content_type="text/html",
+               body=b"process %d says hello to all who ask" % start)
+        for start, row in enumerate(statuses) for number, status in enumerate(row)
+    ]  # fmt: skip
+
+
+def test_what_differs_from_process_to_process_of_one_server_is_blanked_out() -> None:
+    asked = Asked(method="GET", path="/x", example=b"process 7 says hello to all who ask")
+    learned = learn(asked, started((200,) * 4, (200,) * 4))
+    assert learned.findings == ()
+    assert checked(learned, b"process 99 says hello to all who ask") is None
+    assert checked(learned, b"process 99 says hello to nobody who asks") is not None
+
+
+def test_what_stays_from_one_start_of_a_server_to_the_next_is_refused() -> None:
+    learned = learn(GET, started((200,) * 4, (409,) * 4))
+    assert learned.refused is not None
+    assert "answered 200, then 409 when the server is started again" in learned.refused
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 3), st.sampled_from([200, 201, 404, 429, None])),
+    min_size=1, max_size=12,
+))  # fmt: skip
+def test_whatever_statuses_come_are_an_expectation_or_a_refusal(came: list[tuple[str, int, int, int | None]]) -> None:
+    learned = learn(GET, [
+        Answer(server=server, start=start, round=number, status=status, content_type="a/b", body=b"the same words")
+        for server, start, number, status in came
+    ])  # fmt: skip
+    assert (learned.refused is None) == (learned.asked.expectation is not None)
 
 
 def test_an_answer_that_grows_each_time_is_refused_and_one_that_swings_is_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ KINDS = {
     "/grow": lambda environ: rows.append("row") or json.dumps(rows),
     "/note": lambda environ: open("notes.txt", "a").write("x") and "noted",
     "/row": lambda environ: rows.append("row") or "added",
+    "/process": lambda environ: "process %d of one of many" % os.getpid(),
     "/last": lambda environ: json.dumps(rows[-3:]),
     "/recent": lambda environ: rows.append("row %d" % len(rows)) or json.dumps(rows[-20:]),
     "/whose": lambda environ: "?" if "waitress" in environ.get("SERVER_SOFTWARE", "") else "the same, whoever asks",
@@ -127,6 +129,8 @@ def test_a_server_whose_body_is_another_is_named_and_not_ranked_and_a_misspelt_o
 
 
 def test_what_is_read_may_come_before_what_is_written(shop: Path) -> None:
-    done = run(shop, "--server", "waitress", "--request", "POST /row", "--request", "9 GET /last")
+    requests = ("--request", "POST /row", "--request", "9 GET /last", "--request", "GET /process")
+    done = run(shop, "--server", "waitress", *requests)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"GET /process: 200, \d\d% of the body stays the same.*varies: numbers", done.stderr), done.stderr
     assert "GET /last: 200, checked by status, type and size" in done.stderr

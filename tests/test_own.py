@@ -18,6 +18,9 @@ from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
 from sgibench.model import App, Asked, AskedScenario, BaseEnvironment
+from sgibench.serve.own import base as base_module
+from sgibench.serve.own import drive as drive_script
+from sgibench.serve.own import driving
 from sgibench.serve.own.base import Sources, find_base, look
 from sgibench.serve.own.driving import Driven
 from sgibench.serve.own.overlay import Wanted, ensure_overlay, yours
@@ -91,6 +94,7 @@ deep = type("Box", (), {"app": staticmethod(app)})
 wsgi_wrapped = wrapped(app)
 asgi_wrapped = wrapped(asgi)
 number = 3
+dash = type("Dash", (), {"__call__": None, "server": staticmethod(app), "app": 3})()
 """
 
 
@@ -187,7 +191,8 @@ def test_the_interface_is_found_by_looking(  # noqa: PLR0917 - a table
     [
         ("shop:create_app", r"If it makes the app, call it: --app 'shop:create_app\(\)'"),
         ("shop:create_app(2)", r"create_app raised AssertionError: bad a \(.*shop.py line \d+: assert a == 1"),
-        ("shop:number", "it is an int and can't be called"),
+        ("shop:number", "it is an int and can't be called; expected a WSGI or ASGI app"),
+        ("shop:dash", "it is a Dash and can't be called; it holds one: --app 'shop:dash.server'"),
         ("shop:coming()", "servers don't await it"),
         ("shop:failing", "its start-up .lifespan. fails: no database"),
         ("shop:spread", "say which with --interface wsgi or asgi"),
@@ -214,6 +219,10 @@ def test_what_is_no_app_is_told_in_one_line(
         (
             "import socket\nkept = socket.create_server(('127.0.0.1', PORT))\napp = lambda environ, start_response: []",
             "it insists on a port of its own",
+        ),
+        (
+            "import http.server as s\ns.HTTPServer(('127.0.0.1', PORT), s.BaseHTTPRequestHandler).serve_forever()",
+            "importing it starts a server of its own on port",
         ),
         (
             "import pathlib\npathlib.Path('lock').open('x')\napp = lambda environ, start_response: []",
@@ -282,6 +291,28 @@ def test_the_projects_own_server_is_served_unless_another_version_is_named(venv:
     assert (yours(base, theirs), yours(base, named)) == ("2.1.2", None)
     assert ensure_overlay(base, theirs).versions["waitress"] == "2.1.2"
     assert ensure_overlay(base, named).versions["waitress"] == "3.0.1"
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [
+        ("name = 'x'", "requirements.txt"),
+        ("name = 'x'\ndependencies = []", "requirements.txt"),
+        ("name = 'x'\ndynamic = ['dependencies']", "pyproject.toml"),
+        ("name = 'x'\ndependencies = ['flask']", "pyproject.toml"),
+    ],
+)
+def test_a_project_that_names_no_dependency_leaves_it_to_its_requirements(
+    project: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n{project}\n", encoding="utf-8")
+    (tmp_path / "requirements.txt").touch()
+    chosen: list[str] = []
+    monkeypatch.setattr(base_module, "_from_project", lambda _sources: chosen.append("pyproject.toml"))
+    monkeypatch.setattr(base_module, "_from_requirements", lambda _sources, files: chosen.append(files[0].name))
+    find_base(Sources(project=tmp_path))
+    assert chosen == [said]
 
 
 def test_packages_that_can_not_agree_are_told_with_uvs_reason(tmp_path: Path) -> None:
@@ -384,7 +415,8 @@ def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(
             from collections import Counter
             calls = Counter()
             LATE = {"/limit": (50, "429 Too Many"), "/full": (60, "507 Full")}
-            TO = {"/me": "http://127.0.0.1:8000/accounts/login/?next=/me", "/login": "/login/", "/blog": "/blogin/"}
+            TO = {"/me": "http://127.0.0.1:8000/accounts/login/?next=/me", "/login": "/login/", "/blog": "/blogin/",
+                  "/safe": "https://127.0.0.1/safe", "/away": "https://127.0.0.1/"}
             def app(environ, start_response):
                 path = environ["PATH_INFO"]
                 calls[path] += 1
@@ -399,13 +431,14 @@ def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(
         ("/limit", r"answered 200, but call 50 429: the app limits how often"),
         ("/full", r"answered 200, but call 60 507: it can't be asked many times"),
         ("/me", r"answers 302 \(to /accounts/login/\): a login is missing.*'GET /me 302'"),
+        ("/safe", r"answers 302 and wants the same over HTTPS.*X-Forwarded-Proto: https.*'GET /safe 302'"),
     ):
         own = OwnRequest(project=tmp_path, asked=(Asked(method="GET", path=path),))
         with pytest.raises(UsageError, match=told):
             look_at(("odd:app",), own, tmp_path / "scratch", Silent())
     wanted = (
         Asked(method="GET", path="/me", status=302),
-        *(Asked(method="GET", path=one) for one in ("/login", "/blog")),
+        *(Asked(method="GET", path=one) for one in ("/login", "/blog", "/away")),
     )
     look_at(("odd:app",), OwnRequest(project=tmp_path, asked=wanted), tmp_path / "scratch", Silent())
 
@@ -418,6 +451,53 @@ class Heard(Silent):
 
     def say(self, sentence: str) -> None:
         self.lines.append(sentence)
+
+
+def test_an_app_that_moves_what_is_around_it_is_asked_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent("""
+            import io, os, sys
+            sys.argv, sys.stdout = ["mine"], io.StringIO()
+            os.chdir("/")
+            def app(environ, start_response):
+                print("nobody reads this" * 100)
+                start_response("200 OK", [("Content-Type", "text/plain")])
+                return [os.getcwd().encode()]
+        """),
+        encoding="utf-8",
+    )
+    looked = look_at(("odd:app",), OwnRequest(project=tmp_path), tmp_path / "scratch", Silent())
+    assert looked.driven["odd:app"][0].answers[-1].body == b"/"
+
+
+def test_a_request_that_is_never_answered_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent("""
+            import time
+            async def app(scope, receive, send):
+                assert scope["type"] == "http"
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"ok"})
+                while scope["path"] == "/events":
+                    time.sleep(60)
+        """),
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(driving, "EACH_S", 3.0)
+    asked = tuple(Asked(method="GET", path=path) for path in ("/", "/events"))
+    with pytest.raises(UsageError, match=r"did not answer GET /events in time: what never ends \(a stream"):
+        look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+
+
+def test_headers_of_the_users_reach_the_app_without_a_server_as_a_server_hands_them_over() -> None:
+    headers = [["Host", "shop.org"], ["Cookie", "a=1"], ["Cookie", "b=2"], ["X-Key", "1"], ["X-Key", "2"]]
+    request = {"method": "POST", "path": "/x?y", "headers": headers, "body": "e30="}
+    environ = drive_script.environ_of(request, b"{}")
+    assert (environ["HTTP_HOST"], environ["HTTP_COOKIE"], environ["HTTP_X_KEY"]) == ("shop.org", "a=1; b=2", "1,2")
+    scope = drive_script.scope_of(request)
+    assert [value for name, value in scope["headers"] if name == b"host"] == [b"shop.org"]
+    plain = drive_script.scope_of({**request, "headers": [["Content-Length", "2"]]})
+    assert plain["headers"] == [(b"host", b"127.0.0.1:8000"), (b"content-length", b"2")]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def create_app(debug=False):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "gunicorn.conf.py").write_text("raise SystemExit('settings that other servers have not')\n")
     return tmp_path
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sgibench.cli.config import read, without_table
+from sgibench.cli.config import defaults_for, read, without_table
 from sgibench.cli.init import write_table
+from sgibench.cli.run import run
 from sgibench.errors import UsageError
 from sgibench.serve.own.searching import candidates
 from tests.in_process import inside
@@ -63,6 +65,79 @@ def test_init_says_what_it_found_and_run_alone_measures_it(tmp_path: Path) -> No
     (group,) = json.loads(done.stdout)["summary"]["groups"]
     assert (group["load"], [row["server"] for row in group["rows"]]) == ("closed-3", ["waitress"])
     assert json.loads(done.stdout)["summary"]["own"][0]["app"] == "shop:create_app"
+
+
+def test_init_writes_down_what_it_was_told_but_no_secret_and_paths_are_the_files(tmp_path: Path) -> None:
+    project = tmp_path / "deep" / "project"
+    project.mkdir(parents=True)
+    (project / "shop.py").write_text(APP, encoding="utf-8")
+    entry = {"request": {"method": "GET", "url": "http://x/health", "headers": []},
+             "response": {"status": 200, "content": {"mimeType": "text/html"}}}  # fmt: skip
+    (project / "visit.har").write_text(json.dumps({"log": {"entries": [entry]}}), encoding="utf-8")
+    (tmp_path / "elsewhere.txt").touch()
+    words = ("--project", "deep/project", "--har", "deep/project/visit.har", "--copy")
+    words += ("--requirements", "elsewhere.txt")
+    done = inside(tmp_path, "init", *words, "--env", "KEY=s3cr3t", "--header", "Cookie: s3cr3t")
+    assert done.returncode == 0, done.stderr
+    assert "not written, because secrets may be in it: --env, --header; give it to sgibench run, too" in done.stdout
+    text = (project / "sgibench.toml").read_text(encoding="utf-8")
+    assert "s3cr3t" not in text + done.stdout + done.stderr
+    held = tomllib.loads(text)
+    assert held == {
+        "app": "shop:create_app()", "requirements": [str(tmp_path / "elsewhere.txt")], "copy": True,
+        "har": ["visit.har"],
+    }  # fmt: skip
+    found = defaults_for("run", ["--project", str(project)], {"run": run})
+    assert found is not None
+    assert (found["har"], found["copy"]) == ((str(project / "visit.har"),), True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "placed"),
+    [
+        ("openapi", "api.json", True), ("access-log", "access.log", True), ("body", "@order.json", True),
+        ("scenario", "load.py", True), ("results", "kept", True), ("scenario", "json", False), ("body", "a=b", False),
+        ("prepare", "./load.py", False),
+    ],
+)  # fmt: skip
+def test_a_path_of_a_project_is_relative_to_its_file(key: str, value: str, placed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a table
+    (tmp_path / "sgibench.toml").write_text(f"{key} = {json.dumps(value)}\n", encoding="utf-8")
+    found = defaults_for("run", [f"--project={tmp_path}"], {"run": run}) or {}
+    (held,) = ((one,) if isinstance(one, str) else one for one in found.values())
+    expected = value.replace(value.lstrip("@"), str(tmp_path / value.lstrip("@"))) if placed else value
+    assert held == (expected,)
+
+
+TALKING = """
+import json
+
+PAGES = {
+    "/openapi.json": {"paths": {"/items": {"get": {}, "post": {}}, "/items/{id}": {"get": {}}, "/broken": {"get": {}}}},
+    "/items": ["one"], "/docs": "read me",
+}
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/broken":
+        raise ValueError
+    status = "200 OK" if path in PAGES else "302 Found" if path == "/" else "404 Not Found"
+    body = json.dumps(PAGES.get(path, "")).encode()
+    start_response(status, [("Content-Type", "application/json"), ("Location", "/login?next=/")])
+    return [body]
+"""
+
+
+def test_init_asks_what_an_app_says_of_itself_and_nothing_that_run_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "words.py").write_text(
+        TALKING + "class Talking:\n    def __init__(self, app): self.app = app\n"
+        "    def __call__(self, environ, start_response): return self.app(environ, start_response)\n"
+    )
+    (tmp_path / "shop" / "main.py").write_text("from words import Talking, app as served\napp = Talking(served)\n")
+    done = inside(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    assert "app: shop/main.py:app, Talking (WSGI)" in done.stdout
+    assert "requests: GET /items\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -140,7 +215,23 @@ def test_candidates_are_read_from_sources_likeliest_first(tmp_path: Path) -> Non
         "tests/test_app.py": "app = Flask(__name__)\n",
         "broken.py": "def (:\n",
         "odd-name.py": "def create_app(*, debug=False): ...\n",
+        "backend/manage.py": "",
+        "backend/site/__init__.py": "",
+        "backend/site/wsgi.py": "application = get_wsgi_application()\n",
+        "board.py": "app = dash.Dash()\nworker = Celery()\n",
+        "mine.py": "application = Mine()\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert candidates(tmp_path) == ["main:app", "shop.wsgi:application", "odd-name.py:create_app()", "shop.web:thing"]
+    assert candidates(tmp_path) == [
+        "main:app",
+        "board:app.server",
+        "backend.site.wsgi:application",
+        "backend/site/wsgi.py:application",
+        "shop.wsgi:application",
+        "src/shop/wsgi.py:application",
+        "odd-name.py:create_app()",
+        "shop.web:thing",
+        "src/shop/web.py:thing",
+        "mine:application",
+    ]

@@ -24,6 +24,7 @@ ODD_SHARE = 0.25
 """A server without which so much more of the body is common to the others answers otherwise."""
 ALONE, ALONE_PORT = "", 8000
 """The app without a server, and the port that it is told to be at (`drive.py`)."""
+STARTED_AGAIN = ", started again,"
 OK_BELOW = 400
 TOO_MANY = 429
 
@@ -35,6 +36,8 @@ class Answer:
     server: str
     round: int
     """Rounds lie apart in time; the first is 0."""
+    start: int = 0
+    """A server that was started again is asked by another process."""
     port: int = 0
     status: int | None = None
     """None: no answer came."""
@@ -62,7 +65,7 @@ def learn(asked: Asked, answers: Sequence[Answer], *, workers: int = 1) -> Learn
     """Say what is expected of a request's answers. `answers` are of all servers, in the order they came."""
     by_server: dict[str, list[Answer]] = defaultdict(list)
     for answer in answers:
-        by_server[answer.server].append(answer)
+        by_server[answer.server + (STARTED_AGAIN if answer.start else "")].append(answer)
     silent = {name: each for name, each in by_server.items() if any(one.status is None for one in each)}
     heard = {name: each for name, each in by_server.items() if name not in silent}
     findings = [(name, f"{name} gives no answer to {asked.name}: {_error_of(each)}") for name, each in silent.items()]
@@ -74,6 +77,9 @@ def learn(asked: Asked, answers: Sequence[Answer], *, workers: int = 1) -> Learn
     odd = {name: each for name, each in heard.items() if {one.status for one in each} != {status}}
     findings += [(name, _oddly(asked, name, each, status)) for name, each in odd.items()]
     usual = {name: each for name, each in heard.items() if name not in odd}
+    one_alone = len(_servers(by_server)) == 1
+    if odd and (one_alone or not usual):
+        return Learned(asked=asked, refused=_kept(heard) if one_alone else _changing(heard, workers))
     body = next(one.body for each in usual.values() for one in each)
     if asked.status != status and (csrf := csrf_hint(asked, status, body)):
         return Learned(asked=asked, refused=csrf)
@@ -82,7 +88,7 @@ def learn(asked: Asked, answers: Sequence[Answer], *, workers: int = 1) -> Learn
     if refused := _growing(usual):
         return Learned(asked=asked, refused=refused)
     moving = any(_grew(each) or still_grows(each) for each in usual.values())  # then bodies differ by when they came
-    if asked.method != "HEAD" and not moving:
+    if asked.method != "HEAD" and not moving and not one_alone:
         for name in _otherwise(asked, usual):
             shown = usual.pop(name)[0].body[:SHOWN_BYTES]
             findings.append((name, f"{name} answers {asked.name} with another body than the others: {shown!r}"))
@@ -99,10 +105,30 @@ def _statuses(answers: Sequence[Answer]) -> list[int]:
 
 def _unsteady(heard: dict[str, list[Answer]], workers: int) -> str | None:
     """Say why a request can't be asked many times, when its status changes under most servers."""
-    changing = {name: _statuses(each) for name, each in heard.items() if len(set(_statuses(each))) > 1}
-    if 2 * len(changing) <= len(heard):
+    changing = {name: each for name, each in heard.items() if len(set(_statuses(each))) > 1}
+    if 2 * len(_servers(changing)) <= len(_servers(heard)):
         return None
-    seen = next(iter(changing.values()))
+    return _changing(changing, workers)
+
+
+def _servers(heard: dict[str, list[Answer]]) -> set[str]:
+    """Give the names of servers, however often each was started."""
+    return {each[0].server for each in heard.values()}
+
+
+def _kept(heard: dict[str, list[Answer]]) -> str:
+    """Say that what a request did stays when the server is started again."""
+    told = ", then ".join(str(_statuses(each)[0]) for each in heard.values())
+    return (
+        f"it is answered {told} when the server is started again: what it does stays from one start to the next. Put "
+        "it back with --prepare 'COMMAND', or ask something that can be asked many times"
+    )
+
+
+def _changing(heard: dict[str, list[Answer]], workers: int) -> str:
+    """Say in which way the status of a request changes."""
+    seen = next((found for each in heard.values() if len(set(found := _statuses(each))) > 1), [])
+    seen = seen or [status for each in heard.values() for status in _statuses(each)]
     told = ", then ".join(str(one) for one, _ in _runs(seen)[:4])
     if TOO_MANY in seen:
         return f"it is answered {told}: the app limits how often it may be asked. Turn that limit off for the run"

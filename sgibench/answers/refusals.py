@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from sgibench.model import Asked
 
@@ -21,3 +22,33 @@ def csrf_hint(asked: Asked, status: int, body: bytes) -> str | None:
         "the same 32 letters; or turn the check off for the run (--env, settings of its own), e.g. WTF_CSRF_ENABLED; "
         f"or say that you want the refusal: '{asked.name} {status}'"
     )
+
+
+def https_hint(asked: Asked, status: int, location: str | None) -> str | None:
+    """Say that an app sends whoever asks to the same page over HTTPS, and what to do; None when it does not."""
+    try:
+        to = urlsplit(location or "")
+    except ValueError:
+        return None
+    if status not in REDIRECTS or to.scheme != "https" or to.path.rstrip("/") != urlsplit(asked.path).path.rstrip("/"):
+        return None
+    return (
+        f"the app answers {status} and wants the same over HTTPS, so the redirect would be measured. A proxy says that "
+        "it was HTTPS with --header 'X-Forwarded-Proto: https'; give that, turn the redirect off for the run "
+        f"(--env, settings of its own), or say that you want it: '{asked.name} {status}'"
+    )
+
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOGIN = "where a login is missing, give it with --header 'Cookie: …' or --header 'Authorization: …'"
+HINTS = {
+    400: "where it takes certain hosts only, give one with --header 'Host: …'",
+    401: _LOGIN,
+    403: _LOGIN,
+}
+"""What may be behind a status, as most apps don't say."""
+
+
+def hint(status: int) -> str:
+    """Give the end of a sentence about a status; empty where there is nothing to be said."""
+    return f"; {HINTS[status]}" if status in HINTS else ""

@@ -29,14 +29,19 @@ MOST_SAMPLES = 16
 """Different bodies that are compared."""
 NEAR_S = 2 * 86_400.0
 """A moment so near to now is a clock's, not the app's data."""
+NEAR_MIN = 10
+"""The same of hours and minutes alone, in UTC or local time, of 12 or 24 hours."""
 
 _ISO = rb"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 _HTTP_DATE = rb"[A-Z][a-z]{2}, \d\d[ -][A-Z][a-z]{2}[ -]\d{4} \d\d:\d\d:\d\d(?: GMT)?"
 _CLOCK = rb"(?<![\d:])\d\d:\d\d:\d\d(?:[.,]\d+)?(?![\d:])"
 _EPOCH = rb"(?<![\w.])1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d+)?(?![\w.])"
+_MINUTE = rb"(?<![\w:.])\d{1,2}:\d\d(?![\w:])"
+_AGO = rb"(?<!\w)(?:\d+|an?|a few)(?: |\xc2\xa0|&nbsp;)(?:second|minute|hour)s?(?: ago)?(?!\w)|just now"
+_MOMENT = b"|".join((_HTTP_DATE, _ISO, _CLOCK, _EPOCH, _AGO, _MINUTE))
 _WORD = rb"[0-9A-Za-z_-]+"
 _TOKEN = re.compile(
-    b"|".join((b"(?P<moment>" + b"|".join((_HTTP_DATE, _ISO, _CLOCK, _EPOCH)) + b")", _WORD, rb"[^0-9A-Za-z_-]")),
+    b"|".join((b"(?P<moment>" + _MOMENT + b")", _WORD, rb"[^0-9A-Za-z_-]")),
     re.DOTALL,
 )
 
@@ -119,17 +124,31 @@ def _is_loose(tokens: Sequence[bytes], place: int, port: int, now_s: float) -> b
     token = tokens[place]
     if port and token == b"%d" % port:
         return True
-    return len(token) >= 8 and _moment_near(token, now_s)  # noqa: PLR2004 - the shortest moment, hh:mm:ss
+    return len(token) >= 4 and _moment_near(token, now_s)  # noqa: PLR2004 - the shortest moment, h:mm
 
 
 def _moment_near(token: bytes, now_s: float) -> bool:
     found = _TOKEN.fullmatch(token)
     if found is None or found["moment"] is None:
         return False
+    if re.fullmatch(_AGO, token):
+        return True
+    if minute := re.match(rb"(\d{1,2}):(\d\d)(?!:)", token):
+        return _minute_near(60 * int(minute[1]) + int(minute[2]), now_s)
     text = token.decode("ascii").replace(",", ".") if token[:1].isdigit() else token.decode("ascii")
     if re.fullmatch(r"\d\d:.*", text):
         return True
     return any(abs(moment - now_s) < NEAR_S for moment in _moments(text))
+
+
+def _minute_near(minute: int, now_s: float) -> bool:
+    """Whether a minute of the day is about now's; of half a day, as clocks of twelve hours have it."""
+    now = datetime.fromtimestamp(now_s, UTC)
+    for here in (now, now.astimezone()):
+        apart = (minute - 60 * here.hour - here.minute) % 720
+        if min(apart, 720 - apart) <= NEAR_MIN:
+            return True
+    return False
 
 
 def _moments(text: str) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgibench.bench.capacity import EXCUSES, parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
-from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, scenario_of
+from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, refusal, scenario_of
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -40,6 +40,7 @@ __all__ = [
     "look",
     "own_apps",
     "parse_slo",
+    "refusal",
     "resume",
     "resume_capacity",
     "run",

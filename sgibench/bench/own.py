@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sgibench import units
 from sgibench.answers.expecting import media_type
 from sgibench.answers.learning import TOO_MANY
-from sgibench.answers.refusals import csrf_hint
+from sgibench.answers.refusals import csrf_hint, hint, https_hint
 from sgibench.bench.asking import HOME
 from sgibench.engine.progress import Silent
 from sgibench.engine.workshop import Listener
@@ -256,8 +256,9 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
             raise UsageError(f"--request '{one.name}': {problem}")
         seen = came.answers[-1]
         alone = units.microseconds(came.cpu_us) if came.cpu_us >= 1 else "less than 1 µs"
+        where = f" (to {seen.header('location')})" if REDIRECT <= seen.status < BAD else ""
         listener.say(
-            f"{one.name}: {seen.status}, {media_type(seen.header('content-type')) or 'no type'}, "
+            f"{one.name}: {seen.status}{where}, {media_type(seen.header('content-type')) or 'no type'}, "
             f"{units.size(seen.size)}; {alone} of CPU without a server"
         )
     return driven
@@ -292,7 +293,10 @@ def _unasked(asked: Asked, seen: Seen, printed: str) -> str | None:
     if status >= BROKEN:
         return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
     if status >= BAD:
-        return f"the app answers {status}: ask for what it has, or say that you want that: '{asked.name} {status}'"
+        want = f"ask for what it has, or say that you want that: '{asked.name} {status}'"
+        return f"the app answers {status}: {want}{hint(status)}"
+    if secure := https_hint(asked, status, seen.header("location")):
+        return secure
     if where := _login_of(asked, seen):
         return (
             f"the app answers {status} (to {where}): a login is missing. Give it with --header 'Cookie: …', or say "

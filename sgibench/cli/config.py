@@ -21,7 +21,9 @@ from sgibench.paths import is_file
 COMMANDS = ("run", "capacity", "check", "ui")
 """They measure, or begin to."""
 OWN_FILE = "sgibench.toml"
-PATHS = frozenset({"venv", "requirements", "env-file", "catalogue"})
+PATHS = frozenset({
+    "venv", "requirements", "env-file", "catalogue", "har", "access-log", "openapi", "results", "reports",
+})  # fmt: skip
 NOT_HELD = frozenset({"project", "resume", "json", "help", "quiet"})
 """Options that say nothing about a project."""
 
@@ -134,4 +136,12 @@ def _text(file: Path, key: str, value: Any) -> str:
         raise UsageError(f"{file}: {key}: expected a text or a number, got {shown(value)}")
     if "\0" in str(value):
         raise UsageError(f"{file}: {key}: expected a text without NUL, as on a command line")
-    return str(file.parent / value) if key in PATHS and isinstance(value, str) else str(value)
+    return _placed(file.parent, key, value) if isinstance(value, str) else str(value)
+
+
+def _placed(folder: Path, key: str, value: str) -> str:
+    """Give a value in which a path is one from here: paths are relative to the file that they stand in."""
+    if key == "body" and value.startswith("@"):
+        return f"@{folder / value[1:]}"
+    is_path = key in PATHS or (key == "scenario" and value.endswith(".py"))
+    return str(folder / value) if is_path else value

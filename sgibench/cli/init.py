@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,34 +13,30 @@ import click
 
 from sgibench import bench
 from sgibench.bench.asking import HOME
+from sgibench.bench.sources.openapi import operations_of
 from sgibench.cli import config
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, one, takes
-from sgibench.errors import UsageError
+from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, Asked
 from sgibench.secrets import hidden
 from sgibench.serve.own.base import shown
 from sgibench.serve.own.copying import changes, state_of
-from sgibench.serve.own.driving import drive
+from sgibench.serve.own.driving import Seen, drive
 from sgibench.serve.own.searching import candidates
 from sgibench.serve.scratch import scratch_folder
 
-MOST_TRIED = 6
-LIKELY = (
-    "/",
-    "/health",
-    "/healthz",
-    "/docs",
-    "/api",
-    "/api/",
-    "/admin/login/",
-    "/login",
-    "/index.html",
-    "/openapi.json",
-)
+MOST_TRIED = 8
+LIKELY = ("/", "/health", "/healthz", "/api", "/api/", "/admin/login/", "/login", "/index.html")
 """Asked of an app whose requests nobody named."""
+DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json", "/swagger.json")
+"""Where frameworks put what they say of themselves: what is described there is asked."""
+LAST = ("/docs",)
+"""Asked where nothing else is answered, as nobody's users ask for it."""
 MOST_ASKED = 3
-BAD = 400
+OK, REDIRECT = 200, 300
+SECRET = ("--env", "--header", "--body")
+"""Options whose values are not written down."""
 
 
 @click.command(epilog="Example: sgibench init --project my-project")
@@ -68,8 +64,10 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
     for line in (*told, *_environment(app)):
         click.echo(line)
     click.echo("requests: " + (", ".join(each.name for each in asked) or "none was answered: name some with --request"))
-    values = _values(app, own, asked or (HOME,))
+    values = _values(app, own, project, asked or (HOME,))
     file = write_table(project, values)
+    for line in _unwritten(own):
+        click.echo(line)
     click.echo(f"wrote {shown(file, project)}; next: sgibench run" + ("" if asked else " (after naming requests)"))
 
 
@@ -88,7 +86,7 @@ def _found(project: Path, apps: tuple[str, ...], request: bench.OwnRequest) -> t
         except UsageError as error:
             refused.append(hidden(str(error)))
             continue
-        others = [other for other in tried if other != text]
+        others = [other for other in tried if other != text and "/" not in other]
         told = [f"app: {text}, {app.summary}"]
         return app, [*told, *([f"also there: {', '.join(others[:MOST_TRIED])}"] if others else [])]
     raise UsageError(refused[0] + (f" (and {len(refused) - 1} more were tried)" if len(refused) > 1 else ""))
@@ -103,34 +101,73 @@ def _environment(app: App) -> list[str]:
 
 
 def _answering(app: App) -> tuple[Asked, ...]:
-    """Ask for what many apps have, and keep what is answered."""
-    asked = [replace(HOME, path=path) for path in LIKELY]
+    """Ask for what many apps have, and for what this one says that it has; keep what a run would not refuse.
+
+    Pages come before redirects, and what describes the app is taken where there is nothing else.
+    """
+    answered = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST)])
+    described = [one for each, seen in answered.items() if each.path in DOCUMENTS for one in _described(each, seen)]
+    operations = _asked_for(app, described[: 4 * MOST_ASKED]) if described else {}
+    found = {**operations, **{each: seen for each, seen in answered.items() if each.path in LIKELY}}
+    pages = [each for each, seen in found.items() if OK <= seen.status < REDIRECT]
+    return tuple((pages or [*found] or [*answered])[:MOST_ASKED])
+
+
+def _asked_for(app: App, asked: Sequence[Asked]) -> dict[Asked, Seen]:
+    """Ask an app for each, and give the answers to those that can be measured."""
     with scratch_folder() as scratch:
-        driven = drive(app, asked, scratch, seconds=0.02)
-    good = [
-        each
-        for each, came in zip(asked, driven, strict=True)
-        if came.error is None and all(seen.status < BAD for seen in came.answers)
-    ]
-    return tuple(good[:MOST_ASKED])
+        try:
+            driven = drive(app, asked, scratch, seconds=0.02)
+        except ServerError as error:
+            click.echo(f"requests: {hidden(error.detail)}")
+            return {}
+    return {
+        each: came.answers[-1] for each, came in zip(asked, driven, strict=True) if bench.refusal(each, came) is None
+    }
 
 
-def _values(app: App, own: Own, asked: tuple[Asked, ...]) -> dict[str, object]:
-    """Say what goes into the file: what was found, and what the command line said."""
+def _described(asked: Asked, seen: Seen) -> tuple[Asked, ...]:
+    """Read the operations that only read, and that need no invented data, from a document of the app's."""
+    try:
+        found = operations_of(seen.body, asked.path).asked
+    except UsageError:
+        return ()
+    return tuple(one for one in found if not one.writes and one.path not in DOCUMENTS)
+
+
+def _values(app: App, own: Own, project: Path, asked: tuple[Asked, ...]) -> dict[str, object]:
+    """Say what goes into the file: what was found, and what the command line said. Its paths are the file's."""
     if app.own is None:
         raise AssertionError("an app of the catalogue was found")
+
+    def placed(files: Sequence[Path]) -> list[str] | None:
+        whole = [file.resolve() if file != own.venv else file.absolute() for file in files]
+        return [str(one.relative_to(project)) if one.is_relative_to(project) else str(one) for one in whole] or None
+
+    sources = {"har": placed(own.har), "access-log": placed(own.access_log), "openapi": placed(own.openapi)}
     named: dict[str, object] = {
         "interface": own.interface,
-        "venv": None if own.venv is None else str(own.venv),
-        "requirements": [str(file) for file in own.requirements] or None,
-        "env-file": [str(file) for file in own.env_file] or None,
+        "venv": None if own.venv is None else (placed([own.venv]) or [""])[0],
+        "requirements": placed(own.requirements),
+        "env-file": placed(own.env_file),
         "prepare": [*own.prepare] or None,
+        "copy": own.copy,
         "ready": own.ready,
         "memory": own.memory,
+        **sources,
     }
-    requests = [*own.requests] or [f"{each.weight} {each.name}" for each in asked]
-    held = {"app": app.own.spec, **named, "request": requests}
+    taken = [*own.requests] or (None if any(sources.values()) else [f"{each.weight} {each.name}" for each in asked])
+    held = {"app": app.own.spec, **named, "request": taken}
     return {key: value for key, value in held.items() if value is not None}
+
+
+def _unwritten(own: Own) -> list[str]:
+    """Say which options were not written down."""
+    given = [flag for flag, values in zip(SECRET, (own.env, own.header, own.body), strict=True) if values]
+    if not given:
+        return []
+    file = " (--env-file names a file of variables)" if own.env else ""
+    return [f"not written, because secrets may be in it: {', '.join(given)}; give it to sgibench run, too{file}"]
 
 
 def write_table(project: Path, values: Mapping[str, object]) -> Path:

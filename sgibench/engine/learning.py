@@ -40,10 +40,13 @@ def ask_all(
     cpus: machine.CpuPlan,
     scratch: Path,
 ) -> list[list[Answer]]:
-    """Ask every request of each cell's server; gives the answers of each request, a server after the other."""
+    """Ask every request of each cell's server; gives the answers of each request, a server after the other.
+
+    One server alone is started twice, so that what differs from process to process is seen.
+    """
     answers: list[list[Answer]] = [[] for _ in asked]
-    for cell in cells:
-        listener.say(f"asking {cell.server} for answers")
+    for start, cell in enumerate([*cells, *cells]) if len(cells) == 1 else ((0, cell) for cell in cells):
+        listener.say(f"asking {cell.server} for answers" + (" once more, in another process" if start else ""))
         folder = scratch / folder_name(f"learn-{cell.server}-{cell.app}")
         environment = environments[environment_key(cell)]
         spec = ServerSpec(
@@ -60,7 +63,7 @@ def ask_all(
             with ServerProcess(spec) as process:
                 process.wait_ready()
                 first = not any(any(one.status for one in each) for each in answers)
-                _ask_one(cell, asked, process, answers, patient=first)
+                _ask_one(cell, asked, process, answers, start=start, patient=first)
                 process.stop()
         except ServerError as error:
             # Whether it starts and stops as it should is the run's business; here only answers are of interest.
@@ -71,7 +74,13 @@ def ask_all(
 
 
 def _ask_one(
-    cell: Cell, asked: Sequence[Asked], process: ServerProcess, answers: list[list[Answer]], *, patient: bool
+    cell: Cell,
+    asked: Sequence[Asked],
+    process: ServerProcess,
+    answers: list[list[Answer]],
+    *,
+    start: int,
+    patient: bool,
 ) -> None:
     """Ask all requests in turn, round by round; with several processes, on as many new connections as may reach all.
 
@@ -94,8 +103,9 @@ def _ask_one(
         clients = [Client(HOST, process.port) for _ in range(connections)]
         try:
             for one, known in turns:
-                known += [replace(_answer(one, client), server=cell.server, round=number, port=process.port)
-                          for client in clients]  # fmt: skip
+                came = [_answer(one, client) for client in clients]
+                whence = {"server": cell.server, "start": start, "round": number, "port": process.port}
+                known += [replace(answer, **whence) for answer in came]
         finally:
             for client in clients:
                 client.close()

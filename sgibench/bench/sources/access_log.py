@@ -24,6 +24,8 @@ SHOWN = 120
 BAD = 400
 _LINE = re.compile(r'"(?P<method>[A-Z]{3,10}) (?P<target>[^ "]+)(?: HTTP/\d(?:\.\d)?)?" (?P<status>\d{3})\b')
 _OTHER = re.compile(r'"(?P<words>[^"]*)" (?P<status>\d{3})\b')
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""As uvicorn and werkzeug write on a terminal."""
 _ID = re.compile(
     r"\d+|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{16,}|(?=[^/]*\d)[A-Za-z0-9_-]{20,}", re.IGNORECASE
 )
@@ -32,7 +34,7 @@ STATIC = re.compile(r"\.(?:js|mjs|css|map|png|jpe?g|gif|svg|ico|webp|woff2?|ttf|
 
 def read_access_log(path: Path, top: int = TOP) -> Source:
     """Read a log; raises UsageError."""
-    text = read_source(FLAG, path).decode("utf-8", errors="replace")
+    text = _COLOUR.sub("", read_source(FLAG, path).decode("utf-8", errors="replace"))
     left_out: Counter[str] = Counter()
     groups: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     lines = read = 0

@@ -66,10 +66,11 @@ def find_base(sources: Sources) -> BaseEnvironment:
     active = os.environ.get("VIRTUAL_ENV")
     if active and not _runs_sgibench_alone(Path(active), project):
         return look(Path(active), active, "$VIRTUAL_ENV")
-    if (project / "pyproject.toml").is_file() and _has_project(project / "pyproject.toml"):
+    listed = project / "requirements.txt"
+    if (project / "pyproject.toml").is_file() and _has_project(project / "pyproject.toml", or_else=listed):
         return _from_project(sources)
-    if (project / "requirements.txt").is_file():
-        return _from_requirements(sources, (project / "requirements.txt",))
+    if listed.is_file():
+        return _from_requirements(sources, (listed,))
     return _made(sources, (), (), "an environment without packages", "--app", cwd=Path("/"))
 
 
@@ -157,11 +158,17 @@ def _with_included(file: Path, seen: set[Path]) -> list[str]:
     return [text, *(part for name in included for part in _with_included(file.parent / name, seen))]
 
 
-def _has_project(file: Path) -> bool:
+def _has_project(file: Path, *, or_else: Path) -> bool:
+    """Whether a pyproject.toml says what the project needs; one that names no dependency yields to the other file."""
     try:
-        return "project" in tomllib.loads(file.read_text(encoding="utf-8"))
+        held = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: expected TOML, but {error}") from None
+    project = held.get("project")
+    if not isinstance(project, dict):
+        return False
+    dynamic = project.get("dynamic", ())
+    return bool(project.get("dependencies")) or "dependencies" in dynamic or not or_else.is_file()
 
 
 def _from_project(sources: Sources) -> BaseEnvironment:

@@ -10,16 +10,18 @@ app prints goes to its log. It is loaded into servers, too (`within.py`): one of
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import itertools
 import json
+import os
 import resource
 import socket
 import struct
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -37,6 +39,7 @@ KEPT_BYTES = 2**20
 def main() -> None:
     """Carry out the order in the file that the first argument names."""
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    answer = Path(sys.argv[2])  # an app may change the words of the command line, and the folder
     here = str(Path(__file__).resolve().parent)
     sys.path[:] = [entry for entry in sys.path if entry != here]
     module = types.ModuleType(order["name"])
@@ -46,22 +49,28 @@ def main() -> None:
     callers = callers_asgi if order["interface"] == "asgi" else callers_wsgi
     idle, *calls = callers(module.__dict__["app"], order)
     if order["beside"]:
-        attend(idle, calls, order["seconds"])
+        attend(idle, calls, order["seconds"], answer)
         return
     told = {
         "idle": cost_of(noting(idle, {}), order["seconds"]),
-        "requests": [measured(call, order["seconds"]) for call in calls],
+        "requests": [measured(call, order["seconds"]) for call in telling(answer.with_suffix(".at"), calls)],
     }
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    tell({**told, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)})
+    tell(answer, {**told, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)})
 
 
-def tell(answer: dict[str, Any]) -> None:
+def telling(at: Path, calls: list[Any]) -> Iterator[Any]:
+    """Give them one after the other, and say in a file which is on: one that hangs can be named."""
+    for number, call in enumerate(calls):
+        at.write_text(str(number), encoding="ascii")
+        yield call
+
+
+def tell(answer: Path, told: dict[str, Any]) -> None:
     """Write the answer, whole."""
-    path = Path(sys.argv[2])
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(answer), encoding="utf-8")
-    beside.replace(path)
+    beside = answer.with_suffix(".new")
+    beside.write_text(json.dumps(told), encoding="utf-8")
+    beside.replace(answer)
 
 
 # --- WSGI -----------------------------------------------------------------------------------------------------------
@@ -108,10 +117,13 @@ def environ_of(request: dict[str, Any], body: bytes) -> dict[str, Any]:
     }
     if body:
         environ["CONTENT_LENGTH"] = str(len(body))
+    given: dict[str, str] = {}
     for name, value in request["headers"]:
         key = name.upper().replace("-", "_")
-        environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else "HTTP_" + key] = value
-    return environ
+        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else "HTTP_" + key
+        between = "; " if key == "HTTP_COOKIE" else ","
+        given[key] = f"{given[key]}{between}{value}" if key in given else value
+    return {**environ, **given}
 
 
 def call_wsgi(app: Any, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
@@ -197,10 +209,12 @@ async def start_up(app: Any, state: dict[str, Any]) -> Any:
 def scope_of(request: dict[str, Any]) -> dict[str, Any]:
     """Write what a server would hand over."""
     path, _, query = request["path"].partition("?")
-    headers = [(b"host", f"{HOST}:{PORT}".encode())]
-    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]]
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]]
+    given = {name for name, _ in headers}
     size = len(base64.b64decode(request["body"]))
-    if size:
+    if b"host" not in given:
+        headers.insert(0, (b"host", f"{HOST}:{PORT}".encode()))
+    if size and b"content-length" not in given:
         headers.append((b"content-length", str(size).encode()))
     return {
         "type": "http",
@@ -296,12 +310,13 @@ def text(value: Any) -> str:
 
 
 def printed() -> int:
-    """How much was printed so far: where the log stands."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    """How much was printed so far: how long the log is, whatever the app made of the streams that lead to it."""
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
     try:
-        return max(stream.buffer.seek(0, 2) for stream in (sys.stdout, sys.stderr))
-    except (OSError, ValueError):
+        return max(os.fstat(number).st_size for number in (1, 2))
+    except OSError:
         return 0
 
 
@@ -332,13 +347,13 @@ def spent_s() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
-def attend(idle: Callable[[], Any], calls: list[Callable[[], Any]], seconds: float) -> None:
+def attend(idle: Callable[[], Any], calls: list[Callable[[], Any]], seconds: float, answer: Path) -> None:
     """Warm up, say at which port this process listens, and call what each message there names until it is ended."""
     for call in (idle, *calls):
         called(call, seconds, least=1)
     in_calls_s = 0.0
     with socket.create_server((HOST, 0)) as listener:
-        tell({"port": listener.getsockname()[1]})
+        tell(answer, {"port": listener.getsockname()[1]})
         while True:
             line, _ = listener.accept()
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -74,10 +74,20 @@ def drive(
     """Ask an app each request in a process of its own. Raises ServerError when that process can't do it."""
     process, answer = _process(app, requests, scratch / "drive", cpus, seconds, beside=False)
     with process:
-        if not process.wait(START_S + EACH_S * len(requests)):
-            raise _hung(app, process)
+        _await_end(app, requests, process, answer.with_suffix(".at"))
     told = _told(app, process, answer)
     return tuple(_driven(one, told["idle"]["cpu_us"], told["peak_bytes"]) for one in told["requests"])
+
+
+def _await_end(app: App, requests: Sequence[Asked], process: Guarded, at: Path) -> None:
+    """Wait for as long as it goes on from one request to the next; raises ServerError when it doesn't."""
+    on, until_s = -1, time.monotonic() + START_S
+    while not process.wait(LOOK_S):
+        now = int(at.read_text(encoding="ascii") or -1) if at.exists() else -1
+        if now != on:
+            on, until_s = now, time.monotonic() + EACH_S
+        if time.monotonic() > until_s:
+            raise _hung(app, process, "" if on < 0 else f" {requests[on].name}")
 
 
 class Beside:
@@ -138,8 +148,8 @@ def _process(
         "requests": [order_of(asked) for asked in requests],
     }
     answer, log = folder / "answer.json", folder / "drive.log"
-    answer.unlink(missing_ok=True)
-    log.unlink(missing_ok=True)
+    for file in (answer, answer.with_suffix(".at"), log):
+        file.unlink(missing_ok=True)
     (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
     command = Command(
         argv=(str(own.base.python), str(DRIVE), str(folder / "order.json"), str(answer)),
@@ -151,9 +161,14 @@ def _process(
     return Guarded(command), answer
 
 
-def _hung(app: App, process: Guarded) -> ServerError:
+def _hung(app: App, process: Guarded, asked: str = "") -> ServerError:
     tail = tail_of(process.command.log) if process.command.log else ""
-    return ServerError("hung", f"{app.id}: called without a server it did not answer in time", tail)
+    return ServerError(
+        "hung",
+        f"{app.id}: called without a server it did not answer{asked} in time: what never ends (a stream, a long poll), "
+        "or takes many seconds, can't be measured; ask something else",
+        tail,
+    )
 
 
 def _told(app: App, process: Guarded, answer: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ WSGI_NAMES = {"environ", "env", "environment", "wsgi_environ"}
 ASGI_NAMES = {"scope"}
 WSGI_PLACES = 2
 ASGI_PLACES = 3
+HOLDING = ("server", "app", "application", "asgi_app", "wsgi_app", "asgi", "wsgi")
 FOREIGN = {
     "aiohttp.web_app.Application": "it is an aiohttp application, which only aiohttp's own server runs",
     "tornado.web.Application": "it is a Tornado application: wrap it, or run it on Tornado's own server",
@@ -36,10 +37,10 @@ FOREIGN = {
 def main() -> None:
     """Carry out the order in the file that the first argument names."""
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    answer = Path(sys.argv[2])  # an app may change the words of the command line, and the folder
     here = str(Path(__file__).resolve().parent)
     sys.path[:] = [entry for entry in sys.path if entry != here]
-    told = look(order)
-    answer = Path(sys.argv[2])
+    told = look(order, answer.with_suffix(".imported"))
     beside = answer.with_suffix(".new")
     beside.write_text(json.dumps(told), encoding="utf-8")
     beside.replace(answer)
@@ -47,8 +48,8 @@ def main() -> None:
         time.sleep(3600)
 
 
-def look(order: dict[str, Any]) -> dict[str, Any]:
-    """Import the app and say what it is, or what went wrong."""
+def look(order: dict[str, Any], imported: Path) -> dict[str, Any]:
+    """Import the app and say what it is, or what went wrong; a file says when it is imported."""
     began_s = time.monotonic()
     module = types.ModuleType(order["name"])
     module.__file__ = order["name"] + ".py"
@@ -59,6 +60,7 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001 - whatever it is, the user must hear of it
         return failure(order, module, error)
     took_s = time.monotonic() - began_s
+    imported.touch()
     told = {"import_s": took_s, "kind": kind_of(app), **interface_of(app, order)}
     if told.get("interface") == "asgi":
         serve = twice(app) if told.get("twice") else app
@@ -129,7 +131,7 @@ def interface_of(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         app.close()
         return {"problem": "no-app", "error": "the factory is a coroutine function, and servers don't await it"}
     if not callable(app):
-        return {"problem": "no-app", "error": f"it is {described(app)} and can't be called"}
+        return {"problem": "no-app", "error": f"it is {described(app)} and can't be called", "held": held_in(app)}
     forced = order.get("interface")
     shape = shape_of(app)
     if shape == "twice" and forced in {None, "asgi"}:
@@ -145,6 +147,12 @@ def interface_of(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         "problem": "unclear",
         "error": f"{kind_of(app)} takes neither (environ, start_response) nor (scope, receive, send)",
     }
+
+
+def held_in(value: Any) -> list[str]:
+    """Name the attributes under which an object keeps an app, as Dash does."""
+    held = [(name, getattr(value, name, None)) for name in HOLDING]
+    return [name for name, one in held if callable(one) and shape_of(one) in {"wsgi", "asgi", "twice"}]
 
 
 def described(value: Any) -> str:

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from sgibench import units
+from sgibench import machine, units
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
 from sgibench.serve.guarded import Command, Guarded
-from sgibench.serve.logs import tail_of
+from sgibench.serve.logs import size_of, tail_of
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import folded, prepare_start
 from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
@@ -32,6 +32,9 @@ MOST_PRINTED_BYTES = 2**20
 """More than that, printed on being imported, is taken as an accident."""
 TAIL_LINES = 4
 POLL_S = 0.1
+IDLE_S, IDLE_SHARE = 3.0, 0.1
+"""So long a process that listens may do next to nothing, less than such a share of a CPU, before it is taken to serve
+instead of going on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,11 @@ class Probing:
     log: Path
     """What the app prints."""
 
+    @property
+    def imported(self) -> Path:
+        """There once the app is imported; what is waited for then is its start-up."""
+        return self.answer.with_suffix(".imported")
+
 
 class _started:  # noqa: N801 - reads as a statement: `with _started(…) as probing:`
     """One running probe and the file in which its answer will be."""
@@ -131,12 +139,15 @@ class _started:  # noqa: N801 - reads as a statement: `with _started(…) as pro
 def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
     """Wait for what a probe found."""
     process = probing.process
-    deadline = time.monotonic() + PROBE_TIMEOUT_S
+    deadline, idling = time.monotonic() + PROBE_TIMEOUT_S, _Idling(process)
     while not probing.answer.exists() and process.alive() and time.monotonic() < deadline:
         process.hear(POLL_S)
-    if probing.log.stat().st_size > MOST_PRINTED_BYTES:
+        served = not probing.imported.exists() and idling.seen() and _listens(process.pid)
+        if served or size_of(probing.log) > MOST_PRINTED_BYTES:
+            break
+    if (printed := size_of(probing.log)) > MOST_PRINTED_BYTES:
         raise UsageError(
-            f"--app {spec.text}: it prints {units.size(probing.log.stat().st_size)} when it is imported: "
+            f"--app {spec.text}: it prints {units.size(printed)} when it is imported: "
             "turn that off, e.g. with --env NAME=VALUE"
         )
     if probing.answer.exists():
@@ -149,12 +160,31 @@ def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
             f"--app {spec.text}: importing it ended the process with status {status}{tail}; "
             "it must not exit when it is imported"
         )
-    if ports := _listens(process.pid):
+    if not probing.imported.exists() and (ports := _listens(process.pid)):
         raise UsageError(
             f"--app {spec.text}: importing it starts a server of its own on port {ports[0]}: "
             'put what starts it (app.run()) under `if __name__ == "__main__":`'
         )
     raise UsageError(f"--app {spec.text}: importing it took more than {PROBE_TIMEOUT_S:g} s{tail}")
+
+
+class _Idling:
+    """Looks now and then whether a process and what it started have done next to nothing since the last look."""
+
+    def __init__(self, process: Guarded) -> None:
+        self._process = process
+        self._looked_s = time.monotonic()
+        self._used_s: float | None = 0.0
+
+    def seen(self) -> bool:
+        """Whether that is seen now; most times nothing is looked at."""
+        now_s = time.monotonic()
+        took_s = now_s - self._looked_s
+        if took_s < IDLE_S:
+            return False
+        before_s, self._used_s = self._used_s, machine.tree_cpu_s(self._process.pids())
+        self._looked_s = now_s
+        return before_s is not None and self._used_s is not None and self._used_s - before_s < IDLE_SHARE * took_s
 
 
 def _listens(pid: int) -> list[int]:
@@ -204,7 +234,9 @@ def _no_attribute(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
 
 
 def _no_app(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:
-    return f"{spec.attribute} is no app: {told['error']}; expected a WSGI or ASGI app"
+    held = told.get("held") or ()
+    advice = f"it holds one: --app '{spec.text}.{held[0]}'" if held else "expected a WSGI or ASGI app"
+    return f"{spec.attribute} is no app: {told['error']}; {advice}"
 
 
 def _a_factory(spec: Spec, _own: OwnApp, told: Mapping[str, Any]) -> str:

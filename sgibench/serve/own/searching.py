@@ -13,9 +13,12 @@ MADE_BY = frozenset(
         *("Flask", "FastAPI", "Starlette", "Quart", "Litestar", "Bottle", "Sanic", "BlackSheep", "Dash", "Application"),
         *("get_wsgi_application", "get_asgi_application", "ProtocolTypeRouter", "make_wsgi_app", "WsgiToAsgi"),
         *("App", "default_app", "create_app", "make_app", "get_app", "Esmerald", "Connexion", "FlaskApp", "AsyncApp"),
+        *("ASGIApp", "WSGIApp", "GraphQL", "API", "Microdot", "Muffin", "Emmett", "build_app", "create_application"),
     }
 )
 """What an app is usually made by."""
+HELD_IN = {"Dash": ".server"}
+"""What holds an app and may be none itself -> where it holds it."""
 FACTORIES = frozenset({"create_app", "make_app", "get_app", "build_app", "create_application", "make_application"})
 HELD_AS = ("app", "application", "asgi_app", "wsgi_app", "api")
 """What it is usually called; earlier ones are tried first."""
@@ -51,8 +54,8 @@ def _files(project: Path) -> Iterator[Path]:
         level = following
 
 
-Rank = tuple[int, int, int, str]
-"""Likeliest first: a usual name, a usual file, few folders deep."""
+Rank = tuple[int, int, int, int, str, int]
+"""Likeliest first: made by what makes apps, a usual name, a usual file, few folders deep; by module, by file."""
 
 
 def _in_file(project: Path, file: Path) -> Iterator[tuple[Rank, str]]:
@@ -62,27 +65,35 @@ def _in_file(project: Path, file: Path) -> Iterator[tuple[Rank, str]]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return
-    place = _place(project, file)
-    if place is None:
-        return
     depth = len(file.relative_to(project).parts)
     usual = FILES.index(file.name) if file.name in FILES else len(FILES)
+    for sure, name, held in _held(tree):
+        for number, place in enumerate(_places(project, file)):
+            yield (1 - sure, name, usual, depth, place, number), f"{place}:{held}"
+
+
+def _held(tree: ast.Module) -> Iterator[tuple[bool, int, str]]:
+    """Give what may be an app in a module: whether it is surely made as one, how usual its name is, what is served."""
     for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and _makes_an_app(node.value):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            maker = _maker(node.value)
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name):
-                    name = HELD_AS.index(target.id) if target.id in HELD_AS else len(HELD_AS)
-                    yield (name, usual, depth, place), f"{place}:{target.id}"
+                if not isinstance(target, ast.Name) or not maker:
+                    continue
+                usual = target.id in HELD_AS
+                if maker in MADE_BY or (usual and maker[:1].isupper()):
+                    name = HELD_AS.index(target.id) if usual else len(HELD_AS)
+                    yield maker in MADE_BY, name, target.id + HELD_IN.get(maker, "")
         elif isinstance(node, ast.FunctionDef) and node.name in FACTORIES and not _needs_arguments(node):
-            yield (len(HELD_AS), usual, depth, place), f"{place}:{node.name}()"
+            yield True, len(HELD_AS), f"{node.name}()"
 
 
-def _makes_an_app(value: ast.expr | None) -> bool:
+def _maker(value: ast.expr | None) -> str:
+    """Name what is called; empty when nothing is."""
     if not isinstance(value, ast.Call):
-        return False
+        return ""
     called = value.func
-    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-    return name in MADE_BY
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
 
 
 def _needs_arguments(function: ast.FunctionDef) -> bool:
@@ -91,13 +102,22 @@ def _needs_arguments(function: ast.FunctionDef) -> bool:
     return needed > 0 or any(default is None for default in arguments.kw_defaults)
 
 
-def _place(project: Path, file: Path) -> str | None:
-    """Name the module, as it is imported from the project or its src folder; a file whose name is none, by its path."""
+def _places(project: Path, file: Path) -> tuple[str, ...]:
+    """Name a file as it is imported from the project or its src folder, and by its path where that is something else.
+
+    By its path it is imported from the folder above its packages, as in a repository that holds several projects.
+    """
+    path = str(file.relative_to(project))
     parts = [*file.relative_to(project).with_suffix("").parts]
-    if parts[0] == "src":
-        parts = parts[1:]
+    root = file.parent
+    while root != project and (root / "__init__.py").is_file():
+        root = root.parent
+    source = parts[0] == "src"
+    parts = parts[1:] if source else parts
     if parts and parts[-1] == "__init__":
         parts = parts[:-1]
     if not parts:
-        return None
-    return ".".join(parts) if all(part.isidentifier() for part in parts) else str(file.relative_to(project))
+        return ()
+    if not all(part.isidentifier() for part in parts):
+        return (path,)
+    return (".".join(parts),) if root == (project / "src" if source else project) else (".".join(parts), path)
