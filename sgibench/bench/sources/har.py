@@ -78,7 +78,7 @@ def _reason(entry: dict[str, Any], host: str) -> str | None:
     rules = (
         (url.scheme not in {"http", "https"}, "that are no HTTP requests"),
         (url.netloc != host, f"to other hosts than {host}"),
-        (bool(entry.get("_fromCache")) or status == NOT_MODIFIED, "from the browser's cache"),
+        (_is_cached(entry) or status == NOT_MODIFIED, "from the browser's cache"),
         (status == 0 or bool(response.get("_error")), "that were aborted or got no answer"),
         (status < OK, "that became something else than HTTP"),
         (kind.startswith(STATIC_TYPES) or url.path.lower().endswith(STATIC_ENDS), "for static files"),
@@ -87,6 +87,11 @@ def _reason(entry: dict[str, Any], host: str) -> str | None:
         (not str(request["method"]).isalpha(), "that no browser writes"),
     )
     return next((reason for applies, reason in rules if applies), None)
+
+
+def _is_cached(entry: dict[str, Any]) -> bool:
+    """Whether the browser says that it asked nobody: Chrome and Safari have names of their own for that."""
+    return bool(entry.get("_fromCache")) or "cache" in str(entry.get("_fetchType", "")).lower()
 
 
 def _asked(entry: dict[str, Any]) -> Asked:
