@@ -35,8 +35,8 @@ def test_a_har_gives_the_own_hosts_requests_weighted_and_counts_what_it_leaves_o
         tmp_path,
         entry(f"{HOST}/"), entry(f"{HOST}/api?page=2", kind="application/json"), entry(f"{HOST}/api?page=2"),
         entry("https://cdn.example.org/lib"), entry(f"{HOST}/app.js", kind="text/javascript"),
-        entry(f"{HOST}/seen", _fromCache="disk"),
-        entry(f"{HOST}/kept", _fetchType="Memory Cache"), entry(f"{HOST}/not-modified", 304), entry(f"{HOST}/broken", 0),
+        entry(f"{HOST}/seen", _fromCache="disk"), entry(f"{HOST}/kept", _fetchType="Memory Cache"),
+        entry(f"{HOST}/not-modified", 304), entry(f"{HOST}/broken", 0),
         entry(f"{HOST}/gone", 404), entry(f"{HOST}/old", 302), {"odd": 1},
     ))  # fmt: skip
     assert [(one.weight, one.name, one.status) for one in found.asked] == [
