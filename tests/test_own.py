@@ -94,7 +94,7 @@ deep = type("Box", (), {"app": staticmethod(app)})
 wsgi_wrapped = wrapped(app)
 asgi_wrapped = wrapped(asgi)
 number = 3
-dash = type("Dash", (), {"__call__": None, "server": staticmethod(app), "app": 3})()
+dash = type("Dash", (), {"server": staticmethod(app), "app": 3})()
 """
 
 
@@ -214,6 +214,11 @@ def test_what_is_no_app_is_told_in_one_line(
         ("import flask_that_is_not", r"has no flask_that_is_not: name the app's environment with --venv DIR"),
         ("raise SystemExit(3)", "can't be imported: SystemExit: 3"),
         ("import os; os._exit(7)", "ended the process with status 7"),
+        ("import os; os.kill(os.getpid(), 11)", r"importing it crashed the interpreter \(SIGSEGV\)"),
+        (
+            "import os\nKEY = os.environ['SHOP_KEY']",
+            r"KeyError: 'SHOP_KEY' \(\S+ line 2: KEY = os\S+\);",
+        ),
         ("def broken(:", "SyntaxError"),
         ("print('x' * 2_000_000)\napp = lambda environ, start_response: []", "it prints 1.9"),
         (

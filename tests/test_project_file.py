@@ -75,9 +75,8 @@ def test_init_writes_down_what_it_was_told_but_no_secret_and_paths_are_the_files
              "response": {"status": 200, "content": {"mimeType": "text/html"}}}  # fmt: skip
     (project / "visit.har").write_text(json.dumps({"log": {"entries": [entry]}}), encoding="utf-8")
     (tmp_path / "elsewhere.txt").touch()
-    words = ("--project", "deep/project", "--har", "deep/project/visit.har", "--copy")
-    words += ("--requirements", "elsewhere.txt")
-    done = inside(tmp_path, "init", *words, "--env", "KEY=s3cr3t", "--header", "Cookie: s3cr3t")
+    words = "init --project deep/project --har deep/project/visit.har --requirements elsewhere.txt --copy"
+    done = inside(tmp_path, *words.split(), "--env", "KEY=s3cr3t", "--header", "Cookie: s3cr3t")
     assert done.returncode == 0, done.stderr
     assert "not written, because secrets may be in it: --env, --header; give it to sgibench run, too" in done.stdout
     text = (project / "sgibench.toml").read_text(encoding="utf-8")

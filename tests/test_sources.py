@@ -73,7 +73,7 @@ LINES = {
     "with a time": '10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] "GET /items/{} HTTP/1.1" 200 23 "-" "curl" 0.012',
     "with a virtual host": 'shop.org:443 10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] "GET /items/{} HTTP/1.1" 200 23',
     "uvicorn": 'INFO:     127.0.0.1:51234 - "GET /items/{} HTTP/1.1" 200 OK',
-    "in colours": 'INFO: 1.2.3.4:5 - "\x1b[1mGET /items/{} HTTP/1.1\x1b[0m" \x1b[32m200 OK\x1b[0m',
+    "in colours": 'INFO: 1.2.3.4:5 - "\x1b[1mGET /items/{} HTTP/1.1\x1b[0m"\x1b[32m 200 OK\x1b[0m',
     "absolute": '10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] "GET http://shop.org/items/{} HTTP/1.1" 200 23',
 }
 

@@ -104,8 +104,9 @@ def _ask_one(
         try:
             for one, known in turns:
                 came = [_answer(one, client) for client in clients]
-                whence = {"server": cell.server, "start": start, "round": number, "port": process.port}
-                known += [replace(answer, **whence) for answer in came]
+                known += [
+                    replace(answer, server=cell.server, start=start, round=number, port=process.port) for answer in came
+                ]
         finally:
             for client in clients:
                 client.close()

@@ -75,7 +75,7 @@ def failure(order: dict[str, Any], module: types.ModuleType, error: BaseExceptio
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename not in {__file__, module.__file__} and "importlib" not in frame.filename
+        if frame.filename not in {__file__, module.__file__} and "importlib" not in frame.filename and frame.line
     ]
     loaded = module.__dict__.get("_module")
     what = "import" if loaded is None else "call" if frames else "attribute"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -159,6 +160,9 @@ def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
         raise UsageError(
             f"--app {spec.text}: importing it ended the process with status {status}{tail}; "
             "it must not exit when it is imported"
+            if status >= 0
+            else f"--app {spec.text}: importing it crashed the interpreter ({_signal(-status)}){tail}: "
+            "python -X faulthandler says where"
         )
     if not probing.imported.exists() and (ports := _listens(process.pid)):
         raise UsageError(
@@ -166,6 +170,14 @@ def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
             'put what starts it (app.run()) under `if __name__ == "__main__":`'
         )
     raise UsageError(f"--app {spec.text}: importing it took more than {PROBE_TIMEOUT_S:g} s{tail}")
+
+
+def _signal(number: int) -> str:
+    """Name a signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class _Idling:
