@@ -13,7 +13,7 @@ import pytest
 
 from sgibench import catalogue, secrets
 from sgibench.bench.asking import read_request, read_requests
-from sgibench.bench.own import Looked, OwnRequest, fitting_connections, look_at
+from sgibench.bench.own import Looked, OwnRequest, busy, fitting_connections, look_at
 from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
@@ -388,6 +388,16 @@ def test_an_answer_that_was_asked_for_becomes_the_expectation(project: Path, tmp
     assert all(one.cpu_us > 0 for one in looked.driven["shop:app"])
 
 
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.lines.append(sentence)
+
+
 def test_an_app_that_raises_or_prints_too_much_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loud.py").write_text(
         textwrap.dedent("""
@@ -448,16 +458,6 @@ def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(
     look_at(("odd:app",), OwnRequest(project=tmp_path, asked=wanted), tmp_path / "scratch", Silent())
 
 
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.lines.append(sentence)
-
-
 def test_an_app_that_moves_what_is_around_it_is_asked_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(
         textwrap.dedent("""
@@ -473,6 +473,48 @@ def test_an_app_that_moves_what_is_around_it_is_asked_all_the_same(tmp_path: Pat
     )
     looked = look_at(("odd:app",), OwnRequest(project=tmp_path), tmp_path / "scratch", Silent())
     assert looked.driven["odd:app"][0].answers[-1].body == b"/"
+
+
+@pytest.mark.parametrize(("sleeps", "interface"), [("0", "asgi"), ("60", "asgi"), ("0", "wsgi")])
+def test_an_app_that_computes_while_nothing_is_asked_of_it_is_said_to(
+    sleeps: str, interface: str, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent(f"""
+            import asyncio, threading
+            def burn():
+                while True: sum(range(1000))
+            async def tick():
+                while True: await asyncio.sleep({sleeps})
+            tasks = []
+            async def asgi(scope, receive, send):
+                assert scope["type"] == "http"
+                tasks.append(tasks or asyncio.ensure_future(tick()))
+                await send({{"type": "http.response.start", "status": 200, "headers": []}})
+                await send({{"type": "http.response.body", "body": b"ok"}})
+            def wsgi(environ, start_response):
+                tasks or tasks.append(threading.Thread(target=burn, daemon=True))
+                tasks[0].is_alive() or tasks[0].start()
+                start_response("200 OK", [("Content-Length", "0")])
+                return [b""]
+        """),
+        encoding="utf-8",
+    )
+    heard = Heard()
+    looked = look_at((f"odd:{interface}",), OwnRequest(project=tmp_path), tmp_path / "scratch", heard)
+    said = any("of a CPU while nothing is asked of it" in line for line in heard.lines)
+    assert said == (sleeps == "0") == bool(busy(looked.driven))
+
+
+def test_an_app_that_ends_its_process_when_it_is_asked_is_named_with_the_request(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "import os\ndef app(environ, start_response):\n    if environ['PATH_INFO'] == '/exit': os._exit(3)\n"
+        "    start_response('200 OK', [('Content-Length', '0')])\n    return [b'']\n",
+        encoding="utf-8",
+    )
+    asked = tuple(Asked(method="GET", path=path) for path in ("/", "/exit"))
+    with pytest.raises(UsageError, match=r"without a server: GET /exit ended its process \(status 3\)"):
+        look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
 
 
 def test_a_request_that_is_never_answered_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

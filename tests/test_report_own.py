@@ -254,6 +254,18 @@ def test_a_front_is_named_beside_the_server_with_its_own_share() -> None:
     )
 
 
+def test_an_app_that_computes_while_nothing_is_asked_of_it_has_no_shares(tmp_path: Path) -> None:
+    run = run_of({"one": (600.0, 610.0), "two": (650.0, 640.0)}, (500.0, 510.0))
+    assert run.info.own is not None
+    busy = replace(run, info=replace(run.info, own=replace(run.info.own, busy={"shop:app": 0.97})))
+    share = only_share(busy)
+    assert "can't be told: your app uses 97.0 % of a CPU while nothing is asked of it" in share.text
+    assert (share.win, share.servers, share.app_us, own_tables(share)) == (None, (), None, [])
+    page = report.write(busy, tmp_path).read_text(encoding="utf-8")
+    assert "uses 97.0 % of a CPU while nothing is asked of it" in page
+    assert "Each request without a server and under each" not in page
+
+
 def test_a_wait_is_said_to_be_one() -> None:
     assert "It waits 50.0 ms besides" in only_share(run_of({"waitress": [1_000.0]}, [500.0], wait_us=50_000.0)).text
 

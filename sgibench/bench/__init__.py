@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgibench.bench.capacity import EXCUSES, parse_slo, resume_capacity, search_capacity
 from sgibench.bench.ceilings import find_ceilings
-from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, refusal, scenario_of
+from sgibench.bench.own import Looked, OwnRequest, changed, find_app, own_apps, scenario_of
 from sgibench.bench.request import (
     DEFAULT_APPS,
     DEFAULT_CONNECTIONS,
@@ -18,6 +18,7 @@ from sgibench.bench.request import (
 )
 from sgibench.bench.resuming import resume
 from sgibench.bench.run import Outcome, look, run
+from sgibench.bench.unaskable import refusal
 from sgibench.bench.workshop import environment_of
 
 __all__ = [

@@ -5,17 +5,14 @@ What can't be served or asked is refused here, in one line, before a server star
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sgibench import units
 from sgibench.answers.expecting import media_type
-from sgibench.answers.learning import TOO_MANY
-from sgibench.answers.refusals import csrf_hint, hint, https_hint
 from sgibench.bench.asking import HOME
+from sgibench.bench.unaskable import refusal
 from sgibench.engine.progress import Silent
 from sgibench.engine.workshop import Listener
 from sgibench.errors import ServerError, UsageError
@@ -35,31 +32,24 @@ from sgibench.model import (
 from sgibench.serve.logs import tail_of
 from sgibench.serve.own.base import Sources, find_base
 from sgibench.serve.own.copying import MOST_BYTES, changes, size_of, state_of
-from sgibench.serve.own.driving import Driven, Seen, drive
+from sgibench.serve.own.driving import Driven, drive
 from sgibench.serve.own.overlay import Wanted, yours
 from sgibench.serve.own.preparing import folded
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import is_own
-from sgibench.serve.process import LOG_CAP_BYTES
 
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
-OK, REDIRECT, BAD, BROKEN = 200, 300, 400, 500
-TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
-"""How an app answers those who are not logged in."""
+OK, REDIRECT, BAD = 200, 300, 400
 NAMED_FILES = 4
 """So many changed files are named."""
-_LOGIN = re.compile(r"(?i)(?<![a-z])(log-?_?in|sign-?_?in|sso)(?![a-z])")
-"""In the path of a page where one logs in."""
-SERVED_S = 15.0
-"""About so long a server is under load before it is stopped."""
 MOST_SINGLY = 10
 """So many requests are asked by themselves."""
 ROUND_S = 0.4
 """With many connections each request waits for one on each of the others, and after each load all of them are waited
 for; so much of that is CPU at most, where the user names no number."""
-FASTEST_CPU_US = 50.0
-"""No server answers a request in less."""
+BUSY_CPUS = 0.05
+"""An app that uses more than so much of a CPU while nothing is asked of it is said to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +133,11 @@ def look_at(
     driven = {app.id: _driven(app, asked, scratch / f"look-{number}", listener) for number, app in enumerate(found)}
     if found_changed := changes(before, state_of(own.project.resolve())):
         listener.say(changed(found_changed, copied=copied))
+    for name, cpus in busy(driven).items():
+        listener.say(
+            f"{name} uses {units.percent(cpus)} of a CPU while nothing is asked of it, which will be in every figure "
+            "and hide what servers cost: find the thread or task that does it, and turn it off for the run"
+        )
     first = driven[found[0].id]
     scenario = AskedScenario(
         id=SCENARIO,
@@ -151,6 +146,11 @@ def look_at(
         requests=tuple(expecting(one, came) for one, came in zip(asked, first, strict=True)),
     )
     return Looked(apps=tuple(found), scenario=scenario, driven=driven)
+
+
+def busy(driven: Mapping[str, Sequence[Driven]]) -> dict[str, float]:
+    """Name the apps that use much CPU while nothing is asked of them, and how much."""
+    return {app: came[0].idle_cpus for app, came in driven.items() if came and came[0].idle_cpus > BUSY_CPUS}
 
 
 def _copied(own: OwnRequest, listener: Listener) -> bool:
@@ -264,81 +264,6 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
     return driven
 
 
-def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
-    """Say why a request can't be measured; None when it can. `printed` is the end of what the app printed."""
-    if came.error is not None:
-        return f"the app raised {came.error}; every server would answer 500. Mend it, or ask something else"
-    if unsteady := _unsteady(came):
-        return unsteady
-    status = came.answers[0].status
-    if asked.status != status and (csrf := csrf_hint(asked, status, came.answers[0].body)):
-        return csrf
-    if asked.status is not None and status != asked.status:
-        hint = login_hint(asked.status, came.answers[0])
-        return f"expected status {asked.status}, but the app answers {status}{hint}"
-    if asked.status is None and (unasked := _unasked(asked, came.answers[0], printed)):
-        return unasked
-    most = LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
-    if came.printed_bytes > most:
-        return (
-            f"the app prints {came.printed_bytes:.0f} bytes for each request, which would be measured instead of it, "
-            "and would fill the disk: turn that off, e.g. with --env LOG_LEVEL=warning"
-        )
-    return None
-
-
-def _unasked(asked: Asked, seen: Seen, printed: str) -> str | None:
-    """Say that an answer is none that a request without a status of the user's can be about."""
-    status = seen.status
-    if status >= BROKEN:
-        return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
-    if status >= BAD:
-        want = f"ask for what it has, or say that you want that: '{asked.name} {status}'"
-        return f"the app answers {status}: {want}{hint(status)}"
-    if secure := https_hint(asked, status, seen.header("location")):
-        return secure
-    if where := _login_of(asked, seen):
-        return (
-            f"the app answers {status} (to {where}): a login is missing. Give it with --header 'Cookie: …', or say "
-            f"that you want that: '{asked.name} {status}'"
-        )
-    return None
-
-
-def _unsteady(came: Driven) -> str | None:
-    """Say that one of many calls was answered with another status than the first: a limit, or something used up."""
-    statuses = [seen.status for seen in came.answers]
-    if len(set(statuses)) > 1:
-        told = ", then ".join(map(str, dict.fromkeys(statuses)))
-        return f"it is answered {told} when it is asked again: it can't be asked many times. Ask something else"
-    others = [(status, number) for status, number in came.statuses if number > 1]
-    if not others:
-        return None
-    status, number = next((each for each in others if each[0] == TOO_MANY), others[0])
-    told = f"it is answered {came.answers[0].status}, but call {number:,} {status or 'not at all'}"
-    if status == TOO_MANY:
-        return f"{told}: the app limits how often it may be asked. Turn that limit off for the run"
-    return f"{told}: it can't be asked many times with the same words. Ask something that can be"
-
-
-def _login_of(asked: Asked, seen: Seen) -> str | None:
-    """Give the page that an answer leads to, when that is a login and not the page that was asked for."""
-    if not REDIRECT <= seen.status < BAD:
-        return None
-    path = urlsplit(seen.header("location") or "").path
-    asked_path = urlsplit(asked.path).path
-    return path if _LOGIN.search(path) and path.rstrip("/") != asked_path.rstrip("/") else None
-
-
-def login_hint(wanted: int, seen: Seen) -> str:
-    """Say that a login is missing, when that is what an answer looks like; where a redirect goes to is said too."""
-    if wanted >= REDIRECT or seen.status not in TO_LOGIN:
-        return ""
-    where = seen.header("location")
-    to = f" (to {where.partition('?')[0]})" if where else ""
-    return f"{to}: is a login missing? A browser may leave cookies out; give them with --header 'Cookie: …'"
-
-
 def expecting(asked: Asked, came: Driven) -> Asked:
     """Give a request the expectation that its answers without a server suggest: status and shape."""
     seen = came.answers[-1]
@@ -368,6 +293,7 @@ def own_info(looked: Looked, own: OwnRequest, servers: Sequence[ServerEntry]) ->
         variables=tuple(sorted(own.variables or {})),
         prepare=own.prepare,
         copied=first.copied,
+        busy=busy(looked.driven),
         yours={name: f"{names[0]} {version}" for name, (names, version) in versions.items() if version},
         costs=tuple(cost for app in looked.apps for cost in costs_of(app, looked, looked.driven[app.id], block=-1)),
     )

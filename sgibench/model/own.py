@@ -109,6 +109,8 @@ class OwnInfo:
     """Before the first block; what the shares rest on stands with each trial (`RequestCpu`)."""
     copied: bool = False
     """Each start of a server got a copy of the project."""
+    busy: Mapping[str, float] = field(default_factory=dict)
+    """App id -> CPUs that it uses while nothing is asked of it, where that is too much to tell servers' shares."""
     checks: Mapping[str, str] = field(default_factory=dict)
     """Request -> how its answers were checked: `200, the whole body is checked`."""
     findings: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from sgibench.report import words
 from sgibench.report.deployments import deployment_of
 from sgibench.report.panels import Panel, Row, View
 from sgibench.report.share import ELSEWHERE, at_most, percent, rounded, said, told
-from sgibench.report.shares import RequestCost, ServerShare, Shares, shares_of
+from sgibench.report.shares import RequestCost, ServerShare, Shares, requests_apart, shares_of
 
 SMALL_SHARE = 0.1
 """A server that is less of the request is not worth changing for its CPU."""
@@ -37,8 +37,8 @@ class OwnShare:
     app: str
     panel: str
     """Key of the comparison."""
-    app_us: float
-    """CPU of the app per request, in proportion to the requests' weights."""
+    app_us: float | None
+    """CPU of the app per request, in proportion to the requests' weights; None where it can't be told."""
     requests: tuple[RequestCost, ...]
     servers: tuple[ServerShare, ...]
     """Smallest share first."""
@@ -66,6 +66,8 @@ def own_shares(view: View) -> tuple[OwnShare, ...]:
 
 def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
     rows = [row for row in panel.rows if row.entry.app == app and row.entry.cpu_us is not None]
+    if app in own.busy and rows:
+        return _of_busy(own, app, panel)
     found = shares_of(own, app, rows)
     if found is None or not found.servers:
         return None
@@ -82,6 +84,26 @@ def _own_share(own: OwnInfo, app: str, panel: Panel) -> OwnShare | None:
         inside=found.inside,
         text=_sentence(found, win, apart, fronts),
         beside=_beside(panel, rows, max(one.share.most or one.share.value for one in found.servers)),
+    )
+
+
+def _of_busy(own: OwnInfo, app: str, panel: Panel) -> OwnShare:
+    """Say that nothing can be said: what an app does by itself would be taken for the server's."""
+    return OwnShare(
+        app=app,
+        panel=panel.key,
+        app_us=None,
+        requests=requests_apart(own, app),
+        servers=(),
+        fronts={},
+        win=None,
+        inside=False,
+        text=(
+            f"How much of the CPU of your request is the server's can't be told: your app uses "
+            f"{units.percent(own.busy[app])} of a CPU while nothing is asked of it, and that is in every figure below. "
+            "Turn off the thread or task that does it, and measure again."
+        ),
+        beside="",
     )
 
 
@@ -130,6 +152,8 @@ Rows = Sequence[Sequence[str]]
 
 def own_tables(share: OwnShare) -> list[tuple[str, Rows]]:
     """Give title and rows of a table for each request: the app without a server, then each server; and of all."""
+    if not share.servers:
+        return []
     found: list[tuple[str, Rows]] = [
         (
             one.request,

@@ -29,6 +29,7 @@ from urllib.parse import unquote_to_bytes
 HOST = "127.0.0.1"
 PORT = 8000
 ANSWER_S = 30.0
+REST_S = 0.2
 LEAST_CALLS = 3
 CALL, NOTHING, TELL, TOLD = struct.Struct("!H"), 0xFFFF, 0xFFFE, struct.Struct("!dd")
 """What is said on the line to the load process (`sgibench/load/unserved.py`)."""
@@ -46,15 +47,16 @@ def main() -> None:
     module.__file__ = order["name"] + ".py"
     sys.modules[order["name"]] = module
     exec(compile(order["source"], module.__file__, "exec"), module.__dict__)  # noqa: S102 - this is its work
-    callers = callers_asgi if order["interface"] == "asgi" else callers_wsgi
+    callers, rest = CALLERS[order["interface"]]
     idle, *calls = callers(module.__dict__["app"], order)
     if order["beside"]:
         attend(idle, calls, order["seconds"], answer)
         return
-    told = {
+    told: dict[str, Any] = {
         "idle": cost_of(noting(idle, {}), order["seconds"]),
         "requests": [measured(call, order["seconds"]) for call in telling(answer.with_suffix(".at"), calls)],
     }
+    told["idle_cpus"] = min(cpus_of(rest) for _ in range(2))
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     tell(answer, {**told, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)})
 
@@ -339,6 +341,23 @@ def called(call: Callable[[], Any], seconds: float, *, least: int) -> dict[str, 
     took_s, cpu_s = time.perf_counter() - began_s, spent_s() - cpu_s
     waited_s = max(0.0, took_s - cpu_s - (in_queue_s() - queued_s))
     return {"calls": calls, "cpu_s": cpu_s, "wall_s": took_s, "wait_s": waited_s}
+
+
+def cpus_of(rest: Callable[[float], Any]) -> float:
+    """CPUs that this process uses while nothing is asked of the app: its threads, or what it left on the loop."""
+    began_s, cpu_s = time.perf_counter(), spent_s()
+    rest(REST_S)
+    return (spent_s() - cpu_s) / (time.perf_counter() - began_s)
+
+
+def rest_asgi(seconds: float) -> None:
+    """Let the loop run, with nothing to do for us."""
+    import asyncio  # noqa: PLC0415 - see the module
+
+    asyncio.get_event_loop().run_until_complete(asyncio.sleep(seconds))
+
+
+CALLERS: dict[str, Any] = {"asgi": (callers_asgi, rest_asgi), "wsgi": (callers_wsgi, time.sleep)}
 
 
 def spent_s() -> float:

@@ -9,7 +9,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,6 +64,8 @@ class Driven:
     """Of that time, neither computing nor queueing for a CPU: the app waited for something."""
     printed_bytes: float = 0.0
     """Per call."""
+    idle_cpus: float = 0.0
+    """CPUs that the app's process used while nothing was asked of it; for all requests together."""
     peak_bytes: int = 0
     """The most that the app's process held in memory, for all requests together."""
 
@@ -75,19 +77,31 @@ def drive(
     process, answer = _process(app, requests, scratch / "drive", cpus, seconds, beside=False)
     with process:
         _await_end(app, requests, process, answer.with_suffix(".at"))
-    told = _told(app, process, answer)
-    return tuple(_driven(one, told["idle"]["cpu_us"], told["peak_bytes"]) for one in told["requests"])
+    told = _told(app, process, answer, requests)
+    idle_cpus, peak_bytes = float(told["idle_cpus"]), int(told["peak_bytes"])
+    return tuple(
+        replace(_driven(one, told["idle"]["cpu_us"]), idle_cpus=idle_cpus, peak_bytes=peak_bytes)
+        for one in told["requests"]
+    )
 
 
 def _await_end(app: App, requests: Sequence[Asked], process: Guarded, at: Path) -> None:
     """Wait for as long as it goes on from one request to the next; raises ServerError when it doesn't."""
-    on, until_s = -1, time.monotonic() + START_S
+    on, until_s = None, time.monotonic() + START_S
     while not process.wait(LOOK_S):
-        now = int(at.read_text(encoding="ascii") or -1) if at.exists() else -1
+        now = _on(at)
         if now != on:
             on, until_s = now, time.monotonic() + EACH_S
         if time.monotonic() > until_s:
-            raise _hung(app, process, "" if on < 0 else f" {requests[on].name}")
+            raise _hung(app, process, "" if on is None else f" {requests[on].name}")
+
+
+def _on(at: Path) -> int | None:
+    """Give the place of the request that is asked now; None before the first one."""
+    try:
+        return int(at.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 class Beside:
@@ -171,11 +185,14 @@ def _hung(app: App, process: Guarded, asked: str = "") -> ServerError:
     )
 
 
-def _told(app: App, process: Guarded, answer: Path) -> dict[str, Any]:
-    """Read what it answered; raises ServerError when it ended without."""
+def _told(app: App, process: Guarded, answer: Path, requests: Sequence[Asked] = ()) -> dict[str, Any]:
+    """Read what it answered; raises ServerError when it ended without, with the request that was its last."""
     if not answer.exists():
         tail = folded(tail_of(process.command.log)) if process.command.log else ""
-        raise ServerError("not-driven", f"{app.id} can't be called without a server{tail}")
+        on = _on(answer.with_suffix(".at"))
+        asked = "" if on is None or not requests else f": {requests[on].name} ended its process"
+        status = "" if process.exit_status is None else f" (status {process.exit_status})"
+        raise ServerError("not-driven", f"{app.id} can't be called without a server{asked}{status}{tail}")
     return dict(json.loads(answer.read_text(encoding="utf-8")))
 
 
@@ -189,7 +206,7 @@ def order_of(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _driven(told: Mapping[str, Any], idle_us: float, peak_bytes: int) -> Driven:
+def _driven(told: Mapping[str, Any], idle_us: float) -> Driven:
     answers = tuple(
         Seen(
             status=int(one["status"]),
@@ -210,5 +227,4 @@ def _driven(told: Mapping[str, Any], idle_us: float, peak_bytes: int) -> Driven:
         wall_us=float(told["wall_us"]),
         wait_us=float(told["wait_us"]),
         printed_bytes=float(told["printed_bytes"]),
-        peak_bytes=peak_bytes,
     )
