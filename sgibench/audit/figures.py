@@ -135,6 +135,8 @@ class Figures:
     timed: float | None = None
     """Answers behind the latency figures, where they are not right answers and errors together."""
     errors: float | None = None
+    answered_wrong: float | None = None
+    """Those of them that were answers, of a wrong status; None where the tool does not tell them from the others."""
     error_text: str = ""
     outside_text: str = ""
     """What went wrong before or between the windows, where nothing counts; empty when nothing did."""

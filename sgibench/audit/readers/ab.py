@@ -57,6 +57,7 @@ def _row(run: str, name: str) -> Figures:
         duration_s=known["Time taken for tests"],
         requests_ok=max(requests - wrong, 0.0),
         errors=sum(failures.values()),
+        answered_wrong=failures.get("not 2xx", 0.0),
         timed=requests,
         error_text=counted(failures),
         rps=known["Requests per second"],

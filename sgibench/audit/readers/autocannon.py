@@ -61,6 +61,7 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         requests_ok=right - get("mismatches"),
         errors=sum(failed.values()),
         error_text=counted(failed),
+        answered_wrong=failed["not 2xx"] + failed["bodies that differ"],
         timed=total,
         rps=number(requests.get("average"), "requests.average"),
         mean_ms=ms("average"),

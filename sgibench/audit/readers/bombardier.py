@@ -115,6 +115,7 @@ def _row(
         duration_s=sum(counts) / rps if rps else None,
         requests_ok=counts[1] + counts[2] + counts[0],
         errors=sum(failed.values()),
+        answered_wrong=sum(counts[3:5]),
         error_text=": ".join(filter(None, (counted(failed), errors))),
         rps=rps,
         mean_ms=mean_ms,

@@ -4,7 +4,8 @@ Its rate counts every answer that arrived, of whatever status; `failed` are answ
 answered (`errored`, which holds the time-outs). A client may have several requests under way (`-m`, not printed), so
 more than one for each client refutes nothing. Fewer refute only where clients were kept busy: in a run by time whose
 clients differ in speed at all (`--rps` paces each alike and is not printed either), and where clients died with their
-share of the requests. In a run by number a quick client ends early, and is idle for a reason.
+share of the requests. In a run by number a quick client ends early, and is idle for a reason. In a run by time the rate
+is over the main duration, while `finished in` holds the warm-up before it and the last answers after it, too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _LATENCY_NOW = re.compile(
 """What versions after 1.68 print: median and percentiles as well."""
 _CLIENT_RATES = re.compile(r"req/s\s*:\s+(?P<min>\d+(?:\.\d+)?)\s+(?P<max>\d+(?:\.\d+)?)\s+\d")
 _BY_TIME = "Timing-based test"
+_MAIN = re.compile(r"Timing-based test with \d+s of warm-up time and (?P<main>\d+)s of main duration")
+_WHOLE = 0.002
+"""A run by time whose heading was cut off: its rate is over whole seconds, as near as its figures are printed."""
 _RESOLUTION_MS = 0.001
 """It cuts latencies to whole microseconds."""
 _PACED = 1.01
@@ -57,16 +61,16 @@ def _row(run: str, name: str) -> Figures:
     refused = (
         {f"{kind} answers": float(statuses[place]) for kind, place in (("4xx", 3), ("5xx", 4))} if statuses else {}
     )
-    duration_ms = time_ms(finished["time"])
     named = {key: measured_ms(value) for key, value in latency.groupdict().items()} if latency else {}
     at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
         id=name,
         connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
         mean_raised=True,
-        duration_s=None if duration_ms is None else duration_ms / 1e3,
+        duration_s=_duration_s(run, time_ms(finished["time"]), count["done"], float(finished["rate"])),
         requests_ok=count["right"],
         errors=count["failed"],
+        answered_wrong=sum(refused.values()),
         timed=count["done"],
         error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
         rps=float(finished["rate"]),
@@ -78,6 +82,19 @@ def _row(run: str, name: str) -> Figures:
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         resolution_ms=_RESOLUTION_MS,
     )
+
+
+def _duration_s(run: str, finished_ms: float | None, done: float, rate: float) -> float | None:
+    """Give the time that the rate is over."""
+    main = _MAIN.search(run)
+    if main is not None and float(main["main"]):
+        return float(main["main"])
+    finished_s = None if finished_ms is None else finished_ms / 1e3
+    if finished_s is None or not rate:
+        return finished_s
+    over_s = done / rate
+    whole_s = round(over_s)
+    return float(whole_s) if 0 < whole_s < finished_s and abs(over_s - whole_s) < _WHOLE * whole_s else finished_s
 
 
 def _clients(run: str) -> float | None:

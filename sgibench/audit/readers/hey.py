@@ -27,6 +27,7 @@ def _row(run: str, name: str) -> Figures:
         duration_s=found.duration_s,
         requests_ok=answers - sum(failed.values()),
         errors=sum(failed.values()) + sum(found.errors.values()),
+        answered_wrong=sum(failed.values()),
         timed=answers,
         error_text=counted(failed | found.errors),
         rps=found.rps,

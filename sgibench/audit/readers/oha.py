@@ -96,6 +96,7 @@ def _row(
         requests_ok=sum(statuses.values()) - sum(failed.values()),
         cut_off=errors.get(_CUT_OFF),
         errors=sum(failed.values()) + sum(broken.values()),
+        answered_wrong=sum(failed.values()),
         timed=sum(statuses.values()),
         error_text=counted(failed | broken),
         rps=rps,

@@ -114,6 +114,7 @@ def _row(
         duration_s=None if attack_ms is None else attack_ms / 1e3,
         requests_ok=right,
         errors=sum(failed.values()),
+        answered_wrong=sum(failed.values()) - codes.get(0, 0.0),
         error_text=": ".join(filter(None, (counted(failed), first_error if failed else ""))),
         rps=rps,
         mean_ms=said.get("mean"),

@@ -65,6 +65,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
         duration_s=duration_s,
         requests_ok=max(requests - wrong, 0.0),
         errors=wrong + broken + late,
+        answered_wrong=wrong,
         timed=max(requests - late, 0.0),
         error_text=", ".join([*said, *([socket[1]] if socket and broken + late else [])]),
         rps=float(rate[1]),

@@ -36,7 +36,7 @@ def client_limits(row: Figures) -> Iterator[Doubt]:
     """Find a client that ran out of descriptors or ports although nobody says that each request opened a connection.
 
     Its errors name it, or connecting took longer than asking, or the requests that went through before errors or
-    silence are as many as it has ports.
+    silence are as many as it has ports. Failures that were answered had a port each, and say nothing.
     """
     said = row.error_text.lower()
     sign = next((each for each in LIMIT_SIGNS if each in said), None)
@@ -46,7 +46,7 @@ def client_limits(row: Figures) -> Iterator[Doubt]:
         yield doubt(
             "ClientPorts", f"{ms(row.opening_ms)} a request to open connections, {ms(row.mean_ms)} to be answered"
         )
-    elif not row.new_connections and (row.errors or _at_work_short(row)):
+    elif not row.new_connections and ((row.errors or 0.0) > (row.answered_wrong or 0.0) or _at_work_short(row)):
         ports = generator.ports_used_up(row.samples or 0.0, row.duration_s)
         if ports:
             yield doubt("ClientPorts", ports)
