@@ -25,6 +25,7 @@ MOST_CONNECTIONS = 2000
 TIMEOUT_S = 5
 IPC_RMID = 0  # sys/ipc.h
 SEEDED = 100
+CRASHED = "was terminated by signal"
 NO_ROOM = ("too many connections for", "too many clients already", "remaining connection slots are reserved")
 
 TABLE = sql.SQL(
@@ -124,7 +125,7 @@ class Private:
             return ShareLook()
         now, ever = found[0]
         opened = max(now, ever - self._own.get(name, 0))
-        return ShareLook(connections=now, opened=opened, refused=self._refused(name))
+        return ShareLook(connections=now, opened=opened, refused=self._refused(name), hurt=self._hurt())
 
     def rows(self, name: str) -> Rows | None:
         """Count the items."""
@@ -177,6 +178,12 @@ class Private:
         with self._launch.log.open(encoding="utf-8", errors="replace") as lines:
             told = (line.partition("FATAL:")[2].strip() for line in lines if mark in line)
             return next((words for words in told if any(sign in words for sign in NO_ROOM)), None)
+
+    def _hurt(self) -> str | None:
+        """Find the last of its processes in the log that crashed: then it breaks off all connections, and goes on."""
+        with self._launch.log.open(encoding="utf-8", errors="replace") as lines:
+            told = [words.strip() for line in lines if (words := line.partition("LOG:")[2]) and CRASHED in words]
+        return told[-1] if told else None
 
 
 class Existing:

@@ -23,7 +23,7 @@ from sgibench import bench, catalogue, report
 from sgibench.bench.services import parse_database
 from sgibench.cli import main
 from sgibench.engine.orders import Measured
-from sgibench.engine.services import Used, Witness, difference, expected_rows
+from sgibench.engine.services import Used, Witness, difference, expected_rows, use
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Block, Cell, Plan, Rows, Run, Scenario, Stage, Trial
 from sgibench.report import terminal
@@ -33,6 +33,7 @@ from sgibench.results import store
 from sgibench.serve.services import House
 from sgibench.serve.services.finding import on_system
 from tests.requirements_for_tests import lacking
+from tests.test_services import eventually
 
 FOUND = catalogue.load()
 POOL = 4
@@ -423,6 +424,27 @@ def test_an_existing_database_without_room_says_so_in_its_own_words() -> None:
             assert "too many connections" in (ours.look(share).refused or "")
             links.close()
             assert "too many connections" in (ours.look(share).refused or ""), "what happened is not forgotten"
+
+
+def test_a_database_that_loses_a_process_and_goes_on_is_what_is_wrong_with_whom_it_served_then(tmp_path: Path) -> None:
+    """It breaks off all connections then; that some apps open new ones at once does not make such a trial a result."""
+    need_postgresql()
+    import psycopg  # noqa: PLC0415 - only where there is one
+
+    app = FOUND.app("wsgi_plain+postgresql")
+    with House(FOUND.services) as house:
+        used = use(house, app, "one", tmp_path, 8)
+        assert used.out_of_use() is None
+        with psycopg.connect(used.shares[0].address) as link:
+            root, backend = house.root("postgresql"), link.info.backend_pid
+            os.kill(backend, signal.SIGKILL)
+            assert eventually(lambda: (found := used.out_of_use()) is not None and "lost" in found.detail)
+        failure = used.out_of_use()
+        assert failure is not None
+        assert failure.reason == "service"
+        assert f"server process (PID {backend}) was terminated by signal 9" in failure.detail
+        assert use(house, app, "two", tmp_path, 8).out_of_use() is None, "it is no fault of those who come later"
+        assert house.root("postgresql") == root
 
 
 def test_a_service_that_dies_while_apps_are_checked_is_what_is_said_to_be_wrong(tmp_path: Path) -> None:

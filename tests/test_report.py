@@ -309,6 +309,10 @@ def test_a_name_tells_the_app_where_a_server_ran_several_or_not_the_usual_one() 
     assert labels_of(with_apps(three, slow_one="anyio")) == {"quick-one", "slow-one · anyio", "other-one"}
     two = make_run(Making(servers=CLEAR, scenarios=("json",)))
     assert labels_of(with_apps(two, slow_one="anyio")) == {"quick-one · asgi_plain", "slow-one · anyio"}
+    stored = with_apps(two, quick_one="asgi_x+postgresql", slow_one="asgi_y+postgresql")
+    assert labels_of(stored) == {"quick-one · asgi_x", "slow-one · asgi_y"}, "what all stand on sets none apart"
+    stored = with_apps(two, quick_one="asgi_x+postgresql", slow_one="asgi_y")
+    assert labels_of(stored) == {"quick-one · asgi_x+postgresql", "slow-one · asgi_y"}
     both = make_run(Making(servers=CLEAR, scenarios=("json",), apps=("plain", "flask")))
     assert labels_of(both) == {
         f"{server} · asgi_{app}" for server in ("quick-one", "slow-one") for app in ("plain", "flask")

@@ -203,7 +203,7 @@ def _search_stage(
     writer.write_info(replace(writer.info, capacity=(*writer.info.capacity, *found)))
     for one in found:
         rate = units.rate(one.rate_per_s) if one.rate_per_s else "nothing"
-        workshop.listener.say(f"block {block.index + 1}: {one.server} holds {slo.id} up to {rate}")
+        workshop.listener.say(f"block {block.index + 1}: {one.server} ({one.app}) holds {slo.id} up to {rate}")
 
 
 Subject = tuple[str, str, str, int, int, int]
@@ -329,7 +329,7 @@ def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts:
     late += "; the queue of jobs grows" if queue_grows(trial) else ""
     why = " (confirming)" if ask.confirming else ""
     again = "" if counts else "; the machine was disturbed, so it does not count"
-    listener.say(f"{search.cell.server}: {units.rate(ask.rate_per_s)}{why}: {late}{again}")
+    listener.say(f"{search.cell.server} ({search.cell.app}): {units.rate(ask.rate_per_s)}{why}: {late}{again}")
 
 
 def _outcome(search: Search, block: int, slo: Slo) -> CapacityFound:

@@ -260,7 +260,7 @@ class Serving:
         try:
             verify.verify_scenario(HOST, process.port, scenario, keep_alive=entry.variant.keep_alive)
         except ServerError as error:
-            refusal = used.refusal()
+            refusal = used.complaint()
             detail = error.detail if refusal is None else f"{error.detail}: {refusal.detail}"
             raise ServerError(error.reason, detail, process.log_tail()) from None
         return Served(
@@ -303,7 +303,7 @@ class Serving:
         if now.failure is None and now.process is not None and (lost := told_lost(now.parts, now.process.pids())):
             now.failure = Failure(reason="crashed", detail=f"{lost} under load", log_tail=now.process.log_tail())
         log_tail = now.process.log_tail() if now.process is not None else ""
-        failure = now.failure or now.services.refusal() or judge(measured, log_tail)
+        failure = now.failure or now.services.complaint() or judge(measured, log_tail)
         failure = failure or now.services.rows_differ(measured)
         self._session.note_services(now.services.infos(now.cpus.servers))
         trial = self._trial(now, measured, failure, is_last=True)

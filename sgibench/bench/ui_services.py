@@ -92,16 +92,14 @@ class InUse:
 
     def trouble(self) -> Failure | None:
         """Say that a service is out of use; None while all goes well. To be asked again and again."""
-        used = self._used
-        trouble = None if used.house is None else used.house.trouble(used.shares)
-        if trouble is None:
+        error = self._used.trouble()
+        if error is None:
             return None
-        error = trouble.error()
         return Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
 
-    def refusal(self) -> Failure | None:
-        """Say that a service had no room for another connection; this asks the service."""
-        return self._used.refusal()
+    def complaint(self) -> Failure | None:
+        """Say that a service lost a process or had no room for another connection; this asks the service."""
+        return self._used.complaint()
 
     def rows_differ(self, measured: Measured) -> Failure | None:
         """Say that the rows do not add up with the answers since the server was started."""

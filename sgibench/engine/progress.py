@@ -221,13 +221,13 @@ class LiveMatrix(Silent):
         return Group(*self._last, Text(self._title, style="bold"), matrix, self._bar, left)
 
 
-def _label(cell: Cell) -> str:
-    return f"{cell.server} ({cell.app})" + (" A/A control" if cell.control else "")
+def _label(one: Cell | Trial) -> str:
+    return f"{one.server} ({one.app})" + (" A/A control" if one.control else "")
 
 
 def tell(trial: Trial) -> str:
     """One trial in one line."""
-    name = f"{trial.server}{' (A/A control)' if trial.control else ''} {trial.scenario} {trial.load.id}"
+    name = f"{_label(trial)} {trial.scenario} {trial.load.id}"
     if trial.status != "ok":
         reason = hidden(f"{trial.failure.reason}: {trial.failure.detail}") if trial.failure else "no reason recorded"
         return plain(f"{name}: {trial.status}, {reason}")

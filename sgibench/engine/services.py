@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sgibench.engine.orders import Measured
 from sgibench.errors import ServerError, one_line
-from sgibench.model import App, Failure, Rows, Scenario, ServiceUse
+from sgibench.model import App, Failure, Rows, Scenario, ServiceUse, ShareLook
 from sgibench.serve.services import House, Share
 
 LOOK_EVERY_S = 1.0
@@ -47,8 +47,8 @@ class Used:
     before: Rows | None = None
     uncounted: str | None = None
     """Why the items could not be counted before the load."""
-    refused_before: dict[str, str | None] = field(default_factory=dict)
-    """What each service had said of refusals before this server came: some tell it of all their clients together."""
+    before_it: dict[str, ShareLook] = field(default_factory=dict)
+    """What each service had said of refusals and crashes before this server came: they are told of all its clients."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -82,14 +82,19 @@ class Used:
         house, roots = self.house, self.roots
         return {name: (pid, *(one for one in house.pids(name) if one != pid)) for name, pid in roots.items() if house}
 
-    def refusal(self) -> Failure | None:
-        """Say that a service had no room for another connection; None when it always had."""
+    def complaint(self) -> Failure | None:
+        """Say that a service lost a process, had no room for another connection, or does not answer; None otherwise."""
         for share in self.shares if self.house else ():
-            with contextlib.suppress(ServerError):
-                words = self.house.look(share).refused if self.house else None
-                if words and words != self.refused_before.get(share.service):
-                    detail = f"{share.service} had no room for another connection: {words}"
-                    return Failure(reason=OUT_OF_CONNECTIONS, detail=detail)
+            try:
+                now = self.house.look(share) if self.house else ShareLook()
+            except ServerError as error:
+                return Failure(reason="service", detail=error.detail, log_tail=error.log_tail)
+            before = self.before_it.get(share.service, ShareLook())
+            if now.hurt and now.hurt != before.hurt:
+                return Failure(reason="service", detail=f"{share.service} lost a process: {now.hurt}")
+            if now.refused and now.refused != before.refused:
+                detail = f"{share.service} had no room for another connection: {now.refused}"
+                return Failure(reason=OUT_OF_CONNECTIONS, detail=detail)
         return None
 
     def trouble(self) -> ServerError | None:
@@ -98,10 +103,10 @@ class Used:
         return None if found is None else found.error()
 
     def out_of_use(self) -> Failure | None:
-        """Say that a service is out of use or had no room; this asks it."""
+        """Say that a service is out of use, was hurt or had no room; this asks it."""
         if (error := self.trouble()) is not None:
             return Failure(reason=error.reason, detail=error.detail, log_tail=error.log_tail)
-        return self.refusal()
+        return self.complaint()
 
     def drop(self) -> None:
         """Take the shares away."""
@@ -119,7 +124,7 @@ def use(house: House | None, app: App, owner: str, scratch: Path, pool: int) -> 
     sqlite = None if app.own else scratch / SQLITE
     used = Used(house=house, shares=shares, sqlite=sqlite, pool=pool if pooled else None)
     for share in shares if house else ():
-        used.refused_before[share.service] = house.look(share).refused if house else None
+        used.before_it[share.service] = house.look(share) if house else ShareLook()
     return used
 
 

@@ -43,6 +43,8 @@ class ShareLook:
     """Ever opened."""
     refused: str | None = None
     """Its own words when it refused a connection because it had no room for more."""
+    hurt: str | None = None
+    """Its own words when one of its processes crashed or was killed and it went on without it: the last time."""
 
 
 @dataclass(frozen=True, kw_only=True)

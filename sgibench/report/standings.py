@@ -27,6 +27,7 @@ from sgibench.model import (
     Status,
     Trial,
 )
+from sgibench.model.catalogue import WITH
 from sgibench.stats.rates import rate_kept
 
 
@@ -148,12 +149,20 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
 
 
 def _labels(trials: Sequence[Trial]) -> Mapping[tuple[str, str], str]:
-    """Name each (server, app): the server alone where it ran one app, and the one that most of its interface ran."""
+    """Name each (server, app): the server alone where it ran one app, and the one that most of its interface ran.
+
+    Services that stand behind every app's name set none apart, and are left out of all.
+    """
     ran = dict.fromkeys((trial.interface, trial.server, trial.app) for trial in trials)
     apps = Counter(server for _, server, _ in ran)
+    services = {app.partition(WITH)[2] for _, _, app in ran}
+
+    def named(app: str) -> str:
+        return app.partition(WITH)[0] if len(services) == 1 else app
+
     usual = {interface: _most([app for other, _, app in ran if other == interface]) for interface, _, _ in ran}
     return {
-        (server, app): server if apps[server] == 1 and app == usual[interface] else f"{server} · {app}"
+        (server, app): server if apps[server] == 1 and app == usual[interface] else f"{server} · {named(app)}"
         for interface, server, app in ran
     }
 

@@ -123,7 +123,7 @@ def _order(judged: stats.TwoWay) -> Iterator[str]:
         pairs = words.listed([f"{a} and {b}" for a, b in judged.unsettled])
         yield (
             f"No server changes places with another as the framework changes; {pairs} "
-            f"{'is' if len(judged.unsettled) == 1 else 'are'} not told apart under every one."
+            "are not told apart under every one."
         )
     else:
         yield f"The order of servers is the same under all {frameworks}."
