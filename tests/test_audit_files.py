@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +170,30 @@ def test_an_honest_file_that_is_cut_off_anywhere_is_unreadable_or_still_honest(p
             assert "\n" not in str(error)  # noqa: PT017 - both ends are right
             continue
         assert not any(row.refuted for row in audit.audit_rows(rows)), text[max(0, place - 60) : place]
+
+
+SEVERAL = [
+    *(
+        DATA / "recorded" / f"{name}.txt"
+        for name in ("wrk-close", "hey-sometimes", "ab-half", "h2load-404", "h2load-D")
+    ),
+    *(DATA / "tools" / f"{name}.txt" for name in ("wrk-3", "bombardier-1", "vegeta-1", "ohatext-2", "hey-5")),
+    DATA / "recorded" / "locust-console.txt",
+]
+
+
+@pytest.mark.parametrize("first", SEVERAL, ids=lambda path: path.stem)
+def test_texts_of_several_tools_in_one_file_are_read_each_by_its_own_reader(first: Path) -> None:
+    """In notes one tool's output follows another's: no run is passed over, none takes figures of its neighbour."""
+    for second in SEVERAL:
+        one, two = (audit.read_file(path) for path in (first, second))
+        texts = [path.read_text(encoding="utf-8") for path in (first, second)]
+        both = read(f"# Notes\n\n```\n{texts[0]}\n```\n\nand then\n\n```\n{texts[1]}\n```\n", "notes.md")
+        nameless = [[replace(row, id="") for row in rows] for rows in (one + two, both)]
+        if first == second == DATA / "recorded" / "locust-console.txt":
+            continue  # its table is printed again and again: the last one counts
+        assert nameless[0] == nameless[1], (first.name, second.name)
+        assert len({row.id for row in both}) == len(both)
 
 
 def test_a_paste_of_hey_that_stops_before_its_answers_says_so_and_is_not_zero_right_answers() -> None:

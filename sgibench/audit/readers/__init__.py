@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.formats import FORMATS, nearest
+from sgibench.audit.readers.formats import FORMATS, Format, matches, nearest
 from sgibench.audit.readers.material import Material, material_of, read_material
+from sgibench.audit.readers.several import by_tool
 from sgibench.errors import UsageError
 
 __all__ = ["read_file", "read_rows"]
@@ -35,16 +36,24 @@ def read_rows(text: str, name: str) -> list[Figures]:
 
 
 def _rows(material: Material) -> list[Figures]:
+    """Read all of it: where several tools wrote into one text, each part by its own reader."""
+    parts = by_tool(material)
+    if parts:
+        return [row for known, part in parts for row in _read(known, part)]
     for known in FORMATS:
-        if all(sign.present(material) for sign in known.signs):
-            try:
-                rows = known.read(material)
-            except ValueError as error:
-                raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {error}")) from error
-            if len(rows) > _MOST_ROWS:
-                raise UsageError(f"{material.name}: {len(rows)} rows of {known.name}; at most {_MOST_ROWS} are audited")
-            return rows
+        if matches(known, material):
+            return _read(known, material)
     raise UsageError(_one_line(f"{material.name}: {nearest(material)}"))
+
+
+def _read(known: Format, material: Material) -> list[Figures]:
+    try:
+        rows = known.read(material)
+    except ValueError as error:
+        raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {error}")) from error
+    if len(rows) > _MOST_ROWS:
+        raise UsageError(f"{material.name}: {len(rows)} rows of {known.name}; at most {_MOST_ROWS} are audited")
+    return rows
 
 
 def _one_line(text: str) -> str:

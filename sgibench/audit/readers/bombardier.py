@@ -17,7 +17,7 @@ from sgibench.audit.readers.material import Material
 
 RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?")
 CODES = re.compile(r"1xx - (\d+), 2xx - (\d+), 3xx - (\d+), 4xx - (\d+), 5xx - (\d+)\s+others - (\d+)[ \t]*\n")
-_START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
+START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
 _CONNECTIONS = re.compile(r"using (\d+) connections?")
 _PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+{TIME}[ \t]+(?P<max>{TIME})")
@@ -42,7 +42,7 @@ def read_json(material: Material) -> list[Figures]:
 
 def _runs(text: str) -> list[str]:
     """Cut before each heading; a run's first line and its table are one run."""
-    parts, runs = sections(text, _START), [""]
+    parts, runs = sections(text, START), [""]
     for each in parts:
         runs[-1] += each
         if "Reqs/sec" in each:

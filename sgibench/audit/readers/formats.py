@@ -19,6 +19,7 @@ from sgibench.audit.readers import (
     hey,
     httparena,
     k6,
+    k6_text,
     locust_csv,
     locust_table,
     oha,
@@ -48,6 +49,8 @@ class Format:
     signs: tuple[Sign, ...]
     read: Callable[[Material], list[Figures]]
     """Material -> rows; raises ValueError with what was expected."""
+    start: re.Pattern[str] | None = None
+    """What every run of a text begins with, where another tool's may follow it in the same file."""
     hint: str = ""
     """A word that the tool leaves in files that are not of this format; tips the scales of what is nearest."""
 
@@ -111,21 +114,33 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="wrk text",
+        start=wrk.RUN,
         hint="unable to connect to",
         signs=(_text("Running … test @ URL", wrk.RUN), _text("Requests/sec:", "Requests/sec:")),
         read=wrk.read,
     ),
     Format(
-        name="oha text", hint="oha -", signs=(*_HEY, _text("Success rate:", "Success rate:"), _ENDS), read=oha.read_text
+        name="oha text",
+        start=summary_text.START,
+        hint="oha -",
+        signs=(*_HEY, _text("Success rate:", "Success rate:"), _ENDS),
+        read=oha.read_text,
     ),
-    Format(name="hey text", hint="hey -", signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS), read=hey.read),
+    Format(
+        name="hey text",
+        start=summary_text.START,
+        hint="hey -",
+        signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS),
+        read=hey.read,
+    ),
     Format(name="oha JSON", signs=_members("summary", "latencyPercentiles"), read=oha.read_json),
     Format(name="k6 summary JSON", hint='"type":"Point"', signs=(*_members("metrics"), _K6_METRICS), read=k6.read_json),
     Format(
         name="k6 text",
+        start=k6_text.DURATION,
         hint="VUs",
         signs=(
-            _text("http_req_duration...: avg=…", re.compile(r"http_req_duration\.*:\s+avg=")),
+            _text("http_req_duration...: avg=…", k6_text.DURATION),
             _text("http_reqs...: N R/s", re.compile(r"http_reqs\.*:\s+\d+\s+\d")),
         ),
         read=k6.read_text,
@@ -133,6 +148,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="HttpArena site/data JSON", signs=(_ARENA_ROWS,), read=httparena.read),
     Format(
         name="Locust console table",
+        start=locust_table.HEADER,
         hint="locust.main",
         signs=(
             _text("Name  # reqs  # fails  …  req/s", locust_table.HEADER),
@@ -142,6 +158,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="ab text",
+        start=ab.START,
         hint="ApacheBench",
         signs=(
             _text("Concurrency Level:", ab.START),
@@ -152,6 +169,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="vegeta text",
+        start=vegeta.REQUESTS,
         hint="vegeta",
         signs=(
             _text("Requests      [total, rate, throughput]", vegeta.REQUESTS),
@@ -163,6 +181,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="vegeta JSON", signs=_members("latencies", "status_codes", "rate"), read=vegeta.read_json),
     Format(
         name="bombardier text",
+        start=bombardier.START,
         hint="Bombarding",
         signs=(_text("Reqs/sec  avg stdev max", bombardier.RATE), _text("HTTP codes: … others - N", bombardier.CODES)),
         read=bombardier.read_text,
@@ -170,6 +189,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="bombardier JSON", signs=_members("spec", "result"), read=bombardier.read_json),
     Format(
         name="h2load text",
+        start=h2load.START,
         hint="starting benchmark",
         signs=(
             _text("finished in …, N req/s", h2load.FINISHED),
@@ -179,6 +199,12 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(name="autocannon JSON", signs=_members("latency", "requests", "non2xx"), read=autocannon.read),
 )
+
+
+def matches(known: Format, material: Material) -> bool:
+    """Whether a file is of a format."""
+    return all(sign.present(material) for sign in known.signs)
+
 
 _NAMES = ", ".join(known.name for known in FORMATS)
 

@@ -1,0 +1,57 @@
+"""Several tools' texts in one file, one after the other: which part is whose.
+
+A notebook or an issue holds wrk's output, then hey's. A run of a tool begins with what all of its runs begin with and
+has all of its format's signs before anybody's next run begins; what has not is part of the run before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+from sgibench.audit.readers.formats import FORMATS, Format, matches
+from sgibench.audit.readers.material import Material, material_of
+
+_MOST_STARTS = 2000
+"""More runs in one text are nobody's notes; they are read as those of one tool."""
+
+
+def by_tool(material: Material) -> list[tuple[Format, Material]]:
+    """Cut a text before each run of another tool than the one before; empty where all runs are one tool's."""
+    runs = [*_runs(material)]
+    if len({known.name for _at, known in runs}) < 2:  # noqa: PLR2004 - another one
+        return []
+    firsts = [runs[0], *(run for before, run in pairwise(runs) if run[1] is not before[1])]
+    ends = [*(at for at, _known in firsts[1:]), len(material.plain)]
+    names = [f"{material.name} ({known.name.split()[0]})" for _at, known in firsts]
+    begins = [0, *(at for at, _known in firsts[1:])]
+    return [
+        (known, material_of(material.plain[begin:end], name if names.count(name) == 1 else f"{name}@{begin}"))
+        for (_at, known), begin, end, name in zip(firsts, begins, ends, names, strict=True)
+    ]
+
+
+def _runs(material: Material) -> Iterator[tuple[int, Format]]:
+    """Where runs begin, and whose they are."""
+    starts: dict[int, list[Format]] = {}
+    for known in FORMATS:
+        for found in known.start.finditer(material.plain) if known.start is not None else ():
+            starts.setdefault(found.start(), []).append(known)
+            if len(starts) > _MOST_STARTS:
+                return
+    places = [*sorted(starts), len(material.plain)]
+    if len({id(known.start) for some in starts.values() for known in some}) < 2:  # noqa: PLR2004 - another one
+        return
+    before: int | None = None
+    for begin, end in pairwise(places):
+        # A heading and the table below it may both look like a beginning: together they are one run.
+        joined = [before] if before is not None and starts[before] == starts[begin] else []
+        before = begin
+        for begun in (*joined, begin):
+            piece = replace(material, plain=material.plain[begun:end], text="", documents=())
+            whose = next((known for known in starts[begun] if matches(known, piece)), None)
+            if whose is not None:
+                yield begun, whose
+                before = None
+                break
