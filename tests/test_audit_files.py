@@ -434,6 +434,15 @@ def test_ohas_text_of_today_with_its_deadline_is_read_like_its_json() -> None:
     assert kinds(row) == set()
 
 
+def test_a_history_without_a_single_request_is_no_sound_row() -> None:
+    """What Locust leaves of a run that was stopped before its file was written a second time."""
+    header = (DATA / "recorded" / "lo_stats_history.csv").read_text(encoding="utf-8").split("\n")[0]
+    nothing = "1795686634,0,,Aggregated,0.000000,0.000000" + ",N/A" * 11 + ",0,0,0,0.0,0,0,0"
+    (row,) = read(f"{header}\n{nothing}\n", "locust_stats_history.csv")
+    assert (row.requests_ok, row.rps) == (0, 0)
+    assert kinds(row) == {"ErrorsSeen", "WrongCount"}
+
+
 def test_locusts_older_columns_and_tables_are_read() -> None:
     columns = [
         *("Type", "Name", "# requests", "# failures", "Median response time", "Average response time"),

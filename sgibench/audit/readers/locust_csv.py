@@ -88,7 +88,7 @@ def _last_of_each(records: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     kept = []
     for at_s, each in last.values():
         count, spent_s = number(each.get("request count"), "Total Request Count"), at_s - (begun_s or 0.0)
-        rate = count / spent_s if count and spent_s > 0 else None
+        rate = 0.0 if count == 0 else count / spent_s if count and spent_s > 0 else None
         # Percentiles of a history line are of its last ten seconds, the totals of the whole run.
         shown = {key: value for key, value in each.items() if not key.endswith("%")}
         kept.append(shown | {"requests/s": "" if rate is None else repr(rate)})
