@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sgibench.answers.expecting import misfit
 from sgibench.answers.learning import Answer, Learned, learn
 from sgibench.answers.template import Sample, common_of
-from sgibench.model import Asked
+from sgibench.model import Asked, Expectation
 
 GET = Asked(method="GET", path="/x")
 SERVERS = (("one", 4001), ("two", 33333), ("three", 50500))
@@ -129,6 +130,32 @@ def test_what_differs_from_process_to_process_of_one_server_is_blanked_out() -> 
     assert learned.findings == ()
     assert checked(learned, b"process 99 says hello to all who ask") is None
     assert checked(learned, b"process 99 says hello to nobody who asks") is not None
+
+
+def test_what_moved_since_the_app_was_asked_without_a_server_is_blanked_out() -> None:
+    body = b"there is room for 4711 more in this place"
+    learned = learn(Asked(method="GET", path="/x", example=body.replace(b"4711", b"4709")), answers(lambda *_: body))
+    assert "what varies: numbers" in learned.said
+    assert checked(learned, body.replace(b"4711", b"12")) is None
+    other = learn(Asked(method="GET", path="/x", example=b"<h1>something else</h1>"), answers(lambda *_: body))
+    assert other.said == "200, the whole body is checked"
+
+
+@given(
+    st.binary(max_size=300),
+    st.binary(min_size=1, max_size=4),
+    st.binary(min_size=1, max_size=4),
+    st.binary(max_size=300),
+)
+def test_what_is_told_of_a_strange_body_shows_where_it_differs(
+    before: bytes, one: bytes, two: bytes, after: bytes
+) -> None:
+    expected, came = before + one + after, before + two + after
+    for pieces in ((expected,), (expected, b""), (b"", expected)):
+        told = misfit(Expectation(status=200, pieces=pieces), 200, None, came)
+        if told is not None:
+            first, second = re.findall(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", told)
+            assert first != second
 
 
 def test_what_stays_from_one_start_of_a_server_to_the_next_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -199,6 +200,36 @@ def test_a_project_without_the_table_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("tool.sgibench = 3\n", encoding="utf-8")
     with pytest.raises(UsageError, match="expected a table"):
         read(tmp_path)
+
+
+def test_where_nothing_is_answered_init_names_the_routes_and_where_everything_is_only_the_front_page(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent("""
+            class Route:
+                def __init__(self, path, methods=("GET",), routes=()):
+                    self.path, self.methods, self.routes = path, methods, routes
+
+            class App:
+                routes = [Route("/items"), Route("/items/{id}"), Route("/new", {"POST"})]
+                routes += [Route("/in", (), [Route("/side")])]
+                found = "404 Not Found"
+
+                def __call__(self, environ, start_response):
+                    start_response(self.found, [("Content-Type", "text/plain")])
+                    return [b"anything"]
+
+            app = App()
+        """),
+        encoding="utf-8",
+    )
+    done = inside(tmp_path, "init")
+    assert "requests: none was answered: name some with --request; the app has /items, /in/side\n" in done.stdout
+    text = (tmp_path / "main.py").read_text(encoding="utf-8")
+    (tmp_path / "main.py").write_text(text.replace("404 Not Found", "200 OK"), encoding="utf-8")
+    done = inside(tmp_path, "init", "--force")
+    assert "requests: GET /\n" in done.stdout
 
 
 def test_an_old_table_is_taken_out_and_nothing_else() -> None:

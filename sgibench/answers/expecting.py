@@ -31,10 +31,10 @@ def _strange(pieces: Sequence[bytes], body: bytes) -> str | None:
     if len(pieces) == 1:
         if body == pieces[0]:
             return None
-        return f"expected {pieces[0][:SHOWN_BYTES]!r}, but {body[:SHOWN_BYTES]!r} came"
+        return "expected {!r}, but {!r} came".format(*_where_apart(pieces[0], body))
     first, *between, last = pieces
     if not body.startswith(first):
-        return f"expected the body to begin with {first[:SHOWN_BYTES]!r}, but {body[:SHOWN_BYTES]!r} came"
+        return "expected the body to begin with {!r}, but {!r} came".format(*_where_apart(first, body))
     at, end = len(first), len(body) - len(last)
     for piece in between:
         found = body.find(piece, at, end)
@@ -42,5 +42,14 @@ def _strange(pieces: Sequence[bytes], body: bytes) -> str | None:
             return f"expected {piece[:SHOWN_BYTES]!r} in the body after byte {at}, but it is not there"
         at = found + len(piece)
     if end < at or not body.endswith(last):
-        return f"expected the body to end with {last[-SHOWN_BYTES:]!r}, but {body[-SHOWN_BYTES:]!r} came"
+        apart = _where_apart(last[::-1], body[::-1])
+        return "expected the body to end with {!r}, but {!r} came".format(*(one[::-1] for one in apart))
     return None
+
+
+def _where_apart(expected: bytes, came: bytes) -> tuple[bytes, bytes]:
+    """Give of both as much as is shown, so that the first byte in which they differ is in it."""
+    least = min(len(expected), len(came))
+    place = next((place for place in range(least) if expected[place] != came[place]), least)
+    start = max(0, place - SHOWN_BYTES // 2) if place >= SHOWN_BYTES else 0
+    return expected[start : start + SHOWN_BYTES], came[start : start + SHOWN_BYTES]

@@ -257,9 +257,10 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
         seen = came.answers[-1]
         alone = units.microseconds(came.cpu_us) if came.cpu_us >= 1 else "less than 1 µs"
         where = f" (to {seen.header('location')})" if REDIRECT <= seen.status < BAD else ""
+        prints = f"; it prints {came.printed_bytes:.0f} bytes each time" if came.printed_bytes >= 1 else ""
         listener.say(
             f"{one.name}: {seen.status}{where}, {media_type(seen.header('content-type')) or 'no type'}, "
-            f"{units.size(seen.size)}; {alone} of CPU without a server"
+            f"{units.size(seen.size)}; {alone} of CPU without a server{prints}"
         )
     return driven
 

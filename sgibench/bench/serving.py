@@ -45,7 +45,7 @@ from sgibench.model import App, Doubt, Failure, Scenario, Trial
 from sgibench.results.codec import encode
 from sgibench.serve.envs import Environment
 from sgibench.serve.fronts import told_lost
-from sgibench.serve.process import HOST, LOG_CAP_BYTES, ServerProcess, ServerSpec, idle_cpu
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec, idle_cpu
 from sgibench.serve.services import House, usual_cpus
 
 IDLE_CHECK_S = 0.3
@@ -120,8 +120,8 @@ class Serving:
         if now is None or now.process is None or now.failure is not None:
             return
         process = now.process
-        if process.log_bytes() > LOG_CAP_BYTES:
-            detail = f"it logged more than {units.size(LOG_CAP_BYTES)}"
+        if process.log_bytes() > process.log_cap_bytes:
+            detail = f"it logged more than {units.size(process.log_cap_bytes)}"
             now.failure = Failure(reason="log-flood", detail=detail, log_tail=process.log_tail())
             process.kill()
         elif (trouble := now.services.trouble()) is not None:

@@ -9,7 +9,7 @@ from sgibench.answers.learning import TOO_MANY
 from sgibench.answers.refusals import csrf_hint, hint, https_hint
 from sgibench.model import Asked
 from sgibench.serve.own.driving import Driven, Seen
-from sgibench.serve.process import LOG_CAP_BYTES
+from sgibench.serve.process import OWN_LOG_CAP_BYTES
 
 REDIRECT, BAD, BROKEN = 300, 400, 500
 TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
@@ -36,7 +36,7 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
         return f"expected status {asked.status}, but the app answers {status}{hint}"
     if asked.status is None and (unasked := _unasked(asked, came.answers[0], printed)):
         return unasked
-    most = LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
+    most = OWN_LOG_CAP_BYTES / (SERVED_S * 1e6 / max(came.cpu_us, FASTEST_CPU_US))
     if came.printed_bytes > most:
         return (
             f"the app prints {came.printed_bytes:.0f} bytes for each request, which would be measured instead of it, "

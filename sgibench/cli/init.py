@@ -27,13 +27,15 @@ from sgibench.serve.own.searching import candidates
 from sgibench.serve.scratch import scratch_folder
 
 MOST_TRIED = 8
-LIKELY = ("/", "/health", "/healthz", "/api", "/api/", "/admin/login/", "/login", "/index.html")
+LIKELY = ("/", "/health", "/healthz", "/api", "/api/", "/admin/login/", "/admin/", "/login", "/index.html")
 """Asked of an app whose requests nobody named."""
+NOWHERE = "/there-is-no-such-page"
+"""An app that answers this answers everything, so that only its front page counts."""
 DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json", "/swagger.json")
 """Where frameworks put what they say of themselves: what is described there is asked."""
 LAST = ("/docs",)
 """Asked where nothing else is answered, as nobody's users ask for it."""
-MOST_ASKED = 3
+MOST_ASKED, MOST_TOLD = 3, 10
 OK, REDIRECT = 200, 300
 SECRET = ("--env", "--header", "--body")
 """Options whose values are not written down."""
@@ -63,7 +65,7 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
         told.append(bench.changed(found, copied=app.own is not None and app.own.copied))
     for line in (*told, *_environment(app)):
         click.echo(line)
-    click.echo("requests: " + (", ".join(each.name for each in asked) or "none was answered: name some with --request"))
+    click.echo("requests: " + (", ".join(each.name for each in asked) or _unanswered(app)))
     values = _values(app, own, project, asked or (HOME,))
     file = write_table(project, values)
     for line in _unwritten(own):
@@ -100,12 +102,21 @@ def _environment(app: App) -> list[str]:
     return [f"environment: {base.said} (Python {base.version}, {len(base.packages)} packages)", *lifespan]
 
 
+def _unanswered(app: App) -> str:
+    """Say that nothing was found to ask for, and what the app itself says that there is."""
+    routes = () if app.own is None else app.own.routes
+    there = f"; the app has {', '.join(routes[:MOST_TOLD])}{' …' if len(routes) > MOST_TOLD else ''}" if routes else ""
+    return f"none was answered: name some with --request{there}"
+
+
 def _answering(app: App) -> tuple[Asked, ...]:
     """Ask for what many apps have, and for what this one says that it has; keep what a run would not refuse.
 
     Pages come before redirects, and what describes the app is taken where there is nothing else.
     """
-    answered = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST)])
+    answered = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST, NOWHERE)])
+    if any(each.path == NOWHERE and seen.status < REDIRECT for each, seen in answered.items()):
+        return (HOME,) if HOME in answered else ()
     described = [one for each, seen in answered.items() if each.path in DOCUMENTS for one in _described(each, seen)]
     operations = _asked_for(app, described[: 4 * MOST_ASKED]) if described else {}
     found = {**operations, **{each: seen for each, seen in answered.items() if each.path in LIKELY}}

@@ -12,7 +12,6 @@ from sgibench.engine.services import Witness
 from sgibench.engine.trials import judge
 from sgibench.errors import ServerError
 from sgibench.serve.fronts import told_lost
-from sgibench.serve.process import LOG_CAP_BYTES
 
 
 def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
@@ -20,10 +19,10 @@ def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
     gone = {}
     for cell_id, contestant in contestants.items():
         process = contestant.process
-        if contestant.failure is None and process.log_bytes() > LOG_CAP_BYTES:
+        if contestant.failure is None and process.log_bytes() > process.log_cap_bytes:
             tail = process.log_tail()
             process.kill()
-            contestant.fail(ServerError("log-flood", f"it logged more than {units.size(LOG_CAP_BYTES)}", tail))
+            contestant.fail(ServerError("log-flood", f"it logged more than {units.size(process.log_cap_bytes)}", tail))
         if contestant.failure is None and not process.alive():
             contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
         if contestant.failure is None and contestant.jobs and (trouble := contestant.jobs.trouble()):

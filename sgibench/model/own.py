@@ -63,6 +63,8 @@ class OwnApp:
     """None for WSGI."""
     kind: str = ""
     """What it is, e.g. `Flask`, `a function`."""
+    routes: tuple[str, ...] = ()
+    """Paths without parameters that it says can be asked with GET, as far as it keeps them where frameworks do."""
     copied: bool = False
     """Each start gets a copy of the project, so that what is written neither meets another server nor stays."""
 

@@ -21,6 +21,7 @@ from typing import Any
 
 LIFESPAN_S = 30.0
 TAIL_LINES = 6
+MOST_ROUTES, MOST_DEPTH = 30, 5
 LOOPS: list[Any] = []
 WSGI_NAMES = {"environ", "env", "environment", "wsgi_environ"}
 ASGI_NAMES = {"scope"}
@@ -61,7 +62,7 @@ def look(order: dict[str, Any], imported: Path) -> dict[str, Any]:
         return failure(order, module, error)
     took_s = time.monotonic() - began_s
     imported.touch()
-    told = {"import_s": took_s, "kind": kind_of(app), **interface_of(app, order)}
+    told = {"import_s": took_s, "kind": kind_of(app), "routes": routes_of(app), **interface_of(app, order)}
     if told.get("interface") == "asgi":
         serve = twice(app) if told.get("twice") else app
         # The loop is kept, and what was started in it: a copy beside this one must be able to start, too.
@@ -147,6 +148,32 @@ def interface_of(app: Any, order: dict[str, Any]) -> dict[str, Any]:
         "problem": "unclear",
         "error": f"{kind_of(app)} takes neither (environ, start_response) nor (scope, receive, send)",
     }
+
+
+def routes_of(app: Any) -> list[str]:
+    """Name the paths without parameters that can be asked with GET, where an app keeps them as frameworks do."""
+    found: list[str] = []
+    try:
+        if hasattr(app, "url_map"):  # Flask, Quart
+            found += [rule.rule for rule in app.url_map.iter_rules() if "GET" in rule.methods]
+        else:
+            found += nested(app, "", MOST_DEPTH)
+    except Exception:  # noqa: BLE001 - what is not as expected says nothing
+        return []
+    return [path for path in dict.fromkeys(found) if not set(path) & set("<{:*^(")][:MOST_ROUTES]
+
+
+def nested(app: Any, prefix: str, depth: int) -> list[str]:
+    """Do so for Starlette, FastAPI, Litestar and Bottle, whose routes may hold routes."""
+    found: list[str] = []
+    for route in getattr(app, "routes", None) or () if depth else ():
+        path = prefix + str(getattr(route, "path", getattr(route, "rule", "")))
+        methods = getattr(route, "methods", None) or {getattr(route, "method", "")}
+        if getattr(route, "routes", None):
+            found += nested(route, path, depth - 1)
+        elif "GET" in methods and getattr(route, "include_in_schema", True):
+            found.append(path or "/")
+    return found
 
 
 def held_in(value: Any) -> list[str]:

@@ -83,6 +83,7 @@ def probe_app(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
     kind = str(told["kind"]) + (", ASGI 2" if told.get("twice") else "")
     source = spec.source(twice=bool(told.get("twice")))
     own = replace(own, source=source, lifespan=lifespan, kind=kind, copied=telling.copied)
+    own = replace(own, routes=tuple(map(str, told.get("routes", ()))))
     return App(
         id=spec.id,
         interface=interface,

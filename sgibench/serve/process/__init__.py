@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from sgibench.serve.process.asking import ask_pid, calls_within
 from sgibench.serve.process.ports import HOST, free_port
-from sgibench.serve.process.server import LOG_CAP_BYTES, ServerProcess, idle_cpu
+from sgibench.serve.process.server import OWN_LOG_CAP_BYTES, ServerProcess, idle_cpu
 from sgibench.serve.process.spec import ServerSpec
 
-__all__ = ["HOST", "LOG_CAP_BYTES", "ServerProcess", "ServerSpec", "ask_pid", "calls_within", "free_port", "idle_cpu"]
+__all__ = [
+    "HOST",
+    "OWN_LOG_CAP_BYTES",
+    "ServerProcess",
+    "ServerSpec",
+    "ask_pid",
+    "calls_within",
+    "free_port",
+    "idle_cpu",
+]

@@ -24,7 +24,8 @@ OWN_READY_TIMEOUT_S = 90.0
 """An app of the user's may have much to import."""
 STOP_TIMEOUT_S = 10.0
 """A server that has no connections left and still runs so long after SIGTERM has ignored it."""
-LOG_CAP_BYTES = 8 * 2**20
+LOG_CAP_BYTES, OWN_LOG_CAP_BYTES = 8 * 2**20, 64 * 2**20
+"""An app of the user's may write a line or two for each request, as it does where it is used."""
 POLL_S = 0.02
 OPEN_FILES = 65536
 """Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
@@ -286,6 +287,11 @@ class ServerProcess:
     def memory(self) -> Memory:
         """Memory of the whole tree."""
         return machine.tree_memory(self.pids())
+
+    @property
+    def log_cap_bytes(self) -> int:
+        """So much it may log."""
+        return LOG_CAP_BYTES if self.spec.app.own is None else OWN_LOG_CAP_BYTES
 
     def log_bytes(self) -> int:
         """How much it has logged."""
