@@ -214,6 +214,10 @@ def test_what_is_no_app_is_told_in_one_line(
         ("import flask_that_is_not", r"has no flask_that_is_not: name the app's environment with --venv DIR"),
         ("raise SystemExit(3)", "can't be imported: SystemExit: 3"),
         ("import os; os._exit(7)", "ended the process with status 7"),
+        (
+            "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('no way') from error",
+            "ValueError: no way, after ZeroDivisionError: division by zero",
+        ),
         ("import os; os.kill(os.getpid(), 11)", r"importing it crashed the interpreter \(SIGSEGV\)"),
         (
             "import os\nKEY = os.environ['SHOP_KEY']",

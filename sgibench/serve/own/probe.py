@@ -22,6 +22,7 @@ from typing import Any
 LIFESPAN_S = 30.0
 TAIL_LINES = 6
 MOST_ROUTES, MOST_DEPTH = 30, 5
+MOST_CAUSES = 20
 LOOPS: list[Any] = []
 WSGI_NAMES = {"environ", "env", "environment", "wsgi_environ"}
 ASGI_NAMES = {"scope"}
@@ -83,6 +84,7 @@ def failure(order: dict[str, Any], module: types.ModuleType, error: BaseExceptio
     told = {
         "problem": what,
         "error": "".join(traceback.format_exception_only(type(error), error)).strip(),
+        "cause": root_of(error),
         "type": type(error).__name__,
         "tail": [f"{frame.filename} line {frame.lineno}: {frame.line}" for frame in frames[-TAIL_LINES:]],
         "errno": getattr(error, "errno", None),
@@ -91,6 +93,17 @@ def failure(order: dict[str, Any], module: types.ModuleType, error: BaseExceptio
     if loaded is not None:
         told["candidates"] = candidates(loaded, order)
     return told
+
+
+def root_of(error: BaseException) -> str:
+    """Give the exception that began it, when what was raised in the end is another one; empty otherwise."""
+    root = error
+    for _ in range(MOST_CAUSES):
+        before = root.__cause__ or (None if root.__suppress_context__ else root.__context__)
+        if before is None:
+            break
+        root = before
+    return "" if root is error else "".join(traceback.format_exception_only(type(root), root)).strip()
 
 
 def candidates(module: types.ModuleType, order: dict[str, Any]) -> list[str]:

@@ -274,6 +274,8 @@ def _error(told: Mapping[str, Any]) -> str:
     """Give an exception with the last lines of its traceback, on one line."""
     text = " ".join(str(told["error"]).split())
     tail: Sequence[str] = told.get("tail") or []
+    cause = " ".join(str(told.get("cause") or "").split())
+    text += f", after {cause}" if cause else ""
     return text + (f" ({' | '.join(tail[-TAIL_LINES:])})" if tail else "")
 
 
