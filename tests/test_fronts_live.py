@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,10 +20,10 @@ from sgibench.bench.choosing import choose_servers
 from sgibench.catalogue import load
 from sgibench.cli.check import check
 from sgibench.engine.progress import Silent
-from sgibench.model import Cell, Run, Trial
+from sgibench.model import Cell, Run, Settings, Trial
 from sgibench.results import store
-from sgibench.serve import needs
-from sgibench.serve.process import ServerProcess
+from sgibench.serve import envs, needs
+from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from tests.requirements_for_tests import lacking, need_program
 from tests.test_guarded import eventually, gone, strike
 
@@ -372,6 +373,28 @@ def test_a_page_that_the_cache_holds_never_reaches_the_app_and_one_that_it_does_
     assert shares.pop(("nginx-cache+waitress", "front_hit")) < 0.3
     assert all(0.9 < share < 1.1 for share in shares.values()), shares
     assert "The same request in other ways" in report.write(run, tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["nginx+uvicorn-httptools", "haproxy+uvicorn-httptools"])
+def test_a_front_passes_events_on_as_they_come(name: str, tmp_path: Path) -> None:
+    (entry,), app = choose_servers(FOUND, [name])[0], FOUND.app("asgi_plain")
+    made = envs.ensure((*entry.variant.packages, *app.packages))
+    settings = Settings(workers=1, threads=1)
+    spec = ServerSpec(entry=entry, app=app, settings=settings, bin=made.bin, cpus=(), scratch=tmp_path / "s")
+
+    def most_at_once(port: int) -> int:
+        with socket.create_connection((HOST, port), timeout=60) as client:
+            client.sendall(b"GET /stream/10?pause_ms=50 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            pieces: list[bytes] = []
+            while not pieces or not pieces[-1].endswith(b"0\r\n\r\n"):
+                pieces.append(client.recv(1 << 16))
+        assert sum(piece.count(b"data: ") for piece in pieces) == 10
+        return max(piece.count(b"data: ") for piece in pieces)
+
+    with ServerProcess(spec) as process:
+        process.wait_ready()
+        # Held back for 200 ms, four come together each time; a machine that is busy may hold them up now and then.
+        assert min(most_at_once(process.port) for _ in range(4)) <= 2
 
 
 def test_files_are_the_fronts_to_send_where_it_is_told_to(tmp_path: Path) -> None:

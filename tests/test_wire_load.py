@@ -27,6 +27,7 @@ from wsproto.extensions import PerMessageDeflate
 from sgibench import catalogue, listening
 from sgibench.histogram import Histogram
 from sgibench.load.request import in_chunks
+from sgibench.load.tally import Streams
 from sgibench.load.wire.answer import Answer, Head, Unspoken, WireError
 from sgibench.load.wire.frames import ACCEPT, OFFER, FrameReader, accepted, accepted_deflated, agreed_with, frame
 from sgibench.load.wire.reader import Reader
@@ -398,7 +399,39 @@ def test_streams_beside_are_timed_and_checked(process: LoadProcess, tmp_path: Pa
     assert sum(result["first_chunk_histogram"]["counts"]) > 4
     gaps = sum(result["gap_histogram"]["counts"])
     # Of each stream that began and ended in the window; and of those that one of its edges cut, what lies in it.
-    assert 0 <= gaps - 3 * sum(result["first_chunk_histogram"]["counts"]) <= 2 * 4 * 4
+    assert abs(gaps - 3 * sum(result["first_chunk_histogram"]["counts"])) <= 2 * 4 * 4
+
+
+def test_streams_that_outlast_the_window_are_timed_as_well(process: LoadProcess, tmp_path: Path) -> None:
+    """None came to its end in it: their gaps are known all the same."""
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            if b"/stream" not in request:
+                talk.send(OK)
+                continue
+            talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(2000):
+                talk.send(b"2\r\nhi\r\n")
+                time.sleep(0.02)
+
+    body = (
+        "beside = Beside(count=4, asks=get('/stream', expect=b'hi' * 2000, streams=True), repeats=True)\n"
+        "requests = (get('/', expect=b'Hello, World!'),)"
+    )
+    with serving(script) as server:
+        result = measured(process, scenario(tmp_path, body), server, window_s=0.5)
+    assert result["held"]["answers"] == 0
+    assert result["first_chunk_histogram"] is None, "each began before the window"
+    assert sum(result["gap_histogram"]["counts"]) > 4
+    seen = Streams()
+    for first_ns in range(1, 201):
+        seen.add_open(0, [first_ns * 1_000_000], now_ns=10**9)
+    seen.add_open(0, [], now_ns=100_000_000)
+    assert seen.first.count == 200, "one that waits for less than most took tells nothing"
+    seen.add_open(0, [], now_ns=900_000_000)
+    seen.fold()
+    assert seen.first.count == 201
 
 
 @pytest.mark.parametrize("silent_s", [0.3, None])

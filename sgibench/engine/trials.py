@@ -92,7 +92,7 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
     if measured.gave_up_reason is not None:
         return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
     if measured.requests == 0 and not everywhere and _nothing_asked(measured):
-        detail = f"no request was due in {seconds(measured.window_s)}: ask for more, or for longer"
+        detail = f"no request began or was due in {seconds(measured.window_s)}: ask for more, or for longer"
         return Failure(reason=TOO_LITTLE, detail=detail)
     if measured.requests == 0:
         detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"

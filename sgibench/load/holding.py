@@ -106,10 +106,18 @@ class StreamPace(ClosedPace):
         return begun or monotonic_ns() - self._ended_ns.get(conn, -BETWEEN_NS) < BETWEEN_NS
 
     def cut(self, now_ns: int) -> None:
-        """The window ends in the middle of streams: take what is known of their gaps."""
-        for conn in self._target.connections:
-            if moments := events_of(conn):
-                self._target.streams.add_gaps(moments, self._target.from_ns, now_ns)
+        """The window ends in the middle of streams: take what is known of their first events and gaps."""
+        open_still = [conn for conn in self._target.connections if conn.since]
+        for conn in sorted(open_still, key=lambda one: not events_of(one)):  # bounds are held against what came
+            self._take_open(conn, now_ns)
+
+    def _take_open(self, conn: Connection, now_ns: int) -> None:
+        """Take what is known of a stream that has not come to its end."""
+        target, moments = self._target, events_of(conn)
+        if conn.since >= target.from_ns:
+            target.streams.add_open(conn.since, moments, now_ns)
+        if moments:
+            target.streams.add_gaps(moments, target.from_ns, now_ns)
 
     def _look(self) -> None:
         """Gevent's timer."""
@@ -125,7 +133,7 @@ class StreamPace(ClosedPace):
             last = (events_of(conn) or [conn.since])[-1]
             if self._silent_ns is not None and conn.since and now - last > self._silent_ns:
                 if target.counting:
-                    target.streams.add_gaps(events_of(conn), target.from_ns, now)
+                    self._take_open(conn, now)
                 target.give_up(conn, f"a stream said nothing for {self._silent_ns / 1e9:g} s")
 
 
@@ -237,7 +245,7 @@ class Holding:
 
     @property
     def streams(self) -> Streams:
-        """First chunks of streams that began in the window and came to their end, and gaps that ended in it."""
+        """First chunks of streams that began in the window, wherever they end, and gaps that ended in it."""
         return self.target.streams
 
     def share(self) -> dict[str, Any]:

@@ -182,6 +182,19 @@ class Streams:
             if lasts_ns / 1e3 > (self.gaps.percentile_us(0.99) or 0.0):
                 self._gaps_ns.append(lasts_ns)
 
+    def add_open(self, since_ns: int, chunks_ns: list[int], now_ns: int) -> None:
+        """Take how long the first chunk took of an answer that is still open: whoever waits for its end forgets it.
+
+        One whose first chunk has not come is taken as a lower bound, by the rule of gaps.
+        """
+        if chunks_ns:
+            self._first_ns.append(chunks_ns[0] - since_ns)
+            return
+        self.fold()
+        waits_ns = now_ns - since_ns
+        if waits_ns / 1e3 > (self.first.percentile_us(0.99) or 0.0):
+            self._first_ns.append(waits_ns)
+
     def fold(self) -> None:
         """Move what waits in lists into the histograms."""
         self.first.record(self._first_ns)

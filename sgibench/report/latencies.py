@@ -65,13 +65,16 @@ def _latency_cells(histogram: Histogram) -> tuple[str, ...]:
     return (*map(units.microseconds, shown), units.microseconds(histogram.max_us), units.count(histogram.count))
 
 
+_Streaming = tuple[Row, Histogram | None, Histogram | None]
+"""A row, times to the first chunk, gaps."""
 STREAM_HEADERS = ("server", "first chunk p50", "p99", "gap between chunks p50", "gap p99")
 
 
 def streams(panel: Panel) -> Chart | None:
     """Draw how soon a stream begins; the table says the gaps between its chunks as well."""
     seen = _streaming(panel)
-    if not seen:
+    curves = [_curve(row, first) for row, first, _ in seen if first is not None]
+    if not curves:
         return None
     load = panel.latency_standing.key.load
     title = f"Streams: time to the first chunk, {words.load_sentence(load)}"
@@ -79,7 +82,6 @@ def streams(panel: Panel) -> Chart | None:
     spoken = [
         (line[0], f"first chunk p50 {line[1]}, p99 {line[2]}; gaps p50 {line[3]}, p99 {line[4]}") for line in table.rows
     ]
-    curves = [_curve(row, first) for row, first, _ in seen]
     return Chart(
         title=title,
         hint="Lower is better. Counted from sending the request; a late stream with small gaps was held back whole.",
@@ -103,18 +105,18 @@ def streams_of(entry: Entry) -> tuple[Histogram | None, Histogram | None]:
     )
 
 
-def _streaming(panel: Panel) -> list[tuple[Row, Histogram, Histogram | None]]:
+def _streaming(panel: Panel) -> list[_Streaming]:
     """Rows with streams: what was seen of them."""
     seen = []
     for row in panel.rows:
         entry = panel.latency_entry(row)
         first, gaps = streams_of(entry) if entry else (None, None)
-        if first is not None:
+        if first is not None or gaps is not None:
             seen.append((row, first, gaps))
     return seen
 
 
-def _streams_table(seen: Sequence[tuple[Row, Histogram, Histogram | None]]) -> Table:
+def _streams_table(seen: Sequence[_Streaming]) -> Table:
     rows = tuple((row.label, *_quantiles(first), *_quantiles(gaps)) for row, first, gaps in seen)
     return Table(headers=STREAM_HEADERS, rows=rows)
 

@@ -181,9 +181,9 @@ def _latency(histogram: Histogram) -> dict[str, float | int | None]:
 def _streams(entry: Entry) -> dict[str, Any] | None:
     """How soon its streams began, and the gaps in them, all blocks merged."""
     first, gaps = streams_of(entry)
-    if first is None:
+    if first is None and gaps is None:
         return None
-    return {"first_chunk": _latency(first), "gaps": None if gaps is None else _latency(gaps)}
+    return {name: None if one is None else _latency(one) for name, one in (("first_chunk", first), ("gaps", gaps))}
 
 
 def _layers(table: LayerTable) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Held:
         holding, self.holding = self.holding, None
         if holding is None:
             return
-        if holding.streams.first.count:
+        if holding.streams.first.count or holding.streams.gaps.count:
             self._target.streams = holding.streams
         self.share = holding.share()
         holding.close()
