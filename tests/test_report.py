@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import matplotlib.font_manager
+import matplotlib.textpath
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +29,7 @@ from sgibench.model.behaviour import Behaviour, Happened, Sample
 from sgibench.report import behaviours
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis
+from sgibench.report.charts.sheet import NAME_ROOM, fitting
 from sgibench.report.evidence import evidence_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
@@ -776,3 +779,24 @@ def test_the_report_says_how_windows_were_made_and_what_is_in_none() -> None:
     assert "unbroken: users think" in page
     assert "warm-up" in page
     assert "users think" not in report.render(run)  # results of before there were such facts
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "waitress",
+        "granian-asgi-uvloop",
+        "gunicorn-gthread · wsgi_flask+memcached",
+        "haproxy-rr2+hypercorn-uvloop · wsgi_django_pool+postgresql",
+        "m" * 60,
+        "WWW @ " * 9,
+        "i" * 200,
+    ],
+)
+def test_a_name_before_a_bar_never_runs_into_it(name: str) -> None:
+    """As wide as DejaVu Sans makes it, which is wider than most fonts."""
+    fitted, size = fitting(name)
+    letters = matplotlib.font_manager.FontProperties(family="DejaVu Sans")
+    drawn = matplotlib.textpath.TextPath((0, 0), fitted, size=size, prop=letters)
+    assert drawn.get_extents().width <= NAME_ROOM
+    assert fitted[:1] == name[:1]

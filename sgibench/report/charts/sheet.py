@@ -30,7 +30,20 @@ DPI = 72
 """matplotlib's SVG backend writes one unit for each 1/72 inch."""
 WIDTH = 400.0
 TEXT = 11.5
-NAME_SIGNS = 20
+SMALL = TEXT - 1.8
+NAME_ROOM = 132.0
+"""How wide a name may be, between its mark and what is drawn of it."""
+SIGNS: tuple[tuple[str, float], ...] = (
+    ("ijl|'", 0.29),
+    (" .,:;·f-", 0.37),
+    ("rt()", 0.42),
+    ("cszI_", 0.56),
+    ("w+", 0.85),
+    ("mM@…%W", 1.0),
+)
+"""Signs and how wide they are in sizes of the letters, in DejaVu Sans: a wide one of the fonts a page may meet."""
+WIDE = {sign: width for signs, width in SIGNS for sign in signs}
+OTHER_SIGN = 0.65
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """By shape number; `style.css` and the legend show the same."""
 FILLING = (1.0, 0.92, 1.08, 0.92, 1.08, 1.15, 1.15, 1.5)
@@ -127,8 +140,8 @@ class Sheet:
 
     def name(self, x: float, y: float, text: str) -> None:
         """Write a server's name into the room before the bars: smaller or cut when it is long."""
-        fits = len(text) <= NAME_SIGNS
-        self.text(x, y, middled(text, NAME_SIGNS + 4), size=TEXT if fits else TEXT - 1.8)
+        fitted, size = fitting(text)
+        self.text(x, y, fitted, size=size)
 
     def note(self, x: float, y: float, text: str, *, align: Literal["left", "center", "right"] = "left") -> None:
         """Write a small, soft text: axes and units."""
@@ -137,6 +150,19 @@ class Sheet:
     def markup(self, prefix: str, label: str) -> Markup:
         """Write the drawing as an `<svg>` element with `label` as its text alternative."""
         return to_markup(self._figure, prefix=prefix, label=label, tips=self._tips)
+
+
+def fitting(text: str) -> tuple[str, float]:
+    """Give a name as it fits into its room, whole or cut in its middle, and the size of its letters."""
+    if width_of(text) * TEXT <= NAME_ROOM:
+        return text, TEXT
+    cuts = (middled(text, signs) for signs in range(len(text), 0, -1))
+    return next((cut for cut in cuts if width_of(cut) * SMALL <= NAME_ROOM), "…"), SMALL
+
+
+def width_of(text: str) -> float:
+    """How wide a text is about, in sizes of its letters."""
+    return sum(WIDE.get(sign, OTHER_SIGN) for sign in text)
 
 
 def middled(text: str, signs: int) -> str:
