@@ -196,6 +196,14 @@ def test_texts_of_several_tools_in_one_file_are_read_each_by_its_own_reader(firs
         assert len({row.id for row in both}) == len(both)
 
 
+def test_a_run_that_breaks_off_behind_another_tools_run_is_said_and_not_passed_over() -> None:
+    wrk, hey = ((DATA / "tools" / f"{name}.txt").read_text(encoding="utf-8") for name in ("wrk-3", "hey-5"))
+    for notes in (f"{wrk}\n{hey.partition('Status code')[0]}", f"{hey}\n{wrk.partition('Requests/sec')[0]}"):
+        assert "breaks off" in refusal(notes, "notes.md")
+    assert len(read(f"Summary: hey says less than\n{wrk}", "notes.md")) == 1
+    assert len(read(f"Concurrency Level: 64\n{wrk}\n{hey}", "notes.md")) == 2
+
+
 def test_a_paste_of_hey_that_stops_before_its_answers_says_so_and_is_not_zero_right_answers() -> None:
     said = refusal((DATA / "tools" / "hey-6.txt").read_text(), "hey-6.txt")
     assert "nearest is hey text, which lacks `Status code distribution:`" in said

@@ -37,7 +37,10 @@ def read_rows(text: str, name: str) -> list[Figures]:
 
 def _rows(material: Material) -> list[Figures]:
     """Read all of it: where several tools wrote into one text, each part by its own reader."""
-    parts = by_tool(material)
+    try:
+        parts = by_tool(material)
+    except ValueError as error:
+        raise UsageError(_one_line(f"{material.name} {error}")) from None
     if parts:
         return [row for known, part in parts for row in _read(known, part)]
     for known in FORMATS:

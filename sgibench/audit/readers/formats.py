@@ -228,3 +228,8 @@ def _likeness(known: Format, material: Material) -> float:
     signs = [sign for sign in known.signs if sign is not _NO_SUCCESS_RATE]
     hinted = 0.5 if known.hint and known.hint in material.text else 0.0
     return (sum(sign.present(material) for sign in signs) + hinted) / len(signs)
+
+
+def begun_only(known: Format, material: Material) -> bool:
+    """Whether this looks like a format's text that breaks off: half of its signs are there, and one is not."""
+    return not matches(known, material) and _likeness(known, material) >= 0.5  # noqa: PLR2004 - a half

@@ -1,16 +1,16 @@
 """Several tools' texts in one file, one after the other: which part is whose.
 
 A notebook or an issue holds wrk's output, then hey's. A run of a tool begins with what all of its runs begin with and
-has all of its format's signs before anybody's next run begins; what has not is part of the run before it.
+has all of its format's signs before anybody's next run begins. What has half of them breaks off, and is said so rather
+than passed over; what has fewer is prose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from sgibench.audit.readers.formats import FORMATS, Format, matches
+from sgibench.audit.readers.formats import FORMATS, Format, begun_only, matches
 from sgibench.audit.readers.material import Material, material_of
 
 _MOST_STARTS = 2000
@@ -18,8 +18,13 @@ _MOST_STARTS = 2000
 
 
 def by_tool(material: Material) -> list[tuple[Format, Material]]:
-    """Cut a text before each run of another tool than the one before; empty where all runs are one tool's."""
-    runs = [*_runs(material)]
+    """Cut a text before each run of another tool than the one before; empty where all runs are one tool's.
+
+    Raises ValueError where one of several tools' runs breaks off.
+    """
+    runs, broken = _runs(material)
+    if runs and broken:
+        raise ValueError(f"holds what looks like {broken[0].name}, but breaks off, beside {runs[0][1].name}")
     if len({known.name for _at, known in runs}) < 2:  # noqa: PLR2004 - another one
         return []
     firsts = [runs[0], *(run for before, run in pairwise(runs) if run[1] is not before[1])]
@@ -32,17 +37,19 @@ def by_tool(material: Material) -> list[tuple[Format, Material]]:
     ]
 
 
-def _runs(material: Material) -> Iterator[tuple[int, Format]]:
-    """Where runs begin, and whose they are."""
+def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:
+    """Where runs begin and whose they are; and whose runs break off."""
     starts: dict[int, list[Format]] = {}
     for known in FORMATS:
         for found in known.start.finditer(material.plain) if known.start is not None else ():
             starts.setdefault(found.start(), []).append(known)
             if len(starts) > _MOST_STARTS:
-                return
+                return [], []
     places = [*sorted(starts), len(material.plain)]
     if len({id(known.start) for some in starts.values() for known in some}) < 2:  # noqa: PLR2004 - another one
-        return
+        return [], []
+    runs: list[tuple[int, Format]] = []
+    broken: list[Format] = []
     before: int | None = None
     for begin, end in pairwise(places):
         # A heading and the table below it may both look like a beginning: together they are one run.
@@ -52,6 +59,9 @@ def _runs(material: Material) -> Iterator[tuple[int, Format]]:
             piece = replace(material, plain=material.plain[begun:end], text="", documents=())
             whose = next((known for known in starts[begun] if matches(known, piece)), None)
             if whose is not None:
-                yield begun, whose
+                runs.append((begun, whose))
                 before = None
                 break
+        else:
+            broken += [known for known in starts[begin] if begun_only(known, piece)][:1]
+    return runs, broken
