@@ -434,6 +434,20 @@ def test_streams_that_outlast_the_window_are_timed_as_well(process: LoadProcess,
     assert seen.first.count == 201
 
 
+def test_the_size_of_an_answer_is_that_of_the_scenarios_own(process: LoadProcess, tmp_path: Path) -> None:
+    """Each connection is asked for the pid that serves it, too; those answers are small, and in no mean."""
+
+    def script(talk: Talk) -> None:
+        while (request := talk.request()) is not None:
+            talk.send(answer(b"7") if b"/pid" in request else OK)
+
+    with serving(script) as server:
+        path = scenario(tmp_path, "requests = (get('/', expect=b'Hello, World!'),)")
+        result = measured(process, path, server, identify=True)
+    assert result["requests_by_pid"] == {"7": result["requests"]}
+    assert result["answer_bytes"] == len(OK)
+
+
 @pytest.mark.parametrize("silent_s", [0.3, None])
 def test_a_stream_that_pauses_is_a_long_gap_or_a_time_out_and_never_out_of_sight(
     process: LoadProcess, tmp_path: Path, silent_s: float | None

@@ -187,7 +187,8 @@ def unspoken(entry: ServerEntry, protocol: Protocol) -> str | None:
     """Why a server can't be asked in a protocol; None when it can."""
     if protocol not in entry.variant.speaks:
         return f"it does not speak {protocol}: it speaks {', '.join(entry.variant.speaks)}"
-    return needs.missing([OPENSSL]) if protocol in TLS else None
+    missing = needs.missing([OPENSSL]) if protocol in TLS else None
+    return f"over {protocol} {missing}" if missing else None
 
 
 def _unheld(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:

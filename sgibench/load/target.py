@@ -322,7 +322,9 @@ class Target(Counted):
             self.pace.ready(conn, now_ns)
 
     def _note_size(self, ask: Ask, answer: Answer) -> None:
-        """Remember how large answers are."""
+        """Remember how large answers are; those to questions of our own are none of the scenario's."""
+        if self.borrowed:
+            return
         self.answer_sizes[0] += answer.size
         self.answer_sizes[1] += 1
         if answer.size > self._largest:

@@ -7,7 +7,7 @@ one another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sgibench import units
@@ -46,8 +46,7 @@ COMPARED = (
         name="u",
         title="The same request in other ways: how many a second, at saturation",
         head="a second",
-        hint="Longer is better. A handshake costs the client about as much as the server: where the load process was "
-        "the limit (GeneratorBound), compare CPU.",
+        hint="Longer is better.",
         metric="rps",
     ),
 )
@@ -82,13 +81,28 @@ def _compared(panel: Panel, ways: dict[str, Panel], compared: _Compared) -> Char
             bars.append(_bar(row, short[way], level, told))
     if not any(bar.value for bar in bars):
         return None
-    label = alternative(compared.title, [(f"{a}, {b}", d) for a, b, _c, d, _e in lines])
+    units_seen = {one.unit for one in ways.values()}
+    unit = units_seen.pop() if len(units_seen) == 1 else "request"
+    title = words.counted(compared.title, unit)
+    label = alternative(title, [(f"{a}, {b}", d) for a, b, _c, d, _e in lines])
     return Chart(
-        title=compared.title,
-        hint=compared.hint,
+        title=title,
+        hint=" ".join([compared.hint, *_remarks(compared, ways.values())]),
         drawing=draw_bars(bars, form=form, prefix=f"{panel.key}{compared.name}", label=label),
         table=Table(headers=("server", "way", "counted", compared.head, "against the first"), rows=tuple(lines)),
     )
+
+
+def _remarks(compared: _Compared, panels: Iterable[Panel]) -> Iterator[str]:
+    """What has to be known of these panels."""
+    trials = [trial for panel in panels for row in panel.rows for trial in row.entry.good]
+    if compared.metric == "rps" and any(trial.unit == "handshake" for trial in trials):
+        yield (
+            "A handshake costs the client about as much as the server: where the load process was the limit "
+            "(GeneratorBound), compare CPU."
+        )
+    if compared.metric != "rps" and any(trial.held and trial.gap_histogram_us for trial in trials):
+        yield "What the server did for those that are held open beside is in it, too."
 
 
 def _bar(row: Row, way: str, level: Estimate | None, told: str) -> Bar:
