@@ -18,6 +18,7 @@ PIECES = st.lists(st.binary(max_size=6), min_size=2, max_size=5).map(tuple)
 FILLING = st.lists(st.binary(max_size=6), min_size=4, max_size=4)
 
 LOGIN = Asked(
+    twin=2,
     method="POST",
     path="/login?next=%2F",
     weight=3,
@@ -72,7 +73,7 @@ def test_the_load_process_runs_requests_without_a_file_of_the_catalogue(tmp_path
     with LoadProcess((), tmp_path / "load.log") as process:
         (scenario,) = process.describe([path])
         assert (scenario.id, scenario.interfaces) == ("mine", ("asgi",))
-        assert [each.name for each in scenario.exchanges] == ["GET /", "POST /login?next=%2F"]
+        assert [each.name for each in scenario.exchanges] == ["GET /", "POST /login?next=%2F (2)"]
         assert process.calibrate(scenario, 0.2).rps_per_core > 100
         bad = write_asked(
             tmp_path,

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sgibench import catalogue, secrets
-from sgibench.bench.asking import read_request, read_requests
+from sgibench.bench.asking import read_request, read_requests, told_apart
 from sgibench.bench.own import Looked, OwnRequest, busy, fitting_connections, look_at
 from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
@@ -359,6 +361,18 @@ def test_a_request_is_read_with_weight_method_path_and_status() -> None:
     for bad in ("", "GET", "0 GET /", "GET x", "GET / 99", "GET / 1000", "GET /a b c"):
         with pytest.raises(UsageError, match="expected a request"):
             read_request(bad)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([b"", b"x", b"y"]), st.integers(1, 5)), max_size=9))
+def test_requests_that_differ_have_names_of_their_own_and_the_same_ones_are_one(
+    rows: list[tuple[str, bytes, int]],
+) -> None:
+    asked = [Asked(method="POST", path=f"/{path}", body=body, weight=weight) for path, body, weight in rows]
+    found = told_apart(asked)
+    assert len({one.name for one in found}) == len(found) == len({(path, body) for path, body, _ in rows})
+    assert sum(one.weight for one in found) == sum(weight for _, _, weight in rows)
+    assert all(one.name in {one.line, f"{one.line} ({one.twin})"} for one in found)
+    assert told_apart(found) == found
 
 
 def test_bodies_go_with_the_requests_that_send_one_and_headers_with_all() -> None:

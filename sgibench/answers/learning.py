@@ -179,7 +179,7 @@ def _unwanted(asked: Asked, status: int) -> str | None:
     if asked.status is not None and status != asked.status:
         return f"expected status {asked.status}, but it is answered {status}"
     if asked.status is None and status >= OK_BELOW:
-        return f"it is answered {status}: ask for what the app has, or say that you want that: '{asked.name} {status}'"
+        return f"it is answered {status}: ask for what the app has, or say that you want that: '{asked.line} {status}'"
     return None
 
 

@@ -20,7 +20,7 @@ def csrf_hint(asked: Asked, status: int, body: bytes) -> str | None:
         f"the app answers {status}: it wants a CSRF token, which a page hands out and a browser sends back. Give both "
         "halves as your app takes them, for Django --header 'Cookie: csrftoken=…' and --header 'X-CSRFToken: …' with "
         "the same 32 letters; or turn the check off for the run (--env, settings of its own), e.g. WTF_CSRF_ENABLED; "
-        f"or say that you want the refusal: '{asked.name} {status}'"
+        f"or say that you want the refusal: '{asked.line} {status}'"
     )
 
 
@@ -35,7 +35,7 @@ def https_hint(asked: Asked, status: int, location: str | None) -> str | None:
     return (
         f"the app answers {status} and wants the same over HTTPS, so the redirect would be measured. A proxy says that "
         "it was HTTPS with --header 'X-Forwarded-Proto: https'; give that, turn the redirect off for the run "
-        f"(--env, settings of its own), or say that you want it: '{asked.name} {status}'"
+        f"(--env, settings of its own), or say that you want it: '{asked.line} {status}'"
     )
 
 

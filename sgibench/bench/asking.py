@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import quote
@@ -42,6 +43,20 @@ def read_requests(texts: Sequence[str], bodies: Sequence[bytes], headers: Sequen
     if left:
         raise UsageError(f"--body: expected at most one for each POST, PUT and PATCH, got {len(left)} more")
     return tuple(asked)
+
+
+def told_apart(asked: Sequence[Asked]) -> tuple[Asked, ...]:
+    """Take those that are the same in all as one, asked as often as all; number those of one method and path."""
+    weights: dict[Asked, int] = {}
+    for one in asked:
+        key = replace(one, weight=1)
+        weights[key] = weights.get(key, 0) + one.weight
+    seen: Counter[str] = Counter()
+    found = []
+    for one, weight in weights.items():
+        seen[one.line] += 1
+        found.append(replace(one, weight=weight, twin=seen[one.line] if seen[one.line] > 1 else 0))
+    return tuple(found)
 
 
 def read_table(text: str, headers: tuple[tuple[str, str], ...]) -> Asked:

@@ -51,14 +51,14 @@ def _unasked(asked: Asked, seen: Seen, printed: str) -> str | None:
     if status >= BROKEN:
         return f"the app answers {status}{printed}: give it what it needs (--env, --prepare), or ask something else"
     if status >= BAD:
-        want = f"ask for what it has, or say that you want that: '{asked.name} {status}'"
+        want = f"ask for what it has, or say that you want that: '{asked.line} {status}'"
         return f"the app answers {status}: {want}{hint(status)}"
     if secure := https_hint(asked, status, seen.header("location")):
         return secure
     if where := _login_of(asked, seen):
         return (
             f"the app answers {status} (to {where}): a login is missing. Give it with --header 'Cookie: …', or say "
-            f"that you want that: '{asked.name} {status}'"
+            f"that you want that: '{asked.line} {status}'"
         )
     return None
 

@@ -167,7 +167,7 @@ def _values(app: App, own: Own, project: Path, asked: tuple[Asked, ...]) -> dict
         "memory": own.memory,
         **sources,
     }
-    taken = [*own.requests] or (None if any(sources.values()) else [f"{each.weight} {each.name}" for each in asked])
+    taken = [*own.requests] or (None if any(sources.values()) else [f"{each.weight} {each.line}" for each in asked])
     held = {"app": app.own.spec, **named, "request": taken}
     return {key: value for key, value in held.items() if value is not None}
 

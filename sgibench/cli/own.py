@@ -12,7 +12,7 @@ import click
 
 from sgibench import bench, secrets, units
 from sgibench.bench import sources
-from sgibench.bench.asking import read_header, read_requests, with_headers
+from sgibench.bench.asking import read_header, read_requests, told_apart, with_headers
 from sgibench.cli.options import Folder, Place
 from sgibench.cli.subjects import option
 from sgibench.errors import ResultsError, UsageError, shown
@@ -113,7 +113,7 @@ def own_request(own: Own) -> bench.OwnRequest:
         prepare=own.prepare,
         ready=_path("--ready", own.ready),
         memory_bytes=_size(own.memory),
-        asked=_asked(own),
+        asked=told_apart(_asked(own)),
         copy=own.copy,
     )
 

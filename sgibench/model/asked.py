@@ -43,11 +43,18 @@ class Asked:
     """None as long as nobody has seen an answer."""
     example: bytes = b""
     """The body of an answer that fits, once one was seen."""
+    twin: int = 0
+    """Which of several with the same method and path it is, from the second on; 0 for the first."""
+
+    @property
+    def line(self) -> str:
+        """As the user writes it."""
+        return f"{self.method} {self.path}"
 
     @property
     def name(self) -> str:
-        """Its name in statistics and sentences."""
-        return f"{self.method} {self.path}"
+        """Its name in statistics and sentences, which no other one has."""
+        return f"{self.line} ({self.twin})" if self.twin else self.line
 
     @property
     def writes(self) -> bool:

@@ -62,6 +62,7 @@ def _encode(asked: Asked) -> dict[str, Any]:
         "body": _text(asked.body),
         "status": asked.status,
         "example": _text(asked.example),
+        "twin": asked.twin,
         "expectation": None
         if expected is None
         else {
@@ -84,6 +85,7 @@ def _decode(data: Mapping[str, Any]) -> Asked:
         body=_bytes(data["body"]),
         status=data["status"],
         example=_bytes(data["example"]),
+        twin=data["twin"],
         expectation=None
         if expected is None
         else Expectation(
