@@ -225,7 +225,10 @@ def test_where_nothing_is_answered_init_names_the_routes_and_where_everything_is
         encoding="utf-8",
     )
     done = inside(tmp_path, "init")
-    assert "requests: none was answered: name some with --request; the app has /items, /in/side\n" in done.stdout
+    assert (
+        "requests: none was answered: name some with --request; the app has /items, /in/side "
+        "(GET /: the app answers 404: ask for what it has"
+    ) in done.stdout
     text = (tmp_path / "main.py").read_text(encoding="utf-8")
     (tmp_path / "main.py").write_text(text.replace("404 Not Found", "200 OK"), encoding="utf-8")
     done = inside(tmp_path, "init", "--force")

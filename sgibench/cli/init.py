@@ -60,12 +60,12 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
         raise UsageError(f"{held[0]} says it already: change it there, or pass --force")
     before = state_of(project)
     app, told = _found(project, apps, request)
-    asked = request.asked or _answering(app)
+    asked, why = (request.asked, "") if request.asked else _answering(app)
     if found := changes(before, state_of(project)):
         told.append(bench.changed(found, copied=app.own is not None and app.own.copied))
     for line in (*told, *_environment(app)):
         click.echo(line)
-    click.echo("requests: " + (", ".join(each.name for each in asked) or _unanswered(app)))
+    click.echo("requests: " + (", ".join(each.name for each in asked) or _unanswered(app, why)))
     values = _values(app, own, project, asked or (HOME,))
     file = write_table(project, values)
     for line in _unwritten(own):
@@ -102,39 +102,40 @@ def _environment(app: App) -> list[str]:
     return [f"environment: {base.said} (Python {base.version}, {len(base.packages)} packages)", *lifespan]
 
 
-def _unanswered(app: App) -> str:
-    """Say that nothing was found to ask for, and what the app itself says that there is."""
+def _unanswered(app: App, why: str) -> str:
+    """Say that nothing was found to ask for, why the front page is none, and what the app itself says that there is."""
     routes = () if app.own is None else app.own.routes
     there = f"; the app has {', '.join(routes[:MOST_TOLD])}{' …' if len(routes) > MOST_TOLD else ''}" if routes else ""
-    return f"none was answered: name some with --request{there}"
+    return f"none was answered: name some with --request{there}" + (f" (GET /: {why})" if why else "")
 
 
-def _answering(app: App) -> tuple[Asked, ...]:
+def _answering(app: App) -> tuple[tuple[Asked, ...], str]:
     """Ask for what many apps have, and for what this one says that it has; keep what a run would not refuse.
 
-    Pages come before redirects, and what describes the app is taken where there is nothing else.
+    Also says why the front page is refused, if it is. Pages come before redirects, and what describes the app is taken
+    where there is nothing else.
     """
-    answered = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST, NOWHERE)])
+    answered, refused = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST, NOWHERE)])
+    why = refused.get(HOME, "")
     if any(each.path == NOWHERE and seen.status < REDIRECT for each, seen in answered.items()):
-        return (HOME,) if HOME in answered else ()
+        return (HOME,) if HOME in answered else (), why
     described = [one for each, seen in answered.items() if each.path in DOCUMENTS for one in _described(each, seen)]
-    operations = _asked_for(app, described[: 4 * MOST_ASKED]) if described else {}
+    operations = _asked_for(app, described[: 4 * MOST_ASKED])[0] if described else {}
     found = {**operations, **{each: seen for each, seen in answered.items() if each.path in LIKELY}}
     pages = [each for each, seen in found.items() if OK <= seen.status < REDIRECT]
-    return tuple((pages or [*found] or [*answered])[:MOST_ASKED])
+    return tuple((pages or [*found] or [*answered])[:MOST_ASKED]), why
 
 
-def _asked_for(app: App, asked: Sequence[Asked]) -> dict[Asked, Seen]:
-    """Ask an app for each, and give the answers to those that can be measured."""
+def _asked_for(app: App, asked: Sequence[Asked]) -> tuple[dict[Asked, Seen], dict[Asked, str]]:
+    """Ask an app for each, and give the answers to those that can be measured, and why the others can't."""
     with scratch_folder() as scratch:
         try:
             driven = drive(app, asked, scratch, seconds=0.02)
         except ServerError as error:
             click.echo(f"requests: {hidden(error.detail)}")
-            return {}
-    return {
-        each: came.answers[-1] for each, came in zip(asked, driven, strict=True) if bench.refusal(each, came) is None
-    }
+            return {}, {}
+    refused = {each: why for each, came in zip(asked, driven, strict=True) if (why := bench.refusal(each, came))}
+    return {each: came.answers[-1] for each, came in zip(asked, driven, strict=True) if each not in refused}, refused
 
 
 def _described(asked: Asked, seen: Seen) -> tuple[Asked, ...]:
