@@ -30,10 +30,10 @@ for leaves in (False, True):
             if os.fork():
                 os._exit(0)
         break
-print(os.getpid(), flush=True)
+os.write(1, f"{os.getpid()}\\n".encode())
 time.sleep(600)
 """
-"""A process with a child, and one that left its session and its parent."""
+"""A process with a child, and one that left its session and its parent; each says its number in one write."""
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
