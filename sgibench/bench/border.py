@@ -127,7 +127,7 @@ def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) ->
     within_s, calls, own_s = seen.within
     return replace(
         cost,
-        cpu_us=seen.cpu_s / seen.requests * 1e6,
+        cpu_us=whole_of(seen),
         within_us=within_s / calls * 1e6,
         own_us=own_s / calls * 1e6,
         whole_us=None if twin is None or twin.failure is not None else whole_of(twin.measured),
