@@ -101,6 +101,8 @@ class Private:
         self._is_ready = False
         self._own: dict[str, int] = {}
         """How often a share was opened from here, to be counted."""
+        self._known: str | None = None
+        """The last crash that the log told of when it still answered: one that is newer is why it doesn't."""
 
     def version(self) -> str:
         """Say which version answers; the first time, make the template."""
@@ -119,13 +121,21 @@ class Private:
         return self._url(APP, name)
 
     def look(self, name: str) -> ShareLook:
-        """Ask the statistics for its connections, and the log for refusals."""
-        found = self._ask("SELECT numbackends, sessions FROM pg_stat_database WHERE datname = %s", name)
+        """Ask the statistics for its connections, and the log for refusals; one that breaks off is told from the log."""
+        hurt = self._hurt()
+        try:
+            found = self._ask("SELECT numbackends, sessions FROM pg_stat_database WHERE datname = %s", name)
+        except psycopg.Error:
+            hurt = self._hurt()
+            if hurt == self._known:
+                raise
+            return ShareLook(refused=self._refused(name), hurt=hurt)
+        self._known = hurt
         if not found:
             return ShareLook()
         now, ever = found[0]
         opened = max(now, ever - self._own.get(name, 0))
-        return ShareLook(connections=now, opened=opened, refused=self._refused(name), hurt=self._hurt())
+        return ShareLook(connections=now, opened=opened, refused=self._refused(name), hurt=hurt)
 
     def rows(self, name: str) -> Rows | None:
         """Count the items."""

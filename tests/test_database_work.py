@@ -443,6 +443,7 @@ def test_a_database_that_loses_a_process_and_goes_on_is_what_is_wrong_with_whom_
         assert failure is not None
         assert failure.reason == "service"
         assert f"server process (PID {backend}) was terminated by signal 9" in failure.detail
+        assert eventually(lambda: house.look(used.shares[0]).connections is not None), "it answers again by itself"
         assert use(house, app, "two", tmp_path, 8).out_of_use() is None, "it is no fault of those who come later"
         assert house.root("postgresql") == root
 
