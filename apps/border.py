@@ -1,10 +1,11 @@
 """The border between a server and its app: CPU that is used behind it, by the clocks of the threads that use it.
 
-Whoever takes requests apart serves an app behind its border (`around`) in trials of their own: what the border costs
-is measured and put on the app's side, where it does not disturb the server's figure, and kept apart besides, so that it
-can be taken off there. What the server does while the app
-calls it (`start_response`, `send`, `receive`) is the server's; threads that the app starts are the app's. Sums are
-kept in pages that others read, as in `inside`. Standard library only.
+Whoever takes requests apart serves an app behind its border (`around`) in trials of their own. The border costs some
+microseconds, so only one request in EVERY of each kind is taken at it: the others are as they are without one. What it
+costs is on the app's side, and is tried beforehand, so that it can be taken off there; on ASGI, where it is more and
+depends on the server, every second request that is taken passes two borders, so that their difference tells. What the
+server does while the app calls it (`start_response`, `send`, `receive`) is the server's; threads that the app starts
+are the app's. Sums are kept in pages that others read, as in `inside`. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ import threading
 import time
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from contextvars import ContextVar, copy_context
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from inside import page_of
 
 NS, CALLS, OWN = "within-ns", "within-calls", "within-own-ns"
+TWICE_NS, TWICE_CALLS, THREADS_NS = "within-twice-ns", "within-twice-calls", "within-threads-ns"
+EVERY = 16
+"""One in so many requests is taken at the border."""
+KIND = 6
+"""So many letters of an address say what kind of request it is."""
+KINDS = 10_000
+"""So many kinds are told apart at most."""
 SETTLE_NS = 2_000_000
 """So often at most the clocks of the app's own threads are read."""
 TRIED = 500
@@ -30,38 +39,69 @@ TRIES = 5
 now = time.thread_time_ns
 
 
-class Here(threading.local):
-    """What a thread is doing."""
+BEHIND: ContextVar[bool] = ContextVar("behind", default=False)
+"""Whether this context runs a request of the app's, or ran one last: then threads that it starts are the app's."""
 
-    inside = False
-    """Whether it is behind the border."""
+
+class Turns:
+    """Who is taken at the border: of each kind of request every so many-th, so that none is taken more than another.
+
+    A kind is how an address begins. All requests pass here, so this does next to nothing.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._turn = every // 2
+        self._seen: dict[str, int] = {}
+
+    def mine(self, path: str) -> int:
+        """Count a request; say whether it is one to be taken: 1, the next time of its kind 2, or 0 for no."""
+        kind = path[:KIND]
+        self._seen[kind] = seen = self._seen.get(kind, 0) + 1
+        if seen % self._every != self._turn:
+            return 0
+        if len(self._seen) > KINDS:
+            self._seen.clear()
+        return 1 + seen // self._every % 2
 
 
 class Ledger:
     """CPU behind the border, and calls."""
 
     def __init__(self) -> None:
-        self.here = Here()
         self.threads: dict[int, list[int]] = {}
         """Thread of the app -> its clock, and what stood on it when it was read last."""
         self._lock = threading.Lock()
-        self._pages: tuple[memoryview, ...] | None = None
+        self._pages: dict[str, memoryview] = {}
         self._settled_ns = 0
         os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
         """Begin anew, in a process that was forked off another."""
         self._lock = threading.Lock()
-        self._pages = None
+        self._pages = {}
         self.threads = {}
 
-    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
-        """Add what was used behind the border, and how much of it by the border itself."""
+    def add(self, used_ns: int, own_ns: int = 0) -> None:
+        """Add what a call used behind the border, and how much of it the border itself when it was tried."""
+        self._add({NS: used_ns, CALLS: 1, OWN: own_ns})
+
+    def add_twice(self, used_ns: int) -> None:
+        """Add what a call used behind the first of two borders."""
+        self._add({TWICE_NS: used_ns, TWICE_CALLS: 1})
+
+    def add_thread(self, used_ns: int) -> None:
+        """Add what a thread of the app used."""
+        self._add({THREADS_NS: used_ns})
+
+    def _add(self, numbers: dict[str, int]) -> None:
         with self._lock:
-            self._pages = spent, called, own = self._pages or (page_of(NS), page_of(CALLS), page_of(OWN))
-            spent[0] += used_ns + self._of_threads()
-            called[0] += calls
-            own[0] += own_ns
+            numbers[THREADS_NS] = numbers.get(THREADS_NS, 0) + self._of_threads()
+            for name, number in numbers.items():
+                if number:
+                    if name not in self._pages:
+                        self._pages[name] = page_of(name)
+                    self._pages[name][0] += number
 
     def _of_threads(self) -> int:
         """What the app's own threads used since they were looked at, if that was a while ago."""
@@ -76,7 +116,7 @@ class Ledger:
 
     def run_thread(self, run: Callable[[], None]) -> None:
         """Be a thread of the app's, whose whole CPU is the app's."""
-        self.here.inside = True
+        BEHIND.set(True)
         ident = threading.get_ident()
         with self._lock:
             self.threads[ident] = state = [time.pthread_getcpuclockid(ident), 0]
@@ -85,24 +125,26 @@ class Ledger:
         finally:
             with self._lock:
                 self.threads.pop(ident, None)
-            self.add(now() - state[1], calls=0)
+            self.add_thread(now() - state[1])
 
 
-LEDGER = Ledger()
+def around(interface: str, target: str, every: int = EVERY) -> Any:
+    """Import an app, `module:attribute`, and put it behind the border, which takes one request in `every`."""
+    ledger = Ledger()
+    follow_threads(ledger)
+    put, tried = {"wsgi": (wsgi, wsgi_cost), "asgi": (asgi, asgi_cost)}[interface]
+    turns = Turns(every) if every > 1 else ALL
+    return put(copy_context().run(imported, target), ledger, copy_context().run(tried), turns)
 
 
-def around(interface: str, target: str) -> Any:
-    """Import an app, `module:attribute`, and put it behind the border."""
-    follow_threads(LEDGER)
-    LEDGER.here.inside = True
-    try:
-        module, _, attribute = target.partition(":")
-        app = import_module(module)
-        for name in attribute.split("."):
-            app = getattr(app, name)
-    finally:
-        LEDGER.here.inside = False
-    return {"wsgi": wsgi, "asgi": asgi}[interface](app, LEDGER, {"wsgi": wsgi_cost, "asgi": asgi_cost}[interface]())
+def imported(target: str) -> Any:
+    """Import an app; threads that this starts are its own."""
+    BEHIND.set(True)
+    module, _, attribute = target.partition(":")
+    app = import_module(module)
+    for name in attribute.split("."):
+        app = getattr(app, name)
+    return app
 
 
 def follow_threads(ledger: Ledger) -> None:
@@ -110,7 +152,7 @@ def follow_threads(ledger: Ledger) -> None:
     start = threading.Thread.start
 
     def started(thread: threading.Thread) -> None:
-        if ledger.here.inside:
+        if BEHIND.get():
             run = thread.run
             thread.run = lambda: ledger.run_thread(run)  # type: ignore[method-assign]
         start(thread)
@@ -134,15 +176,29 @@ class Cost(NamedTuple):
 NOTHING = Cost()
 
 
+class Always(Turns):
+    """Every request, at one border."""
+
+    def mine(self, path: str) -> int:
+        """It is."""
+        del path
+        return 1
+
+
+ALL = Always(1)
+
+
 # --- WSGI -----------------------------------------------------------------------------------------------------------
 
 
-def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
+def wsgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
     """Put a WSGI app behind the border; its clock is read as seldom as can be, because a reading takes microseconds."""
     unseen_ns, own_ns = cost.unseen, cost.own
-    here = ledger.here
 
     def counted(environ: Any, start_response: Any) -> Any:
+        BEHIND.set(True)
+        if not turns.mine(environ.get("PATH_INFO", "")):
+            return app(environ, start_response)
         said: list[Any] = []
         written: list[bytes] = []
 
@@ -150,7 +206,6 @@ def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
             said[:] = words
             return written.append
 
-        here.inside = True
         began_ns = now()
         try:
             answer = app(environ, start)
@@ -158,8 +213,6 @@ def wsgi(app: Any, ledger: Any, cost: Cost) -> Any:
         except BaseException:
             ledger.add(now() - began_ns + unseen_ns, own_ns)
             raise
-        finally:
-            here.inside = False
         used_ns = now() - began_ns + unseen_ns
         if said:
             start_response(*said)
@@ -224,7 +277,6 @@ class Rest:
 
     def __next__(self) -> bytes:
         """Make the next part."""
-        self._ledger.here.inside = True
         began_ns = now()
         try:
             if self._parts is None:
@@ -232,7 +284,6 @@ class Rest:
             part = next(self._parts)
         finally:
             self._used_ns += now() - began_ns
-            self._ledger.here.inside = False
             if self._said:  # an app may begin its answer as late as this
                 self._start_response(*self._said)
                 self._said.clear()
@@ -240,14 +291,12 @@ class Rest:
 
     def close(self) -> None:
         """End; the sum is known now."""
-        self._ledger.here.inside = True
         began_ns = now()
         try:
             close = getattr(self._answer, "close", None)
             if close is not None:
                 close()
         finally:
-            self._ledger.here.inside = False
             self._ledger.add(self._used_ns + now() - began_ns, self._own_ns)
 
 
@@ -274,11 +323,17 @@ def wsgi_cost() -> Cost:
 # --- ASGI -----------------------------------------------------------------------------------------------------------
 
 
-def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
+def asgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
     """Put an ASGI app behind the border."""
+    twice = app if turns is ALL else asgi(app, Tried(), NOTHING)
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
-        spent = Spent(ledger.here)
+        BEHIND.set(True)
+        borders = turns.mine(scope.get("path", "")) if scope["type"] == "http" else 0
+        if not borders:
+            await app(scope, receive, send)
+            return
+        spent = Spent()
 
         async def receive_of_server() -> Any:
             spent.calls += 1
@@ -289,11 +344,13 @@ def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
             await outside(send(message), spent)
 
         try:
-            await inside(app, (scope, receive_of_server, send_of_server), spent)
+            await inside(app if borders == 1 else twice, (scope, receive_of_server, send_of_server), spent)
         finally:
-            if scope["type"] == "http":
-                used_ns = spent.ns + cost.unseen + spent.calls * cost.each_unseen
+            used_ns = spent.ns + cost.unseen + spent.calls * cost.each_unseen
+            if borders == 1:
                 ledger.add(used_ns, cost.own + spent.calls * cost.each_own)
+            else:
+                ledger.add_twice(used_ns)
 
     return counted
 
@@ -301,22 +358,19 @@ def asgi(app: Any, ledger: Any, cost: Cost) -> Any:
 class Spent:
     """What one request used behind the border so far, and how often it called the server."""
 
-    __slots__ = ("calls", "here", "ns")
+    __slots__ = ("calls", "ns")
 
-    def __init__(self, here: Here) -> None:
+    def __init__(self) -> None:
         self.ns = self.calls = 0
-        self.here = here
 
 
 @types.coroutine
 def inside(app: Any, words: tuple[Any, ...], spent: Spent) -> Generator[Any, Any, Any]:
     """Go on with the app, step by step, and count each."""
-    here = spent.here
     steps: Any = None
     value: Any = None
     error: BaseException | None = None
     while True:
-        here.inside = True
         began_ns = now()
         try:
             if steps is None:
@@ -326,7 +380,6 @@ def inside(app: Any, words: tuple[Any, ...], spent: Spent) -> Generator[Any, Any
             return end.value
         finally:
             spent.ns += now() - began_ns
-            here.inside = False
         value, error = None, None
         try:
             value = yield waits_for
@@ -337,12 +390,10 @@ def inside(app: Any, words: tuple[Any, ...], spent: Spent) -> Generator[Any, Any
 @types.coroutine
 def outside(awaitable: Awaitable[Any], spent: Spent) -> Generator[Any, Any, Any]:
     """Go on with what the app asked of the server, step by step, and take each off."""
-    here = spent.here
     steps: Any = awaitable.__await__()
     value: Any = None
     error: BaseException | None = None
     while True:
-        here.inside = False
         began_ns = now()
         try:
             waits_for = further(steps, value, error)
@@ -350,7 +401,6 @@ def outside(awaitable: Awaitable[Any], spent: Spent) -> Generator[Any, Any, Any]
             return end.value
         finally:
             spent.ns -= now() - began_ns
-            here.inside = True
         value, error = None, None
         try:
             value = yield waits_for
@@ -415,14 +465,15 @@ class Tried:
     """A ledger for trying."""
 
     def __init__(self) -> None:
-        self.here = Here()
         self.ns = self.calls = 0
 
-    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
+    def add(self, used_ns: int, own_ns: int = 0) -> None:
         """Add what was used behind the border."""
         del own_ns
         self.ns += used_ns
-        self.calls += calls
+        self.calls += 1
+
+    add_twice = add
 
     @property
     def mean_ns(self) -> int:

@@ -121,7 +121,7 @@ class Private:
         return self._url(APP, name)
 
     def look(self, name: str) -> ShareLook:
-        """Ask the statistics for its connections, and the log for refusals; one that breaks off is told from the log."""
+        """Ask the statistics for its connections, and the log for refusals; the log says why it broke off, too."""
         hurt = self._hurt()
         try:
             found = self._ask("SELECT numbackends, sessions FROM pg_stat_database WHERE datname = %s", name)

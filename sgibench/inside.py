@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sgibench.model import CacheUse
+from sgibench.model import CacheUse, Crossings
 
 BYTES = 8
 INSIDE, ASKING = "inside", "asking"
 PEAKS = (INSIDE, ASKING)
 CACHE_ASKED, CACHE_MISSED = "cache-asked", "cache-missed"
 WITHIN_NS, WITHIN_CALLS, WITHIN_OWN = "within-ns", "within-calls", "within-own-ns"
-TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS, WITHIN_OWN)
+TWICE_NS, TWICE_CALLS, THREADS_NS = "within-twice-ns", "within-twice-calls", "within-threads-ns"
+TICKS = (CACHE_ASKED, CACHE_MISSED, WITHIN_NS, WITHIN_CALLS, WITHIN_OWN, TWICE_NS, TWICE_CALLS, THREADS_NS)
 COUNTED = (*PEAKS, *TICKS)
 
 
@@ -75,13 +76,19 @@ def cache_use(ticks: Mapping[str, int]) -> CacheUse | None:
     return CacheUse(asked=asked, missed=min(asked, ticks.get(CACHE_MISSED, 0))) if asked else None
 
 
-def within(ticks: Mapping[str, int]) -> tuple[float, int, float] | None:
-    """CPU seconds behind the border of an app (`apps/border.py`), its calls, and the border's own part of them.
-
-    None without one.
-    """
+def within(ticks: Mapping[str, int]) -> Crossings | None:
+    """Say what was counted at the border of an app (`apps/border.py`); None where nothing was taken there."""
     calls = ticks.get(WITHIN_CALLS, 0)
-    return (ticks.get(WITHIN_NS, 0) / 1e9, calls, ticks.get(WITHIN_OWN, 0) / 1e9) if calls else None
+    if not calls:
+        return None
+    return Crossings(
+        calls=calls,
+        once_s=ticks.get(WITHIN_NS, 0) / 1e9,
+        tried_s=ticks.get(WITHIN_OWN, 0) / 1e9,
+        twice=ticks.get(TWICE_CALLS, 0),
+        twice_s=ticks.get(TWICE_NS, 0) / 1e9,
+        threads_s=ticks.get(THREADS_NS, 0) / 1e9,
+    )
 
 
 def forget(data: Path) -> None:

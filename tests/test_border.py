@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sgibench import bench, catalogue, inside
 from sgibench.bench.border import behind, cost_of, stages_of
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import Draft
-from sgibench.model import App, Cell, Failure, Load, Settings
+from sgibench.model import App, Cell, Crossings, Failure, Load, Settings
 from sgibench.report.layers import layers_of
 from sgibench.report.panels import view_of
 from sgibench.results import store
@@ -67,7 +68,7 @@ from asked import burn
 case = sys.argv[2]
 environ = {word: True for word in sys.argv[3:]}
 if case == "wsgi":
-    app = border.around("wsgi", "asked:wsgi")
+    app = border.around("wsgi", "asked:wsgi", every=1)
     try:
         answer = app(environ, lambda *_words: burn(50))
         list(answer)
@@ -76,7 +77,7 @@ if case == "wsgi":
     except LookupError:
         print("failed")
 else:
-    app = border.around("asgi", "asked:asgi")
+    app = border.around("asgi", "asked:asgi", every=1)
 
     async def receive():
         burn(30)
@@ -111,7 +112,7 @@ def within_ms(folder: Path, *words: str) -> tuple[float, float, str]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    (spent_ns,) = inside.counts(folder, inside.WITHIN_NS)
+    spent_ns = sum((*inside.counts(folder, inside.WITHIN_NS), *inside.counts(folder, inside.THREADS_NS)))
     assert sum(inside.counts(folder, inside.WITHIN_CALLS)) == 1
     (own_ns,) = inside.counts(folder, inside.WITHIN_OWN)
     return spent_ns / 1e6, own_ns / 1e6, done.stdout
@@ -140,6 +141,69 @@ def test_cpu_is_the_apps_when_its_code_uses_it_and_the_servers_when_the_server_d
     assert ("failed" in said) == ("fails" in words)
 
 
+SEVERAL = """
+import asyncio, sys, threading
+sys.path.append(sys.argv[1])
+import border
+from asked import burn
+
+def work(path):
+    burn(5 if path.startswith("/items") else 1)
+    thread = threading.Thread(target=burn, args=(2,))
+    thread.start()
+    thread.join()
+
+def wsgi_app(environ, start_response):
+    work(environ["PATH_INFO"])
+    start_response("200 OK", [])
+    return [b""]
+
+async def asgi_app(scope, receive, send):
+    work(scope["path"])
+    await send({})
+
+async def send(_message):
+    burn(1)
+
+def serve():
+    if kind == "wsgi":
+        app({"REQUEST_METHOD": "GET", "PATH_INFO": path}, lambda *_words: None)
+    else:
+        asyncio.run(app({"type": "http", "method": "GET", "path": path}, None, send))
+
+sys.modules["several"] = sys.modules["__main__"]
+kind, every = sys.argv[2], 8
+app = border.around(kind, f"several:{kind}_app", every=every)
+for number in range(80):
+    path = "/" if number % 2 else f"/items/{number}"
+    of_the_server = threading.Thread(target=serve)
+    of_the_server.start()
+    of_the_server.join()
+"""
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_one_request_in_several_of_each_kind_stands_for_all_and_so_do_the_threads_of_all(
+    kind: str, tmp_path: Path
+) -> None:
+    """Every second request would be of one kind alone if they were not told apart; a server's threads are its own."""
+    (tmp_path / "asked.py").write_text(ASKED, encoding="utf-8")
+    (tmp_path / "asking.py").write_text(SEVERAL, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, str(tmp_path / "asking.py"), str(APPS), kind],
+        env={**os.environ, "SGIBENCH_DATA": str(tmp_path), "PYTHONPATH": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )
+    once, twice = (sum(inside.counts(tmp_path, name)) for name in (inside.WITHIN_CALLS, inside.TWICE_CALLS))
+    assert (once, twice) == ((10, 0) if kind == "wsgi" else (6, 4))
+    for name, calls in ((inside.WITHIN_NS, once), (inside.TWICE_NS, twice)):
+        (spent_ns,) = inside.counts(tmp_path, name) or (0,)
+        assert (1 + 5) / 2 * calls <= spent_ns / 1e6 <= ((1 + 5) / 2 * 1.2 + 1) * calls
+    (of_threads_ns,) = inside.counts(tmp_path, inside.THREADS_NS)
+    assert 2 <= of_threads_ns / 1e6 / 80 < 2 * 1.2 + 1
+
+
 LOAD, SETTINGS = Load(kind="closed", connections=8), Settings(workers=1, threads=4)
 
 
@@ -149,7 +213,7 @@ def cell(server: str, app: str, threads: int = 4) -> Cell:
 
 def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
     found = catalogue.load()
-    seen = Measured(id="x", requests=100, cpu_s=0.02, within=(0.015, 100, 0.001))
+    seen = Measured(id="x", requests=100, cpu_s=0.02, within=Crossings(calls=100, once_s=0.015, tried_s=0.001))
     draft = Draft(
         cell=cell("waitress", "wsgi_plain"),
         entry=found.server("waitress"),
@@ -163,6 +227,15 @@ def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
     assert (cost.cpu_us, cost.block) == (200.0, 2)
     assert cost.within_us == pytest.approx(150.0)
     assert cost.outside_us == pytest.approx(50.0)
+    taken = Crossings(calls=10, once_s=0.001, tried_s=0.0001, twice=5, twice_s=0.0006, threads_s=0.005)
+    some = cost_of(Draft(**{**vars(draft), "measured": replace(seen, within=taken)}), twin, 2, None)
+    assert some.within_us == pytest.approx(150.0)
+    assert some.own_us == pytest.approx(20.0)
+    assert some.share == 0.2
+    assert some.app_us == pytest.approx(130.0)
+    assert some.outside_us == pytest.approx(200.0 - 130.0 - 20.0 / 5)  # what the border costs is spread over all
+    short = replace(seen, within=replace(taken, twice_s=0.0003))
+    assert cost_of(Draft(**{**vars(draft), "measured": short}), twin, 2, None).own_us == pytest.approx(10.0)
     assert cost.app_us == pytest.approx(140.0)
     assert cost.whole_us == pytest.approx(150.0)
     assert cost_of(draft, None, 2, None).whole_us is None
@@ -177,10 +250,10 @@ def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
         assert failed.cpu_us is failed.within_us is failed.outside_us is failed.app_us is failed.whole_us is None
 
 
-def test_servers_of_one_size_stand_in_one_stage_each_cell_once() -> None:
-    one, other = cell("waitress", "wsgi_plain"), cell("waitress", "wsgi_flask")
-    (stage, larger) = stages_of([one, other, one, cell("waitress", "wsgi_plain", 16)])
-    assert [group.cells for group in stage.groups] == [(one, other)]
+def test_servers_of_one_size_stand_in_one_stage_each_beside_its_twin() -> None:
+    one, other, behind_it = (cell("waitress", app) for app in ("wsgi_plain", "wsgi_flask", "wsgi_plain@border"))
+    (stage, larger) = stages_of([one, other, one, cell("waitress", "wsgi_plain", 16), behind_it])
+    assert [group.cells for group in stage.groups] == [(one, behind_it), (other,)]
     assert larger.groups[0].settings.threads == 16
 
 
@@ -230,4 +303,5 @@ def test_a_run_of_a_framework_beside_the_plain_app_is_taken_apart_at_its_borders
         assert one.layers.server.value == pytest.approx(cost.outside_us)
         assert one.layers.work.value + one.layers.framework.value == pytest.approx(cost.app_us)
         assert one.layers.rest.value == pytest.approx(cost.whole_us - cost.outside_us - cost.app_us)
+        assert cost.share < 0.5
         assert one.alone is not None

@@ -1,8 +1,9 @@
 """Servers and apps on the two sides of the border between them: what of a request's CPU is the server's under that app.
 
-In trials of their own after a block, because the border (`apps/border.py`) costs something: the servers are started
-afresh with their apps behind it, verified and loaded as in the block, for a shorter time. Each has a twin without a
-border, visited in turn with it: the layers are held against the twin's CPU, which was taken in the same seconds. A
+In trials of their own after a block, because the border (`apps/border.py`) costs something, though it takes only one
+request in several: the servers are started afresh with their apps behind it, verified and loaded as in the block. Each
+has a twin without a border, and the two are visited in turn, by themselves, so that the slow answers of a third do not
+decide how long their visits are: the layers are held against the twin's CPU, which was taken in the same seconds. A
 server's layer is not the same under every app: one that polls between requests does so for fewer requests where the app
 is slow.
 """
@@ -21,9 +22,9 @@ from sgibench.engine.stage import load_group
 from sgibench.engine.trials import Draft
 from sgibench.engine.windows import windows_for
 from sgibench.engine.workshop import Workshop, folder_name
-from sgibench.model import App, BorderCost, Cell, Group, Stage
+from sgibench.model import App, BorderCost, Cell, Crossings, Group, Stage
 
-WINDOW_S = 1.0
+WINDOW_S = 1.5
 """At most."""
 BORDERED = "@border"
 """What the name of an app behind its border ends with."""
@@ -48,8 +49,11 @@ def behind_borders(workshop: Workshop, cells: Iterable[Cell], block: int, seed: 
     twins = [cell for cell in kept if not workshop.catalogue.app(cell.app).uses]  # a service has so many connections
     for stage in stages_of([*bordered, *twins]):
         with serving(at_border, stage, apart=False) as contestants:
+            met: set[Key] = set()
             for place, group in enumerate(stage.groups):
-                yield from _measured(at_border, group, contestants, (block, seed), first=place == 0)
+                keys = {key_of(cell) for cell in group.cells}
+                yield from _measured(at_border, group, contestants, (block, seed + place), first=not keys <= met)
+                met |= keys
 
 
 def with_borders(workshop: Workshop) -> Workshop:
@@ -71,10 +75,10 @@ def with_borders(workshop: Workshop) -> Workshop:
 
 
 def stages_of(cells: Iterable[Cell]) -> list[Stage]:
-    """Put cells of one size together, and in them those of one scenario and load."""
+    """Put cells of one size together, and in them each with its twin."""
     groups: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
-        key = f"{cell.scenario} {cell.load.id}"
+        key = replace(cell, app=cell.app.removesuffix(BORDERED)).id
         groups.setdefault(cell.settings.id, {}).setdefault(key, []).append(replace(cell, control=False))
     return [
         Stage(
@@ -124,14 +128,24 @@ def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) ->
     cost = BorderCost(server=cell.server, app=app, scenario=cell.scenario, block=block, cpu_us=None, within_us=None)
     if failure is not None or seen is None or not seen.requests or seen.cpu_s is None or seen.within is None:
         return replace(cost, failure=failure or "nothing was counted at the border")
-    within_s, calls, own_s = seen.within
+    taken = seen.within
+    own_us = own_of(taken)
     return replace(
         cost,
         cpu_us=whole_of(seen),
-        within_us=within_s / calls * 1e6,
-        own_us=own_s / calls * 1e6,
+        within_us=(taken.once_s / taken.calls + taken.threads_s / seen.requests) * 1e6,
+        own_us=own_us,
+        share=min(1.0, (taken.calls + 2 * taken.twice) / seen.requests),
         whole_us=None if twin is None or twin.failure is not None else whole_of(twin.measured),
     )
+
+
+def own_of(taken: Crossings) -> float:
+    """Microseconds that the border costs a request: what a second one adds under load, but at least what was tried."""
+    tried_us = taken.tried_s / taken.calls * 1e6
+    if not taken.twice:
+        return tried_us
+    return max(tried_us, (taken.twice_s / taken.twice - taken.once_s / taken.calls) * 1e6)
 
 
 def whole_of(seen: Measured | None) -> float | None:

@@ -140,7 +140,7 @@ class Books:
             "inside": sorted(self.inside.values(), reverse=True) or None,
             "asking": sorted(self.asking.values(), reverse=True) or None,
             "cache": None if (use := cache_use(self.ticks)) is None else asdict(use),
-            "within": within(self.ticks),
+            "within": None if (taken := within(self.ticks)) is None else asdict(taken),
             "answers": answers_of(target.answers),
             "own_cpu_ns": self.own_cpu_ns,
             "awake_ns": self.awake_ns,

@@ -30,7 +30,7 @@ from sgibench.model.judgement import (
     Estimate,
     Ranked,
 )
-from sgibench.model.noted import CacheUse, Handshakes, Held, Jobs, Overflow, Peak, RequestCpu
+from sgibench.model.noted import CacheUse, Crossings, Handshakes, Held, Jobs, Overflow, Peak, RequestCpu
 from sgibench.model.own import AppCost, BaseEnvironment, Lifespan, OwnApp, OwnInfo
 from sgibench.model.plan import (
     Block,
@@ -107,6 +107,7 @@ __all__ = [
     "Concurrency",
     "Configuration",
     "Connection",
+    "Crossings",
     "Doubt",
     "Effective",
     "EnvironmentInfo",

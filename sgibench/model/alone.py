@@ -34,9 +34,11 @@ class BorderCost:
     cpu_us: float | None
     """Of the whole server per request; None: it failed."""
     within_us: float | None
-    """Of that, behind the border: the app's, and the border's own."""
+    """Behind the border, of a request that was taken there: the app's, and the border's own."""
     own_us: float | None = None
     """Of that, the border's own; None in older runs."""
+    share: float = 1.0
+    """Of the requests, how many paid for a border; what passed two counts twice."""
     whole_us: float | None = None
     """CPU per request of a second server of the kind with the same app and no border, visited in turn with the first;
     None where there was none."""
@@ -45,8 +47,10 @@ class BorderCost:
 
     @property
     def outside_us(self) -> float | None:
-        """The server's own."""
-        return None if self.cpu_us is None or self.within_us is None else self.cpu_us - self.within_us
+        """The server's own: all but the app's and what the border cost the average request."""
+        if self.cpu_us is None or self.within_us is None:
+            return None
+        return self.cpu_us - self.within_us + (self.own_us or 0.0) * (1.0 - self.share)
 
     @property
     def app_us(self) -> float | None:

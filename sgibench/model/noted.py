@@ -138,3 +138,21 @@ class RequestCpu:
     crowd_cpu_s: float = 0.0
     inside: bool = False
     """Whether the app was called in the server's own processes, and not in one of its own beside them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossings:
+    """What an app's border (`apps/border.py`) counted: CPU seconds behind it, and calls of the app."""
+
+    calls: int
+    """Taken at the border once."""
+    once_s: float
+    """Used behind it by those, what the border used itself included."""
+    tried_s: float
+    """How much of that the border used itself, as far as it was tried beforehand."""
+    twice: int = 0
+    """Calls that passed two borders, to know what one costs where it is used."""
+    twice_s: float = 0.0
+    """The same of those."""
+    threads_s: float = 0.0
+    """Used by the app's own threads, for all calls."""

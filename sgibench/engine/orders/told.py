@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sgibench.model import (
     CacheUse,
+    Crossings,
     Handshakes,
     Held,
     HistogramData,
@@ -91,9 +92,8 @@ class Measured:
     """The same of those that asked a database or waited for a connection to it."""
     cache: CacheUse | None = None
     """How the app's cache fared in it; None when it was not asked."""
-    within: tuple[float, int, float] | None = None
-    """CPU seconds behind the border of its app in the same counted time, the app's calls, and how many of those seconds
-    the border used itself; None without a border."""
+    within: Crossings | None = None
+    """What was counted at the border of its app in the same counted time; None without a border."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """All right answers, counted or not, by `METHOD name`."""
     mean_us: float | None = None
