@@ -49,7 +49,8 @@ class Listener:
     waiting: int
     """Connections that nobody has accepted yet."""
     drops: int | None
-    """Packets that it dropped since it listens: SYN, the last of a handshake, what came on one that it did not take."""
+    """What it dropped since it listens: each SYN once; the last packet of a handshake, and what came on one that it did
+    not take, twice (Linux 6.18), where `ListenDrops` counts once."""
 
 
 @dataclass(frozen=True, kw_only=True)

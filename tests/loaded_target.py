@@ -55,3 +55,8 @@ def assert_accounted(target: Target, server: ScriptedServer) -> None:
     """Every request that the server received is a right answer or an error of the client, and nothing else is."""
     assert server.requests == target.tally.sent + target.uncounted.total()
     assert target.tally.histogram.count == target.tally.requests
+
+
+def answers_read(target: Target) -> int:
+    """How many answers were read in full; the others were compared with one that had been."""
+    return sum(sizes.read for sizes in target.answer_sizes.values())

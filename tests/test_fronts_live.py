@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -397,8 +398,36 @@ def test_a_front_passes_events_on_as_they_come(name: str, tmp_path: Path) -> Non
         assert min(most_at_once(process.port) for _ in range(4)) <= 2
 
 
-def test_files_are_the_fronts_to_send_where_it_is_told_to(tmp_path: Path) -> None:
-    run = run_of(tmp_path, "nginx-static+waitress", "nginx+waitress", scenarios=("static",))
+def logged(folder: Path) -> Path:
+    """Add nginx with an access log to a catalogue, `logged`; gives the log: bytes, method and path of each request."""
+    text = next(one for one in FOUND.fronts if one.id == "nginx").path.read_text(encoding="utf-8")
+    log = folder / "access.log"
+    kept = f"log_format it '$bytes_sent $request_method $request_uri'; access_log {log} it;"
+    (folder / "fronts").mkdir()
+    text = re.sub(r'(id=f?"|one=")nginx', r"\1logged", text.replace("access_log off;", kept))
+    (folder / "fronts" / "logged.py").write_text(text, encoding="utf-8")
+    return log
+
+
+STATIC = 4
+"""Kinds of requests of that scenario."""
+
+
+def test_files_are_the_fronts_to_send_and_its_access_log_has_our_count_to_the_request(tmp_path: Path) -> None:
+    log = logged(tmp_path)
+    servers = ("nginx-static+waitress", "logged+waitress")
+    run = run_of(tmp_path, *servers, scenarios=("static",), catalogues=(tmp_path,))
+    window = trial_of(run, "logged+waitress").window
+    assert window is not None
+    assert window.sent is not None
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    sizes = [int(size) for size, _, path in lines if path != "/pid"]
+    asking = window.uncounted["asking which process answers"]
+    # Besides, each kind of answer is asked for once beforehand, the first once more; /pid when ready, and afterwards.
+    assert len(sizes) == window.sent + sum(window.uncounted.values()) - asking + STATIC + 1
+    assert len(lines) - len(sizes) == asking + 2
+    loaded = sizes[STATIC + 1 :]
+    assert trial_of(run, "logged+waitress").answer_bytes == pytest.approx(sum(loaded) / len(loaded), rel=0.01)
     shares = {}
     for trial in run.trials:
         assert trial.status == "ok", trial.failure
@@ -407,7 +436,7 @@ def test_files_are_the_fronts_to_send_where_it_is_told_to(tmp_path: Path) -> Non
         assert trial.cpu_s is not None
         shares[trial.server] = trial.front.cpu_s / trial.cpu_s
     assert shares["nginx-static+waitress"] > 0.9
-    assert shares["nginx+waitress"] < 0.9
+    assert shares["logged+waitress"] < 0.9
 
 
 def test_slow_clients_hold_up_threads_and_not_a_server_behind_a_front_that_buffers(tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     page = page_with(overflow=replace(seen, sent_again_from_us=1_020_000.0))
     assert "listening sockets dropped, per burst" in page
     blocks = len({trial.block for trial in make_run().trials})
+    again = f"Of {units.count(1100 * blocks)} connections in {blocks} bursts to waitress {75 * blocks}"
+    assert f"{again} had to send the first packet again, and waited at least 1.02 s for that." in page
     told = (f"{blocks} of 1,100", units.microseconds(1_020_000), units.count(977 * blocks), units.count(988 * blocks))
     assert [one for one in told if one not in page] == []
     page = page_with(overflow=replace(seen, listener_drops=None))

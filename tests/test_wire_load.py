@@ -674,6 +674,8 @@ def test_a_queue_that_runs_over_is_told_by_its_listener_and_shows_a_second_later
     assert seen["sent_again_from_us"] > 900_000, "a SYN is sent again after a second"
     late = Histogram.from_data(HistogramData(**{name: tuple(found) for name, found in result["histogram"].items()}))
     assert (late.percentile_us(0.99) or 0.0) > 900_000 > (late.percentile_us(0.25) or 1e9)
+    assert result["window_s"] > 0.9 * seen["bursts"], "a burst that began in the window ends in it"
+    assert result["window"]["in_time"] == result["requests"]
 
 
 @pytest.mark.skipif(not listening.LINUX, reason="only Linux tells what a listener dropped")

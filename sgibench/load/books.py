@@ -15,6 +15,7 @@ from sgibench.histogram import Histogram
 from sgibench.inside import Stretch, cache_use, within
 from sgibench.load.outcome import pack
 from sgibench.load.request import spoken
+from sgibench.load.sizes import Sizes
 from sgibench.load.target import Target
 
 
@@ -158,8 +159,7 @@ class Books:
             "series": self.series,
             "established": self.established,
             "per_connection": [self.per_connection[conn.index] for conn in target.connections],
-            "answer_bytes_sum": target.answer_sizes[0],
-            "answers_read": target.answer_sizes[1],
+            "answer_sizes": sizes_of(target.answer_sizes),
             "in_time": self.in_time,
             "due": self.due,
             "queue_start": self.queue_start,
@@ -183,3 +183,11 @@ def answers_of(counted: Mapping[tuple[str, str], int]) -> dict[str, int]:
     for (method, name), count in counted.items():
         found[spoken(method, name)] += count
     return dict(found)
+
+
+def sizes_of(seen: Mapping[tuple[str, str], Sizes]) -> dict[str, list[int]]:
+    """Sizes of the answers that were read, by what their request is called, as `mean_bytes` takes them."""
+    found: dict[str, Sizes] = {}
+    for (method, name), sizes in seen.items():
+        found.setdefault(spoken(method, name), Sizes()).merge(sizes)
+    return {called: sizes.packed() for called, sizes in found.items()}

@@ -2,7 +2,8 @@
 
 A request's time begins with its burst, so a connection whose first packet the system dropped and sent again is as slow
 as it was for the client. No attempt is made twice in a burst. What the system dropped is read where a burst begins and
-where it ends, and a burst is the window's if it began in it: what was dropped between two bursts is nobody's.
+where it ends, and a burst is the window's if it began in it: what was dropped between two bursts is nobody's. The
+window ends when its last burst has, so that the time and the CPU of a burst are counted whole, like its connections.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sgibench.model.terms import Protocol
 SPEAK: tuple[Protocol, ...] = ("http",)
 """What the connections of a burst speak."""
 LOOK_S = 0.01
+"""How soon it is seen that a burst has ended."""
 PAUSE_NS = 100_000_000
 """Between the last answer of a burst and the next burst."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sgibench.histogram import Histogram
+from sgibench.load.sizes import mean_bytes
 from sgibench.model import HistogramData
 
 OF_OPEN = ("due", "queue_start", "queue_end", "queue_max", "waiting_start", "waiting_end")
@@ -48,7 +49,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
     window_s = _sum(shares, "window_s") / len(shares)
     histogram, intended = merged(shares, "histogram"), merged(shares, "intended")
     first_chunk, gaps = merged(shares, "first_chunk"), merged(shares, "gaps")
-    sizes, read = _sum(shares, "answer_bytes_sum"), _sum(shares, "answers_read")
+    answered = _counted(shares, "answers")
     server_cpu_ns, front_cpu_ns = first["server_cpu_ns"], first["front_cpu_ns"]
     return {
         "id": first["id"],
@@ -71,7 +72,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "asking": first["asking"],
         "cache": first["cache"],
         "within": first["within"],
-        "answers": _counted(shares, "answers"),
+        "answers": answered,
         "histogram": pack(histogram),
         "intended_histogram": pack(intended) if is_open else None,
         "first_chunk_histogram": pack(first_chunk) if first_chunk.count else None,
@@ -96,7 +97,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
         "generator_cpu_s": _sum(shares, "own_cpu_ns") / 1e9,
         "generator_utilisation": _worst(shares, _utilisation),
         "generator_workers": [_worker(share, is_open=is_open) for share in shares],
-        "answer_bytes": sizes / read if read else None,
+        "answer_bytes": mean_bytes((share["answer_sizes"] for share in shares), answered),
         "requests_by_pid": _by_pid(shares),
         "by_request": _by_request(shares),
         "achieved_rate_per_s": requests / window_s if is_open and window_s else None,

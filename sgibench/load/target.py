@@ -16,6 +16,7 @@ from gevent.hub import get_hub
 from sgibench.load.count import Counted
 from sgibench.load.request import Ask, Program
 from sgibench.load.right import refuse_leftover, verify
+from sgibench.load.sizes import Sizes
 from sgibench.load.tally import FOLD_AT
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import ROOM, Connection
@@ -50,8 +51,8 @@ class Target(Counted):
 
     def __init__(self, host: str, port: int, program: Program, *, timeout_s: float = 10.0) -> None:
         super().__init__(host, port, program, timeout_s=timeout_s)
-        self.answer_sizes = [0, 0]
-        """Sum and number of the sizes of answers read in full."""
+        self.answer_sizes: dict[tuple[str, str], Sizes] = {}
+        """Of answers read in full, by (method, name)."""
         self.body_sizes: dict[tuple[str, str], int] = {}
         """Size of the last body read in full, by (method, name)."""
         self.edge_ns = 0
@@ -325,8 +326,7 @@ class Target(Counted):
         """Remember how large answers are; those to questions of our own are none of the scenario's."""
         if self.borrowed:
             return
-        self.answer_sizes[0] += answer.size
-        self.answer_sizes[1] += 1
+        self.answer_sizes.setdefault((ask.method, ask.name), Sizes()).add(answer.size)
         if answer.size > self._largest:
             # A buffer much larger than what comes costs time in malloc; one that is too small cuts answers in two.
             self._largest = answer.size

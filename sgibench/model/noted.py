@@ -96,7 +96,8 @@ class Overflow:
     opened: int = 0
     """Connections that they tried to open."""
     listener_drops: int | None = None
-    """By the listening sockets of the server alone, as the kernel lists them (`ss -ltnm`); None where it does not."""
+    """By the listening sockets of the server alone, as the kernel lists them (`ss -ltnm`); None where it does not. It
+    counts each SYN once, and twice what follows one and finds the queue full: more than `listen_drops` by these."""
     sent_again: int = 0
     """Connections answered whose first packet (SYN) had to be sent again, as the kernel says of each (TCP_INFO)."""
     sent_again_from_us: float | None = None

@@ -132,7 +132,7 @@ class Trial:
     by_request: Mapping[str, HistogramData] = field(default_factory=dict)
     """Service times by kind of request (`GET /json`), where the scenario has several: right answers of the window."""
     answer_bytes: float | None = None
-    """Mean size of an answer on the wire, head and body."""
+    """Mean size of an answer on the wire, head and body, to 1 %; None where kinds of answers leave it open by more."""
     retries: int = 0
     """How often the trial was measured again because of a machine or generator doubt."""
     step: int | None = None

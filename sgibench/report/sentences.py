@@ -15,6 +15,7 @@ from sgibench.model import Comparison, Interface, Load, Metric
 from sgibench.report import words
 from sgibench.report.behaviours import told_of
 from sgibench.report.panels import Panel, Row
+from sgibench.report.wire import told_of_bursts
 
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
 ABOUT = 1.05
@@ -106,7 +107,7 @@ def _all_of(panel: Panel, rows: Sequence[Row]) -> str:
     Before all of it stands what the scenario itself asks, where it watches something.
     """
     load = panel.latency_standing.key.load
-    watched = told_of(panel, rows)
+    watched = told_of(panel, rows) or told_of_bursts(rows)
     killed = any(trial.behaviour and trial.behaviour.happened for row in rows for trial in row.entry.good)
     cost = replace(COST, absent=KILLED) if killed else COST
     told: dict[Metric, str] = {

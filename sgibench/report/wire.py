@@ -17,6 +17,8 @@ from sgibench.results.codec import encode
 
 KIB = 1024
 MIB = 1 << 20
+WHOLE = 100.0
+"""Means of counts from here on are written as whole numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +89,74 @@ HANDSHAKES = _Subject(
 )
 
 
+BURST_ERRORS = ("refused", "reset", "timeout", "connect")
+
+
 def _overflow(trials: Sequence[Trial]) -> tuple[str, ...]:
     seen = [trial.overflow for trial in trials if trial.overflow]
-    lost = Counter[str]()
-    for trial in trials:
-        lost.update(trial.errors)
-    backlogs = {one for trial in trials if trial.effective for one in trial.effective.backlogs or ()}
-    quickest = min((one.sent_again_from_us for one in seen if one.sent_again_from_us is not None), default=None)
+    lost = _errors(trials)
+    quickest = _quickest_us(seen)
     return (
-        " and ".join(map(units.count, sorted(backlogs))) or units.NOT_MEASURED,
+        _backlogs(trials) or units.NOT_MEASURED,
         f"{units.count(sum(one.bursts for one in seen))} of {units.count(max(_each(one) for one in seen))}",
         _known([_drops_of(one) for one in seen]),
         units.count(sum(one.sent_again for one in seen)),
         units.NOT_MEASURED if quickest is None else units.microseconds(quickest),
-        *(units.count(lost[kind]) for kind in ("refused", "reset", "timeout", "connect")),
+        *(units.count(lost[kind]) for kind in BURST_ERRORS),
         _known([one.listen_overflows for one in seen]),
         _known([one.listen_drops for one in seen]),
     )
+
+
+def _errors(trials: Sequence[Trial]) -> Counter[str]:
+    lost = Counter[str]()
+    for trial in trials:
+        lost.update(trial.errors)
+    return lost
+
+
+def _backlogs(trials: Sequence[Trial]) -> str:
+    """What the server listened with, as the system says; nothing where it doesn't."""
+    found = {one for trial in trials if trial.effective for one in trial.effective.backlogs or ()}
+    return " and ".join(map(units.count, sorted(found)))
+
+
+def _quickest_us(seen: Sequence[Overflow]) -> float | None:
+    return min((one.sent_again_from_us for one in seen if one.sent_again_from_us is not None), default=None)
+
+
+TOLD = 6
+"""Rows that are told of in sentences; the table has all."""
+
+
+def told_of_bursts(rows: Sequence[Row]) -> str:
+    """Say what became of the connections of bursts; nothing where there were none. Fewest that had to wait first."""
+    found = [(row, seen) for row in rows if (seen := _bursts_of(row.entry.good))]
+    found.sort(key=lambda pair: _late_share(pair[1]))
+    said = [_told_burst(row, seen) for row, seen in found[:TOLD]]
+    rest = len(found) - len(said)
+    return " ".join([*said, *([f"{units.many(rest, 'more row')}: see the table."] if rest else [])])
+
+
+def _bursts_of(trials: Sequence[Trial]) -> list[Overflow]:
+    return [trial.overflow for trial in trials if trial.overflow and trial.overflow.bursts]
+
+
+def _late_share(seen: Sequence[Overflow]) -> float:
+    return sum(one.sent_again for one in seen) / (sum(one.opened for one in seen) or 1)
+
+
+def _told_burst(row: Row, seen: Sequence[Overflow]) -> str:
+    """Write how many of a row's connections were late, and the least that this took them."""
+    good = row.entry.good
+    again, quickest = sum(one.sent_again for one in seen), _quickest_us(seen)
+    bursts, backlog = units.many(sum(one.bursts for one in seen), "burst"), _backlogs(good)
+    whom = f"{row.label} (backlog {backlog})" if backlog else row.label
+    text = f"Of {units.count(sum(one.opened for one in seen))} connections in {bursts} to {whom} "
+    text += f"{units.count(again) if again else 'none'} had to send the first packet again"
+    text += f", and waited at least {units.microseconds(quickest)} for that" if quickest is not None else ""
+    lost = sum(_errors(good)[kind] for kind in BURST_ERRORS)
+    return f"{text}; {units.count(lost)} were lost." if lost else f"{text}."
 
 
 def _each(seen: Overflow) -> int:
@@ -129,15 +182,19 @@ def _drops_each(trial: Trial) -> float | None:
 
 
 def _dropped_words(value: float | None) -> str:
-    return units.NOT_MEASURED if value is None else units.significant(value)
+    """Write a mean of counts, whole where nobody needs more."""
+    if value is None:
+        return units.NOT_MEASURED
+    return units.count(value) if value >= WHOLE or value == round(value) else units.significant(value)
 
 
 OVERFLOW = _Subject(
     name="b",
-    title="Packets that the server’s listening sockets dropped, per burst",
+    title="What the server’s listening sockets dropped, per burst",
     hint="Shorter is better: a client whose SYN is dropped sends it again after 1 s, and is that much slower. As the "
-    "kernel counts for the server’s own listening sockets; the last two columns are of its whole network namespace, "
-    "so other programs’ are in them.",
+    "kernel counts for the server’s own listening sockets: each SYN once, what follows one and finds the queue full "
+    "twice. The last two columns count each packet once, but of its whole network namespace, so other programs’ are in "
+    "them.",
     of=_drops_each,
     form=_dropped_words,
     unit=1.0,

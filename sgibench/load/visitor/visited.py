@@ -18,7 +18,7 @@ from sgibench.errors import LoadError
 from sgibench.laps import Laps
 from sgibench.load import field as fields
 from sgibench.load.arriving import open_loop, schedule_for
-from sgibench.load.bursts import BurstPace
+from sgibench.load.bursts import LOOK_S, BurstPace
 from sgibench.load.cpu import TreeClock
 from sgibench.load.identify import identify
 from sgibench.load.loading import load_scenario
@@ -28,7 +28,7 @@ from sgibench.load.peak import highest, set_back
 from sgibench.load.slow import Crowd
 from sgibench.load.together import Together
 from sgibench.load.visitor.clocks import Clocks
-from sgibench.load.visitor.counting import Counting
+from sgibench.load.visitor.counting import Counting, Piece
 from sgibench.load.visitor.heard import Heard
 from sgibench.load.visitor.held import Held
 from sgibench.load.visitor.patience import STANDING_S, Patience
@@ -259,6 +259,18 @@ class Visited:
                 progress(passed / window_s)
         if not self.cut_short and window_s >= len(series) + 1:
             counting.note_second(piece)
+        self._let_burst_end(counting, piece)
+
+    def _let_burst_end(self, counting: Counting, piece: Piece) -> None:
+        """A burst that began in the window ends in it: all of its connections are counted, so are its time and CPU."""
+        pace = self.target.pace
+        if not isinstance(pace, BurstPace):
+            return
+        until = monotonic_ns() + round((self.rhythm.timeout_s + 1) * 1e9)
+        while not self.cut_short and not pace.between() and monotonic_ns() < until:
+            self.sleep(LOOK_S)
+            if piece.passed_s >= len(counting.books.series) + 1:
+                counting.note_second(piece)
 
     def ask_for(self, seconds: float, places: int) -> None:
         """Ask on so many connections for so long, and wait for all answers; not counted."""

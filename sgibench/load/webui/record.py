@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from sgibench.histogram import Histogram
-from sgibench.load.books import answers_of
+from sgibench.load.books import answers_of, sizes_of
 from sgibench.load.cpu import descendants
 from sgibench.load.paces import OpenPace
+from sgibench.load.sizes import mean_bytes
 from sgibench.load.tally import Tally
 from sgibench.load.target import Target
 from sgibench.machine import cpu_ns
@@ -188,7 +189,7 @@ class Record:
         last = self._now()
         tally = target.tally
         requests = tally.requests
-        sizes, read = target.answer_sizes
+        answered = answers_of(target.answers)
         return {
             "id": name,
             "window_s": self._window_s(last),
@@ -196,7 +197,7 @@ class Record:
             "errors": dict(tally.errors),
             "error_samples": {**target.outside.samples, **tally.samples},
             "errors_uncounted": dict(target.outside.errors),
-            "answers": answers_of(target.answers),
+            "answers": answered,
             "cpu_s": None if last.cpu_ns is None else last.cpu_ns / 1e9,
             "histogram": _data(tally.service),
             "intended_histogram": _data(tally.from_due) if isinstance(target.pace, OpenPace) else None,
@@ -204,7 +205,7 @@ class Record:
             "max_us": tally.max_ns / 1e3 if requests else None,
             "window": self._window(last),
             "series": list(self._series),
-            "answer_bytes": sizes / read if read else None,
+            "answer_bytes": mean_bytes([sizes_of(target.answer_sizes)], answered),
             **self.generator(),
         }
 
