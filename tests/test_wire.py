@@ -155,6 +155,8 @@ def test_a_page_shows_what_was_held_made_dropped_and_taken() -> None:
     assert "closed by the server" in page
     assert "CPU per message" in page
     assert "Messages/s" in page
+    assert "CPU per message</option>" in page
+    assert "CPU per request" not in page.partition('class="panel"')[2].partition("Why trust")[0]
     page = page_with(unit="handshake", handshakes=Handshakes(full=1, resumed=3, refused=1))
     assert "TLS handshakes that took up a session" in page
     assert "CPU per handshake" in page
