@@ -4,12 +4,13 @@ Whoever takes requests apart serves an app behind its border (`around`) in trial
 microseconds, so only one request in EVERY of each kind is taken at it: the others are as they are without one. What it
 costs is on the app's side, and is tried beforehand, so that it can be taken off there; on ASGI, where it is more and
 depends on the server, every second request that is taken passes two borders, so that their difference tells. What the
-server does while the app calls it (`start_response`, `send`, `receive`) is the server's; threads that the app starts
-are the app's. Sums are kept in pages that others read, as in `inside`. Standard library only.
+server does while the app calls it (`start_response`, `send`, `receive`) is the server's; threads and tasks that the app
+starts are the app's. Sums are kept in pages that others read, as in `inside`. Standard library only.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -82,13 +83,14 @@ class Ledger:
         self._pages = {}
         self.threads = {}
 
-    def add(self, used_ns: int, own_ns: int = 0) -> None:
+    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
         """Add what a call used behind the border, and how much of it the border itself when it was tried."""
-        self._add({NS: used_ns, CALLS: 1, OWN: own_ns})
+        self._add({NS: used_ns, CALLS: calls, OWN: own_ns})
 
-    def add_twice(self, used_ns: int) -> None:
+    def add_twice(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
         """Add what a call used behind the first of two borders."""
-        self._add({TWICE_NS: used_ns, TWICE_CALLS: 1})
+        del own_ns
+        self._add({TWICE_NS: used_ns, TWICE_CALLS: calls})
 
     def add_thread(self, used_ns: int) -> None:
         """Add what a thread of the app used."""
@@ -326,14 +328,21 @@ def wsgi_cost() -> Cost:
 def asgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
     """Put an ASGI app behind the border."""
     twice = app if turns is ALL else asgi(app, Tried(), NOTHING)
+    follows = False
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal follows
         BEHIND.set(True)
         borders = turns.mine(scope.get("path", "")) if scope["type"] == "http" else 0
         if not borders:
             await app(scope, receive, send)
             return
-        spent = Spent()
+        if not follows:
+            follows = True
+            follow_tasks()
+        spent = Spent(ledger.add if borders == 1 else ledger.add_twice)
+        outer = TAKEN.get()
+        TAKEN.set((*outer, spent))
 
         async def receive_of_server() -> Any:
             spent.calls += 1
@@ -346,11 +355,9 @@ def asgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
         try:
             await inside(app if borders == 1 else twice, (scope, receive_of_server, send_of_server), spent)
         finally:
-            used_ns = spent.ns + cost.unseen + spent.calls * cost.each_unseen
-            if borders == 1:
-                ledger.add(used_ns, cost.own + spent.calls * cost.each_own)
-            else:
-                ledger.add_twice(used_ns)
+            TAKEN.set(outer)
+            spent.ns += cost.unseen + spent.calls * cost.each_unseen
+            spent.book(cost.own + spent.calls * cost.each_own)
 
     return counted
 
@@ -358,10 +365,55 @@ def asgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
 class Spent:
     """What one request used behind the border so far, and how often it called the server."""
 
-    __slots__ = ("calls", "ns")
+    __slots__ = ("_add", "_booked_ns", "away", "calls", "ns")
 
-    def __init__(self) -> None:
+    def __init__(self, add: Callable[..., None]) -> None:
         self.ns = self.calls = 0
+        self.away = False
+        """Whether the server is doing what the app called it for."""
+        self._add = add
+        self._booked_ns: int | None = None
+
+    def book(self, own_ns: int) -> None:
+        """Its request has ended."""
+        self._add(self.ns, own_ns)
+        self._booked_ns = self.ns
+
+    def book_rest(self) -> None:
+        """A task of its request has ended, which may have gone on for longer."""
+        if self._booked_ns is not None:
+            self._add(self.ns - self._booked_ns, calls=0)
+            self._booked_ns = self.ns
+
+
+TAKEN: ContextVar[tuple[Spent, ...]] = ContextVar("taken", default=())
+"""Whose CPU is counted in this context: of a request that passes two borders there are two counts."""
+
+
+def follow_tasks() -> None:
+    """From now on tasks that a request starts behind the border, on this loop, are part of it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return  # not one of asyncio's
+    make: Callable[..., Any] = loop.get_task_factory() or asyncio.Task
+
+    def made(of: Any, coroutine: Any, **words: Any) -> Any:
+        taken = TAKEN.get()
+        if taken and not taken[-1].away:
+            for spent in reversed(taken):
+                coroutine = followed(coroutine, spent)
+        return make(of, coroutine, **words) if make is not asyncio.Task else make(coroutine, loop=of, **words)
+
+    loop.set_task_factory(made)
+
+
+async def followed(coroutine: Any, spent: Spent) -> Any:
+    """Go on with a task of the app's, and count it with its request."""
+    try:
+        return await inside(lambda: coroutine, (), spent)
+    finally:
+        spent.book_rest()
 
 
 @types.coroutine
@@ -394,6 +446,7 @@ def outside(awaitable: Awaitable[Any], spent: Spent) -> Generator[Any, Any, Any]
     value: Any = None
     error: BaseException | None = None
     while True:
+        spent.away = True
         began_ns = now()
         try:
             waits_for = further(steps, value, error)
@@ -401,6 +454,7 @@ def outside(awaitable: Awaitable[Any], spent: Spent) -> Generator[Any, Any, Any]
             return end.value
         finally:
             spent.ns -= now() - began_ns
+            spent.away = False
         value, error = None, None
         try:
             value = yield waits_for
@@ -467,11 +521,11 @@ class Tried:
     def __init__(self) -> None:
         self.ns = self.calls = 0
 
-    def add(self, used_ns: int, own_ns: int = 0) -> None:
+    def add(self, used_ns: int, own_ns: int = 0, calls: int = 1) -> None:
         """Add what was used behind the border."""
         del own_ns
         self.ns += used_ns
-        self.calls += 1
+        self.calls += calls
 
     add_twice = add
 

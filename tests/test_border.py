@@ -48,11 +48,22 @@ def wsgi(environ, start_response):
         raise LookupError("as asked")
     return Answer() if environ.get("lazy") else [b"ok"]
 
+tasks = set()
+
+async def later(ms, receive=None):
+    await asyncio.sleep(0.2 if receive is None else 0)
+    if receive:
+        await receive()
+    burn(ms)
+
 async def asgi(scope, receive, send):
     burn(4)
     await asyncio.sleep(0.05)
     if scope.get("thread"):
         await asyncio.to_thread(burn, 20)
+    if scope.get("task"):
+        await asyncio.create_task(later(10, receive))
+        tasks.add(asyncio.create_task(later(5)))  # goes on when the request has ended
     await receive()
     await send({})
     if scope.get("fails"):
@@ -83,7 +94,7 @@ else:
         burn(30)
 
     async def send(_message):
-        await asyncio.sleep(0.01)
+        await asyncio.create_task(asyncio.sleep(0.01))
         burn(20)
 
     async def serve():
@@ -91,6 +102,7 @@ else:
         await asyncio.sleep(0)
         burn(40)  # another request, while this one waits
         await asking
+        await asyncio.sleep(0.4)
 
     try:
         asyncio.run(serve())
@@ -128,13 +140,14 @@ def within_ms(folder: Path, *words: str) -> tuple[float, float, str]:
         (("wsgi", "fails"), 4),
         (("asgi",), 4 + 3),
         (("asgi", "thread"), 4 + 3 + 20),
+        (("asgi", "task"), 4 + 3 + 10 + 5),
         (("asgi", "fails"), 4),
     ],
 )
 def test_cpu_is_the_apps_when_its_code_uses_it_and_the_servers_when_the_server_does(
     words: tuple[str, ...], expected_ms: float, tmp_path: Path
 ) -> None:
-    """Neither start_response nor send, receive, or another request counts; threads that the app starts do."""
+    """Neither start_response nor send, receive, or another request counts; threads and tasks that the app starts do."""
     found_ms, own_ms, said = within_ms(tmp_path, *words)
     assert expected_ms <= found_ms < expected_ms * 1.2 + 1
     assert 0 < own_ms < found_ms / 2  # a few clock readings, which are microseconds

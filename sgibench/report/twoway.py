@@ -150,18 +150,39 @@ def _distance(judged: stats.TwoWay) -> str:
 def _moves(
     panel: Panel, by_place: Mapping[tuple[str, str], Row], servers: Sequence[str], apps: Sequence[str]
 ) -> Iterator[str]:
-    """Say for each framework what the choice of the server moves, and what that of the framework moves."""
+    """Say what the choice of the server moves under each framework, and that of the framework under each server."""
     frameworks = [app for app in apps if not any(a == app and is_plain(row) for (_, a), row in by_place.items())]
-    for app in frameworks:
-        mine = [by_place[server, app] for server in servers if (server, app) in by_place]
-        if len(mine) < 2:  # noqa: PLR2004 - a choice
-            continue
-        server = min(mine, key=_value).entry.server
-        others = [by_place[server, other] for other in frameworks if (server, other) in by_place]
-        text = f"Under {app} {_choice(mine)} moves {_moved(panel, mine)}"
-        if len(others) > 1:
-            text += f"; that of the framework, under {server}, moves {_moved(panel, others)}"
-        yield f"{text}."
+    under = [[by_place[server, app] for server in servers if (server, app) in by_place] for app in frameworks]
+    choices: dict[str, list[tuple[str, str]]] = {}
+    for rows in sorted((rows for rows in under if len(rows) > 1), key=_share, reverse=True):
+        choices.setdefault(_choice(rows), []).append((_moved(panel, rows), rows[0].entry.app))
+    for choice, told in choices.items():
+        yield f"{choice[0].upper()}{choice[1:]} moves {_each(told)}."
+    within = [[by_place[server, app] for app in frameworks if (server, app) in by_place] for server in servers]
+    told = [(_moved(panel, rows), rows[0].entry.server) for rows in within if len(rows) > 1]
+    if told:
+        yield f"The choice of the framework moves {_each(told)}."
+
+
+UNCLEAR = "none"
+
+
+def _each(told: Sequence[tuple[str, str]]) -> str:
+    """Put (what is moved, under what) into words, what is the same in one; those that could not be told apart last."""
+    by_words: dict[str, list[str]] = {}
+    for moved, name in told:
+        by_words.setdefault(moved, []).append(name)
+    unclear = by_words.pop(UNCLEAR, [])
+    of_cpu = " of the CPU per request"
+    parts = [
+        f"{share}{'' if place else of_cpu} under {words.listed(by_words[share])}"
+        for place, share in enumerate(by_words)
+    ]
+    if unclear:
+        parts.append(
+            f"{'none' if parts else 'no CPU per request'} that could be told apart under {words.listed(unclear)}"
+        )
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1]
 
 
 def _choice(rows: Sequence[Row]) -> str:
@@ -174,10 +195,15 @@ def _value(row: Row) -> float:
     return row.entry.cpu_us.value if row.entry.cpu_us else 0.0
 
 
+def _share(rows: Sequence[Row]) -> float:
+    """By what share of the dearest the cheapest is cheaper."""
+    high = max(map(_value, rows))
+    return 1 - min(map(_value, rows)) / high if high else 0.0
+
+
 def _moved(panel: Panel, rows: Sequence[Row]) -> str:
     """Say by what share of the dearest the cheapest is cheaper, if they are told apart."""
     low, high = min(rows, key=_value), max(rows, key=_value)
     if not panel.main.cost.apart(low.entry.cell, high.entry.cell):
-        return "no CPU that could be told apart"
-    share = 1 - _value(low) / _value(high)
-    return f"{share * 100:.0f} % of the CPU per request"
+        return UNCLEAR
+    return f"{_share(rows) * 100:.0f} %"
