@@ -193,12 +193,13 @@ async def page(request: Request) -> Response:
 @app.api_route("/cached/{n}", methods=READS)
 async def cached(n: str) -> Response:
     """Send the page from aiocache."""
-    key = caching.key_of(contract.page_number(n))
+    number = contract.page_number(n)
+    key = caching.key_of(number)
     caching.ASKED()
     page = await cache.get(key)
     if page is None:
         caching.MISSED()
-        page = TEMPLATES.get_template("page.html").render(contract.page_data())
+        page = TEMPLATES.get_template("page.html").render(contract.page_data(number))
         await cache.set(key, page, ttl=caching.TIMEOUT_S)
     return HTMLResponse(page)
 

@@ -346,32 +346,42 @@ class PageRow(NamedTuple):
     note: str
 
 
-def page_data() -> dict[str, object]:
+def page_data(page: int | None = None) -> dict[str, object]:
     """What the page shows, for a framework's own template: title, rows, count and total.
+
+    One of the pages from the cache has its number in its title, so that one that came in place of another is seen.
 
     No text holds a quote: template engines spell an escaped one in unlike ways, and the page is compared byte for byte.
     """
     rows = [PageRow(index, *item) for index, item in enumerate(PAGE_ITEMS, start=1)]
-    return {"title": PAGE_TITLE, "rows": rows, "count": len(rows), "total": sum(row.quantity for row in rows)}
+    return {"title": _title(page), "rows": rows, "count": len(rows), "total": sum(row.quantity for row in rows)}
+
+
+def _title(page: int | None) -> str:
+    return PAGE_TITLE if page is None else f"{PAGE_TITLE}, page {page}"
 
 
 def get_page(_argument: str, _query: str, _body: bytes) -> Answer:
     """Render an HTML table from a template and data, every text escaped."""
+    return Answer(200, HTML, rendered_page())
+
+
+def rendered_page(page: int | None = None) -> bytes:
+    """What that page is, or the one with this number of those that are cached."""
     rows = "".join(
         _ROW.substitute(id=index, name=escape(name), quantity=quantity, note=escape(note))
         for index, (name, quantity, note) in enumerate(PAGE_ITEMS, start=1)
     )
     total = sum(quantity for _, quantity, _ in PAGE_ITEMS)
-    page = _PAGE.substitute(title=escape(PAGE_TITLE), rows=rows, count=len(PAGE_ITEMS), total=total)
-    return Answer(200, HTML, page.encode())
+    return _PAGE.substitute(title=escape(_title(page)), rows=rows, count=len(PAGE_ITEMS), total=total).encode()
 
 
 def page_number(argument: str) -> int:
-    """Read which page is asked for; all have the same content."""
+    """Read which page is asked for; they differ in nothing but that number, which stands in their titles."""
     return number(argument, MOST_PAGES, "the number of the page")
 
 
-def get_cached(argument: str, query: str, body: bytes) -> Answer:
+def get_cached(argument: str, _query: str, _body: bytes) -> Answer:
     """Send the page from the cache; it is rendered and kept when it isn't there."""
     page = page_number(argument)  # first: what is refused must not need the cache
     from caching import ASKED, LOCAL, MISSED, key_of  # noqa: PLC0415 - as in `items`
@@ -380,7 +390,7 @@ def get_cached(argument: str, query: str, body: bytes) -> Answer:
     found = LOCAL.get(key_of(page))
     if found is None:
         MISSED()
-        found = get_page("", query, body).body
+        found = rendered_page(page)
         LOCAL.set(key_of(page), found)
     return Answer(200, HTML, found)
 

@@ -149,10 +149,10 @@ def cached(n: str) -> str:
 
 
 @cache.cached(make_cache_key=caching.key_of)
-def rendered(_number: int) -> str:
+def rendered(number: int) -> str:
     """Render the page, when the cache hasn't got it; without its cache Flask-Caching renders it each time."""
     caching.MISSED()
-    return render_template("page.html", **contract.page_data())
+    return render_template("page.html", **contract.page_data(number))
 
 
 @app.get("/static/<name>")

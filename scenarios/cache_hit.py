@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgibench.load.pages import page_of, whole_page
+from sgibench.load.pages import numbered, page_of
 from sgibench.load.user import BenchUser, Variant, get
 
 PAGES = 50
@@ -15,8 +15,8 @@ class CacheHit(BenchUser):
         get(
             "/cached/0",
             name="/cached hit",
-            variants=tuple(Variant(path=f"/cached/{page}") for page in range(PAGES)),
-            expect=whole_page,
+            variants=tuple(Variant(path=f"/cached/{page}", expect=numbered(page)) for page in range(PAGES)),
+            expect=numbered(0),
             example=page_of(rows=200),
             example_type="text/html; charset=utf-8",
         ),

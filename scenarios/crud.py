@@ -1,4 +1,4 @@
-"""A session on a database: create an item, read, replace, change and delete it, and see that it is gone."""
+"""A session on a database: create an item, read, replace, change, read and delete it, and see that it is gone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ITEMS = tuple(
 
 
 class Crud(BenchUser):
-    """A session on a database: create an item, read, replace, change and delete it, and see that it is gone."""
+    """A session on a database: create an item, read, replace, change, read and delete it, and see that it is gone."""
 
     examples = {  # noqa: RUF012 - declared as ClassVar in BenchUser
         "POST /items": ((201, _ITEMS[0]),),
-        "GET /items/1": ((200, _ITEMS[0]), (404, b"")),
+        "GET /items/1": ((200, _ITEMS[0]), (200, _ITEMS[2]), (404, b"")),
         "PUT /items/1": ((200, _ITEMS[1]),),
         "PATCH /items/1": ((200, _ITEMS[2]),),
         "DELETE /items/1": ((204, b""),),
@@ -32,13 +32,14 @@ class Crud(BenchUser):
 
     @task
     def session(self) -> None:
-        """One item's life."""
+        """One item's life; it is read before its changes and after, so that a lost write is seen, and a stale read."""
         created = self.client.post("/items", json=FIRST, expect=201).json()
         number = created["id"]
         path = f"/items/{number}"
         self.client.get(path, name="/items/{id}", expect=holds(number, FIRST))
         self.client.put(path, name="/items/{id}", json=SECOND, expect=holds(number, SECOND))
         self.client.patch(path, name="/items/{id}", json=CHANGE, expect=holds(number, SECOND | CHANGE))
+        self.client.get(path, name="/items/{id}", expect=holds(number, SECOND | CHANGE))
         self.client.delete(path, name="/items/{id}", expect=(204, b""))
         self.client.get(path, name="/items/{id} gone", expect=404)
 

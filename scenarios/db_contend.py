@@ -26,6 +26,7 @@ class DbContend(BenchUser):
             weight=3,
             variants=tuple(Variant(path=f"/raise/{number}") for number in FOUGHT_OVER),
             expect=raised,
+            distinct=("id", "quantity"),
             example=b'{"id":1,"name":"Item 1","quantity":8}',
             example_type="application/json",
         ),

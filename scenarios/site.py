@@ -1,4 +1,4 @@
-"""A visit to a site: pages, static files, JSON, lists of items, an item made and changed twice, and a slow call."""
+"""A visit to a site: pages, static files, JSON, lists of items, an item made, changed and read, and a slow call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def new_item(answer: Answer) -> str | None:
 
 
 class Site(BenchUser):
-    """A visit to a site: pages, static files, JSON, lists of items, an item made and changed twice, and a slow call."""
+    """A visit to a site: pages, static files, JSON, lists of items, an item made, changed and read, and a slow call."""
 
     rows = {"POST /items": 1}  # noqa: RUF012 - declared as ClassVar in BenchUser
     requests = (
@@ -62,10 +62,12 @@ class Site(BenchUser):
         ),
         put(
             "/items/{id}",
-            weight=2,
+            weight=1,
             headers=JSON,
             body=b'{"name":"changed","quantity":2}',
             expect=b'{"id":{id},"name":"changed","quantity":2}',
+            gives=("quantity",),  # so that the item is read only when it was changed
         ),
-        get("/wait/20", weight=1, expect=b"waited 20 ms"),
+        get("/items/{id}", weight=1, expect=b'{"id":{id},"name":"changed","quantity":{quantity}}'),
+        get("/wait/20", weight=1, expect=b"waited 20 ms", least_s=0.02),
     )

@@ -12,5 +12,5 @@ class Stall(BenchUser):
 
     requests = (
         get("/json", weight=49, expect=b'{"message":"Hello, World!"}'),
-        get(f"/block/{BLOCK_MS}", weight=1, expect=b"blocked %d ms" % BLOCK_MS),
+        get(f"/block/{BLOCK_MS}", weight=1, expect=b"blocked %d ms" % BLOCK_MS, least_s=BLOCK_MS / 1000),
     )

@@ -8,6 +8,7 @@ from sgibench.model import Rows, Service, ServiceLaunch, ShareLook
 
 TIMEOUT_S = 5.0
 MEGABYTES = "64"
+NO_ROOM = "Too many open connections"
 
 
 def command(launch: ServiceLaunch) -> list[str]:
@@ -33,9 +34,14 @@ class Client:
     def look(self, name: str) -> ShareLook:
         """Connections can't be told apart by prefix; that some were refused can be told."""
         del name
-        told = dict(line.split()[1:3] for line in self._ask("stats") if line.startswith("STAT "))
+        try:
+            told = dict(line.split()[1:3] for line in self._ask("stats") if line.startswith("STAT "))
+        except ConnectionError as error:
+            if NO_ROOM not in str(error):
+                raise
+            return ShareLook(refused=str(error))  # not even for who asks
         rejected = int(told.get("rejected_connections", "0"))
-        return ShareLook(refused=f"too many open connections, {rejected} times" if rejected else None)
+        return ShareLook(refused=f"{NO_ROOM}, {rejected} times" if rejected else None)
 
     def rows(self, name: str) -> Rows | None:
         """It holds no items."""
@@ -53,6 +59,8 @@ class Client:
             link.sendall(word.encode() + b"\r\n")
             lines = []
             while line := answers.readline().decode("utf-8", "replace").strip():
+                if line.startswith("ERROR"):
+                    raise ConnectionError(line)
                 lines.append(line)
                 if line == "END" or word == "version":
                     return lines

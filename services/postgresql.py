@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -26,6 +27,8 @@ TIMEOUT_S = 5
 IPC_RMID = 0  # sys/ipc.h
 SEEDED = 100
 CRASHED = "was terminated by signal"
+FULL = "No space left on device"
+SAID = re.compile(r"(?:LOG|ERROR|FATAL|PANIC):(.*)")
 NO_ROOM = ("too many connections for", "too many clients already", "remaining connection slots are reserved")
 
 TABLE = sql.SQL(
@@ -122,11 +125,11 @@ class Private:
 
     def look(self, name: str) -> ShareLook:
         """Ask the statistics for its connections, and the log for refusals; the log says why it broke off, too."""
-        hurt = self._hurt()
+        hurt = self._told(CRASHED)
         try:
             found = self._ask("SELECT numbackends, sessions FROM pg_stat_database WHERE datname = %s", name)
         except psycopg.Error:
-            hurt = self._hurt()
+            hurt = self._told(CRASHED)
             if hurt == self._known:
                 raise
             return ShareLook(refused=self._refused(name), hurt=hurt)
@@ -135,7 +138,8 @@ class Private:
             return ShareLook()
         now, ever = found[0]
         opened = max(now, ever - self._own.get(name, 0))
-        return ShareLook(connections=now, opened=opened, refused=self._refused(name), hurt=hurt)
+        refused, full = self._refused(name), self._told(FULL)
+        return ShareLook(connections=now, opened=opened, refused=refused, hurt=hurt, full=full)
 
     def rows(self, name: str) -> Rows | None:
         """Count the items."""
@@ -189,10 +193,13 @@ class Private:
             told = (line.partition("FATAL:")[2].strip() for line in lines if mark in line)
             return next((words for words in told if any(sign in words for sign in NO_ROOM)), None)
 
-    def _hurt(self) -> str | None:
-        """Find the last of its processes in the log that crashed: then it breaks off all connections, and goes on."""
+    def _told(self, sign: str) -> str | None:
+        """Find the last line of the log with a sign of something that befell the whole instance.
+
+        When one of its processes crashed, it breaks off all connections, and goes on.
+        """
         with self._launch.log.open(encoding="utf-8", errors="replace") as lines:
-            told = [words.strip() for line in lines if (words := line.partition("LOG:")[2]) and CRASHED in words]
+            told = [found[1].strip() for line in lines if sign in line and (found := SAID.search(line))]
         return told[-1] if told else None
 
 

@@ -11,6 +11,7 @@ DATABASES = 256
 """Shares of one instance; the default, 16, would not do for a group of all servers."""
 TIMEOUT_S = 5.0
 CONFIGURATION = "redis.conf"
+NO_ROOM = "max number of clients reached"
 
 
 def files(launch: ServiceLaunch) -> dict[str, str]:
@@ -59,13 +60,22 @@ class Client:
         return f"redis://:{quote(self._password, safe='')}@{host}:{port}/{number}"
 
     def look(self, name: str) -> ShareLook:
-        """Count the connections on its number."""
+        """Count the connections on its number, and what it refused; all refusals are of the whole instance."""
         mark = f" db={self._numbers[name]} "
-        clients = str(self._ask("CLIENT", "LIST")).splitlines()
-        told = dict(line.split(":", 1) for line in self._info("stats"))
+        try:
+            clients = str(self._ask("CLIENT", "LIST")).splitlines()
+        except ConnectionError as error:
+            if NO_ROOM not in str(error):
+                raise
+            return ShareLook(refused=str(error))  # not even for who asks how many there are
+        told = dict(line.split(":", 1) for line in (*self._info("stats"), *self._info("errorstats")))
         rejected = int(told.get("rejected_connections", "0"))
-        refused = f"max number of clients reached, {rejected} times" if rejected else None
-        return ShareLook(connections=sum(mark in line for line in clients), refused=refused)
+        full = told.get("errorstat_OOM", "").partition("count=")[2]
+        return ShareLook(
+            connections=sum(mark in line for line in clients),
+            refused=f"{NO_ROOM}, {rejected} times" if rejected else None,
+            full=f"OOM command not allowed when used memory > 'maxmemory', {full} times" if full else None,
+        )
 
     def rows(self, name: str) -> Rows | None:
         """It holds no items."""

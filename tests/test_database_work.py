@@ -40,17 +40,20 @@ POOL = 4
 """Connections of each process, where servers have 8 threads."""
 
 TWICE = '''
-"""Writes every new item twice."""
+"""Writes one new item in five twice."""
+
+import itertools
 
 import contract
 from wsgi_plain import app as inner
 
 INTERFACE = "wsgi"
 SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",), "redis": ()}
+COUNT = itertools.count(1)
 
 
 def app(environ, start_response):
-    if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("POST", "/items"):
+    if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("POST", "/items") and not next(COUNT) % 5:
         contract.items().add("twin", 0)
     return inner(environ, start_response)
 '''
@@ -93,6 +96,58 @@ def app(environ, start_response):
     if environ["PATH_INFO"].startswith("/items/"):
         KEPT.append(psycopg.connect(os.environ["SGIBENCH_POSTGRESQL"]))
     return inner(environ, start_response)
+'''
+ELSEWHERE = '''
+"""Keeps its items in a file of its own."""
+
+import functools
+import os
+from pathlib import Path
+
+import contract
+from database.sqlite import SqliteItems
+from wsgi_plain import app
+
+INTERFACE = "wsgi"
+SERVICES = {"postgresql": ("psycopg[binary,pool]==3.3.9",)}
+contract.items = functools.cache(lambda: SqliteItems(Path(os.environ["SGIBENCH_DATA"]) / "elsewhere"))
+'''
+FORGETFUL = '''
+"""Answers one change in twenty as if it had been made; of twenty that raise, one is lost, and one made twice."""
+
+import itertools
+
+import contract
+from wsgi_plain import app
+
+INTERFACE = "wsgi"
+COUNT, RAISED = itertools.count(1), itertools.count(10)
+REAL = contract.items
+
+
+class Forgetful:
+    def __init__(self, real):
+        self.real = real
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def change(self, item_id, name, quantity):
+        row = self.real.get(item_id)
+        if row is None or next(COUNT) % 20:
+            return self.real.change(item_id, name, quantity)
+        return row[0], name or row[1], row[2] if quantity is None else quantity
+
+    def raise_by_one(self, item_id):
+        turn, row = next(RAISED) % 20, self.real.get(item_id)
+        if row is not None and turn == 0:
+            return row[0], row[1], row[2] + 1
+        for _ in range(2 if turn == 1 else 1):
+            raised = self.real.raise_by_one(item_id)
+        return raised
+
+
+contract.items = lambda: Forgetful(REAL())
 '''
 MURDEROUS = '''
 """Kills its database at the first item that is read."""
@@ -173,15 +228,23 @@ def measured(asked: bench.Request, listener: Quiet) -> Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """One run of two apps that are right and of three that are not, on PostgreSQL; one of these without it, too."""
+    """One run of two apps that are right and of five that are not, on PostgreSQL; some of these without it, too."""
     need_postgresql()
     need("redis")
     tmp_path = tmp_path_factory.mktemp("work")
     (tmp_path / "apps").mkdir()
-    for name, text in (("wsgi_twice", TWICE), ("wsgi_racy", RACY), ("wsgi_leaky", LEAKY)):
+    planted = {
+        "wsgi_twice": TWICE,
+        "wsgi_racy": RACY,
+        "wsgi_leaky": LEAKY,
+        "wsgi_elsewhere": ELSEWHERE,
+        "wsgi_forgetful": FORGETFUL,
+    }
+    for name, text in planted.items():
         (tmp_path / "apps" / f"{name}.py").write_text(text, encoding="utf-8")
     names = ("wsgi_plain", "wsgi_django_pool", "wsgi_twice", "wsgi_racy", "wsgi_leaky")
     apps = [*(f"{name}+postgresql" for name in names), "wsgi_twice", "wsgi_twice+redis"]
+    apps += ["wsgi_elsewhere", "wsgi_elsewhere+postgresql", "wsgi_forgetful"]
     return measured(request(tmp_path, apps, ["crud", "db_contend", "db_read"]), Quiet())
 
 
@@ -241,10 +304,33 @@ def test_a_service_that_apps_keep_no_pool_for_has_none(run: Run) -> None:
 def test_an_update_that_is_lost_fails_the_trial(run: Run) -> None:
     trial = trial_of(run, "wsgi_racy", "db_contend")
     assert trial.failure is not None
-    assert trial.failure.reason == "rows-differ"
-    assert "pieces in all" in trial.failure.detail
-    assert "missing" in trial.failure.detail
+    assert trial.failure.reason == "wrong-answer"
+    assert "came again: one of the two writes was lost" in trial.failure.detail
     assert trial_of(run, "wsgi_racy", "crud").status == "ok"
+
+
+def test_an_update_that_is_lost_is_seen_though_another_makes_up_for_it(run: Run) -> None:
+    """As many pieces are in the table as the answers stand for."""
+    trial = trial_of(run, "wsgi_forgetful", "db_contend", "")
+    assert trial.failure is not None
+    assert trial.failure.reason == "wrong-answer"
+    assert "came again: one of the two writes was lost" in trial.failure.detail
+
+
+@pytest.mark.parametrize("on", ["", "+postgresql"])
+def test_an_app_that_keeps_its_items_elsewhere_fails_though_the_rows_add_up(run: Run, on: str) -> None:
+    """What is made is deleted again, so the table that is counted is as it was before the load."""
+    trial = trial_of(run, "wsgi_elsewhere", "crud", on)
+    assert trial.failure is not None
+    assert trial.failure.reason == "rows-differ"
+    assert "elsewhere" in trial.failure.detail
+
+
+def test_a_change_that_is_answered_and_not_made_fails_the_trial(run: Run) -> None:
+    trial = trial_of(run, "wsgi_forgetful", "crud", "")
+    assert trial.failure is not None
+    assert trial.failure.reason == "wrong-answer"
+    assert "/items/{id}" in trial.failure.detail
 
 
 def test_running_out_of_connections_is_a_failed_trial_with_that_reason(run: Run) -> None:
@@ -281,15 +367,18 @@ def test_the_report_the_terminal_and_json_show_what_the_database_cost(run: Run, 
         (None, 4, None),
         ((12,), 4, "12 requests at once wanted one of 4 connections: its threads exceed the pool"),
         ((12,), 12, "it held 12 connections, where a pool of 4 was given to all"),
+        ((4,), -900, "it opened 900 connections, where a pool of 4 was given to all: it does not keep them"),
     ],
 )
 def test_a_server_whose_threads_exceed_the_pool_says_so(
     run: Run, asking: tuple[int, ...] | None, most: int, said: str | None
 ) -> None:
+    """`most` below 0: so many were opened one after the other."""
     trial = trial_of(run, "wsgi_plain", "db_read")
     (used,) = trial.services
     load = replace(trial.load, connections=16)
-    changed = replace(trial, load=load, inside=(16,), asking=asking, services=(replace(used, connections_most=most),))
+    seen = replace(used, connections_most=max(most, 1), connections_opened=max(-most, POOL))
+    changed = replace(trial, load=load, inside=(16,), asking=asking, services=(seen,))
     (panel,) = view_of(replace(run, trials=(changed,))).panels
     assert notes_of(panel) == ([] if said is None else [f"{panel.rows[0].label}: {said}"])
 
@@ -508,6 +597,9 @@ def test_items_that_can_not_be_counted_fail_the_trial_and_are_not_believed(tmp_p
     database = tmp_path / "items.sqlite3"
     witness = Witness(SCENARIO, {"cell": Used(sqlite=database)})
     assert witness.judge("cell", Measured(id="x")) is None, "there are no items"
+    failure = witness.judge("cell", Measured(id="x", answers={"POST /items": 3, "DELETE /items/{id}": 3}))
+    assert failure is not None
+    assert "elsewhere" in failure.detail
     database.write_bytes(b"no database at all, but longer than its header" * 50)
     failure = Witness(SCENARIO, {"cell": Used(sqlite=database)}).judge("cell", Measured(id="x"))
     assert failure is not None

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sgibench import catalogue
-from sgibench.engine.jobs import DONE_TWICE, JOBS_FAILED, NO_JOB_DONE, judge_jobs
+from sgibench import bench, catalogue
+from sgibench.engine.following import NOTED_EARLY, WRONG_RESULT
+from sgibench.engine.jobs import DONE_TWICE, JOBS_FAILED, JOBS_LOST, NO_JOB_DONE, judge_jobs
+from sgibench.engine.progress import Silent
 from sgibench.errors import DeclarationError
 from sgibench.histogram import Histogram
 from sgibench.model import Jobs, Run, Trial
 from sgibench.report import page, terminal
 from sgibench.report.jobs import figures_of
 from sgibench.report.summary import summary
+from sgibench.results import store
 from sgibench.results.codec import decode, encode
 from sgibench.serve import jobs
 from tests.results_maker import Contestant, Making, make_run
@@ -102,10 +105,15 @@ STEADY = Jobs(span_s=1.0, handed=100, done=90, failed=0, waiting_start=10, waiti
         ({"failed": 1}, JOBS_FAILED),
         ({"done": 111}, DONE_TWICE),
         ({"done": 110}, None),
+        ({"unaccounted": 0}, None),
+        ({"unaccounted": 2}, None),
+        ({"unaccounted": 3}, JOBS_LOST),
+        ({"unaccounted": -2}, None),
+        ({"unaccounted": -3}, DONE_TWICE),
     ],
 )
 def test_jobs_that_were_lost_failed_or_done_twice_fail_the_trial(changes: dict[str, int], reason: str | None) -> None:
-    failure = judge_jobs(replace(STEADY, **changes), "the log")  # type: ignore[arg-type]  # whole numbers all
+    failure = judge_jobs(replace(STEADY, **changes), "the log", open_ends=2)  # type: ignore[arg-type]  # whole numbers all
     assert (failure.reason if failure else None) == reason
 
 
@@ -126,6 +134,88 @@ def test_a_worker_that_is_declared_wrongly_is_refused_in_one_line(tmp_path: Path
     with pytest.raises(DeclarationError, match=complaint) as refused:
         catalogue.load([tmp_path])
     assert "\n" not in str(refused.value)
+
+
+# --- whether an app's word on its jobs can be taken -------------------------------------------------------------------
+
+APP = '''
+"""Hands its jobs to threads, in a way of its own."""
+
+import itertools
+
+import contract
+import jobs
+from wsgi_plain import app
+
+INTERFACE = "wsgi"
+COUNT = itertools.count(1)
+
+
+def set_result(job, result):
+    with jobs.jobs()._table() as table:
+        table.execute("UPDATE jobs SET result = ? WHERE id = ?", (result, job.number))
+
+
+def take(argument, query, body):
+    contract.wants_inline(query)
+    job = jobs.jobs().hand_in(contract.read_job(body))
+    run(job)
+    return contract.accepted(job.number)
+
+
+contract.FIXED["/jobs"]["POST"] = take
+
+
+def run(job):
+'''
+WAYS = {
+    "wsgi_right": ("    jobs.pool().submit(jobs.do, job).result()", None),
+    "wsgi_early": (
+        "    jobs.FINISHED.note(job.handed_ns)\n    jobs.pool().submit(lambda: set_result(job, jobs.work(job.rounds)))",
+        NOTED_EARLY,
+    ),
+    "wsgi_invents": ("    set_result(job, '0123456789abcdef')\n    jobs.FINISHED.note(job.handed_ns)", WRONG_RESULT),
+    "wsgi_drops": ("    if next(COUNT) % 20:\n        jobs.do(job)", JOBS_LOST),
+    "wsgi_repeats": ("    for _ in range(1 if next(COUNT) % 20 else 2):\n        jobs.do(job)", DONE_TWICE),
+}
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trial]:
+    folder = tmp_path_factory.mktemp("ways")
+    (folder / "apps").mkdir()
+    for name, (body, _) in WAYS.items():
+        (folder / "apps" / f"{name}.py").write_text(f"{APP.lstrip()}{body}\n", encoding="utf-8")
+    asked = bench.Request(
+        results=folder / "results",
+        argv=("sgibench", "run"),
+        servers=("waitress",),
+        apps=tuple(WAYS),
+        scenarios=("jobs",),
+        catalogues=(folder,),
+        blocks=1,
+        window_s=0.5,
+        connections=(2,),
+        rate_per_s=0.0,
+        control=False,
+        layers=False,
+        retries=0,
+        seed=1,
+    )
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr("sgibench.engine.jobs.STILL_S", 1.0)
+        run = store.read_run(bench.run(asked, Silent()).folder)
+    return {trial.app: trial for trial in run.trials}
+
+
+@pytest.mark.parametrize("app", WAYS)
+def test_what_an_app_notes_of_its_jobs_is_held_against_their_results(ways: dict[str, Trial], app: str) -> None:
+    failure = ways[app].failure
+    assert (failure.reason if failure else None) == WAYS[app][1], failure
+    if failure is None:
+        found = ways[app].jobs
+        assert found is not None
+        assert found.unaccounted == 0
 
 
 # --- what the report says -------------------------------------------------------------------------------------------

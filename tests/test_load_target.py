@@ -12,6 +12,7 @@ import pytest
 
 from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
+from sgibench.load.pages import numbered
 from sgibench.load.request import Request, Variant, get, head, post
 from tests.loaded_target import answered, answers_read, assert_accounted, play, target_of
 from tests.scripted_server import Script, Talk, always, answer, serving
@@ -568,3 +569,45 @@ def test_answers_that_come_after_the_last_request_are_heard_before_the_connectio
             target.hear_out(0.05)
         assert dict(target.outside.errors) == {"leftover": 3}
         assert target.standing == 3
+
+
+def test_an_answer_that_may_come_once_is_wrong_the_second_time_but_for_the_example() -> None:
+    """Of two changes of a counter that are answered alike one was lost, though another that is made twice makes up."""
+    lock = threading.Lock()
+    asked = 0
+
+    def script(talk: Talk) -> None:
+        nonlocal asked
+        while talk.request() is not None:
+            with lock:
+                asked += 1
+                said = asked - 1 if asked % 50 == 0 else max(asked, 3)  # 3 is what the example has
+            talk.send(answer(b'{"id":1,"quantity":%d}' % said))
+
+    raised = post("/raise/1", distinct=("id", "quantity"), example=b'{"id":1,"quantity":3}')
+    with serving(script) as server, target_of(server, raised) as target:
+        play(target, answered(target, 200))
+        assert_accounted(target, server)
+        assert target.tally.errors == {"body": asked // 50}
+        assert "came again: one of the two writes was lost" in target.tally.samples["body"]
+    with pytest.raises(ValueError, match="names of fields in `distinct`"):
+        post("/raise/1", distinct="id")
+
+
+def test_a_page_in_place_of_another_is_wrong() -> None:
+    """Pages of a cache are whole and alike but for the number in their titles; the null server's have none."""
+    asked = 0
+
+    def script(talk: Talk) -> None:
+        nonlocal asked
+        while (request := talk.request()) is not None:
+            asked += 1
+            number = int(request.split(b" ")[1].rpartition(b"/")[2])
+            titled = b", page %d" % (number if asked % 10 else 3 - number) if asked % 7 else b""
+            talk.send(answer(b"<!doctype html>\n<title>Stock%s</title>\n</html>\n" % titled))
+
+    pages = tuple(Variant(path=f"/cached/{page}", expect=numbered(page)) for page in (1, 2))
+    with serving(script) as server, target_of(server, get("/cached/1", variants=pages)) as target:
+        play(target, answered(target, 200))
+        assert_accounted(target, server)
+        assert target.tally.errors == {"body": sum(1 for n in range(1, asked + 1) if not n % 10 and n % 7)}

@@ -64,7 +64,7 @@ def test_an_app_whose_cache_is_a_service_keeps_the_contract_and_says_what_it_doe
             assert [str(problem) for problem in problems] == []
             found = inside.read_cache(server.data)
             assert found is not None
-            assert (found.asked, found.missed) == (4, 2)
+            assert (found.asked, found.missed) == (5, 2)
             root = house.root(service)
             assert root
             os.kill(root, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from sgibench import catalogue, machine
 from sgibench.catalogue.services import check_service
+from sgibench.engine.services import use
 from sgibench.errors import DeclarationError, MisdeclaredError, ServerError, UsageError
 from sgibench.model import Rows, Service, ServiceEntry
 from sgibench.serve.services import House, find, missing
@@ -92,21 +95,22 @@ def test_each_share_of_postgresql_is_a_database_of_its_own_with_a_hundred_items(
     assert house.rows(other) == Rows(count=100, pieces=sum(n * 7 % 100 for n in range(1, 101)))
 
 
+def ask(address: str, *words: str) -> bytes:
+    """Ask Redis one thing; gives the first line of its answer."""
+    password, _, rest = address.removeprefix("redis://:").partition("@")
+    host, _, tail = rest.partition(":")
+    port, _, number = tail.partition("/")
+    with socket.create_connection((host, int(port)), 10) as link, link.makefile("rwb") as lines:
+        for command in (("AUTH", password), ("SELECT", number), words):
+            lines.write(" ".join(command).encode() + b"\r\n")
+            lines.flush()
+            answer = lines.readline()
+    return answer
+
+
 def test_redis_keeps_shares_apart_and_empties_them(house: House) -> None:
     need_service("redis")
     share, other = house.share("redis", "one"), house.share("redis", "other")
-
-    def ask(address: str, *words: str) -> bytes:
-        password, _, rest = address.removeprefix("redis://:").partition("@")
-        host, _, tail = rest.partition(":")
-        port, _, number = tail.partition("/")
-        with socket.create_connection((host, int(port)), 10) as link, link.makefile("rwb") as lines:
-            for command in (("AUTH", password), ("SELECT", number), words):
-                lines.write(" ".join(command).encode() + b"\r\n")
-                lines.flush()
-                answer = lines.readline()
-        return answer
-
     assert ask(share.address, "SET", "key", "value") == b"+OK\r\n"
     assert ask(share.address, "DBSIZE") == b":1\r\n"
     assert ask(other.address, "DBSIZE") == b":0\r\n"
@@ -135,6 +139,52 @@ def test_a_service_that_is_out_of_use_says_how_and_the_next_share_is_a_new_ones(
     assert house.trouble([after]) is None
     assert house.trouble([before]) is not None
     assert gone(root)
+
+
+def test_a_service_without_room_for_what_it_is_to_keep_says_so_and_is_not_believed(
+    house: House, tmp_path: Path
+) -> None:
+    """Whatever the app made of it: one that goes on without its cache is not what was to be measured."""
+    need_service("redis")
+    need_service("postgresql")
+    app = catalogue.load().app("wsgi_flask+redis")
+    used = use(house, app, "one", tmp_path, 8)
+    address = used.shares[0].address
+    assert used.out_of_use() is None
+    assert ask(address, "CONFIG", "SET", "maxmemory", "1") == b"+OK\r\n"
+    assert ask(address, "SET", "key", "value").startswith(b"-OOM")
+    failure = used.out_of_use()
+    assert failure is not None
+    assert (failure.reason, "no room for what it was to keep: OOM" in failure.detail) == ("service", True)
+    assert ask(address, "CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
+    assert use(house, app, "two", tmp_path, 8).out_of_use() is None, "it is no fault of those who come later"
+
+    import psycopg  # noqa: PLC0415 - only where there is one
+
+    share = house.share("postgresql", "one")
+    assert house.look(share).full is None
+    words = "could not extend file: No space left on device"
+    with psycopg.connect(share.address) as link, pytest.raises(psycopg.Error, match="could not extend"):
+        link.execute(f"DO $$ BEGIN RAISE EXCEPTION '{words}'; END $$")
+    assert house.look(share).full == words
+
+
+@pytest.mark.parametrize("name", ["redis", "memcached"])
+def test_a_cache_without_room_for_a_connection_is_out_of_connections(name: str, tmp_path: Path) -> None:
+    """Even where none is left for who asks how many there are."""
+    entry = need_service(name)
+    command = entry.service.command
+    few = ["--maxclients", "20"] if name == "redis" else ["-c", "20"]
+    small = dataclasses.replace(entry.service, command=lambda launch: [*command(launch), *few])
+    with House([dataclasses.replace(entry, service=small)]) as house, contextlib.ExitStack() as links:
+        used = use(house, catalogue.load().app(f"wsgi_flask+{name}"), "one", tmp_path, 8)
+        share = used.shares[0]
+        if name == "redis":
+            ask(share.address, "CLIENT", "KILL", "TYPE", "normal")  # the house's own
+        where = urlsplit(share.address)
+        for _ in range(40):
+            links.enter_context(socket.create_connection((where.hostname or "", where.port or 0), 10))
+        assert eventually(lambda: (found := used.out_of_use()) is not None and found.reason == "out-of-connections")
 
 
 OWNER = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from sgibench import catalogue
 from sgibench.engine.orders import Measured
-from sgibench.engine.trials import TOO_LITTLE, Draft, as_kept, judge, latency_of, to_trial
+from sgibench.engine.trials import TOO_LITTLE, Draft, as_kept, judge, latency_of, to_trial, too_soon
 from sgibench.histogram import Histogram
-from sgibench.model import Failure, Window
+from sgibench.model import Exchange, Failure, Scenario, Window
 from sgibench.model.kinds import KINDS, ErrorKind, gravest, told
 from tests.results_maker import Making, make_run
 
@@ -55,6 +56,40 @@ def test_no_percentile_lies_above_the_maximum(*, open_loop: bool) -> None:
     for percentile in (latency.p50, latency.p90, latency.p99, latency.p999):
         assert percentile is not None
         assert percentile <= latency.max
+
+
+@pytest.mark.parametrize(("soonest_us", "is_wrong"), [(500.0, True), (15_900.0, True), (19_600.0, False)])
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_answer_before_its_least_time_fails_the_trial(*, alone: bool, soonest_us: float, is_wrong: bool) -> None:
+    """Whoever answers a slow query at once has not asked it; a clock of milliseconds may be off by one."""
+    slow = Exchange(
+        name="/query/20",
+        method="GET",
+        path="/query/20",
+        headers=(),
+        body=b"",
+        status=200,
+        expected_body=b"",
+        least_s=0.02,
+    )
+    quick = replace(slow, name="/json", path="/json", least_s=0.0)
+    scenario = Scenario(
+        id="s",
+        summary="",
+        path=Path("s.py"),
+        exchanges=(slow,) if alone else (quick, slow),
+        floor_s=0.0,
+        interfaces=("wsgi",),
+    )
+    times = [soonest_us, 21_000.0, 30_000.0]
+    kinds = (
+        {} if alone else {"GET /json": histogram_of([90.0]).to_data(), "GET /query/20": histogram_of(times).to_data()}
+    )
+    failure = too_soon(scenario, seen(times if alone else [*times, 90.0], by_request=kinds))
+    assert (failure is not None) == is_wrong
+    if failure is not None:
+        assert failure.reason == "wrong-answer"
+        assert failure.detail.startswith("1 of 3 answers to GET /query/20 came before their time: expected 20.0 ms")
 
 
 def test_a_percentile_without_enough_answers_behind_it_is_not_there() -> None:

@@ -196,6 +196,14 @@ def test_a_server_that_hangs_or_trickles_is_given_up(monkeypatch: pytest.MonkeyP
             verify.verify_scenario(HOST, port, scenario(exchange()), keep_alive=True)
 
 
+def test_an_answer_that_comes_before_its_time_is_wrong() -> None:
+    with (
+        speaking(saying(answer(b"queried 400 ms"))) as port,
+        pytest.raises(ServerError, match="an answer after 400 ms"),
+    ):
+        verify.verify_scenario(HOST, port, scenario(exchange(expected=b"queried 400 ms", least_s=0.4)), keep_alive=True)
+
+
 # --- scenarios of tasks ---------------------------------------------------------------------------------------------
 
 

@@ -63,10 +63,10 @@ def page(request: HttpRequest) -> HttpResponse:
     return without_body(request, render(request, "page.html", contract.page_data(), content_type=contract.HTML))
 
 
-def rendered() -> str:
-    """Render the page, when the cache hasn't got it."""
+def rendered(number: int) -> str:
+    """Render a page, when the cache hasn't got it."""
     caching.MISSED()
-    return str(render_to_string("page.html", contract.page_data()))
+    return str(render_to_string("page.html", contract.page_data(number)))
 
 
 def without_body(request: HttpRequest, response: HttpResponse) -> HttpResponse:

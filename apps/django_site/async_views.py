@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
@@ -86,9 +87,9 @@ class Cached(ContractView):
 
     async def get(self, request: HttpRequest, argument: str) -> HttpResponse:
         """Send it; it is rendered and kept when it isn't there."""
-        key = caching.key_of(contract.page_number(argument))
+        number = contract.page_number(argument)
         caching.ASKED()
-        page = await cache.aget_or_set(key, answers.rendered)
+        page = await cache.aget_or_set(caching.key_of(number), functools.partial(answers.rendered, number))
         return answers.without_body(request, HttpResponse(page, content_type=contract.HTML))
 
 

@@ -3,6 +3,7 @@
 # mypy: disable-error-code="import-not-found,misc,no-any-return"
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import ClassVar
@@ -84,9 +85,9 @@ class Cached(ContractView):
 
     def get(self, request: HttpRequest, argument: str) -> HttpResponse:
         """Send it; it is rendered and kept when it isn't there."""
-        key = caching.key_of(contract.page_number(argument))
+        number = contract.page_number(argument)
         caching.ASKED()
-        page = cache.get_or_set(key, answers.rendered)
+        page = cache.get_or_set(caching.key_of(number), functools.partial(answers.rendered, number))
         return answers.without_body(request, HttpResponse(page, content_type=contract.HTML))
 
 

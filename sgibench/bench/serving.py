@@ -37,8 +37,8 @@ from sgibench.bench.workshop import prepare
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
-from sgibench.engine.services import Used, use
-from sgibench.engine.trials import judge
+from sgibench.engine.services import Used, shows_items, use
+from sgibench.engine.trials import judge, too_soon
 from sgibench.errors import LoadError, ServerError, SgibenchError
 from sgibench.limits import room
 from sgibench.model import App, Doubt, Failure, Scenario, Trial
@@ -259,6 +259,8 @@ class Serving:
         self._say(f"asking {entry.id} for right answers")
         try:
             verify.verify_scenario(HOST, process.port, scenario, keep_alive=entry.variant.keep_alive)
+            if shows_items(scenario, app):
+                verify.verify_kept(HOST, process.port, used.rows)
         except ServerError as error:
             refusal = used.complaint()
             detail = error.detail if refusal is None else f"{error.detail}: {refusal.detail}"
@@ -304,7 +306,7 @@ class Serving:
             now.failure = Failure(reason="crashed", detail=f"{lost} under load", log_tail=now.process.log_tail())
         log_tail = now.process.log_tail() if now.process is not None else ""
         failure = now.failure or now.services.complaint() or judge(measured, log_tail)
-        failure = failure or now.services.rows_differ(measured)
+        failure = failure or too_soon(now.scenario, measured, log_tail) or now.services.rows_differ(measured)
         self._session.note_services(now.services.infos(now.cpus.servers))
         trial = self._trial(now, measured, failure, is_last=True)
         doubts = self._doubts(now, trial)

@@ -20,7 +20,7 @@ from sgibench.bench.services import POSTGRESQL, refuse_unknown
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, Size, Spoken, json_option, one, takes
 from sgibench.engine.progress import listener_for
-from sgibench.engine.services import use
+from sgibench.engine.services import Used, use
 from sgibench.engine.workshop import folder_name
 from sgibench.errors import EnvsError, ServerError, UsageError, plain
 from sgibench.model import App, Protocol, ServerEntry, Settings
@@ -198,7 +198,7 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
         with ServerProcess(spec) as process:
             alive.add(process)
             process.wait_ready()
-            problems = _problems(found, process, server, looked)
+            problems = _problems(found, process, server, looked, used)
             process.stop()
     except ServerError as error:
         told, wrong = (f"{error}{folded(error.log_tail)}",), True
@@ -211,9 +211,9 @@ def _check(  # noqa: PLR0917 - what a check consists of; called in several threa
 
 
 def _problems(
-    found: catalogue.Catalogue, process: ServerProcess, server: ServerEntry, looked: bench.Looked | None
+    found: catalogue.Catalogue, process: ServerProcess, server: ServerEntry, looked: bench.Looked | None, used: Used
 ) -> list[verify.Problem]:
-    """Ask for the whole contract, or for the answers that the user's app gave without a server."""
+    """Ask for the whole contract and look for its items, or ask for what the user's app answered without a server."""
     keep_alive, protocol = server.variant.keep_alive, process.spec.protocol
     if looked is not None:
         scenario = bench.scenario_of(looked.scenario)
@@ -223,7 +223,18 @@ def _problems(
     problems = verify.verify_contract(
         HOST, process.port, interface, found.contract, keep_alive=keep_alive, protocol=protocol
     )
+    if not any(problem.check == "items" and problem.severity == "wrong" for problem in problems):
+        problems += _not_kept(process, used)
     return verify.excuse(problems, {**server.variant.lacks, **process.spec.app.lacks})
+
+
+def _not_kept(process: ServerProcess, used: Used) -> list[verify.Problem]:
+    """Say that the app's items are not in the database that it was given."""
+    try:
+        verify.verify_kept(HOST, process.port, used.rows, protocol=process.spec.protocol)
+    except ServerError as error:
+        return [verify.Problem(check="items", severity="wrong", detail=error.detail)]
+    return []
 
 
 def _show(result: Checked, console: Console) -> None:

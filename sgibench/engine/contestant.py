@@ -38,6 +38,8 @@ class Contestant:
     """What watches its jobs while it is loaded."""
     did: Jobs | None = None
     """What came of the jobs of its last load."""
+    proved: bool = False
+    """Whether what it notes of its jobs was found to be so."""
     stop_failure: Failure | None = None
     """Why all of them count for nothing."""
     eventful: bool = False

@@ -2,7 +2,8 @@
 
 Jobs go on when the load has ended, so servers that are handed jobs are loaded one after the other, each in one unbroken
 window, with a worker of its own that is started just before and ends with it. Counters and clocks are read at the same
-two moments: when the window begins and when the load has ended.
+two moments: when the window begins and when the load has ended. Whether each job was done, and once, is seen when
+nothing is left to do.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from sgibench.serve.jobs import Noted
 from sgibench.serve.process import ServerProcess
 from sgibench.serve.worker import Worker
 
-NO_JOB_DONE, JOBS_FAILED, DONE_TWICE = "no-job-done", "jobs-failed", "jobs-done-twice"
+NO_JOB_DONE, JOBS_FAILED, DONE_TWICE, JOBS_LOST = "no-job-done", "jobs-failed", "jobs-done-twice", "jobs-lost"
 DRAIN_S = 10.0
 """So long a server that does its jobs itself may go on after the load, before the next one is loaded."""
+SHORT_S = 3.0
+"""The end of a worker's queue is waited for where it takes no longer than this, at the pace that was seen."""
+STILL_S = 5.0
+"""Where no job is done for so long, while nothing else is asked, none will be."""
 POLL_S = 0.05
 
 
@@ -82,11 +87,32 @@ class JobWatch:
             worker=() if self.worker is None else self.worker.argv,
         )
 
-    def drain(self) -> None:
-        """Let a server that does its jobs itself finish them, so that they are not paid for by the next one."""
-        deadline = time.monotonic() + DRAIN_S
-        while self.worker is None and jobs.look(self._server.data).waiting and time.monotonic() < deadline:
+    def settle(self) -> int | None:
+        """Let the jobs come to their end, so that they are not paid for by the next load; gives `Jobs.unaccounted`.
+
+        Raises ServerError for a worker that goes away meanwhile.
+        """
+        began_s = moved_s = time.monotonic()
+        last = jobs.look(self._server.data)
+        if self.worker is not None and self._left(last) > SHORT_S * self._pace(last, began_s):
+            return None
+        while (left := self._left(now := jobs.look(self._server.data))) and time.monotonic() < began_s + DRAIN_S:
+            if (error := self.trouble()) is not None:
+                raise error
+            if now != last:
+                last, moved_s = now, time.monotonic()
+            if time.monotonic() > moved_s + STILL_S:
+                return left
             time.sleep(POLL_S)
+        return None if left else 0
+
+    def _left(self, noted: Noted) -> int:
+        """Jobs that were handed in and came to no end; below 0 where more came to one than were handed in."""
+        return noted.handed - noted.done - noted.failed - self._purged
+
+    def _pace(self, now: Noted, at_s: float) -> float:
+        """Jobs done per second since the window began."""
+        return (now.done - self._first.noted.done) / max(at_s - self._first.at_s, POLL_S)
 
 
 def unbroken(windows: Windows) -> Windows:
@@ -107,9 +133,7 @@ def watching(server: ServerProcess, trouble: Callable[[], ServerError | None]) -
     app = server.spec.app
     command = next((app.workers[service] for service in app.uses if service in app.workers), None)
     if command is None:
-        watch = JobWatch(server)
-        yield watch
-        watch.drain()
+        yield JobWatch(server)
         return
 
     def meanwhile() -> None:
@@ -121,8 +145,11 @@ def watching(server: ServerProcess, trouble: Callable[[], ServerError | None]) -
         yield JobWatch(server, worker)
 
 
-def judge_jobs(found: Jobs, log_tail: str) -> Failure | None:
-    """Say what the jobs have to say against a trial."""
+def judge_jobs(found: Jobs, log_tail: str, open_ends: int = 0) -> Failure | None:
+    """Say what the jobs have to say against a trial.
+
+    `open_ends` requests had no answer: of these the jobs may have been handed in or not.
+    """
     if found.failed:
         return Failure(reason=JOBS_FAILED, detail=f"{found.failed:,} jobs failed", log_tail=log_tail)
     if found.done > found.handed + found.waiting_start:
@@ -131,4 +158,11 @@ def judge_jobs(found: Jobs, log_tail: str) -> Failure | None:
     if found.handed and not found.done:
         detail = f"not one of {found.handed:,} jobs was done in {found.span_s:.1f} s"
         return Failure(reason=NO_JOB_DONE, detail=detail, log_tail=log_tail)
+    unaccounted = found.unaccounted or 0
+    if unaccounted > open_ends:
+        detail = f"{unaccounted:,} jobs that were handed in were never done: nothing went on any more after the load"
+        return Failure(reason=JOBS_LOST, detail=detail, log_tail=log_tail)
+    if unaccounted < -open_ends:
+        detail = f"{-unaccounted:,} more jobs were done than were handed in"
+        return Failure(reason=DONE_TWICE, detail=detail, log_tail=log_tail)
     return None

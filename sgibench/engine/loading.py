@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from sgibench.engine import noted
 from sgibench.engine.contestant import Contestant
 from sgibench.engine.directing import Directors
-from sgibench.engine.jobs import unbroken, watching
+from sgibench.engine.following import follow
+from sgibench.engine.jobs import JobWatch, unbroken, watching
 from sgibench.engine.memory_watch import MemoryWatch
 from sgibench.engine.orders import Measured, Step, Target
 from sgibench.engine.services import Witness
@@ -48,15 +49,34 @@ class Loading:
         for target in targets:
             contestant = self.fit[target.id]
             try:
-                with watching(contestant.process, contestant.trouble) as contestant.jobs:
+                with watching(contestant.process, contestant.trouble) as watch:
+                    self._prove(contestant, watch)
+                    contestant.jobs = watch
                     found |= self._measured(unbroken(windows), [target])
-                    contestant.did = contestant.jobs.end()
+                    contestant.did = watch.end()
+                    if contestant.failure is None:
+                        contestant.did = replace(contestant.did, unaccounted=watch.settle())
             except ServerError as error:
                 contestant.fail(error)
                 contestant.fail_with_services()
             finally:
                 contestant.jobs = None
         return found
+
+    def _prove(self, contestant: Contestant, watch: JobWatch) -> None:
+        """Follow one job of whoever does them, a worker or the server, before the first that are counted."""
+        scenario, process = self._scenario, contestant.process
+        if process.spec.app.own is not None or (watch.worker is None and contestant.proved):
+            return
+
+        def trouble() -> ServerError | None:
+            return watch.trouble() or contestant.trouble()
+
+        if watch.worker is None:
+            watch.settle()  # what the server was asked before is another job's
+        path = next((one.path for one in scenario.exchanges if one.method == "POST"), "/jobs")
+        follow(process, path, self.workshop.catalogue.contract, trouble)
+        contestant.proved = True
 
     def _measured(self, windows: Windows, targets: Sequence[Target]) -> dict[str, Measured]:
         """Have the load process load these, and watch their servers meanwhile."""

@@ -17,6 +17,7 @@ from sgibench.engine.orders import Measured
 from sgibench.errors import ServerError, one_line
 from sgibench.model import App, Failure, Rows, Scenario, ServiceUse, ShareLook
 from sgibench.serve.services import House, Share
+from sgibench.verify import ROWS_DIFFER
 
 LOOK_EVERY_S = 1.0
 ROWS_SETTLE_S = 3.0
@@ -25,8 +26,8 @@ AGAIN_S = 0.1
 OUT_OF_CONNECTIONS = "out-of-connections"
 POOL = "SGIBENCH_POOL"
 """The variable that tells an app how many connections each process may hold."""
-ROWS_DIFFER = "rows-differ"
 UNCOUNTED = "the items were counted before the load and could not be counted after it, so nothing shows that it adds up"
+NOT_THERE = "the answers stand for items, and there are none where they are counted: the app keeps them elsewhere"
 UNCOUNTED_BEFORE = "the items could not be counted before the load, so nothing shows that it adds up"
 SQLITE = Path("data") / "items.sqlite3"
 """Where the embedded database stands in a server's scratch folder."""
@@ -83,7 +84,7 @@ class Used:
         return {name: (pid, *(one for one in house.pids(name) if one != pid)) for name, pid in roots.items() if house}
 
     def complaint(self) -> Failure | None:
-        """Say that a service lost a process, had no room for another connection, or does not answer; None otherwise."""
+        """Say that a service lost a process, had no room for more, or does not answer; None otherwise."""
         for share in self.shares if self.house else ():
             try:
                 now = self.house.look(share) if self.house else ShareLook()
@@ -95,6 +96,9 @@ class Used:
             if now.refused and now.refused != before.refused:
                 detail = f"{share.service} had no room for another connection: {now.refused}"
                 return Failure(reason=OUT_OF_CONNECTIONS, detail=detail)
+            if now.full and now.full != before.full:
+                detail = f"{share.service} had no room for what it was to keep: {now.full}"
+                return Failure(reason="service", detail=detail)
         return None
 
     def trouble(self) -> ServerError | None:
@@ -140,12 +144,23 @@ def sqlite_rows(path: Path) -> Rows | None:
     return Rows(count=count, pieces=pieces)
 
 
+def writes_of(scenario: Scenario) -> set[str]:
+    """Names of the requests that change something in the table."""
+    return {*scenario.rows, *(scenario.pieces or {})}
+
+
+def shows_items(scenario: Scenario, app: App) -> bool:
+    """Whether an app has to show before the load that it keeps the contract's items where they are counted."""
+    paths = (name.partition(" ")[2] for name in writes_of(scenario))
+    return app.own is None and any(path.startswith(("/items", "/raise/")) for path in paths)
+
+
 class Witness:
     """Watches the services of a group's servers while it is loaded; by cell."""
 
     def __init__(self, scenario: Scenario, used: Mapping[str, Used]) -> None:
         """Read how things stand before the load."""
-        self._scenario = scenario
+        self.scenario = scenario
         self._used = used
         self._counts = bool(scenario.rows) or scenario.pieces is not None
         self._looked_s = time.monotonic()
@@ -172,8 +187,9 @@ class Witness:
         if one.uncounted is not None:
             return Failure(reason=ROWS_DIFFER, detail=f"{UNCOUNTED_BEFORE}: {one.uncounted}")
         if one.before is None:
-            return None
-        due = expected_rows(self._scenario, one.before, measured)
+            written = sum(measured.answers.get(name, 0) for name in writes_of(self.scenario))
+            return Failure(reason=ROWS_DIFFER, detail=NOT_THERE) if written and _counted(one) == (None, None) else None
+        due = expected_rows(self.scenario, one.before, measured)
         until_s = time.monotonic() + ROWS_SETTLE_S
         while True:
             found, why = _counted(one)
@@ -212,7 +228,7 @@ def expected_rows(scenario: Scenario, before: Rows, measured: Measured) -> Due:
     """
     rows = sum(measured.answers.get(name, 0) * change for name, change in scenario.rows.items())
     pieces = sum(measured.answers.get(name, 0) * change for name, change in (scenario.pieces or {}).items())
-    open_ends = sum(measured.errors.values()) + sum(measured.errors_uncounted.values())
+    open_ends = measured.open_ends
     each = max((abs(change) for change in (scenario.pieces or {}).values()), default=0)
     return Due(
         fewest=Rows(count=before.count + rows - open_ends, pieces=before.pieces + pieces - open_ends * each),

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sgibench import verify
 from sgibench.engine.contestant import Contestant, Key, key_of
-from sgibench.engine.services import use
+from sgibench.engine.services import shows_items, use
 from sgibench.engine.workshop import Workshop, environment_key, folder_name
 from sgibench.errors import ServerError
 from sgibench.model import (
@@ -168,6 +168,9 @@ def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contesta
                 keep_alive=contestant.entry.variant.keep_alive,
                 protocol=cell.load.protocol,
             )
+            if shows_items(workshop.scenarios[cell.scenario], contestant.process.spec.app):
+                port, protocol = contestant.process.port, cell.load.protocol
+                verify.verify_kept(HOST, port, contestant.used.rows, protocol=protocol)
         except ServerError as error:
             contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))
             contestant.fail_with_services()

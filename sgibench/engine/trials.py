@@ -25,6 +25,7 @@ from sgibench.model import (
     Latency,
     Memory,
     MemoryLook,
+    Scenario,
     ServerEntry,
     ServiceUse,
     Terms,
@@ -36,6 +37,7 @@ from sgibench.serve.effective import differences
 from sgibench.stats import percentile_allowed
 from sgibench.stats.rates import rate_kept
 from sgibench.units import seconds
+from sgibench.verify import SOON
 
 OUTRIGHT: tuple[tuple[Weight, str], ...] = (("void", "client"), ("wrong", "wrong-answer"))
 """Weights of which one error is enough, with the reason that the failure gets; the first that is found decides."""
@@ -102,6 +104,22 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
         return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
     if measured.held and beside.total() > FORGIVEN_SHARE * max(measured.held.answers, measured.held.wanted):
         return Failure(reason="not-held", detail=f"on those held open: {_tell(beside, measured)}", log_tail=log_tail)
+    return None
+
+
+def too_soon(scenario: Scenario, measured: Measured, log_tail: str = "") -> Failure | None:
+    """Say that answers came before the least time that they take: what was asked for was not done; None otherwise."""
+    for exchange in scenario.exchanges:
+        alone = measured.histogram if len(scenario.exchanges) == 1 else None
+        data = measured.by_request.get(exchange.kind, alone)
+        found = Histogram.from_data(data) if data else None
+        early = found.count - found.above(exchange.least_s * SOON * 1e6) if found and exchange.least_s else 0
+        if found and early:
+            detail = (
+                f"{early:,} of {found.count:,} answers to {exchange.kind} came before their time: "
+                f"expected {seconds(exchange.least_s)} at least, the soonest took {seconds((found.min_us or 0) / 1e6)}"
+            )
+            return Failure(reason="wrong-answer", detail=detail, log_tail=log_tail)
     return None
 
 

@@ -9,7 +9,7 @@ from sgibench.engine.contestant import Contestant
 from sgibench.engine.jobs import judge_jobs
 from sgibench.engine.orders import Measured, Target
 from sgibench.engine.services import Witness
-from sgibench.engine.trials import judge
+from sgibench.engine.trials import judge, too_soon
 from sgibench.errors import ServerError
 from sgibench.serve.fronts import told_lost
 
@@ -46,8 +46,11 @@ def judge_load(contestant: Contestant, target: Target, measured: Measured, witne
             contestant.fail(ServerError("stopped", stopped, process.log_tail()))
         else:
             contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
+            contestant.failure = contestant.failure or too_soon(witness.scenario, measured, process.log_tail())
     contestant.fail_with_services()
     if contestant.failure is None and contestant.did is not None:
-        contestant.failure = judge_jobs(contestant.did, process.log_tail())
+        contestant.failure = judge_jobs(contestant.did, process.log_tail(), measured.open_ends)
     if contestant.failure is None:
         contestant.failure = witness.judge(target.id, measured)
+    if contestant.failure is not None:
+        contestant.fail_with_services()  # one that went away since is why rows or jobs don't add up

@@ -195,4 +195,5 @@ def _exchange(request: Request) -> dict[str, Any]:
         "expected_b64": None if expected is None else base64.b64encode(expected).decode(),
         "weight": request.weight,
         "gives": list(request.gives),
+        "least_s": float(request.least_s),
     }

@@ -11,6 +11,8 @@ from sgibench.load.request import Variant
 from sgibench.load.wire.answer import Answer
 
 BEGIN, END = b"<!doctype html>", b"</html>\n"
+NUMBER = b", page "
+"""What stands before a page's number in its title."""
 
 
 def page_of(rows: int) -> bytes:
@@ -28,6 +30,22 @@ def whole(body: bytes) -> str | None:
     if not body.startswith(BEGIN):
         return f"expected the page to begin with {BEGIN.decode()}, but it begins with {body[:40]!r}"
     return None if body.endswith(END) else f"expected the page to end with </html>, but it ends with {body[-40:]!r}"
+
+
+class numbered:  # noqa: N801 - reads as a sentence where it is used
+    """Check that a whole page is the one with this number, where it says which it is: the null server's do not."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self, page: int) -> None:
+        self._said = b"%b%d<" % (NUMBER, page)
+
+    def __call__(self, answer: Answer) -> str | None:
+        """None when it is."""
+        at = answer.body.find(NUMBER)
+        if at < 0 or answer.body.startswith(self._said, at):
+            return whole(answer.body)
+        return f"expected the page with {self._said!r} in its title, but it has {answer.body[at : at + 20]!r}"
 
 
 class Unseen:
@@ -48,4 +66,4 @@ class Unseen:
     def __call__(self, _serial: int) -> Variant:
         """The next one."""
         self._page += 1
-        return Variant(path=self.first)
+        return Variant(path=self.first, expect=numbered(self._page))

@@ -191,6 +191,8 @@ class Walk:
             return ask
         pattern, values = step.ask, self.values
         ask = Ask(step.request, filled(pattern.payload, values), pattern.record)
+        if step.request.distinct:
+            ask.check, ask.gives = pattern.check, pattern.gives
         if pattern.body is not None:
             ask.body = filled(pattern.body, values)
         # A check function has to see each answer; bytes that are expected exactly can be foretold.

@@ -294,6 +294,13 @@ class Exchange:
     """How often it is asked, in proportion to the scenario's others."""
     gives: tuple[str, ...] = ()
     """Fields of its JSON answer that later exchanges have blanks for: `{id}` (`sgibench.answers.giving`)."""
+    least_s: float = 0.0
+    """No right answer can take less."""
+
+    @property
+    def kind(self) -> str:
+        """What its answers are counted under: its method, once, before its name."""
+        return self.name if self.name.startswith(f"{self.method} ") else f"{self.method} {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

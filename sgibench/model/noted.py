@@ -42,6 +42,9 @@ class Jobs:
     worker_memory: Memory | None = None
     worker: tuple[str, ...] = ()
     """Command line of the worker."""
+    unaccounted: int | None = None
+    """Jobs of which nothing more came when all that could be done was done: lost ones; below 0, so many were done more
+    than were handed in. None where the queue was too long to wait for its end."""
 
 
 @dataclass(frozen=True, kw_only=True)

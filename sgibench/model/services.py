@@ -45,6 +45,8 @@ class ShareLook:
     """Its own words when it refused a connection because it had no room for more."""
     hurt: str | None = None
     """Its own words when one of its processes crashed or was killed and it went on without it: the last time."""
+    full: str | None = None
+    """Its own words when it had no room left, in memory or on the disk, for what it was to keep."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,9 @@ from sgibench.report.inside import inside_words
 from sgibench.report.panels import Panel, Row
 from sgibench.report.standings import Entry, printable
 
+ANEW = 2
+"""Who opened more than so many times the connections of its pool closes them again: a broken one alone is replaced."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceFigures:
@@ -75,11 +78,16 @@ def pool_words(entry: Entry) -> str | None:
 
 
 def exceeding(entry: Entry) -> str | None:
-    """Say that a server opened more connections than the pool that all have; None when it did not."""
+    """Say that a server held more connections than the pool that all have, or kept none; None when it did neither."""
     for one in uses_of(entry):
         processes = max((trial.workers for trial in entry.good), default=1)
-        if one.pool is not None and one.at_once is not None and one.at_once > one.pool * processes:
+        if one.pool is None:
+            continue
+        if one.at_once is not None and one.at_once > one.pool * processes:
             return f"it held {one.at_once} connections, where a pool of {one.pool} was given to all"
+        if one.opened is not None and one.opened > ANEW * one.pool * processes:
+            given = f"where a pool of {one.pool} was given to all"
+            return f"it opened {one.opened:,} connections, {given}: it does not keep them"
     return None
 
 

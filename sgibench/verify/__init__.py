@@ -16,12 +16,16 @@ from sgibench.answers.giving import Values, filled, filled_text, given
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Exchange, Scenario, Unit
 from sgibench.model.terms import Protocol
+from sgibench.units import seconds
 from sgibench.verify.checks import CHECKS, Problem, Target, client_for, load_contract, run, shown
 from sgibench.verify.client import Asker, Question, Reply
+from sgibench.verify.kept import ROWS_DIFFER, verify_kept
 from sgibench.verify.known import excuse
 
-__all__ = ["CHECKS", "Problem", "excuse", "verify_contract", "verify_scenario"]
+__all__ = ["CHECKS", "ROWS_DIFFER", "SOON", "Problem", "excuse", "verify_contract", "verify_kept", "verify_scenario"]
 
+SOON = 0.8
+"""An answer that comes before this share of its least time did not wait for it; clocks of milliseconds may be off."""
 CLOSE_WITHIN_S = 1.0
 """A server that is declared to close connections must do so within this time after an answer."""
 
@@ -148,6 +152,8 @@ def _fault(exchange: Exchange, reply: Reply) -> str | None:
         return misfit(exchange.expectation, reply.status, next(iter(reply.all("content-type")), None), reply.body)
     if reply.status != exchange.status:
         return f"expected status {exchange.status}, but {reply.status} came with {shown(reply.body)}"
+    if reply.took_s < exchange.least_s * SOON:
+        return f"expected an answer after {seconds(exchange.least_s)}, but it came after {seconds(reply.took_s)}"
     if exchange.expected_body is not None and reply.body != exchange.expected_body:
         return f"expected {shown(exchange.expected_body)}, but {shown(reply.body)} came"
     if reply.body and not reply.all("content-type"):

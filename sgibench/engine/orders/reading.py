@@ -58,6 +58,7 @@ def _exchange(data: Mapping[str, Any]) -> Exchange:
         expected_body=None if expected is None else base64.b64decode(expected),
         weight=int(data["weight"]),
         gives=tuple(data["gives"]),
+        least_s=float(data.get("least_s", 0.0)),
     )
 
 

@@ -125,3 +125,8 @@ class Measured:
     by_request: Mapping[str, HistogramData] = field(default_factory=dict)
     gave_up_reason: str | None = None
     gave_up_detail: str = ""
+
+    @property
+    def open_ends(self) -> int:
+        """Requests without an answer, counted or not: what they asked for may have been done or not."""
+        return sum(self.errors.values()) + sum(self.errors_uncounted.values())

@@ -13,6 +13,8 @@ from sgibench.load.wire.answer import Answer
 
 METHOD = "WS"
 """Of a message over WebSocket, which has none."""
+REMEMBERED = 65_536
+"""Values that are remembered: a write that is lost shows in the next answers, not hours later."""
 BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -38,6 +40,36 @@ class Gives:
         except ValueError as error:
             return str(error)
         return None if self._check is None else self._check(answer)
+
+
+class Distinct:
+    """A check function: whether an answer has other values in some fields than those before it, and is right otherwise.
+
+    The request's `example` may come again and again: it is what the null server answers.
+    """
+
+    __slots__ = ("_check", "_example", "_fields", "_seen")
+
+    def __init__(self, request: Request, check: Check | None, seen: dict[tuple[object, ...], None]) -> None:
+        """`seen` are the values that have come, in their order; all asks of one name share them."""
+        self._check = check
+        self._example = request.example
+        self._fields = request.distinct
+        self._seen = seen
+
+    def __call__(self, answer: Answer) -> str | None:
+        """None when it does."""
+        if (wrong := None if self._check is None else self._check(answer)) is not None:
+            return wrong
+        document = answer.json()
+        values = tuple(document.get(field) for field in self._fields)
+        if values in self._seen and answer.body != self._example:
+            named = ", ".join(f"{field} {value!r}" for field, value in zip(self._fields, values, strict=True))
+            return f"expected an answer unlike those before, but {named} came again: one of the two writes was lost"
+        self._seen[values] = None
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return None
 
 
 class Foretold:
@@ -113,7 +145,7 @@ class Ask:
             self.check = self.gives = Gives(request.gives, self.check)
         self.record = record
         self.streams = request.streams
-        self.remember = not (request.streams or request.gives or request.expects_continue)
+        self.remember = not (request.streams or request.gives or request.expects_continue or request.distinct)
         """Whether an answer may be taken as right because its bytes equal those of one that was."""
         self.whole: bytes | None = None
         """The last answer found right, from its first byte to its last; None when none may be remembered."""

@@ -17,6 +17,8 @@ from sgibench.load.wire.reader import SWITCHING
 Check = Callable[[Answer], str | None]
 """None when the answer is right, else one sentence that says what is wrong."""
 
+MOST_LEAST_S = 600
+"""As long as a scenario's time-out may be."""
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -53,6 +55,11 @@ class Request:
     gives: tuple[str, ...] = ()
     """Fields of the JSON answer that later requests of the session take: `{id}` in their path, headers, body or
     `expect`. Every connection then goes through sessions of its own (`steps`)."""
+    distinct: tuple[str, ...] = ()
+    """Fields of the JSON answer that no two answers may both hold with the same values, such as what a counter became:
+    of two writes that were answered alike one was lost."""
+    least_s: float = 0.0
+    """No right answer to it can take less: one that comes sooner did not do what it was asked for."""
     streams: bool = False
     """Whether to time the first chunk of each answer and the gaps between chunks."""
     chunk_bytes: int | None = None
@@ -122,7 +129,7 @@ def _problems(request: Request) -> Iterator[str]:
     for key, value in request.headers:
         if not key or not set(key) <= _TOKEN or any(ch in "\r\n\0" or ch > "\xff" for ch in value):
             yield f"expected header names and values of Latin-1 without line breaks, but one is {key!r}: {value!r}"
-    yield from _body_problems(request)
+    yield from _problems_of_body_and_time(request)
     if request.variants and request.make:
         yield "expected either variants or make, but both are given"
     yield from _problems_of_giving(request)
@@ -133,12 +140,16 @@ def _problems_of_giving(request: Request) -> Iterator[str]:
         isinstance(field, str) and FIELD.fullmatch(field) for field in request.gives
     ):
         yield f'expected names of fields in `gives`, e.g. ("id",), but it is {request.gives!r}'
-    elif request.gives and (request.streams or request.method == "HEAD"):
-        yield "expected a body that is read as a whole, because it gives something, but it is streamed or a HEAD"
+    elif not isinstance(request.distinct, tuple) or not all(isinstance(field, str) for field in request.distinct):
+        yield f'expected names of fields in `distinct`, e.g. ("id",), but it is {request.distinct!r}'
+    elif (request.gives or request.distinct) and (request.streams or request.method == "HEAD"):
+        yield "expected a body that is read as a whole, because its fields are read, but it is streamed or a HEAD"
 
 
-def _body_problems(request: Request) -> Iterator[str]:
-    """Say what is wrong with how a body is to be sent."""
+def _problems_of_body_and_time(request: Request) -> Iterator[str]:
+    """Say what is wrong with how a body is to be sent, and how soon an answer may come."""
+    if not isinstance(request.least_s, int | float) or not 0 <= request.least_s < MOST_LEAST_S:
+        yield f"expected seconds from 0 to {MOST_LEAST_S} in `least_s`, but it is {request.least_s!r}"
     if request.chunk_bytes is not None and (not isinstance(request.chunk_bytes, int) or request.chunk_bytes < 1):
         yield f"expected chunks of at least one byte, but it is {request.chunk_bytes!r}"
     if (request.chunk_bytes is not None or request.expects_continue) and not request.body:

@@ -10,7 +10,7 @@ from math import gcd
 from random import Random
 from typing import TypeVar
 
-from sgibench.load.request.asks import Ask, payload_of
+from sgibench.load.request.asks import Ask, Distinct, payload_of
 from sgibench.load.request.declared import Request, expand
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ class Program:
     """Service times in ns, not yet folded, by (method, name)."""
     sessions: int = 0
     """Whole passes in which every answer was right, where requests depend on others."""
+    _came: dict[tuple[str, str], dict[tuple[object, ...], None]] = field(default_factory=dict)
+    """Values of answers that must not come again, by (method, name)."""
     _next: Callable[[], Ask] | None = None
     _serial: int = 0
 
@@ -56,7 +58,10 @@ class Program:
 
     def ask_for(self, request: Request) -> Ask:
         """Make one ask whose latencies land in this program's lists."""
-        return Ask(request, self._bytes_of(request), self.record_for(request.method, request.title))
+        ask = Ask(request, self._bytes_of(request), self.record_for(request.method, request.title))
+        if request.distinct:
+            ask.check = Distinct(request, ask.check, self._came.setdefault((request.method, request.title), {}))
+        return ask
 
     def apart(self, request: Request, record: Callable[[int], None]) -> Ask:
         """Make an ask whose latencies go elsewhere, and whose answer is read each time."""

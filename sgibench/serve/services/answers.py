@@ -37,7 +37,13 @@ class CheckedClient:
         if wrong := misfit(ShareLook, looked, "client.look(name)"):
             raise MisdeclaredError(self._entry.path, wrong)
         self._refuse_negative("look", looked.connections, looked.opened)
-        return ShareLook(connections=looked.connections, opened=looked.opened, refused=looked.refused, hurt=looked.hurt)
+        return ShareLook(
+            connections=looked.connections,
+            opened=looked.opened,
+            refused=looked.refused,
+            hurt=looked.hurt,
+            full=looked.full,
+        )
 
     def rows(self, name: str) -> Rows | None:
         """Count the items of a share."""
