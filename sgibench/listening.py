@@ -7,6 +7,7 @@ namespace, that of the process. None stands for what the system doesn't tell, an
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
@@ -24,6 +25,8 @@ SOCK_DIAG_BY_FAMILY = 20
 NLM_F_REQUEST_DUMP = 0x301
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 TCP_LISTEN = 10
+UNIX_LISTENS = 0x10000
+"""`__SO_ACCEPTCON` of linux/net.h among the flags of a Unix socket."""
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence, port."""
 REQUEST = struct.Struct("=BBBBI48s")
@@ -85,6 +88,36 @@ def dropped(port: int, pids: Sequence[int] = ()) -> Dropped:
         overflows=counted.get("ListenOverflows"),
         drops=counted.get("ListenDrops"),
     )
+
+
+def holders(pids: Sequence[int]) -> tuple[int, ...]:
+    """Those of some processes that hold a listening socket, TCP or Unix: who serves; all where the system can't say."""
+    if not LINUX:
+        return tuple(pids)
+    try:
+        listening = {f"socket:[{inode}]" for inode in _listening_inodes()}
+    except (OSError, ValueError, IndexError):
+        return tuple(pids)
+    return tuple(pid for pid in pids if not listening.isdisjoint(_open_by(pid)))
+
+
+def _listening_inodes() -> Iterator[str]:
+    """Of all listening sockets of this network namespace (proc_pid_net(5))."""
+    for name in ("tcp", "tcp6", "unix"):
+        file = PROC / "net" / name
+        rows = [line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()[1:]]
+        if name == "unix":
+            yield from (row[6] for row in rows if int(row[3], 16) & UNIX_LISTENS)
+        else:
+            yield from (row[9] for row in rows if int(row[3], 16) == TCP_LISTEN)
+
+
+def _open_by(pid: int) -> Iterator[str]:
+    """What a process's descriptors lead to; nothing of one that is gone."""
+    with contextlib.suppress(OSError):
+        for link in (PROC / str(pid) / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                yield str(link.readlink())
 
 
 def sent_again(sock: socket.SocketType) -> int | None:

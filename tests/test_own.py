@@ -19,15 +19,17 @@ from sgibench.bench.own import Looked, OwnRequest, busy, fitting_connections, lo
 from sgibench.bench.request import unfit
 from sgibench.engine.progress import Silent
 from sgibench.errors import EnvsError, UsageError
-from sgibench.model import App, Asked, AskedScenario, BaseEnvironment
+from sgibench.model import App, Asked, AskedScenario, BaseEnvironment, OwnApp
 from sgibench.serve.own import base as base_module
 from sgibench.serve.own import drive as drive_script
 from sgibench.serve.own import driving
 from sgibench.serve.own.base import Sources, find_base, look
+from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.driving import Driven
 from sgibench.serve.own.overlay import Wanted, ensure_overlay, yours
 from sgibench.serve.own.probing import Telling, probe_app
 from sgibench.serve.own.spec import read_spec
+from sgibench.serve.scratch import scratch_folder
 
 SHOP = """
 import functools
@@ -563,6 +565,34 @@ def test_headers_of_the_users_reach_the_app_without_a_server_as_a_server_hands_t
     assert [value for name, value in scope["headers"] if name == b"host"] == [b"shop.org"]
     plain = drive_script.scope_of({**request, "headers": [["Content-Length", "2"]]})
     assert plain["headers"] == [(b"host", b"127.0.0.1:8000"), (b"content-length", b"2")]
+
+
+def test_a_project_that_may_only_be_read_is_copied_and_its_copies_go_again() -> None:
+    """Root may write anywhere, so this is somebody else for a while."""
+    mine = os.geteuid()
+    if not mine:
+        os.seteuid(65534)
+    try:
+        with scratch_folder() as scratch:
+            project = scratch / "only read"
+            (project / "closed").mkdir(parents=True)
+            (project / "secret").touch(mode=0o000)
+            (project / "closed" / "app.py").touch(mode=0o400)
+            (project / "closed").chmod(0o500)
+            project.chmod(0o500)
+            base = BaseEnvironment(
+                python=Path(), version="", sites=(), packages={}, fixed=frozenset(), programs=frozenset(), said=""
+            )
+            own = OwnApp(spec="closed.app:app", project=project, paths=(project,), source="", base=base)
+            for _ in range(2):
+                copy = in_copy(own, scratch / "copies").project
+                assert sorted(str(path.relative_to(copy)) for path in copy.rglob("*")) == ["closed", "closed/app.py"]
+                (copy / "closed" / "app.py").write_text("changed", encoding="utf-8")
+                (copy / "closed").chmod(0o000)  # an app may close what is its own
+            assert (project.stat().st_mode & 0o777, (project / "closed" / "app.py").read_bytes()) == (0o500, b"")
+        assert not scratch.exists()
+    finally:
+        os.seteuid(mine)
 
 
 @pytest.mark.parametrize(

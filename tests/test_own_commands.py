@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import inside
 from tests.ui_process import ui_process
 
 SHOP = """
@@ -95,6 +96,14 @@ def test_a_run_goes_on_when_it_is_named_again_and_runs_nothing_otherwise(project
     unnamed = sgibench(project, "run", "--resume", "latest")
     assert unnamed.returncode == 2
     assert "name it again, with --app shop:app" in unnamed.stderr
+    for option, told in (
+        (("--prepare", "touch prepared"), "--prepare as it was then (none), got 'touch prepared'"),
+        (("--env", "A=b"), "--env as it was then (none), got 'A'"),
+        (("--copy",), "--copy as it was then (no), got yes"),
+    ):
+        otherwise = inside(project, "run", "--resume", "latest", "--app", "shop:app", *option)
+        assert (otherwise.returncode, told in otherwise.stderr) == (2, True), otherwise.stderr
+    assert not (project / "prepared").exists()
     done = sgibench(project, "run", "--resume", "latest", "--app", "shop:app", "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     info = json.loads((folder / "run.json").read_text(encoding="utf-8"))

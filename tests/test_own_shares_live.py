@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from sgibench.load.cpu import TreeClock
 from sgibench.model import Run
 from sgibench.report.own import own_shares
 from sgibench.report.panels import view_of
@@ -82,54 +78,3 @@ def test_the_shares_of_an_app_measured_inside_its_server(measured: Run) -> None:
     for trial in measured.trials:
         assert trial.window is not None
         assert trial.window.uncounted["one request at a time"] >= sum(one.requests for one in trial.singly)
-
-
-# --- the clock -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def parent() -> Iterator[Any]:
-    """A process that starts, for each line, one that burns as many CPU seconds, and says when it has ended."""
-    script = (
-        "import subprocess, sys\n"
-        "for line in sys.stdin:\n"
-        "    burn = 'import time\\nwhile time.process_time() < ' + line.strip() + ': pass'\n"
-        "    subprocess.run([sys.executable, '-c', burn])\n"
-        "    print('done', flush=True)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=-1, stdout=-1, text=True, bufsize=1)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_a_process_that_began_and_ended_in_a_stretch_counts_with_all_that_it_did(parent: Any) -> None:
-    clock = TreeClock([parent.pid])
-    clock.look()
-    clock.start()
-    parent.stdin.write("0.3\n")
-    parent.stdout.readline()
-    spent = clock.stop()
-    assert spent is not None
-    assert 0.28e9 < spent < 0.45e9
-
-
-def test_a_process_that_ended_in_a_stretch_counts_with_what_it_did_in_it(parent: Any) -> None:
-    clock = TreeClock([parent.pid])
-    parent.stdin.write("0.6\n")
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        clock.look()
-        clock.start()
-        before = sum(each or 0 for each in clock._start)
-        if len(clock._pids) == 2 and before > 0.3e9:
-            break
-        time.sleep(0.01)
-    else:
-        pytest.fail("the child was never seen")
-    parent.stdout.readline()
-    spent = clock.stop()
-    assert spent is not None
-    assert 0 < spent < 0.45e9

@@ -235,6 +235,21 @@ def test_where_nothing_is_answered_init_names_the_routes_and_where_everything_is
     assert "requests: GET /\n" in done.stdout
 
 
+def test_init_names_an_app_once_and_points_to_the_projects_within(tmp_path: Path) -> None:
+    for folder, there in (("api", "import there_is_no_such_package"), ("web", "")):
+        (tmp_path / folder / "code").mkdir(parents=True)
+        (tmp_path / folder / "requirements.txt").touch()
+        (tmp_path / folder / "code" / "main.py").write_text(f"{there}\n{APP}app = make_app()\n", encoding="utf-8")
+    done = inside(tmp_path, "init")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "there are projects within this one: sgibench init --project api or web" in done.stderr
+    (tmp_path / "api" / "code" / "main.py").write_text(APP, encoding="utf-8")
+    done = inside(tmp_path, "init")
+    assert "app: api.code.main:create_app()," in done.stdout
+    assert "also there: web/code/main.py:app, web/code/main.py:create_app()\n" in done.stdout
+
+
 def test_an_old_table_is_taken_out_and_nothing_else() -> None:
     text = "[a]\nx = 1\n[tool.sgibench]\napp = 'x'\n[tool.sgibench.env]\nA = 'b'\n[tool.other]\ny = 2"
     assert without_table(text) == "[a]\nx = 1\n[tool.other]\ny = 2"
@@ -257,14 +272,11 @@ def test_candidates_are_read_from_sources_likeliest_first(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert candidates(tmp_path) == [
-        "main:app",
-        "board:app.server",
-        "backend.site.wsgi:application",
-        "backend/site/wsgi.py:application",
-        "shop.wsgi:application",
-        "src/shop/wsgi.py:application",
-        "odd-name.py:create_app()",
-        "shop.web:thing",
-        "src/shop/web.py:thing",
-        "mine:application",
+        ("main:app",),
+        ("board:app.server",),
+        ("backend.site.wsgi:application", "backend/site/wsgi.py:application"),
+        ("shop.wsgi:application", "src/shop/wsgi.py:application"),
+        ("odd-name.py:create_app()",),
+        ("shop.web:thing", "src/shop/web.py:thing"),
+        ("mine:application",),
     ]

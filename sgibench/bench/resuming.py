@@ -24,7 +24,7 @@ from sgibench.bench.workshop import described, equip, load_process, prepare, rec
 from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import EnvsError, ResultsError, UsageError
 from sgibench.limits import room
-from sgibench.model import App, Cell, EnvironmentInfo, Machine, Plan, Run, ServerEntry
+from sgibench.model import App, Cell, EnvironmentInfo, Machine, OwnInfo, Plan, Run, ServerEntry
 from sgibench.results import store
 from sgibench.secrets import hidden
 from sgibench.serve.services import House, usual_cpus
@@ -93,11 +93,33 @@ def look_again(broken_off: Run, request: Request | None, listener: Listener) -> 
     named = " ".join(f"--app {shlex.quote(spec)}" for spec in own.apps.values())
     if request is None or tuple(map(hidden, request.apps)) != tuple(own.apps.values()):
         raise UsageError(f"{broken_off.path.name} measures an app of your own: name it again, with {named}")
+    _refuse_other_conditions(broken_off, own, request)
     looked = look(request, listener)
     told = tuple(hidden(f"{one.weight} {one.name}") for one in looked.scenario.requests) if looked else ()
     if told != own.requests:
         raise UsageError(f"{broken_off.path.name} asked {', '.join(own.requests)}: name the same requests again")
     return looked
+
+
+def _refuse_other_conditions(broken_off: Run, own: OwnInfo, request: Request) -> None:
+    """Refuse to mix trials of an app that is prepared otherwise into a run, before anything of it is started."""
+    now = request.own
+    for flag, before, given in (
+        ("--prepare", own.prepare, tuple(map(hidden, now.prepare))),
+        ("--env", own.variables, tuple(sorted(now.variables or {}))),
+        ("--copy", own.copied, own.copied if now.copy is None else now.copy),
+    ):
+        if before != given:
+            raise UsageError(
+                f"{broken_off.path.name} was begun otherwise: expected {flag} as it was then ({_told(before)}), "
+                f"got {_told(given)}"
+            )
+
+
+def _told(given: tuple[str, ...] | bool) -> str:  # noqa: FBT001 - what an option holds
+    if isinstance(given, bool):
+        return "yes" if given else "no"
+    return ", ".join(map(repr, given)) or "none"
 
 
 def _with_own(found: catalogue.Catalogue, looked: Looked | None) -> catalogue.Catalogue:

@@ -283,7 +283,8 @@ class Serving:
         load = replace(now.choice.load, connections=int(words["connections"]))
         now.choice = replace(now.choice, load=load)
         now.parts = now.process.lasting_by_part() if now.process is not None else {}
-        now.pids = tuple(pid for pids in now.parts.values() for pid in pids)
+        steady = now.process.steady_by_part() if now.process is not None else {}
+        now.pids = tuple(pid for pids in steady.values() for pid in pids)
         now.front_s = machine.tree_cpu_s(now.process.front_pids()) if now.process is not None else None
         now.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         now.services.begin()

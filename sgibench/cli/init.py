@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, one, takes
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, Asked
+from sgibench.paths import is_file
 from sgibench.secrets import hidden
 from sgibench.serve.own.base import shown
 from sgibench.serve.own.copying import changes, state_of
@@ -33,6 +35,8 @@ NOWHERE = "/there-is-no-such-page"
 """An app that answers this answers everything, so that only its front page counts."""
 DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json", "/swagger.json")
 """Where frameworks put what they say of themselves: what is described there is asked."""
+DECLARES = ("pyproject.toml", "requirements.txt", "uv.lock", ".venv/pyvenv.cfg")
+"""What says that a folder is a project with an environment of its own."""
 LAST = ("/docs",)
 """Asked where nothing else is answered, as nobody's users ask for it."""
 MOST_ASKED, MOST_TOLD = 3, 10
@@ -75,23 +79,39 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
 
 def _found(project: Path, apps: tuple[str, ...], request: bench.OwnRequest) -> tuple[App, list[str]]:
     """Find an app that can be served; says what was tried. Raises UsageError when there is none."""
-    tried = [*apps] or candidates(project)
+    tried = [(app,) for app in apps] or candidates(project)
     if not tried:
         raise UsageError(
             f"{project}: found nothing that looks like an app; name it: sgibench init --app module:attribute"
         )
     refused = []
-    for text in tried[:MOST_TRIED]:
-        try:
-            with scratch_folder() as scratch:
-                app = bench.find_app(text, request, scratch)
-        except UsageError as error:
-            refused.append(hidden(str(error)))
-            continue
-        others = [other for other in tried if other != text and "/" not in other]
-        told = [f"app: {text}, {app.summary}"]
-        return app, [*told, *([f"also there: {', '.join(others[:MOST_TRIED])}"] if others else [])]
-    raise UsageError(refused[0] + (f" (and {len(refused) - 1} more were tried)" if len(refused) > 1 else ""))
+    for names in tried[:MOST_TRIED]:
+        for text in names:
+            try:
+                with scratch_folder() as scratch:
+                    app = bench.find_app(text, request, scratch)
+            except UsageError as error:
+                refused.append(hidden(str(error)))
+                continue
+            others = [other[-1] for other in tried if other != names]
+            more = f" and {len(others) - MOST_TRIED} more" if len(others) > MOST_TRIED else ""
+            there = [f"also there: {', '.join(others[:MOST_TRIED])}{more}"] if others else []
+            return app, [f"app: {text}, {app.summary}", *there]
+    besides = f" (and {len(refused) - 1} more were tried)" if len(refused) > 1 else ""
+    inner = _projects_within(project, [names[-1] for names in tried])
+    within = f"; there are projects within this one: sgibench init --project {' or '.join(inner)}" if inner else ""
+    raise UsageError(refused[0] + besides + within)
+
+
+def _projects_within(project: Path, names: Sequence[str]) -> list[str]:
+    """Name the folders with an environment of their own that apps lie in, as where a repository holds several."""
+    found: dict[str, None] = {}
+    for name in names:
+        place = name.partition(":")[0]
+        folders = Path(place if "/" in place else place.replace(".", "/")).parents
+        inner = [one for one in folders if one != Path() and any(is_file(project / one / file) for file in DECLARES)]
+        found |= dict.fromkeys(shlex.quote(str(one)) for one in inner[-1:])
+    return [*found][:MOST_TRIED]
 
 
 def _environment(app: App) -> list[str]:

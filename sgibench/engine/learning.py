@@ -5,7 +5,6 @@ One server lives at a time, started as in the run; what came of it is judged by 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from sgibench.catalogue import Catalogue
 from sgibench.engine.workshop import Listener, environment_key, folder_name
 from sgibench.errors import ServerError
 from sgibench.model import Asked, Cell
+from sgibench.paths import remove
 from sgibench.serve.envs import Environment
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from sgibench.verify.client import Client, Question
@@ -69,7 +69,7 @@ def ask_all(
             # Whether it starts and stops as it should is the run's business; here only answers are of interest.
             listener.say(f"{cell.server}: {error.reason}: {error.detail}")
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
     return answers
 
 

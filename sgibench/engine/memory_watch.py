@@ -77,17 +77,20 @@ class MemoryWatch:
 
 
 def resident_bytes(pids: Sequence[int]) -> int | None:
-    """Memory that processes hold together, shared pages counted in each; None when one can't be looked at."""
-    held = 0
-    for pid in pids:
+    """Memory of some processes together, of those that live, shared pages counted in each; None when none does."""
+    held = [each for pid in pids if (each := _resident_bytes(pid)) is not None]
+    return sum(held) if held else None
+
+
+def _resident_bytes(pid: int) -> int | None:
+    """Of one process; None when it is gone, or not ours to see."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):
         try:
-            held += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
-        except (OSError, ValueError, IndexError):
-            try:
-                held += int(psutil.Process(pid).memory_info().rss)
-            except (psutil.Error, OSError):
-                return None
-    return held
+            return int(psutil.Process(pid).memory_info().rss)
+        except (psutil.Error, OSError):
+            return None
 
 
 @contextmanager

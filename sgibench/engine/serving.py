@@ -6,7 +6,6 @@ A server that fails takes only its own trials with it.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from sgibench.model import (
     Cell,
     Stage,
 )
+from sgibench.paths import remove
 from sgibench.serve.guarded import NotStartedError
 from sgibench.serve.own.driving import Beside
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec, calls_within, idle_cpu
@@ -202,4 +202,4 @@ def _stop(workshop: Workshop, contestant: Contestant) -> None:
         contestant.stop_failure = contestant.failure
         if not failed_before:
             workshop.listener.say(f"{contestant.entry.id}: {error}; what was measured on it counts for nothing")
-    shutil.rmtree(contestant.process.data, ignore_errors=True)
+    remove(contestant.process.data)

@@ -25,13 +25,13 @@ def target_of(cell_id: str, contestant: Contestant) -> Target:
     """What the load process needs to know of a server; what it consists of now is kept."""
     process, beside = contestant.process, contestant.beside
     contestant.parts = process.lasting_by_part()
-    lasting = {pid for pids in contestant.parts.values() for pid in pids}
+    steady = {pid for pids in process.steady_by_part().values() for pid in pids}
     return Target(
         id=cell_id,
         host=HOST,
         port=process.port,
-        pids=tuple(sorted(lasting)),
-        front_pids=tuple(pid for pid in process.front_pids() if pid in lasting),
+        pids=tuple(sorted(steady)),
+        front_pids=tuple(pid for pid in process.front_pids() if pid in steady),
         spawns=contestant.entry.variant.script is not None,
         services=contestant.used.roots,
         data=None if contestant.entry.variant.script is not None else str(process.data),

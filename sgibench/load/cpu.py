@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
 
 from sgibench.machine import LINUX, cpu_ns, reaped_ns
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""What the system's books of ended processes are kept in."""
 
 
 def descendants(pids: Iterable[int]) -> list[int]:
@@ -20,6 +24,19 @@ def descendants(pids: Iterable[int]) -> list[int]:
             found[pid] = None
             waiting += _children(pid)
     return list(found)
+
+
+def heads(pids: Iterable[int]) -> list[int]:
+    """Those of some processes that none of the others has started: they live as long as what all of them belong to."""
+    parents = {pid: _parent_of(pid) for pid in pids}
+    return [pid for pid, parent in parents.items() if parent is not None and parent not in parents]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        return psutil.Process(pid).ppid()
+    except psutil.Error:
+        return None
 
 
 def _children(pid: int) -> list[int]:
@@ -37,88 +54,109 @@ def _children(pid: int) -> list[int]:
         return []
 
 
+Books = Mapping[int, tuple[int, int]]
+"""Process -> what it used so far, and what those that it has waited for used in their whole lives, in nanoseconds."""
+
+
+def books_of(pids: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Read them; who is gone has none. A process that ends meanwhile is missed, at both edges of a stretch alike."""
+    reaped = {pid: reaped_ns(pid) for pid in pids}
+    return {pid: (used, ended) for pid, ended in reaped.items() if (used := cpu_ns(pid)) is not None}
+
+
+def spent_ns(before: Books, after: Books) -> int:
+    """CPU of all processes of a tree between two moments, by the books of all that lived at each.
+
+    What ended meanwhile went into its parent's books with its whole life, of which what it had done before is taken
+    off. Those books are in ticks, so a stretch may be off by one of each parent, the next by as much the other way. Who
+    is in no book at the end, as nobody waited for it, takes nothing off that others did.
+    """
+    lived = [(before[pid], now) for pid, now in after.items() if pid in before]
+    ended = sum(sum(was) for pid, was in before.items() if pid not in after)
+    reaped = sum(now[1] - was[1] for was, now in lived)
+    born = sum(sum(now) for pid, now in after.items() if pid not in before)
+    own = sum(now[0] - was[0] for was, now in lived)
+    return max(0, own + born + max(reaped - ended, -TICK_NS * len(lived)))
+
+
 class TreeClock:
     """CPU of a process tree over counted stretches; the tree is looked at afresh before each, outside counted time.
 
-    A process that ends within a stretch counts with what it did in it: its parent, once it has waited for it, has its
-    whole life in its books (`reaped_ns`, in ticks of 10 ms), of which what it had done before is taken off.
+    Where processes come and go the tree is looked at once more when a stretch begins, so that those under way then
+    count with what they do in it, and not with what they did between the look and the beginning.
     """
 
     def __init__(self, pids: Iterable[int], *, grows: bool = True) -> None:
         """`grows`: whether what they start belongs to them, and lives as long as a stretch does."""
-        self._roots = list(pids)
+        self._roots = heads(pids) if grows else list(pids)
         self._grows = grows
+        self._restless = False
+        """Whether processes were seen to come or go."""
+        self._seen: tuple[frozenset[int], int] | None = None
+        """At the last look: the processes, and what they had of ended ones."""
         self._pids = self._roots
-        self._start: list[int | None] = []
-        self._reaped: list[int] = []
+        self._before: Books = {}
 
     def look(self) -> None:
         """Find the tree's processes."""
-        self._pids = descendants(self._roots) if self._grows else self._roots
+        if not self._grows:
+            return
+        self._pids = descendants(self._roots)
+        seen = frozenset(self._pids), sum(map(reaped_ns, self._pids))
+        self._restless |= self._seen is not None and seen != self._seen
+        self._seen = seen
 
     def start(self) -> None:
         """Read the clocks at a stretch's beginning."""
-        self._reaped = [reaped_ns(pid) for pid in self._pids]
-        self._start = [cpu_ns(pid) for pid in self._pids]
+        if self._restless:
+            self._pids = descendants(self._roots)
+        self._before = books_of(self._pids)
 
     def stop(self) -> int | None:
         """CPU nanoseconds since the beginning; None when one of the first processes could not be read at both ends."""
         if not self._pids:
             return None
-        ends = [cpu_ns(pid) for pid in self._pids]
-        total = reaped = ended = 0
-        for pid, before, reaped_before, after in zip(self._pids, self._start, self._reaped, ends, strict=True):
-            if (before is None or after is None) and pid in self._roots:
-                return None
-            if before is None:
-                continue  # it was gone when the stretch began
-            if after is None:
-                ended += before + reaped_before
-                continue
-            total += after - before
-            reaped += reaped_ns(pid) - reaped_before
-        if (reaped or ended) and self._grows:
-            total += max(0, reaped - ended) + self._of_newcomers()
-        return total
-
-    def _of_newcomers(self) -> int:
-        """CPU of processes that began in the stretch and live; looked for only where processes come and go."""
-        known = set(self._pids)
-        newcomers = [pid for pid in descendants(self._roots) if pid not in known]
-        return sum((cpu_ns(pid) or 0) + reaped_ns(pid) for pid in newcomers)
+        pids = dict.fromkeys((*descendants(self._roots), *self._before)) if self._restless else self._before
+        after = books_of(pids)
+        if any(pid not in self._before or pid not in after for pid in self._roots):
+            return None
+        if not self._grows:
+            return sum(after[pid][0] - was[0] for pid, was in self._before.items())
+        if not self._restless and any(pid not in after or after[pid][1] != was[1] for pid, was in self._before.items()):
+            after |= books_of(pid for pid in descendants(self._roots) if pid not in after)
+        return spent_ns(self._before, after)
 
 
 class ServiceClock:
     """CPU of a service over counted stretches: its processes come and go, one for each connection, and none is missed.
 
-    What a process used that ended meanwhile stands in its parent's account of ended children, in ticks of 10 ms.
+    What a process used that ended meanwhile stands in its parent's account of ended children.
     """
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._before: dict[int, int | None] = {}
-        self._ended_before = 0
+        self._pids: list[int] = []
+        self._before: Books = {}
 
     def look(self) -> None:
         """Find its processes."""
-        self._before = dict.fromkeys(descendants([self._root]))
+        self._pids = descendants([self._root])
 
     def start(self) -> None:
-        """Read the clocks at a stretch's beginning."""
-        self._ended_before = reaped_ns(self._root)
-        self._before = {pid: cpu_ns(pid) for pid in self._before}
+        """Read the clocks at a stretch's beginning; of those that came since the look, too."""
+        self._before = self._books()
 
     def stop(self) -> int | None:
         """CPU nanoseconds since the beginning; None when the service is gone."""
-        after = {pid: cpu_ns(pid) for pid in self._before}
-        if after.get(self._root) is None:
-            return None
-        used = sum(
-            now - (before or 0) for pid, now in after.items() if now is not None for before in [self._before[pid]]
-        )
-        fresh = sum(cpu_ns(pid) or 0 for pid in main_children(self._root) if pid not in self._before)
-        gone = sum(before for pid, before in self._before.items() if before is not None and after[pid] is None)
-        return used + fresh + max(0, reaped_ns(self._root) - self._ended_before - gone)
+        after = self._books()
+        return spent_ns(self._before, after) if self._root in self._before and self._root in after else None
+
+    def _books(self) -> Books:
+        """Read them; of ended processes only the first one's, which is the one that has many."""
+        ended = reaped_ns(self._root)
+        pids = dict.fromkeys((*self._pids, *main_children(self._root)))
+        used = {pid: cpu_ns(pid) for pid in pids}
+        return {pid: (now, ended if pid == self._root else 0) for pid, now in used.items() if now is not None}
 
 
 def main_children(pid: int) -> list[int]:

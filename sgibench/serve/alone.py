@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from sgibench.answers.giving import filled, given
 from sgibench.errors import ServerError
 from sgibench.model import App, Cell, Exchange, Interface, Scenario, ServerEntry
+from sgibench.paths import remove
 from sgibench.serve.envs import Environment
 from sgibench.serve.guarded import Command, Guarded
 from sgibench.serve.logs import tail_of
@@ -100,7 +100,7 @@ def call_alone(
     `variables` tell the app of the services that it uses.
     """
     folder = place.scratch / "alone"
-    shutil.rmtree(folder / "data", ignore_errors=True)
+    remove(folder / "data")
     (folder / "data").mkdir(parents=True)
     order = {
         "target": app.target,

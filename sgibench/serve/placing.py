@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from sgibench import catalogue
 from sgibench.catalogue.fronted import Where, front_launch
 from sgibench.errors import ServerError
 from sgibench.model import Launch, ServerEntry
+from sgibench.paths import remove
 from sgibench.serve import certificate
 from sgibench.serve.needs import find_program
 
@@ -113,7 +113,7 @@ def front(entry: ServerEntry, launch: Launch, placed: Sequence[Placed]) -> tuple
         user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None,
     )
     found = front_launch(entry.behind, entry.front, launch, where)
-    shutil.rmtree(where.scratch, ignore_errors=True)
+    remove(where.scratch)
     where.scratch.mkdir(parents=True)
     if found.tls:
         certificate.make(found.certificate, found.key)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from sgibench.errors import ResultsError
+from sgibench.paths import remove
 from sgibench.serve.orphans import bury_writers
 
 PREFIX = "sgibench-run-"
@@ -76,7 +76,7 @@ def _lock(folder: Path) -> int | None:
     except OSError:
         return None
     with contextlib.suppress(OSError):
-        if os.fstat(fd).st_uid == os.getuid():
+        if os.fstat(fd).st_uid == os.geteuid():
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return fd
     os.close(fd)
@@ -90,7 +90,7 @@ def _take_away(folder: Path) -> None:
             if entry.name == MARK:
                 continue
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
+                remove(entry)
             else:
                 entry.unlink(missing_ok=True)
         if {entry.name for entry in folder.iterdir()} <= {MARK}:

@@ -18,12 +18,11 @@ import numpy as np
 
 from sgibench.histogram import Histogram
 from sgibench.load.books import answers_of, sizes_of
-from sgibench.load.cpu import descendants
+from sgibench.load.cpu import books_of, descendants, heads, spent_ns
 from sgibench.load.paces import OpenPace
 from sgibench.load.sizes import mean_bytes
 from sgibench.load.tally import Tally
 from sgibench.load.target import Target
-from sgibench.machine import cpu_ns
 
 KEPT_S = 300
 """Seconds that the page's charts show at most."""
@@ -48,23 +47,18 @@ class Second:
 
 
 class TreeMeter:
-    """CPU of a process tree since it was made; processes that appear later count from their birth."""
+    """CPU of a process tree since it was made, with that of processes that came and went, once they were waited for."""
 
     def __init__(self, pids: Iterable[int]) -> None:
-        self._roots = tuple(pids)
-        self._first = {pid: cpu_ns(pid) for pid in descendants(self._roots)}
+        self._roots = heads(pids)
+        self._first = books_of(descendants(self._roots))
 
     def read(self) -> int | None:
-        """CPU nanoseconds so far; None when nothing can be read, or a process has ended and took its clock along."""
-        for pid in descendants(self._roots):
-            self._first.setdefault(pid, 0)
-        total = 0
-        for pid, first in self._first.items():
-            now = cpu_ns(pid)
-            if now is None or first is None:
-                return None
-            total += now - first
-        return total if self._first else None
+        """CPU nanoseconds so far; None when one of the first processes can't be read."""
+        now = books_of(descendants(self._roots))
+        if not self._roots or any(pid not in self._first or pid not in now for pid in self._roots):
+            return None
+        return spent_ns(self._first, now)
 
 
 class Record:

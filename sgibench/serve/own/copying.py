@@ -15,6 +15,7 @@ from pathlib import Path
 from sgibench import units
 from sgibench.errors import ServerError
 from sgibench.model import OwnApp
+from sgibench.paths import is_file, make_writable, remove
 
 LEFT_OUT = frozenset({
     ".git", ".hg", ".svn", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",
@@ -29,7 +30,7 @@ MOST_FILES = 50_000
 def in_copy(own: OwnApp, scratch: Path) -> OwnApp:
     """Copy the project into `scratch` and give the app as it lies there; raises ServerError."""
     target = scratch / "project"
-    shutil.rmtree(target, ignore_errors=True)
+    remove(target)
     if (size := size_of(own.project)) > MOST_BYTES:
         raise ServerError(
             "not-copied",
@@ -38,7 +39,11 @@ def in_copy(own: OwnApp, scratch: Path) -> OwnApp:
         )
     try:
         shutil.copytree(own.project, target, symlinks=True, ignore=_left_out, ignore_dangling_symlinks=True)
-    except (OSError, shutil.Error) as error:
+        make_writable(target)
+    except shutil.Error as error:
+        source, _target, why = error.args[0][0]
+        raise ServerError("not-copied", f"the project can't be copied: {source}: {why}") from None
+    except OSError as error:
         raise ServerError("not-copied", f"the project can't be copied: {error}") from None
     return replace(
         own,
@@ -86,15 +91,24 @@ def changes(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int
 
 
 def _left_out(folder: str, names: Iterator[str] | list[str]) -> set[str]:
-    """Say what of a folder is not copied: environments know themselves by pyvenv.cfg; sockets and pipes can't be."""
+    """Say what of a folder is not copied: environments know themselves by pyvenv.cfg; sockets and pipes can't be.
+
+    What this user may not read the app can't, either.
+    """
     found = set()
     for name in names:
         path = Path(folder) / name
         plain = path.is_symlink() or path.is_file() or path.is_dir()
         ours = name == "results" and next(path.glob("*/run.json"), None) is not None
-        if name in LEFT_OUT or ours or not plain or (path / "pyvenv.cfg").is_file():
+        closed = not path.is_symlink() and not _may_read(path)
+        if name in LEFT_OUT or ours or not plain or closed or is_file(path / "pyvenv.cfg"):
             found.add(name)
     return found
+
+
+def _may_read(path: Path) -> bool:
+    rights = os.R_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, rights, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _moved(path: Path, project: Path, target: Path) -> Path:

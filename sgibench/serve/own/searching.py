@@ -28,10 +28,10 @@ MOST_FILES = 2000
 MOST_BYTES = 500_000
 
 
-def candidates(project: Path) -> list[str]:
-    """Name what may be the app, likeliest first."""
-    found = [(rank, text) for file in _files(project) for rank, text in _in_file(project, file)]
-    return list(dict.fromkeys(text for _, text in sorted(found)))
+def candidates(project: Path) -> list[tuple[str, ...]]:
+    """Name what may be the app, likeliest first: each by all names that it may have, of which one is surely right."""
+    found = [each for file in _files(project) for each in _in_file(project, file)]
+    return list(dict.fromkeys(names for _, names in sorted(found)))
 
 
 def _files(project: Path) -> Iterator[Path]:
@@ -54,11 +54,11 @@ def _files(project: Path) -> Iterator[Path]:
         level = following
 
 
-Rank = tuple[int, int, int, int, str, int]
-"""Likeliest first: made by what makes apps, a usual name, a usual file, few folders deep; by module, by file."""
+Rank = tuple[int, int, int, int]
+"""Likeliest first: made by what makes apps, a usual name, a usual file, few folders deep."""
 
 
-def _in_file(project: Path, file: Path) -> Iterator[tuple[Rank, str]]:
+def _in_file(project: Path, file: Path) -> Iterator[tuple[Rank, tuple[str, ...]]]:
     try:
         if file.stat().st_size > MOST_BYTES:
             return
@@ -67,9 +67,9 @@ def _in_file(project: Path, file: Path) -> Iterator[tuple[Rank, str]]:
         return
     depth = len(file.relative_to(project).parts)
     usual = FILES.index(file.name) if file.name in FILES else len(FILES)
-    for sure, name, held in _held(tree):
-        for number, place in enumerate(_places(project, file)):
-            yield (1 - sure, name, usual, depth, place, number), f"{place}:{held}"
+    places = _places(project, file)
+    for sure, name, held in _held(tree) if places else ():
+        yield (1 - sure, name, usual, depth), tuple(f"{place}:{held}" for place in places)
 
 
 def _held(tree: ast.Module) -> Iterator[tuple[bool, int, str]]:

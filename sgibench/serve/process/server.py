@@ -9,6 +9,7 @@ from typing import Self
 
 from sgibench import machine
 from sgibench.errors import ServerError
+from sgibench.listening import holders
 from sgibench.model import Launch, Memory
 from sgibench.serve import placing
 from sgibench.serve.guarded import Command, NotStartedError, is_stopped, said_in
@@ -267,7 +268,12 @@ class ServerProcess:
         return {self._told(name): pids for name, pids in self._parts.pids_by_name().items()}
 
     def lasting_by_part(self) -> Mapping[str, tuple[int, ...]]:
-        """Those of them whose end is a loss: all but what a front says comes and goes by itself."""
+        """Those of them whose end is a loss: those that serve, as an app of the user's may start others as it likes."""
+        parts = self.steady_by_part()
+        return parts if self.spec.app.own is None else {name: holders(pids) for name, pids in parts.items()}
+
+    def steady_by_part(self) -> Mapping[str, tuple[int, ...]]:
+        """The processes of each of its parts, but for what a front says comes and goes by itself."""
         front, parts = self.spec.entry.front, dict(self.pids_by_part())
         passing = () if front is None else front.variant.passing
         if passing and (name := self._told(FRONT)) in parts:

@@ -5,13 +5,13 @@ A server finds little, and the same every time: no variable of the user's change
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sgibench.model import App, Asked, Launch, OwnApp, ServerEntry, Settings
 from sgibench.model.terms import Protocol
+from sgibench.paths import remove
 from sgibench.serve import certificate, placing
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import prepare_start
@@ -95,7 +95,7 @@ class Prepared:
 def prepare(spec: ServerSpec, port: int) -> Prepared:
     """Make the scratch folder anew, with all that the server finds there. Raises OSError."""
     scratch, own = spec.scratch, spec.app.own
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove(scratch)
     spec.data.mkdir(parents=True)
     placed = placing.servers(spec.entry, spec.launch(port), free_port)
     for one in placed:
