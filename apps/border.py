@@ -426,7 +426,8 @@ def inside(app: Any, words: tuple[Any, ...], spent: Spent) -> Generator[Any, Any
         began_ns = now()
         try:
             if steps is None:
-                steps = app(*words).__await__()
+                started = app(*words)
+                steps = started.__await__() if hasattr(started, "__await__") else started  # a coroutine of the old kind
             waits_for = further(steps, value, error)
         except StopIteration as end:
             return end.value

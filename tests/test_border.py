@@ -50,6 +50,12 @@ def wsgi(environ, start_response):
 
 tasks = set()
 
+class Old:
+    def __await__(self):
+        burn(2)
+        yield from asyncio.sleep(0).__await__()
+        burn(2)
+
 async def later(ms, receive=None):
     await asyncio.sleep(0.2 if receive is None else 0)
     if receive:
@@ -62,6 +68,7 @@ async def asgi(scope, receive, send):
     if scope.get("thread"):
         await asyncio.to_thread(burn, 20)
     if scope.get("task"):
+        await asyncio.ensure_future(Old())
         await asyncio.create_task(later(10, receive))
         tasks.add(asyncio.create_task(later(5)))  # goes on when the request has ended
     await receive()
@@ -140,7 +147,7 @@ def within_ms(folder: Path, *words: str) -> tuple[float, float, str]:
         (("wsgi", "fails"), 4),
         (("asgi",), 4 + 3),
         (("asgi", "thread"), 4 + 3 + 20),
-        (("asgi", "task"), 4 + 3 + 10 + 5),
+        (("asgi", "task"), 4 + 3 + 10 + 5 + 2 + 2),
         (("asgi", "fails"), 4),
     ],
 )
@@ -247,6 +254,8 @@ def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
     assert some.share == 0.2
     assert some.app_us == pytest.approx(130.0)
     assert some.outside_us == pytest.approx(200.0 - 130.0 - 20.0 / 5)  # what the border costs is spread over all
+    long = replace(seen, within=replace(taken, twice_s=0.003))
+    assert cost_of(Draft(**{**vars(draft), "measured": long}), twin, 2, None).own_us == pytest.approx(40.0)
     short = replace(seen, within=replace(taken, twice_s=0.0003))
     assert cost_of(Draft(**{**vars(draft), "measured": short}), twin, 2, None).own_us == pytest.approx(10.0)
     assert cost.app_us == pytest.approx(140.0)

@@ -26,6 +26,8 @@ from sgibench.model import App, BorderCost, Cell, Crossings, Group, Stage
 
 WINDOW_S = 1.5
 """At most."""
+TIMES_TRIED = 4.0
+"""A border costs at most so many times what it cost when it was tried: cold code cost up to three times as much."""
 BORDERED = "@border"
 """What the name of an app behind its border ends with."""
 MODULE = "bordered"
@@ -141,11 +143,15 @@ def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) ->
 
 
 def own_of(taken: Crossings) -> float:
-    """Microseconds that the border costs a request: what a second one adds under load, but at least what was tried."""
+    """Microseconds that the border costs a request: what a second one adds under load, between what was tried and more.
+
+    Requests differ more than that where each of them takes milliseconds, so it is held within TIMES_TRIED.
+    """
     tried_us = taken.tried_s / taken.calls * 1e6
     if not taken.twice:
         return tried_us
-    return max(tried_us, (taken.twice_s / taken.twice - taken.once_s / taken.calls) * 1e6)
+    added_us = (taken.twice_s / taken.twice - taken.once_s / taken.calls) * 1e6
+    return min(max(tried_us, added_us), TIMES_TRIED * tried_us)
 
 
 def whole_of(seen: Measured | None) -> float | None:
