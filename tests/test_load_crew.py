@@ -43,7 +43,7 @@ def test_two_processes_count_what_the_server_counts(process: LoadProcess, slice_
             assert [worker["requests"] > 0 for worker in result["generator_workers"]] == [True, True]
             assert sum(worker["requests"] for worker in result["generator_workers"]) == result["requests"]
             assert histogram(result["histogram"]).count == result["requests"]
-            assert result["window_s"] == pytest.approx(0.3, abs=0.1)
+            assert result["window_s"] > 0.2  # a busy machine may make it longer
             assert result["requests_by_pid"] == {"4711": result["requests"]}
 
 
