@@ -243,6 +243,7 @@ def test_init_names_an_app_once_and_points_to_the_projects_within(tmp_path: Path
     done = inside(tmp_path, "init")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert f"{tmp_path}/api/code/main.py line 1: import there_is" in done.stderr, "the project's file, not its copy's"
     assert "there are projects within this one: sgibench init --project api or web" in done.stderr
     (tmp_path / "api" / "code" / "main.py").write_text(APP, encoding="utf-8")
     done = inside(tmp_path, "init")
@@ -268,6 +269,8 @@ def test_candidates_are_read_from_sources_likeliest_first(tmp_path: Path) -> Non
         "backend/site/wsgi.py": "application = get_wsgi_application()\n",
         "board.py": "app = dash.Dash()\nworker = Celery()\n",
         "mine.py": "application = Mine()\n",
+        "bare.py": "def app(environ, start_response): ...\nasync def serve(scope, receive, send): ...\n",
+        "bäre.py": "async def app(scope, receive, send): ...\nasync def other(environ, start_response): ...\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -278,5 +281,8 @@ def test_candidates_are_read_from_sources_likeliest_first(tmp_path: Path) -> Non
         ("shop.wsgi:application", "src/shop/wsgi.py:application"),
         ("odd-name.py:create_app()",),
         ("shop.web:thing", "src/shop/web.py:thing"),
+        ("bare:app",),
+        ("bäre:app",),
         ("mine:application",),
+        ("bare:serve",),
     ]

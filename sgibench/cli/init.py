@@ -143,7 +143,8 @@ def _answering(app: App) -> tuple[tuple[Asked, ...], str]:
     operations = _asked_for(app, described[: 4 * MOST_ASKED])[0] if described else {}
     found = {**operations, **{each: seen for each, seen in answered.items() if each.path in LIKELY}}
     pages = [each for each, seen in found.items() if OK <= seen.status < REDIRECT]
-    return tuple((pages or [*found] or [*answered])[:MOST_ASKED]), why
+    once = {each.line: each for each in reversed(pages or [*found] or [*answered])}  # lines are what is written
+    return tuple(reversed(once.values()))[:MOST_ASKED], why
 
 
 def _asked_for(app: App, asked: Sequence[Asked]) -> tuple[dict[Asked, Seen], dict[Asked, str]]:

@@ -27,9 +27,14 @@ MOST_FILES = 50_000
 """About so many are looked at for changes."""
 
 
+def copy_in(scratch: Path) -> Path:
+    """Say where in a scratch folder the copy of a project lies."""
+    return scratch / "project"
+
+
 def in_copy(own: OwnApp, scratch: Path) -> OwnApp:
     """Copy the project into `scratch` and give the app as it lies there; raises ServerError."""
-    target = scratch / "project"
+    target = copy_in(scratch)
     remove(target)
     if (size := size_of(own.project)) > MOST_BYTES:
         raise ServerError(

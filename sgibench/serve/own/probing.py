@@ -22,7 +22,7 @@ from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
 from sgibench.serve.guarded import Command, Guarded
 from sgibench.serve.logs import size_of, tail_of
-from sgibench.serve.own.copying import in_copy
+from sgibench.serve.own.copying import copy_in, in_copy
 from sgibench.serve.own.preparing import folded, prepare_start
 from sgibench.serve.own.spec import MODULE, TARGET, Spec, read_spec
 from sgibench.serve.variables import variables_of
@@ -56,6 +56,14 @@ class Telling:
 
 def probe_app(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
     """Look at an app; raises UsageError in one line when it is none, or can't live beside a copy of itself."""
+    try:
+        return _probed(telling, base, scratch)
+    except UsageError as error:  # who reads it knows the project, and nothing of its copy, which is gone
+        copy = str(copy_in(scratch))
+        raise UsageError(str(error).replace(copy, str(telling.project))) from None
+
+
+def _probed(telling: Telling, base: BaseEnvironment, scratch: Path) -> App:
     spec = read_spec(telling.text, telling.project)
     own = OwnApp(
         spec=telling.text,

@@ -22,6 +22,8 @@ HELD_IN = {"Dash": ".server"}
 FACTORIES = frozenset({"create_app", "make_app", "get_app", "build_app", "create_application", "make_application"})
 HELD_AS = ("app", "application", "asgi_app", "wsgi_app", "api")
 """What it is usually called; earlier ones are tried first."""
+HANDED_WSGI, HANDED_ASGI = ("environ", "start_response"), ("scope", "receive", "send")
+"""What the specifications call the arguments of an app that is a function."""
 FILES = ("wsgi.py", "asgi.py", "main.py", "app.py", "server.py", "__init__.py", "application.py", "api.py")
 NOT_LOOKED_IN = frozenset({"tests", "test", "docs", "node_modules", "venv", "env", "site-packages", "build", "dist"})
 MOST_FILES = 2000
@@ -86,6 +88,8 @@ def _held(tree: ast.Module) -> Iterator[tuple[bool, int, str]]:
                     yield maker in MADE_BY, name, target.id + HELD_IN.get(maker, "")
         elif isinstance(node, ast.FunctionDef) and node.name in FACTORIES and not _needs_arguments(node):
             yield True, len(HELD_AS), f"{node.name}()"
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_bare_app(node):
+            yield False, HELD_AS.index(node.name) if node.name in HELD_AS else len(HELD_AS), node.name
 
 
 def _maker(value: ast.expr | None) -> str:
@@ -94,6 +98,12 @@ def _maker(value: ast.expr | None) -> str:
         return ""
     called = value.func
     return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+
+
+def _is_bare_app(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function is an app itself: it takes what servers hand over."""
+    names = tuple(each.arg for each in (*function.args.posonlyargs, *function.args.args))
+    return names == (HANDED_ASGI if isinstance(function, ast.AsyncFunctionDef) else HANDED_WSGI)
 
 
 def _needs_arguments(function: ast.FunctionDef) -> bool:
