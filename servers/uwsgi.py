@@ -62,6 +62,8 @@ ADVICE = Advice(
 UNFRAMED = "an answer without Content-Length comes unframed, on a connection that stays open"
 SILENT = "nothing is answered when the app fails before it has begun to"
 UNFRAMED_FAULTS = {"stream: *": UNFRAMED, "bodies: GET /pieces/*": UNFRAMED, "error: GET /error: *": SILENT}
+HANGS_UP = "it answers 411 and hangs up before it has read a body of chunks, so that a proxy may lose the answer"
+LOST_BEHIND = {"chunked: *REFUSED_STREAM": HANGS_UP}
 PINNED_NOTE = "A connection that is kept alive holds a thread: more connections than workers × threads starve."
 
 SERVER = Server(
@@ -83,6 +85,7 @@ SERVER = Server(
             summary="HTTP/1.1 spoken by the workers themselves, one kept-alive connection for each thread.",
             recommended=ADVICE,
             lacks=UNFRAMED_FAULTS,
+            lacks_behind=LOST_BEHIND,
             notes=(PINNED_NOTE,),
         ),
         Variant(
@@ -147,6 +150,7 @@ SERVER = Server(
             summary="uWSGI as a ready-made wheel, for where it can't be compiled.",
             recommended=ADVICE,
             lacks=UNFRAMED_FAULTS,
+            lacks_behind=LOST_BEHIND,
             notes=(PINNED_NOTE,),
         ),
     ),
