@@ -14,8 +14,9 @@ from rich.console import Console
 from sgibench import report
 from sgibench.model import AloneCost, Run
 from sgibench.report import terminal
+from sgibench.report.charts.stacks import Part, Stack, draw_stacks, unlike
 from sgibench.report.layers import layers_of
-from sgibench.report.panels import view_of
+from sgibench.report.panels import Look, view_of
 from sgibench.report.twoway import cross_tables
 from tests.results_maker import Contestant, Making, make_run
 
@@ -149,3 +150,26 @@ def test_narrow_terminals_have_every_figure(width: int) -> None:
     text = printed(run_of(), width)
     assert all(server in text for server in SERVER_US)
     assert "layer by layer" in text
+
+
+@pytest.mark.parametrize("longest_us", [300.0, 3000.0])
+def test_bars_of_wholes_that_are_very_unlike_are_shares_of_their_own(longest_us: float) -> None:
+    """One slow framework would make all other bars too short to be read."""
+    shares = longest_us > 1000
+    stacks = [
+        Stack(
+            row=f"r{place}",
+            group="app",
+            label="server",
+            look=Look(colour=place, shape=place, dash=0),
+            parts=(Part(name="server", value=total_us / 2, tip=""), Part(name="not explained", value=0.0, tip="")),
+            total=total_us,
+            tip="",
+        )
+        for place, total_us in enumerate((100.0, 110.0, longest_us))
+    ]
+    assert unlike(stacks) == shares
+    drawing = draw_stacks(stacks, names=("server", "not explained"), prefix="x", label="layers")
+    assert ("50 %" in drawing) == shares
+    for total in ("100 µs", "110 µs", "3.00 ms" if shares else "300 µs"):
+        assert total in drawing, "each whole is written beside its bar"

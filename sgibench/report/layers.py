@@ -12,7 +12,7 @@ from sgibench import stats, units
 from sgibench.model import BorderCost, Run
 from sgibench.model.catalogue import WITH
 from sgibench.report.charts.chart import Chart, Table, alternative
-from sgibench.report.charts.stacks import Part, Stack, draw_stacks
+from sgibench.report.charts.stacks import Part, Stack, draw_stacks, unlike
 from sgibench.report.panels import Panel, Row
 from sgibench.report.services import ServiceFigures, uses_of
 from sgibench.report.standings import printable
@@ -178,6 +178,7 @@ def layers_chart(table: LayerTable) -> Chart:
             "Own work: the plain app under that server. Framework: what its app costs more than that. Server: its own "
             "CPU at its border to that app. Whole: the same server and app without a border, in turn with it. Not "
             "explained: what is left of the whole; below zero, the layers are more than the whole, whose end is marked."
+            + (" Each bar is its own whole, as they are so unlike." if unlike(stacks) else "")
             + (f" The CPU of {' and '.join(services)} is in none of them: the table has it apart." if services else "")
         ),
         drawing=draw_stacks(stacks, names=LAYERS, prefix=f"{table.panel}l", label=alternative(title, spoken)),

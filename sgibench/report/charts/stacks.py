@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup
 
@@ -21,6 +22,8 @@ SIGN = 5.6
 SHADES: Mapping[int, float] = {0: 0.75, 1: 0.38}
 """Of the first two parts, in ink; the third has its server's colour, the last is a warning."""
 MARK = 5.0
+UNLIKE = 6.0
+"""Where one whole is so many times the middle one, each line is its own whole: else the others are too short to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,13 @@ def draw_stacks(stacks: Sequence[Stack], *, names: Sequence[str], prefix: str, l
     groups = list(dict.fromkeys(stack.group for stack in stacks))
     height = LEGEND_HEIGHT + HEAD_HEIGHT * len(groups) + LINE_HEIGHT * len(stacks) + BOTTOM
     sheet = Sheet(height)
-    longest = max((max(stack.total, _reach(stack)) for stack in stacks), default=1.0) or 1.0
-    scale = (sheet.width - LEFT - RIGHT) / longest
-    draw_grid(sheet, longest, scale, units.microseconds, 1.0, top=LEGEND_HEIGHT)
+    longest = max((_length(stack) for stack in stacks), default=1.0) or 1.0
+    span = sheet.width - LEFT - RIGHT
+    shares = unlike(stacks)
+    if shares:
+        draw_grid(sheet, 1.0, span, units.percent, 1.0, top=LEGEND_HEIGHT)
+    else:
+        draw_grid(sheet, longest, span / longest, units.microseconds, 1.0, top=LEGEND_HEIGHT)
     _legend(sheet, names)
     y, shown = LEGEND_HEIGHT, ""
     for stack in stacks:
@@ -62,9 +69,20 @@ def draw_stacks(stacks: Sequence[Stack], *, names: Sequence[str], prefix: str, l
             shown = stack.group
             sheet.text(6, y + HEAD_HEIGHT / 2, shown, bold=True)
             y += HEAD_HEIGHT
-        _stack(sheet, stack, y + LINE_HEIGHT / 2, scale)
+        _stack(sheet, stack, y + LINE_HEIGHT / 2, span / ((_length(stack) or 1.0) if shares else longest))
         y += LINE_HEIGHT
     return sheet.markup(prefix, label)
+
+
+def unlike(stacks: Sequence[Stack]) -> bool:
+    """Whether the wholes are so unlike that each line is drawn as shares of its own."""
+    lengths = [_length(stack) for stack in stacks]
+    return len(lengths) > 1 and max(lengths) > UNLIKE * median(lengths)
+
+
+def _length(stack: Stack) -> float:
+    """How long its line is: to its end, or to that of its whole."""
+    return max(stack.total, _reach(stack))
 
 
 def _reach(stack: Stack) -> float:
