@@ -23,7 +23,7 @@ SHADES: Mapping[int, float] = {0: 0.75, 1: 0.38}
 """Of the first two parts, in ink; the third has its server's colour, the last is a warning."""
 MARK = 5.0
 UNLIKE = 6.0
-"""Where one whole is so many times the middle one, each line is its own whole: else the others are too short to read."""
+"""Where one whole is so many times the middle one, each line is its own whole: the others would be too short."""
 
 
 @dataclass(frozen=True, kw_only=True)
