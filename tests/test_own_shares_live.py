@@ -42,7 +42,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("heavy")
     (folder / "heavy.py").write_text(APP, encoding="utf-8")
     (folder / "requirements.txt").touch()
-    words = ["run", "--app", "heavy:app", "--blocks", "2", "--window", "0.2", "--connections", "4"]
+    words = ["run", "--app", "heavy:app", "--blocks", "2", "--window", "1", "--connections", "4"]
     words += [word for one in ASKED for word in ("--request", one)]
     words += [
         "--rate",
