@@ -328,18 +328,14 @@ def wsgi_cost() -> Cost:
 def asgi(app: Any, ledger: Any, cost: Cost, turns: Turns = ALL) -> Any:
     """Put an ASGI app behind the border."""
     twice = app if turns is ALL else asgi(app, Tried(), NOTHING)
-    follows = False
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal follows
         BEHIND.set(True)
         borders = turns.mine(scope.get("path", "")) if scope["type"] == "http" else 0
         if not borders:
             await app(scope, receive, send)
             return
-        if not follows:
-            follows = True
-            follow_tasks()
+        follow_tasks()
         spent = Spent(ledger.add if borders == 1 else ledger.add_twice)
         outer = TAKEN.get()
         TAKEN.set((*outer, spent))
@@ -390,22 +386,32 @@ TAKEN: ContextVar[tuple[Spent, ...]] = ContextVar("taken", default=())
 """Whose CPU is counted in this context: of a request that passes two borders there are two counts."""
 
 
+class Follower:
+    """Makes the tasks of a loop, and puts those that a request starts behind the border on its side, once."""
+
+    def __init__(self, make: Callable[..., Any] | None) -> None:
+        self._make = make
+
+    def __call__(self, loop: Any, coroutine: Any, **words: Any) -> Any:
+        """Make a task."""
+        taken = TAKEN.get()
+        if taken and not taken[-1].away:
+            for spent in reversed(taken):
+                coroutine = followed(coroutine, spent)
+        if self._make is None:
+            return asyncio.Task(coroutine, loop=loop, **words)
+        return self._make(loop, coroutine, **words)
+
+
 def follow_tasks() -> None:
     """From now on tasks that a request starts behind the border, on this loop, are part of it."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return  # not one of asyncio's
-    make: Callable[..., Any] = loop.get_task_factory() or asyncio.Task
-
-    def made(of: Any, coroutine: Any, **words: Any) -> Any:
-        taken = TAKEN.get()
-        if taken and not taken[-1].away:
-            for spent in reversed(taken):
-                coroutine = followed(coroutine, spent)
-        return make(of, coroutine, **words) if make is not asyncio.Task else make(coroutine, loop=of, **words)
-
-    loop.set_task_factory(made)
+    make = loop.get_task_factory()
+    if not isinstance(make, Follower):
+        loop.set_task_factory(Follower(make))
 
 
 async def followed(coroutine: Any, spent: Spent) -> Any:
