@@ -271,6 +271,12 @@ def test_a_trial_at_the_border_that_failed_has_no_figures() -> None:
         cost_of(draft, twin, 2, "it was killed"),
         cost_of(Draft(**{**vars(draft), "failure": Failure(reason="x", detail="wrong")}), twin, 2, None),
         cost_of(Draft(**{**vars(draft), "measured": None}), twin, 2, None),
+        cost_of(
+            Draft(**{**vars(draft), "measured": replace(seen, within=Crossings(calls=2, once_s=0.001, tried_s=0.0))}),
+            twin,
+            2,
+            None,
+        ),
         cost_of(Draft(**{**vars(draft), "measured": Measured(id="x", requests=100, cpu_s=0.02)}), twin, 2, None),
     ):
         assert failed.failure

@@ -28,6 +28,8 @@ WINDOW_S = 1.5
 """At most."""
 TIMES_TRIED = 4.0
 """A border costs at most so many times what it cost when it was tried: cold code cost up to three times as much."""
+NEGATIVE = 0.10
+"""A server's own CPU further below zero than this share of the whole is no figure: too few requests were taken."""
 BORDERED = "@border"
 """What the name of an app behind its border ends with."""
 MODULE = "bordered"
@@ -132,7 +134,7 @@ def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) ->
         return replace(cost, failure=failure or "nothing was counted at the border")
     taken = seen.within
     own_us = own_of(taken)
-    return replace(
+    found = replace(
         cost,
         cpu_us=whole_of(seen),
         within_us=(taken.once_s / taken.calls + taken.threads_s / seen.requests) * 1e6,
@@ -140,6 +142,11 @@ def cost_of(draft: Draft, twin: Draft | None, block: int, failed: str | None) ->
         share=min(1.0, (taken.calls + 2 * taken.twice) / seen.requests),
         whole_us=None if twin is None or twin.failure is not None else whole_of(twin.measured),
     )
+    if found.cpu_us and (found.outside_us or 0.0) < -NEGATIVE * found.cpu_us:
+        return replace(
+            cost, failure=f"the {taken.calls} requests taken at the border used more than all did on average"
+        )
+    return found
 
 
 def own_of(taken: Crossings) -> float:
