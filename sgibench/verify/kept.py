@@ -21,6 +21,7 @@ ROWS_DIFFER = "rows-differ"
 SEEN_S = 3.0
 """How long a write that was answered may take to be seen."""
 AGAIN_S = 0.05
+LISTED = Question(method="GET", path="/items")
 MADE = Question(method="POST", path="/items", body=b'{"name":"counted?","quantity":1}')
 CREATED = 201
 
@@ -31,6 +32,7 @@ def verify_kept(host: str, port: int, count: Callable[[], Rows | None], *, proto
     Raises ServerError `rows-differ` where it can't be seen, and `wrong-answer` where no item is made.
     """
     with client_for(host, port, protocol) as client:
+        ask(client, LISTED)  # an app may make its table when it is first asked about it
         before = _counted(count)
         reply = ask(client, MADE)
         item_id = id_of(reply)
