@@ -344,6 +344,31 @@ def test_equal_servers_are_called_tied_only_when_there_are_blocks_enough() -> No
     assert any(qualifier.startswith("Only 3 blocks") for qualifier in answer.qualifiers)
 
 
+def test_a_server_that_failed_in_the_slow_blocks_is_not_the_first_and_is_said_to_lack_them() -> None:
+    slow = frozenset({1, 2})
+    lucky = replace(CLEAR[0], id="lucky-one", cpu_us=CLEAR[0].cpu_us * 1.5, fails="crashed", fails_in=slow)
+    run = make_run(Making(servers=(*CLEAR, lucky), scenarios=("json",), blocks=6))
+    pace = {True: 10.0, False: 1.0}
+    trials = tuple(
+        replace(trial, cpu_us_per_request=trial.cpu_us_per_request * by, rps=trial.rps / by)
+        if (by := pace[trial.block in slow]) and trial.cpu_us_per_request and trial.rps
+        else trial
+        for trial in run.trials
+    )
+    panel = view_of(replace(run, trials=trials)).panels[0]
+    levels = {row.label: found.value for row in panel.rows if (found := row.entry.cpu_us)}
+    assert levels["lucky-one"] < levels["quick-one"], "by the blocks that it has"
+    assert [row.label for row in panel.rows] == ["quick-one", "lucky-one", "slow-one"]
+    answer = answer_of(panel)
+    assert answer.said[0].text.startswith("quick-one needs the least CPU per request, ")
+    assert "lucky-one needs 1.5 times as much" in answer.said[0].text
+    assert "At saturation quick-one serves" in answer.said[0].text
+    assert any(
+        text.startswith("lucky-one has figures of fewer blocks than others: values are of its own blocks")
+        for text in answer.qualifiers
+    )
+
+
 def test_rows_that_are_not_told_apart_share_a_place_and_say_with_whom() -> None:
     twins = (*(replace(CLEAR[0], id=name) for name in ("one", "other")), CLEAR[1])
     page = page_of(make_run(Making(servers=twins, scenarios=("json",), blocks=8, scatter=0.01)))

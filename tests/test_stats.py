@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sgibench import stats
 from sgibench.model import Comparison
@@ -231,6 +234,61 @@ def test_a_loud_control_leaves_delta_where_it_was_fixed() -> None:
     wider = stats.rank(cells, higher_is_better=True, control=("a", "a~control"), delta=0.2)
     assert wider.versus_best["a"].verdict == "tie"
     assert stats.rank(cells, higher_is_better=True, control=("a", "missing")).noise_floor is None
+
+
+def test_nobody_gains_by_failing_while_the_machine_is_slow() -> None:
+    machine = [0.0, 0.02, 1.5, 1.2, -0.01, 1.4]
+    truth = {"third": 150.0, "first": 100.0, "second": 120.0, "fourth": 180.0, "last": 400.0}
+    cells = {
+        name: {
+            block: centre * math.exp(moved + 0.01 * math.sin(7 * block + centre)) for block, moved in enumerate(machine)
+        }
+        for name, centre in truth.items()
+    }
+    cells["third"] = {block: value for block, value in cells["third"].items() if machine[block] < 1}
+    for better in (False, True):
+        found = stats.rank(cells, higher_is_better=better, control=None)
+        order = ["first", "second", "third", "fourth", "last"]
+        assert [row.cell for row in found.rows] == (order[::-1] if better else order)
+        assert [row.place for row in found.rows] == [1, 2, 3, 4, 5]
+        assert all(pair.verdict == "faster" for pair in found.verdicts.values())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), cells=st.integers(2, 7), blocks=st.integers(2, 7))
+def test_who_is_surely_ahead_stands_before_whatever_blocks_are_missing(
+    data: st.DataObject, cells: int, blocks: int
+) -> None:
+    dice = random.Random(data.draw(st.integers(0, 2**32)))
+    machine = [dice.gauss(0, 1) for _ in range(blocks)]
+    table = {
+        f"s{one}": {
+            block: math.exp(one * 0.1 + moved + dice.gauss(0, 0.01))
+            for block, moved in enumerate(machine)
+            if dice.random() < 0.6
+        }
+        for one in dice.sample(range(cells), cells)
+    }
+    found = stats.rank(table, higher_is_better=False, control=None)
+    place = {row.cell: row.place for row in found.rows}
+    assert list(found.verdicts) == [pair for pair in combinations(place, 2) if pair in found.verdicts]
+    assert list(place.values()) == sorted(place.values())
+    for (first, second), pair in found.verdicts.items():
+        assert pair.verdict != "slower"
+        assert pair.verdict != "faster" or (place[first] < place[second] and first < second)
+        shared = table[first].keys() & table[second].keys()
+        assert pair.blocks == len(shared) > 0
+
+
+def test_verdicts_over_other_blocks_that_go_round_in_a_circle_still_give_each_a_place() -> None:
+    a = {block: 100.0 + block % 2 for block in range(8)} | {block: 300.0 + block % 2 for block in range(16, 24)}
+    b = {block: 130.0 + block % 2 for block in range(16)}
+    c = {block: 200.0 + block % 2 for block in range(8, 24)}
+    found = stats.rank({"a": a, "b": b, "c": c}, higher_is_better=False, control=None)
+    assert found.apart("a", "b")
+    assert found.apart("b", "c")
+    assert found.apart("c", "a")
+    assert len({row.place for row in found.rows}) == 3
 
 
 def test_a_cell_that_failed_in_every_block_has_no_place() -> None:

@@ -200,9 +200,8 @@ def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
 
 def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
     """Say who serves the most, where that is not what the cost says already."""
-    ranked = sorted(
-        (row for row in rows if row.throughput), key=lambda row: -(row.entry.rps.value if row.entry.rps else 0)
-    )
+    place = {row.cell: at for at, row in enumerate(panel.main.throughput.rows)}
+    ranked = sorted((row for row in rows if row.throughput), key=lambda row: place[row.entry.cell])
     if not panel.saturated or len(ranked) < 2:  # noqa: PLR2004 - a comparison takes two
         return ""
     best, last = ranked[0], ranked[-1]
@@ -224,6 +223,7 @@ def _qualifiers(panel: Panel) -> tuple[str, ...]:
     if panel.main.control is None:
         found.append("No A/A control was run: nothing checked that equal servers come out equal.")
     found.extend(_without_latency(panel))
+    found.extend(_lacking_blocks(panel))
     failed = [row.label for row in panel.rows if row.entry.status != "ok"]
     if failed:
         found.append(f"{words.listed(failed)} failed and {'are' if len(failed) > 1 else 'is'} not in the comparison.")
@@ -234,6 +234,23 @@ def _qualifiers(panel: Panel) -> tuple[str, ...]:
             kinds.setdefault(doubt.kind, set()).add(row.label)
     found.extend(f"{kind} at {words.listed(sorted(names))}: see the rows." for kind, names in kinds.items())
     return tuple(found)
+
+
+def _lacking_blocks(panel: Panel) -> Iterator[str]:
+    """Say whose figures are of fewer blocks than others': what they say by themselves is of other moments."""
+    names = []
+    for row in panel.rows:
+        for metric in row.places:
+            others = (found for other in panel.rows if (found := panel.estimate(other, metric)))
+            own = panel.estimate(row, metric)
+            if own and own.blocks < max(one.blocks for one in others) and row.label not in names:
+                names.append(row.label)
+    if names:
+        blocks = "its own blocks" if len(names) == 1 else "their own blocks"
+        yield (
+            f"{words.listed(names)} {'has' if len(names) == 1 else 'have'} figures of fewer blocks than others: "
+            f"values are of {blocks}, places and ratios of those that are shared."
+        )
 
 
 def _without_latency(panel: Panel) -> Iterator[str]:

@@ -158,7 +158,7 @@ def _spreads(
         own = squares / degrees
         variances = np.clip(np.linalg.lstsq(system, squares, rcond=None)[0], own / WITHIN, own * WITHIN)
         spreads = moderate(variances.tolist(), degrees.tolist())
-        weights = _weights([spread.variance for spread in spreads])
+        weights = weighed([spread.variance for spread in spreads])
     return spreads, float(max(len(logs) - rank, 1))
 
 
@@ -173,7 +173,7 @@ def _first_weights(residuals: Floats, rows: NDArray[np.int64], columns: NDArray[
     beside = residuals - _medians(residuals, columns)[columns]
     beside -= _medians(beside, rows)[rows]
     own = np.bincount(rows, weights=beside**2) / degrees
-    return _weights([spread.variance for spread in moderate(own.tolist(), degrees.tolist())])
+    return weighed([spread.variance for spread in moderate(own.tolist(), degrees.tolist())])
 
 
 def _medians(values: Floats, places: NDArray[np.int64]) -> Floats:
@@ -232,7 +232,7 @@ def _inverse_trigamma(value: float) -> float:
     return found
 
 
-def _weights(variances: Sequence[float]) -> Floats:
+def weighed(variances: Sequence[float]) -> Floats:
     """Weigh cells by how little they scatter, none by more than HEAVIEST; equally where nothing scatters."""
     least = max(variances) * 1e-6
     if least <= 0:

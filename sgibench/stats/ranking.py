@@ -3,21 +3,23 @@
 All pairs of a table are compared inside blocks and corrected together (Holm), so with 95 % confidence every "surely
 ahead" of the table is true at once. Whoever quotes two of its cells takes their comparison from here: cells looked up
 because they stand first and last differ by chance more often than two cells named beforehand. Rule: a cell's place is
-1 + the number of cells surely ahead of it; in order of the estimates, a new place starts only where a cell is told
-apart from one that stands before it, and two cells that are told apart never share a place. `worst_place` counts the
-cells that are surely behind; the two are the confidence interval of the rank (Mogstad, Romano, Shaikh, Wilhelm,
-Inference for Ranks, Review of Economic Studies, 2024).
+1 + the number of cells surely ahead of it; in order of the levels, a new place starts only where a cell is told apart
+from one that stands before it, and two cells that are told apart never share a place. Levels are those over all blocks
+(`levels`), so that a cell is not better for the blocks that it lacks, and a cell that is surely ahead of another stands
+before it whatever the levels say. `worst_place` counts the cells that are surely behind; the two are the confidence
+interval of the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Review of Economic Studies, 2024).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from sgibench.model import Comparison, Estimate, Ranked, Verdict
 from sgibench.stats.intervals import CONFIDENCE, DELTA, LogRatio, Values, estimate, holm, judge
+from sgibench.stats.levels import levels_of
 from sgibench.stats.moderation import Table, table_of
 
 
@@ -42,11 +44,7 @@ class Ranking:
 
     def between(self, first: str, second: str) -> Comparison | None:
         """Compare two cells, first / second, as the table does; None when they share no block."""
-        found = self.verdicts.get((first, second))
-        if found is not None:
-            return found
-        turned = self.verdicts.get((second, first))
-        return None if turned is None else _reversed(turned)
+        return _between(self.verdicts, first, second)
 
     def apart(self, first: str, second: str) -> bool:
         """Whether the table tells two cells apart."""
@@ -82,11 +80,15 @@ def rank(
     aa = table.ratio(control[1], control[0]) if control and control[0] in cells and control[1] in cells else None
     estimates = {cell: estimate(list(values.values())) for cell, values in cells.items() if cell != copy}
     known = {cell: found for cell, found in estimates.items() if found is not None}
-    order = sorted(known, key=lambda cell: (known[cell].value * (-1 if higher_is_better else 1), cell))
-    ratios = {(a, b): ratio for a, b in combinations(order, 2) if (ratio := table.ratio(a, b)) is not None}
-    verdicts = holm(ratios, delta=delta, confidence=confidence, higher_is_better=higher_is_better)
+    levels = levels_of(table)
+    by_level = sorted(known, key=lambda cell: (levels[cell] * (-1 if higher_is_better else 1), cell))
+    ratios = {(a, b): ratio for a, b in combinations(by_level, 2) if (ratio := table.ratio(a, b)) is not None}
+    judged = holm(ratios, delta=delta, confidence=confidence, higher_is_better=higher_is_better)
+    ahead = _ahead(by_level, judged)
+    order = _in_order(by_level, ahead)
+    verdicts = {pair: found for pair in combinations(order, 2) if (found := _between(judged, *pair)) is not None}
     return Ranking(
-        rows=_places(order, known, verdicts),
+        rows=_places(order, known, ahead),
         delta=delta,
         noise_floor=None if aa is None else judge(aa, delta=delta, higher_is_better=higher_is_better),
         noise=aa,
@@ -96,17 +98,37 @@ def rank(
     )
 
 
+def _ahead(cells: Sequence[str], verdicts: Mapping[tuple[str, str], Comparison]) -> Mapping[str, frozenset[str]]:
+    """Cell -> the cells that are surely ahead of it."""
+    sure = {"faster": lambda a, b: (a, b), "slower": lambda a, b: (b, a)}
+    pairs = [sure[found.verdict](a, b) for (a, b), found in verdicts.items() if found.verdict in sure]
+    return {cell: frozenset(first for first, second in pairs if second == cell) for cell in cells}
+
+
+def _in_order(cells: Sequence[str], ahead: Mapping[str, frozenset[str]]) -> list[str]:
+    """Put cells behind all that are surely ahead of them, otherwise as they come.
+
+    Verdicts over different blocks may go round in a circle; then the first of it stands first.
+    """
+    order: list[str] = []
+    left = list(cells)
+    while left:
+        following = next((cell for cell in left if not ahead[cell] & set(left)), left[0])
+        order.append(following)
+        left.remove(following)
+    return order
+
+
 def _places(
-    order: list[str], known: Mapping[str, Estimate], verdicts: Mapping[tuple[str, str], Comparison]
+    order: Sequence[str], known: Mapping[str, Estimate], ahead: Mapping[str, frozenset[str]]
 ) -> tuple[Ranked, ...]:
-    apart = [pair for pair, found in verdicts.items() if found.verdict in ("faster", "slower")]
     places: dict[str, int] = {}
     reached = 1
     for cell in order:
-        ahead = [first for first, second in apart if second == cell]
-        reached = max(reached, 1 + len(ahead), *(places[first] + 1 for first in ahead))
+        apart = [other for other in places if other in ahead[cell] or cell in ahead[other]]
+        reached = max(reached, 1 + len(ahead[cell]), *(places[other] + 1 for other in apart))
         places[cell] = reached
-    surely_behind = Counter(first for first, _second in apart)
+    surely_behind = Counter(cell for others in ahead.values() for cell in others)
     return tuple(
         Ranked(
             cell=cell,
@@ -116,6 +138,14 @@ def _places(
         )
         for cell in order
     )
+
+
+def _between(verdicts: Mapping[tuple[str, str], Comparison], first: str, second: str) -> Comparison | None:
+    """Look a comparison up, whichever way round it was made."""
+    if (first, second) in verdicts:
+        return verdicts[first, second]
+    turned = verdicts.get((second, first))
+    return None if turned is None else _reversed(turned)
 
 
 def _reversed(found: Comparison) -> Comparison:
