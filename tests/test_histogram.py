@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sgibench.histogram import LONGEST_NS, Histogram, bucket_of, buckets_of
 from sgibench.model import HistogramData
+from sgibench.model.window import BUCKETS
 
 LATENCIES = st.lists(st.integers(0, LONGEST_NS), min_size=1, max_size=200)
 
@@ -77,9 +78,13 @@ def test_latencies_beyond_the_scale_count_at_its_ends() -> None:
 
 def test_broken_data_is_refused() -> None:
     with pytest.raises(ValueError, match="as many gaps as counts"):
-        Histogram.from_data(HistogramData(gaps=(1,), counts=()))
+        HistogramData(gaps=(1,), counts=())
     with pytest.raises(ValueError, match="buckets below"):
-        Histogram.from_data(HistogramData(gaps=(10**9,), counts=(1,)))
+        HistogramData(gaps=(10**9,), counts=(1,))
+    with pytest.raises(ValueError, match="counts of at least 0"):
+        HistogramData(gaps=(1, 1), counts=(5, -1))
+    assert bucket_of(LONGEST_NS) == BUCKETS - 1
+    assert Histogram.from_data(HistogramData(gaps=(BUCKETS - 1,), counts=(1,))).count == 1
     with pytest.raises(ValueError, match="expected a share"):
         of(1).percentile_us(99)
 

@@ -23,14 +23,14 @@ from rich.console import Console
 from sgibench import machine, report
 from sgibench.cli import main
 from sgibench.errors import ResultsError
-from sgibench.model import CapacityFound, Run, RunInfo, Trial
+from sgibench.model import CapacityFound, HistogramData, Run, RunInfo, Trial
 from sgibench.model.failed import WHICH
 from sgibench.report import terminal
 from sgibench.report.naming import computing
 from sgibench.results import store, strict
 from sgibench.results.codec import LARGEST, decode, encode
 from tests.in_process import inside
-from tests.results_maker import QUICK, Making, make_run
+from tests.results_maker import QUICK, Making, make_run, write_run
 from tests.test_hostile_options import call, standing_still
 
 GOOD = make_run(Making(scenarios=("json",), blocks=2))
@@ -52,6 +52,9 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*map(fitting, arguments))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return st.dictionaries(texts, fitting(arguments[1]), max_size=2)
+    if hint is HistogramData:
+        pairs = st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 10**11)), max_size=4)
+        return pairs.map(lambda some: HistogramData(gaps=tuple(p[0] for p in some), counts=tuple(p[1] for p in some)))
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         fields = {field.name: fitting(hints[field.name]) for field in dataclasses.fields(hint)}
@@ -180,6 +183,25 @@ def put(kind: str, path: Path) -> None:
 
 
 KINDS = ("folder", "pipe", "device", "loop", "binary", "socket")
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [{"gaps": [1], "counts": [-1]}, {"gaps": [-3], "counts": [5]}, {"gaps": [2**40], "counts": [5]},
+     {"gaps": [1, 2], "counts": [5]}, {"gaps": [1, 2, 3], "counts": [2**62] * 3}],
+)  # fmt: skip
+def test_counts_that_count_nothing_are_refused_with_their_place_by_every_command(
+    tmp_path: Path, counted: dict[str, list[int]]
+) -> None:
+    folder = write_run(GOOD, tmp_path / "results")
+    lines = [json.loads(line) for line in (folder / store.TRIALS_FILE).read_text().splitlines()]
+    lines[1]["histogram_us"] = counted
+    (folder / store.TRIALS_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for command in (["audit", "latest"], ["compare", "latest", "latest"], ["report", "latest"]):
+        done = inside(tmp_path, *command)
+        assert done.returncode
+        assert "line 2: Trial.histogram_us: expected " in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("file", [store.INFO_FILE, store.TRIALS_FILE])

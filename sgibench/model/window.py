@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 
 from sgibench.model.terms import Visits
 
+BUCKETS = 38912
+"""Buckets of a histogram (`sgibench.histogram` says what each holds)."""
+MOST_COUNTED = 10**12
+"""Requests in one histogram: a million a second for eleven days. Histograms that are merged still fit 64 bits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
@@ -32,6 +37,15 @@ class HistogramData:
 
     gaps: tuple[int, ...]
     counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what counts nothing: a file may say what it likes."""
+        if len(self.gaps) != len(self.counts):
+            raise ValueError(f"expected as many gaps as counts, got {len(self.gaps)} and {len(self.counts)}")
+        if self.gaps and (min(self.gaps) < 0 or sum(self.gaps) >= BUCKETS):
+            raise ValueError(f"expected gaps of at least 0 and buckets below {BUCKETS}")
+        if self.counts and (min(self.counts) < 0 or sum(self.counts) > MOST_COUNTED):
+            raise ValueError(f"expected counts of at least 0, {MOST_COUNTED:g} in all")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
     known = {name: _decoder(hints[name])(data[name], f"{where}.{name}") for name in hints if name in data}
     try:
         return kind(**known)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # a field is missing, or the noun itself refuses what it is made of
         raise ValueError(f"{where}: {error}") from None
 
 
