@@ -72,6 +72,7 @@ def test_list_reads_like_a_menu() -> None:
         (["--app", "wsgi_plian"], "wsgi_plain"),
         (["--profile", "quik"], "quick"),
         (["--server", "waitress", "--app", "asgi_plain"], "nothing to measure"),
+        (["--protocol", "https", "--streams", "4"], "over https a connection carries one request at a time"),
         (["--catalogue", "/nowhere/at/all"], "expected a folder with apps/"),
         (["--server-cpus", "one"], "expected CPUs such as 0,2-3"),
         (["--server-cpus", "4095"], "this process may use"),
@@ -181,9 +182,19 @@ def test_check_chooses_a_server_for_each_app_that_is_named_without_one(tmp_path:
         "asgi_anyio": ("uvicorn-httptools", "ok"),
         "rsgi_plain": ("granian-rsgi", "ok"),
     }
+    done = sgibench("check", "--protocol", "h2", "waitress", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nothing was checked: waitress: it does not speak h2" in one_line(done)
     done = sgibench("check", cwd=tmp_path)
     assert done.returncode == 2
     assert "name the servers or apps (--app) to check" in one_line(done)
+
+
+@pytest.mark.parametrize("scenario", ["failover", "tls_full"])
+def test_the_web_ui_does_not_open_with_a_scenario_that_it_can_not_put_on(tmp_path: Path, scenario: str) -> None:
+    done = sgibench("ui", "--server", "nginx-rr2+waitress", "--scenario", scenario, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"--scenario: {scenario} is put on by sgibench run alone" in one_line(done)
 
 
 def test_check_says_no_with_exit_1_and_names_what_was_wrong(tmp_path: Path) -> None:

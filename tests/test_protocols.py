@@ -184,7 +184,9 @@ def test_websocket_goes_over_http1_only() -> None:
         described = process.ask(do="describe", scenarios=[str(SCENARIOS / "websocket.py"), str(SCENARIOS / "crud.py")])
     websocket, crud = (one["terms"]["protocols"] for one in described["scenarios"])
     assert (websocket, crud) == (["http"], ["http", "https", "h2c", "h2"])
-    with pytest.raises(UsageError, match="in the chosen protocol"):
+    with pytest.raises(
+        UsageError, match=f"{server.id} in .*: it goes over http, and not over h2c: add --protocol http$"
+    ):
         make_cells([(server, app)], [replace(scenario(), terms=Terms(protocols=tuple(websocket)))], [load], [settings])
 
 

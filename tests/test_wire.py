@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from sgibench import catalogue, report, units
+from sgibench.bench.asked_for import refuse_not_so
 from sgibench.bench.choosing import refusals
 from sgibench.bench.plan import make_cells, unasked
 from sgibench.bench.rates import with_most_connections
-from sgibench.bench.request import select_scenarios
+from sgibench.bench.request import Request, select_scenarios
 from sgibench.bench.run import refuse_rateless
+from sgibench.bench.workshop import by_name, terms_of
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import NOT_SPOKEN, judge
 from sgibench.errors import UsageError
@@ -27,6 +30,7 @@ from sgibench.model import (
     Load,
     Overflow,
     Peak,
+    Protocol,
     Scenario,
     Settings,
     Terms,
@@ -115,6 +119,62 @@ def test_who_can_not_is_refused_by_name_and_reason(described: dict[str, Scenario
     assert "uvicorn-httptools in ws_broadcast" not in left_out
     with pytest.raises(UsageError, match="no capacity"):
         refuse_rateless([described["ws_broadcast"]])
+
+
+def test_a_server_is_left_out_of_the_scenarios_that_it_can_not_and_of_no_other(described: dict[str, Scenario]) -> None:
+    servers = {name: FOUND.server(name) for name in ("wsgiref", "cheroot", "waitress")}
+    pairs = [(server, FOUND.app("wsgi_plain")) for server in servers.values()]
+    scenarios = [described["conn_idle_5000"], described["conn_kept"]]
+    loads = [Load(kind="closed", connections=8, protocol=spoken) for spoken in ("http", "https")]
+    cells = make_cells(pairs, scenarios, loads, [SETTINGS])
+    refused = refusals(cells, servers, terms_of(scenarios))
+    told = by_name(refused, [cell for cell in cells if cell not in refused])
+    assert told["waitress"] == "it does not speak https: it speaks http"
+    assert "keeps alive 10 connections" in told["cheroot in conn_idle_5000"]
+    assert "closes every connection" in told["wsgiref in conn_idle_5000"]
+    assert not any("conn_kept" in name for name in told)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "why"),
+    [
+        (["ws_broadcast", "ws_echo"], {"load_workers": 2}, "2: ws_broadcast comes from one load process at one moment"),
+        (["conn_burst_1x"], {"load_workers": 2}, "use --load-workers 1"),
+        (["conn_burst_1x", "up_1m"], {"rate_per_s": 100}, "--rate 100: conn_burst_1x, up_1m have no fixed rate"),
+        (["conn_burst_1x"], {"curve": True, "rate_per_s": 0}, "--curve: conn_burst_1x has no fixed rate"),
+        (["conn_burst_1x", "ws_echo"], {"rate_per_s": 100}, None),
+        (["ws_echo"], {"load_workers": 2}, None),
+    ],
+)
+def test_what_no_scenario_can_be_measured_with_is_refused_before_anything_starts(
+    described: dict[str, Scenario], names: list[str], asked: dict[str, Any], why: str | None
+) -> None:
+    scenarios = [described[name] for name in names]
+    pairs = [(FOUND.server("uvicorn-httptools"), FOUND.app("asgi_plain"))]
+    cells = make_cells(pairs, scenarios, [Load(kind="closed", connections=8)], [SETTINGS])
+    request = Request(results=Path(), argv=(), **asked)
+    if why is None:
+        refuse_not_so(request, scenarios, cells)
+        return
+    with pytest.raises(UsageError, match=why):
+        refuse_not_so(request, scenarios, cells)
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "protocol", "why"),
+    [
+        ("waitress", "ws_echo", "http", "waitress in ws_echo: it needs ASGI, and the server serves WSGI apps$"),
+        ("uvicorn-h11", "tls_full", "http", "it goes over https, h2, and not over http: add --protocol https$"),
+        ("uvicorn-h11", "conn_burst_1x", "h2c", "it goes over http, and not over h2c: add --protocol http$"),
+    ],
+)
+def test_nothing_to_measure_says_what_does_not_fit(
+    described: dict[str, Scenario], server: str, name: str, protocol: Protocol, why: str
+) -> None:
+    entry = FOUND.server(server)
+    pairs = [(entry, FOUND.app(f"{entry.variant.interface}_plain"))]
+    with pytest.raises(UsageError, match=why):
+        make_cells(pairs, [described[name]], [Load(kind="closed", connections=8, protocol=protocol)], [SETTINGS])
 
 
 def test_what_a_server_does_not_speak_is_no_failure_of_its() -> None:

@@ -50,6 +50,7 @@ def asked_for(
     for sentence in (*too_few_servers(chosen.pairs, scenarios), *too_short(request.window_s, scenarios, cells)):
         listener.say(sentence)
     refuse_unknown(chosen.found, chosen.apps, scenarios)
+    refuse_not_so(request, scenarios, cells)
     left_out = unasked(chosen.pairs, scenarios, chosen.loads, cells) if request.scenarios else {}
     cells, unserved = without_missing(chosen.found, cells, scenarios, chosen.database.existing)
     skipped = {**chosen.skipped, **unfit_for(chosen.pairs, scenarios), **unserved}
@@ -59,6 +60,23 @@ def asked_for(
         raise UsageError("nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in unserved.items()))
     apps = apps_of(chosen.found, cells)
     return AskedFor(chosen=chosen, scenarios=scenarios, cells=cells, apps=apps, skipped=skipped, left_out=left_out)
+
+
+def refuse_not_so(request: Request, scenarios: Sequence[Scenario], cells: Sequence[Cell]) -> None:
+    """Refuse what was asked for by name and no scenario can be measured with; raises UsageError."""
+    measured = {cell.scenario for cell in cells}
+    terms = {one.id: one.terms for one in scenarios if one.id in measured}
+    alone = [name for name, own in terms.items() if own.one_client]
+    if request.load_workers > 1 and alone:
+        raise UsageError(
+            f"--load-workers {request.load_workers}: {', '.join(alone)} "
+            f"{'comes' if len(alone) == 1 else 'come'} from one load process at one moment: use --load-workers 1"
+        )
+    rate = "--curve" if request.curve else f"--rate {request.rate_per_s:g}" if request.rate_per_s else None
+    if rate and not any(own.at_rate for own in terms.values()):
+        raise UsageError(
+            f"{rate}: {', '.join(terms)} {'has' if len(terms) == 1 else 'have'} no fixed rate: leave it out"
+        )
 
 
 def refuse_what_fits_nowhere(request: Request, asked: AskedFor) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sgibench.bench.services import for_scenario, unfit_for
@@ -66,14 +66,8 @@ def make_cells(
     if not cells and (unfit := unfit_for(pairs, scenarios)):
         raise UsageError("nothing to measure: " + "; ".join(f"{app}: {why}" for app, why in unfit.items()))
     if not cells:
-        raise UsageError(
-            "nothing to measure: no chosen app speaks the interface of a chosen server, in the chosen protocol "
-            f"(servers: {_kinds(server.variant.interface for server, _ in pairs)}; "
-            f"scenarios: {_kinds(name for scenario in scenarios for name in scenario.interfaces)}; "
-            f"protocols: {_kinds(load.protocol for load in loads)}, of "
-            f"{_kinds(name for scenario in scenarios for name in scenario.terms.protocols)})"
-            + "".join(f"; {sentence}" for sentence in too_few_servers(pairs, scenarios))
-        )
+        reasons = _by_reason(unasked(pairs, scenarios, loads, cells))
+        raise UsageError("nothing to measure: " + "; ".join(reasons))
     return cells
 
 
@@ -113,15 +107,35 @@ def unasked(
     return found
 
 
+MOST_NAMED = 4
+"""So many of those that share a reason are named in a refusal, and then how many more there are."""
+
+
+def _by_reason(unasked: Mapping[str, str]) -> list[str]:
+    """Say each reason once, after the names that it is about."""
+    names = defaultdict(list)
+    for name, why in unasked.items():
+        names[why].append(name)
+    return [
+        ", ".join(some[:MOST_NAMED])
+        + (f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else "")
+        + f": {why}"
+        for why, some in names.items()
+    ]
+
+
 def _why_unasked(server: ServerEntry, scenario: Scenario, loads: Sequence[Load]) -> str:
     """Say why a scenario is not asked of a server; there is a reason."""
     protocols, wanted = scenario.terms.protocols, scenario.watched.servers
-    if not {load.protocol for load in loads} & set(protocols):
-        return f"it goes over {', '.join(protocols)}: add --protocol {protocols[0]}"
+    if server.variant.interface not in scenario.interfaces:
+        needs = "/".join(name.upper() for name in scenario.interfaces)
+        return f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
+    asked = dict.fromkeys(load.protocol for load in loads)
+    if not asked.keys() & set(protocols):
+        return f"it goes over {', '.join(protocols)}, and not over {', '.join(asked)}: add --protocol {protocols[0]}"
     if servers_of(server) < wanted:
         return f"it takes one of {wanted} servers behind a front away, such as nginx-rr2+waitress has"
-    needs = "/".join(name.upper() for name in scenario.interfaces)
-    return f"it needs {needs}, and the server serves {server.variant.interface.upper()} apps"
+    return f"it needs {' and '.join(scenario.services)}, which the app can't use"
 
 
 def _room_for(terms: Terms, loads: Sequence[Load]) -> int:
@@ -143,10 +157,6 @@ def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:
         connection=connection,
         streams=streams if connection == "keep-alive" else 1,
     )
-
-
-def _kinds(interfaces: Iterable[str]) -> str:
-    return ", ".join(sorted(set(interfaces))) or "none"
 
 
 def with_usual_connections(cells: Sequence[Cell], usual: Mapping[str, int]) -> list[Cell]:

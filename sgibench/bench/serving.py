@@ -197,13 +197,18 @@ class Serving:
         workers = 1 if choice.settings is None else choice.settings.workers
         refuse_too_much([Need(servers=1, connections=users, workers=workers, load_workers=1)], room())
 
-    def _scenario(self, choice: Choice) -> Scenario:
-        if choice.scenario not in self._scenarios:
-            path = select_scenarios(self._found, [choice.scenario])[0]
-            self._scenarios[choice.scenario] = self._load.describe([path])[0]
-        scenario = self._scenarios[choice.scenario]
+    def look_up(self, name: str) -> Scenario:
+        """Describe a scenario; raises LoadError for one that the web UI can't put on."""
+        if name not in self._scenarios:
+            path = select_scenarios(self._found, [name])[0]
+            self._scenarios[name] = self._load.describe([path])[0]
+        scenario = self._scenarios[name]
         if scenario.watched.any:
             raise LoadError(f"{scenario.id} is put on by sgibench run alone: what it watches takes windows of its own")
+        return scenario
+
+    def _scenario(self, choice: Choice) -> Scenario:
+        scenario = self.look_up(choice.scenario)
         if choice.server is not None and choice.server.variant.interface not in scenario.interfaces:
             interface = choice.server.variant.interface.upper()
             raise LoadError(f"{scenario.id} is not for {interface} servers such as {choice.server.id}")

@@ -68,8 +68,8 @@ def prepare(
     listener.say("preparing the servers' environments")
     entries = {server.id: server for server in servers}
     refused = refusals(cells, entries, terms_of(scenarios))
-    skipped = {cell.server: reason for cell, reason in refused.items()}
     fit = [cell for cell in cells if cell not in refused]
+    skipped = by_name(refused, fit)
     ready, unmade = environments(fit, entries, {app.id: app for app in apps}, listener)
     skipped |= {cell.server: unmade[environment_key(cell)] for cell in fit if environment_key(cell) in unmade}
     for server, reason in skipped.items():
@@ -81,6 +81,21 @@ def prepare(
     if not left:
         raise UsageError("nothing is left to measure: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     return Prepared(cells=left, environments=ready, skipped=skipped)
+
+
+def by_name(refused: Mapping[Cell, str], fit: Sequence[Cell]) -> dict[str, str]:
+    """Name what is left out: a server, or `SERVER in SCENARIO` where the reason does not hold in all its scenarios."""
+    scenarios: dict[str, set[str]] = {}
+    for cell in (*refused, *fit):
+        scenarios.setdefault(cell.server, set()).add(cell.scenario)
+    where: dict[tuple[str, str], set[str]] = {}
+    for cell, reason in refused.items():
+        where.setdefault((cell.server, reason), set()).add(cell.scenario)
+    named: dict[str, list[str]] = {}
+    for (server, reason), some in where.items():
+        for name in [server] if some == scenarios[server] else [f"{server} in {scenario}" for scenario in sorted(some)]:
+            named.setdefault(name, []).append(reason)
+    return {name: "; ".join(found) for name, found in named.items()}
 
 
 def environments(

@@ -75,7 +75,7 @@ def check(
     told with its reason, and docs/protocols.md has what each server is known to do.
 
     With --app and without SERVERS each app of the catalogue is asked behind one server of its interface. Exit 1 when
-    one doesn't hold it.
+    one doesn't hold it, 2 when all were skipped.
     """
     console = Console(stderr=as_json)
     mine = bench.own_apps(what.apps)
@@ -104,6 +104,10 @@ def check(
         click.echo(json.dumps([vars(result) for result in results]))
     if not pairs:
         raise UsageError("none of the chosen apps speaks the interface of a chosen server")
+    if all(result.status == "skipped" for result in results):
+        raise UsageError(
+            f"nothing was checked: {'; '.join(f'{one.server}: {why}' for one in results for why in one.problems)}"
+        )
     sys.exit(1 if any(result.status == "failed" for result in results) else 0)
 
 

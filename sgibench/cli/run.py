@@ -22,6 +22,7 @@ from sgibench.cli.subjects import Care, Cpus, Load, Output, What, takes
 from sgibench.engine.progress import listener_for
 from sgibench.errors import UsageError, plain
 from sgibench.model import Metric, PilotRate, Run
+from sgibench.model.terms import MULTIPLEXED
 from sgibench.report import terminal
 from sgibench.results import store
 
@@ -74,6 +75,11 @@ def _request(  # noqa: PLR0917 - one argument a subject
     """Say what the words mean; raises UsageError."""
     if care.profile not in PROFILES:
         raise UsageError(f"unknown profile {care.profile!r}: {nearest(care.profile, PROFILES)}")
+    if _typed("streams") and not MULTIPLEXED & {*load.protocols}:
+        raise UsageError(
+            f"--streams {load.streams}: over {', '.join(load.protocols)} a connection carries one request at a time: "
+            "add --protocol h2c or h2"
+        )
     return bench.Request(
         results=results,
         argv=secrets.hidden_words(("sgibench", *sys.argv[1:])),
@@ -117,6 +123,11 @@ def _request(  # noqa: PLR0917 - one argument a subject
 def _named(option: str) -> bool:
     """Whether the user gave an option, and it is not what is usual."""
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
+
+
+def _typed(option: str) -> bool:
+    """Whether it stands in the command line, and not only in the project's file."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def rates_of(results: Path, load: Load) -> tuple[PilotRate, ...]:

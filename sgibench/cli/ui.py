@@ -110,6 +110,7 @@ def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Pat
         preset = _preset(found, form, size, looked, database)
         engine = serving.Serving(found, process, scratch, session, own_target, existing=database.existing)
         with engine:
+            _refuse_unput(engine, preset)
             _attend(process, engine, _order(found, preset, form, own_target), form, session)
 
 
@@ -118,6 +119,14 @@ def _look(form: Form, own: Own) -> bench.Looked | None:
     request = bench.Request(results=Path(), argv=(), apps=(form.app,), own=own_request(own))
     with listener_for(Console(stderr=True), quiet=False) as listener:
         return bench.look(request, listener)
+
+
+def _refuse_unput(engine: serving.Serving, preset: Preset) -> None:
+    """Refuse a scenario that would only be refused when Start is pressed; raises UsageError."""
+    try:
+        engine.look_up(preset.scenario)
+    except LoadError as error:
+        raise UsageError(f"--scenario: {error}") from None
 
 
 def _preset(
@@ -131,12 +140,15 @@ def _preset(
         server = server or next((name for name in (*FIRST, *fitting) if name in fitting), "")
         scenario = scenario or looked.scenario.id
     server, front = split(server or FIRST[0])
+    path = bench.select_scenarios(found, [scenario or "json"])[0]
+    if path.parent.name in catalogue.ONLY_NAMED:
+        raise UsageError(f"--scenario: {path.stem} is put on by sgibench run alone")
     preset = Preset(
         server=server,
         front=front,
         app=app,
         database=database.service or EMBEDDED,
-        scenario=bench.select_scenarios(found, [scenario or "json"])[0].stem,
+        scenario=path.stem,
         load=form.load,
         rate_per_s=form.rate,
         users=size.connections,

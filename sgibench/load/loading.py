@@ -166,7 +166,12 @@ def describe(path: Path) -> dict[str, Any]:
         "rows": dict(cls.rows),
         "pieces": None if cls.pieces is None else dict(cls.pieces),
         "terms": encode(
-            replace(cls.terms, held=cls.beside.count if cls.beside else 0, protocols=_spoken(cls)),
+            replace(
+                cls.terms,
+                held=cls.beside.count if cls.beside else 0,
+                protocols=_spoken(cls),
+                one_client=cls.terms.one_client or cls.bursts,
+            ),
         ),
     }
 

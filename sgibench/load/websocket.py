@@ -75,7 +75,7 @@ class WebSocketUser(BenchUser):
             size = max(cls.broadcast_bytes, DIGITS if cls.broadcast_text else STAMP.size)
             body = (PATTERN * (size // len(PATTERN) + 1))[:size]
             cls.requests = (Request(method=METHOD, path=cls.path, body=body, name=f"broadcast {cls.path}"),)
-            cls.terms = replace(cls.terms, unit="delivery", calibrated=False, one_worker=True)
+            cls.terms = replace(cls.terms, unit="delivery", calibrated=False, one_worker=True, one_client=True)
         super().__init_subclass__(**kwargs)
 
     @classmethod

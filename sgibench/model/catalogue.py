@@ -327,6 +327,8 @@ class Terms:
     """Whether it is asked how much memory the server takes at most."""
     one_worker: bool = False
     """Whether a second worker would change what is asked: a broadcast reaches the sockets of one process."""
+    one_client: bool = False
+    """Whether it comes from one load process at one moment: a broadcast, a burst."""
     protocols: tuple[Protocol, ...] = get_args(Protocol)
     """What it can go over; WebSocket has connections of its own, and only over HTTP/1.1 in clear text."""
 

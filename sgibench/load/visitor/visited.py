@@ -61,7 +61,7 @@ class Visited:
         self.spec = order.targets[index]
         self.id = self.spec.id
         self.cls = load_scenario(order.scenario)
-        if (self.cls.terms.one_worker or self.cls.bursts) and together.of > 1:
+        if (self.cls.terms.one_client or self.cls.bursts) and together.of > 1:
             raise LoadError(f"{order.scenario.stem} comes from one load process at one moment: use --load-workers 1")
         self.keep_alive = order.load.connection == "keep-alive"
         self.target = fields.make_target(
