@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, 
 from sgibench.engine.contestant import Contestant
 from sgibench.histogram import Histogram
 from sgibench.model import Jobs, Run, Slo, Trial, Window, Windows
+from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.page import render
 from sgibench.stats.capacity import rule_for, step_verdict
 from tests.results_maker import Making, make_run, with_capacity
@@ -86,6 +88,49 @@ def test_requests_that_were_never_answered_are_over_the_limit_and_no_other_error
     assert rate_trial(given_up, SLO).over == 19
     assert step_verdict(lost, rule_for(100.0, USUAL_STEP_S)) == "failed"
     assert rate_trial(replace(step(1), errors={"reset": 1}), SLO).errors == 1
+
+
+@pytest.mark.parametrize(("limit_ms", "waited_ms"), [(50, 5_000), (10_000, 5_000), (5_000, 5_000)])
+def test_a_request_that_was_given_up_counts_once_as_over_any_limit(limit_ms: float, waited_ms: float) -> None:
+    latencies = Histogram()
+    latencies.record([5_000_000] * 1000 + [int(waited_ms * 1e6)] * 19)
+    window = Window(visits="unbroken", censored=19, censored_from_us=waited_ms * 1e3)
+    lost = replace(
+        step(1), intended_histogram_us=latencies.to_data(), errors={"timeout": 19}, window=window, requests=1000
+    )
+    found = rate_trial(lost, Slo(quantile=0.99, limit_us=limit_ms * 1e3))
+    assert (found.answers, found.over, found.errors) == (1019, 19, 0)
+
+
+def capacities(*blocks: Mapping[str, tuple[float, float] | None], resolution: float = 1.05) -> CapacityTable:
+    """Searches that found these: server -> what held and what failed; None = not even 4/s held."""
+    one = with_capacity(QUIET, slo=SLO, rates={"any": 1.0}, blocks=1).info.capacity[0]
+    found = [
+        replace(one, server=server, block=block, rate_per_s=held and held[0], failed_at_per_s=held[1] if held else 4.0)
+        for block, servers in enumerate(blocks)
+        for server, held in servers.items()
+    ]
+    return capacities_of(replace(QUIET, info=replace(QUIET.info, capacity=tuple(found), resolution=resolution)))[0]
+
+
+def test_servers_nearer_to_one_another_than_a_search_looks_are_not_told_apart() -> None:
+    near = {"a": (1000.0, 1050.0), "b": (963.0, 1010.0), "c": (700.0, 735.0)}
+    for blocks in (3, 8):
+        table = capacities(*[near] * blocks)
+        assert [entry.place for entry in table.entries] == [1, 1, 3]
+        best = table.entries[0].rate_per_s
+        assert best
+        assert (best.value, best.low, best.high) == pytest.approx((1000, 1000, 1050)), "it lies between the two"
+    assert [entry.place for entry in capacities(*[near] * 3, resolution=1.01).entries] == [1, 2, 3]
+
+
+def test_searches_in_which_nothing_held_are_told_beside_those_in_which_something_did() -> None:
+    table = capacities({"a": (1000.0, 1050.0), "b": None}, {"a": None, "b": None}, {"a": None, "b": None})
+    assert table.entries[0].words.endswith("in 2 of 3 searches no rate held")
+    assert "in 2 of 3 searches no rate held" in table.sentence
+    assert table.entries[1].words == "no rate held the limit, not even 4.00/s"
+    nothing = capacities({"a": None}, {"a": None})
+    assert "a: no rate held the limit, not even 4.00/s" in nothing.sentence
 
 
 def test_a_step_whose_queue_grew_did_not_hold_however_soon_its_answers_came() -> None:

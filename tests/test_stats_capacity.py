@@ -64,6 +64,8 @@ def test_the_share_that_may_be_late_does_not_depend_on_the_rate() -> None:
         (80.0, 0.99, Rule(answers=773, over=3)),
         (5000.0, 0.99, Rule(answers=2902, over=20)),
         (50.0, 0.999, Rule(answers=4742, over=1)),
+        (1e5, 0.999, Rule(answers=29058, over=20)),
+        (1e5, 0.5, Rule(answers=849, over=400)),
     ],
 )
 def test_the_slowest_server_decides_how_many_answers_all_need(slowest: float, q: float, rule: Rule) -> None:

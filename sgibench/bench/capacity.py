@@ -305,15 +305,24 @@ def rate_trial(trial: Trial, slo: Slo) -> RateTrial:
     if trial.status != "ok" or histogram is None or trial.requests is None:
         return RateTrial(rate_per_s=rate_per_s, answers=0, over=0, errors=1)
     latencies, nothing = Histogram.from_data(histogram), sum(trial.errors.get(kind, 0) for kind in NO_ANSWER)
-    given_up = trial.window.censored if trial.window else 0
-    early = latencies.count - latencies.above(slo.limit_us)
     return RateTrial(
         rate_per_s=rate_per_s,
         answers=trial.requests + nothing,
-        over=max(0, trial.requests + nothing - early) if given_up else latencies.above(slo.limit_us) + nothing,
+        over=min(latencies.above(slo.limit_us) + nothing - _above_twice(trial, slo), trial.requests + nothing),
         errors=sum(trial.errors.values()) - nothing,
         kept_up=rate_kept(trial) and not queue_grows(trial),
     )
+
+
+def _above_twice(trial: Trial, slo: Slo) -> int:
+    """How many requests that got no answer stand among the latencies over the limit as well: those that waited longer.
+
+    Where some were given up before the limit, none is taken for one that was not: that would be too kind.
+    """
+    window = trial.window
+    if window is None or window.censored_from_us is None or window.censored_from_us <= slo.limit_us:
+        return 0
+    return window.censored
 
 
 def queue_grows(trial: Trial) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from sgibench import stats, units
 from sgibench.histogram import Histogram
@@ -15,6 +17,7 @@ from sgibench.report.charts.chart import Chart, Table, alternative
 from sgibench.report.charts.curves import Curve, Point, draw_curves, log_axis
 from sgibench.report.panels import Look, View
 from sgibench.report.standings import printable
+from sgibench.stats.capacity import RESOLUTION
 from sgibench.stats.rates import rate_kept
 
 CapacityKey = tuple[str, int, int, int, str]
@@ -42,7 +45,8 @@ class CapacityEntry:
     def words(self) -> str:
         """The capacity, or why there is none."""
         if self.rate_per_s is not None:
-            return ("at least " if self.at_least else "") + words.with_interval(self.rate_per_s, units.rate)
+            held = ("at least " if self.at_least else "") + words.with_interval(self.rate_per_s, units.rate)
+            return f"{held}, {self.lacking}" if self.lacking else held
         if self.failure:
             return words.failure_words(self.failure)
         undecided = [one.too_few_at_per_s for one in self.searches if one.too_few_at_per_s is not None]
@@ -50,6 +54,23 @@ class CapacityEntry:
             return f"too few answers to decide, at {units.rate(min(undecided))}"
         lowest = min((one.failed_at_per_s for one in self.searches if one.failed_at_per_s is not None), default=None)
         return "no rate held the limit" + (f", not even {units.rate(lowest)}" if lowest is not None else "")
+
+    @property
+    def undecided(self) -> int:
+        """Blocks in which too few answers came to decide."""
+        return sum(one.too_few_at_per_s is not None for one in self.searches)
+
+    @property
+    def lacking(self) -> str:
+        """What came of the searches that found no rate, beside those that did; nothing when all did."""
+        failed = sum(one.failure is not None for one in self.searches)
+        parts = (
+            (self.none_held, "no rate held"),
+            (self.undecided, "too few answers came to decide"),
+            (failed, f"it failed: {words.failure_words(self.failure)}"),
+        )
+        of_all = units.many(len(self.searches), "search", "searches")
+        return "; ".join(f"in {count} of {of_all} {what}" for count, what in parts if count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +91,8 @@ class CapacityTable:
         """What a person can quote."""
         held = [entry for entry in self.entries if entry.rate_per_s]
         if not held:
-            return f"No server held {self.slo.id} at any rate."
+            told = "; ".join(f"{entry.label}: {entry.words}" for entry in self.entries)
+            return f"For no server a rate was found that holds {self.slo.id}. {told}."
         first = held[0]
         start = f"{first.label} held {self.slo.id} up to {first.words}"
         beside = [entry.label for entry in held[1:] if entry.place == first.place]
@@ -85,10 +107,12 @@ def capacities_of(run: Run) -> tuple[CapacityTable, ...]:
     groups: dict[CapacityKey, list[CapacityFound]] = defaultdict(list)
     for found in run.info.capacity:
         groups[found.scenario, found.connections, found.workers, found.threads, found.slo.id].append(found)
-    return tuple(_table(f"k{index}", key, found) for index, (key, found) in enumerate(groups.items()))
+    delta = max(run.info.delta, (run.info.resolution or RESOLUTION) - 1)
+    return tuple(_table(f"k{index}", key, found, delta) for index, (key, found) in enumerate(groups.items()))
 
 
-def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> CapacityTable:
+def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound], delta: float) -> CapacityTable:
+    """Put searches together; servers nearer to one another than a search looks make no difference (`delta`)."""
     scenario, connections, workers, threads, slo = key
     cells: dict[str, list[CapacityFound]] = defaultdict(list)
     for one in found:
@@ -97,7 +121,7 @@ def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound]) -> Capac
         cell: {one.block: one.rate_per_s for one in searches if one.rate_per_s is not None}
         for cell, searches in cells.items()
     }
-    ranking = stats.rank(values, higher_is_better=True, control=None)
+    ranking = stats.rank(values, higher_is_better=True, control=None, delta=delta)
     places = {row.cell: row.place for row in ranking.rows}
     estimates = {row.cell: row.estimate for row in ranking.rows}
     several = len(cells) > len({one.server for one in found})
@@ -126,7 +150,7 @@ def _entry(
         app=first.app,
         label=printable(f"{first.server} · {first.app}" if several else first.server),
         place=place,
-        rate_per_s=estimate,
+        rate_per_s=None if estimate is None else _with_precision(estimate, held),
         at_least=any(one.failed_at_per_s is None for one in held),
         none_held=sum(
             one.rate_per_s is None and one.failure is None and one.too_few_at_per_s is None for one in searches
@@ -134,6 +158,14 @@ def _entry(
         failure=next((one.failure for one in searches if one.failure), None),
         searches=tuple(searches),
     )
+
+
+def _with_precision(estimate: Estimate, held: Sequence[CapacityFound]) -> Estimate:
+    """Let the interval contain what a search leaves open: the capacity lies between what held and what failed."""
+    if estimate.high is None:
+        return estimate
+    open_s = [math.log(one.failed_at_per_s / one.rate_per_s) for one in held if one.failed_at_per_s and one.rate_per_s]
+    return replace(estimate, high=estimate.high * math.exp(fmean(open_s))) if open_s else estimate
 
 
 def capacity_chart(table: CapacityTable, looks: Mapping[str, Look]) -> Chart:
@@ -170,11 +202,8 @@ def steps_chart(table: CapacityTable, steps: Sequence[Trial], looks: Mapping[str
     for index, entry in enumerate(table.entries):
         points = []
         for rate, tried in _by_rate(entry, table, steps):
-            merged = Histogram.merged(
-                Histogram.from_data(step.intended_histogram_us)
-                for step in tried
-                if step.intended_histogram_us and rate_kept(step)
-            )
+            seen = (stats.shown_histogram(step) for step in tried if step.intended_histogram_us and rate_kept(step))
+            merged = Histogram.merged(each for each in seen if each is not None)
             latency_us = merged.percentile_us(table.slo.quantile)
             errors = sum(sum(step.errors.values()) + (step.status != "ok") for step in tried)
             lost = any(not rate_kept(step) for step in tried if step.status == "ok")

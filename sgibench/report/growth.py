@@ -13,7 +13,10 @@ from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curve
 from sgibench.report.panels import Panel
 from sgibench.report.standings import Entry
 from sgibench.stats.usl import LEAST_POINTS, fit, testable
+from sgibench.stats.usl import Point as Sized
 
+LEAST_SHARE = 1e-6
+"""Below it, a contention or coherence does nothing at any size that anybody runs."""
 FEW_TICKS = 6
 """More rates than this stand on an axis of their own making."""
 
@@ -118,7 +121,11 @@ def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
                 tip = f"{row.label}, {size.of(one)} {size.noun}: {told}"
                 points.append(Point(x=size.of(one), y=entry.rps.value, tip=tip, low=entry.rps.low, high=entry.rps.high))
                 lines.append((row.label, str(size.of(one)), told))
-                measured += [(float(size.of(one)), trial.rps) for trial in entry.good if trial.rps]
+                measured += [
+                    Sized(n=float(size.of(one)), per_s=trial.rps, block=trial.block)
+                    for trial in entry.good
+                    if trial.rps
+                ]
         if points:
             curves.append(Curve(row=row.key, label=row.label, look=row.look, points=tuple(points)))
             lines += [(row.label, "scalability law", law)] if (law := law_words(measured)) else []
@@ -142,7 +149,7 @@ def _throughput_against(size: Size, family: Sequence[Panel]) -> Chart | None:
     return Chart(title=title, hint=hint, drawing=drawing, table=table)
 
 
-def law_words(points: Sequence[tuple[float, float]]) -> str | None:
+def law_words(points: Sequence[Sized]) -> str | None:
     """Say what the Universal Scalability Law makes of (size, rate) points, with 95 % intervals.
 
     None where too few points or blocks could show that it does not fit.
@@ -153,7 +160,7 @@ def law_words(points: Sequence[tuple[float, float]]) -> str | None:
     if law is None:
         return "does not fit these points"
     parts = [
-        f"{name} {units.percent(share.value)} ({units.percent(share.low)} to {units.percent(share.high)})"
+        f"{name} {_share(share.value)} ({_share(share.low)} to {_share(share.high)})"
         for name, share in (("contention", law.alpha), ("coherence", law.beta))
     ]
     if law.peak is None:
@@ -163,3 +170,8 @@ def law_words(points: Sequence[tuple[float, float]]) -> str | None:
         beyond = ", beyond what was measured" if law.peak.value > law.largest else ""
         parts.append(f"highest at {law.peak.value:.0f} ({law.peak.low:.0f} to {high}){beyond}")
     return ", ".join(parts)
+
+
+def _share(share: float) -> str:
+    """Write a share with digits that mean something: coherence of 0.05 % is what turns a curve down at 45."""
+    return f"{units.significant(share * 100)} %" if share >= LEAST_SHARE else "0 %"

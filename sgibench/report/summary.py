@@ -242,6 +242,7 @@ def _capacity(table: CapacityTable) -> dict[str, Any]:
                 "at_least": entry.at_least,
                 "searches": len(entry.searches),
                 "none_held": entry.none_held,
+                "undecided": entry.undecided,
                 "failure": {"reason": entry.failure.reason, "detail": entry.failure.detail} if entry.failure else None,
             }
             for entry in table.entries

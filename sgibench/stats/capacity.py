@@ -32,8 +32,10 @@ PATIENCE = 3
 OVERS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 400)
 """Numbers of late answers that a step may be planned for. Never 0: one odd answer would decide, and more answers could
 not make up for it."""
+MOST_BEYOND = 30
+"""Answers beyond the quantile that are expected at the limit itself: more make a step no fairer, only longer."""
 MOST_ANSWERS = 3000
-"""More than these make a step no fairer, only longer."""
+"""Likewise, for quantiles below p99."""
 
 StepVerdict = Literal["held", "failed", "too-few"]
 
@@ -109,7 +111,7 @@ def rule_for(slowest_per_s: float, step_s: float, q: float = 0.99, confidence: f
 
     Never fewer than one late answer can decide, however long that takes.
     """
-    most = min(slowest_per_s * step_s, MOST_ANSWERS)
+    most = min(slowest_per_s * step_s, max(MOST_ANSWERS, MOST_BEYOND / (1 - q)))
     fitting = [over for over in OVERS if least_answers(over, q, confidence) <= most]
     over = max(fitting, default=OVERS[0])
     return Rule(answers=least_answers(over, q, confidence), over=over)
