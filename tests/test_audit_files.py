@@ -156,6 +156,44 @@ def test_a_markdown_quote_and_terminal_colours_change_no_figure(path: Path) -> N
     assert read(quoted) == plain
 
 
+LOGS = {
+    "a container's name": lambda lines: [f"loadgen-1  | {line}" for line in lines],
+    "a container's name and lines without blanks at their ends": lambda lines: [
+        f"l-1 | {line}".rstrip() for line in lines
+    ],
+    "a container's name in colours, and a time": lambda lines: [
+        f"\x1b[36mload-1  | \x1b[0m2026-05-01T10:00:01.123456789Z {line}" for line in lines
+    ],
+    "a pod": lambda lines: [f"[pod/load-7d/wrk] {line}" for line in lines],
+    "a time": lambda lines: [f"2026-05-01T10:00:01.1234567Z {line}" for line in lines],
+    "a time in brackets": lambda lines: [f"[2026-05-01 10:00:01,123] {line}" for line in lines],
+    "an indented block": lambda lines: ["1. ours", "", *(f"   {line}" for line in lines)],
+    "without blanks at both ends": lambda lines: [line.strip() for line in lines],
+}
+LOGGED = [
+    *(DATA / "recorded" / name for name in ("k6-half.txt", "locust-console.txt", "ac-samples.json", "ab-uneven.txt")),
+    *(DATA / "tools" / name for name in ("wrk-1.txt", "hey-5.txt", "k6-1.json", "vegeta-1.txt", "bombardier-1.txt")),
+]
+
+
+@pytest.mark.parametrize("clothes", LOGS)
+def test_what_a_log_writes_before_each_line_changes_no_figure(clothes: str) -> None:
+    for path in LOGGED:
+        text = path.read_text(encoding="utf-8")
+        assert read("\n".join(LOGS[clothes](text.split("\n"))), path.name) == read(text, path.name), path.name
+
+
+def test_texts_and_json_in_one_file_are_all_read_and_prose_between_them_is_none() -> None:
+    names = ("tools/wrk-1.txt", "recorded/ac-half.json", "tools/hey-5.txt", "recorded/ac-slow.json", "tools/k6-1.json")
+    texts = [(DATA / name).read_text(encoding="utf-8") for name in names]
+    notes = "# Notes\n\n[a link](x)\n\n" + "\n\nand [then]:\n\n".join(f"```\n{text}\n```" for text in texts)
+    found = read(notes, "notes.md")
+    expected = [row for text in texts for row in read(text)]
+    nameless = [sorted((replace(row, id="") for row in rows), key=repr) for rows in (found, expected)]
+    assert nameless[0] == nameless[1]
+    assert len({row.id for row in found}) == 5
+
+
 # --- pastes that are cut off ---------------------------------------------------------------------------------------
 
 
@@ -246,6 +284,80 @@ def wrk(
     )
     (row,) = read(text)
     return row
+
+
+def test_a_paste_of_wrk_may_lack_its_first_line() -> None:
+    whole = WRK.format(threads=1, connections=100, mean="99.00ms", max="150.00ms", errors="", distribution="")
+    (row,) = read(whole)
+    headless = whole.partition("\n")[2]
+    assert read(f"We ran 8 threads and 64 connections.\n\n{headless}") == [replace(row, label="")]
+    rows = read(f"{whole}\n{headless}\n{whole}")
+    assert [each.label for each in rows] == [row.label, "", row.label]
+
+
+def test_no_answer_takes_longer_than_the_run() -> None:
+    """Seen of wrk2, whose clock can go wrong with many threads: 833,071 requests in 1.25 ms."""
+    text = WRK.format(threads=1, connections=100, mean="1.97s", max="4.93s", errors="", distribution="")
+    (row,) = read(
+        text.replace("30000 requests in 30.00s", "833071 requests in 1.25ms").replace(" 1000.00\n", " 663801593.63\n")
+    )
+    assert "Impossible" in kinds(row)
+    (found,) = [one for one in audit.doubts_of(row) if one.kind == "Impossible"]
+    assert "an answer took 4.93 s in a run of 1.25 ms" in found.detail
+
+
+def test_hey_keeps_a_million_results_and_a_longer_run_is_no_wrong_count() -> None:
+    text = (DATA / "tools" / "hey-5.txt").read_text()
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    total = re.search(r"Total:\s+([\d.]+)", text)
+    assert rate
+    assert total
+    million = text.replace("[200]\t10000 responses", "[200]\t1000000 responses").replace(rate[1], "139688.1930")
+    (row,) = read(million.replace(total[1], "10.0015", 1))
+    assert kinds(row) == set()
+    (broken,) = read(
+        million.replace("[200]\t1000000", "[200]\t900000").replace(
+            "responses", "responses\n  [503]\t100000 responses", 1
+        )
+    )
+    assert kinds(broken) == {"ErrorsSeen", "WrongCount"}
+    (more,) = read(million.replace("1000000", "1000001").replace(total[1], "10.0015", 1))
+    assert kinds(more) == {"WrongCount"}
+
+
+def test_broken_connections_that_differ_in_the_clients_port_alone_are_one_kind() -> None:
+    errors = "".join(
+        f'  [1]\tGet "http://h/": read tcp 127.0.0.1:{port}->127.0.0.1:80: read: connection reset\n'
+        for port in range(42000, 42130)
+    ) + "".join(f"  [1]\tkind {kind}\n" for kind in range(9))
+    text = (DATA / "tools" / "hey-5.txt").read_text()
+    (row,) = read(f"{text.rstrip()}\n\nError distribution:\n{errors}")
+    assert row.errors == 139
+    assert row.error_text.startswith(
+        '130 × Get "http://h/": read tcp 127.0.0.1->127.0.0.1:80: read: connection reset, 1 ×'
+    )
+    assert row.error_text.endswith("5 of 5 other kinds")
+
+
+def test_a_report_of_vegeta_that_ends_behind_its_status_codes_is_read_when_they_are_whole() -> None:
+    text = (DATA / "tools" / "vegeta-1.txt").read_text().partition("Error Set:")[0]
+    (row,) = read(text)
+    assert row.requests_ok == 25_000
+    assert "lacks" in refusal(text.replace("200:25000", "200:2500")) or "has no line" in refusal(
+        text.replace("200:25000", "200:2500")
+    )
+
+
+def test_percentiles_of_one_answer_are_no_timer() -> None:
+    """p99.9 and p99.99 of 194 answers are its slowest one; of many they are answers that waited."""
+    row = Figures(id="a", timed=194, quantiles_ms=((0.5, 2.0), (0.999, 200.0), (0.9999, 200.0)))
+    assert kinds(row) == set()
+    assert kinds(replace(row, timed=50_000)) == {"Plateau"}
+
+
+def test_k6s_latencies_of_zero_are_unknown() -> None:
+    row = k6(mean=0, med=0, right_med=0)
+    assert (row.mean_ms, row.p50_ms) == (None, None)
 
 
 def test_wrk_opens_whole_connections_for_each_thread() -> None:

@@ -17,7 +17,7 @@ ADVICE = {
     "RateNotKept": "Rank no latency: the server fell behind, so it depends on how long one watched; lower the rate.",
     "ClientPorts": "Keep connections alive or use several client addresses: the client ran out, not the server.",
     "LittleMismatch": "Do not quote the row: connections stood still or the latency describes only some requests.",
-    "Impossible": "Throw the row away: answers faster than the scenario allows are not its answers.",
+    "Impossible": "Throw the row away: no run can give these figures, whatever was measured.",
     "Plateau": "Look for Nagle with delayed ACK (TCP_NODELAY) or for retransmits: the server was waiting, not working.",
     "Starvation": "Quote no mean or percentile alone: a part of the connections got hardly any service.",
     "ServerIdle": "Look for what held it back (too few connections, a lock, a wait): this is no saturation.",
@@ -115,6 +115,8 @@ class Figures:
     floor_ms: float | None = None
     """No right answer can take less."""
     duration_s: float | None = None
+    run_s: float | None = None
+    """From the first request to the last answer, where the tool tells: nothing in the run took longer."""
     requests_ok: float | None = None
     due: float | None = None
     """Open loops: requests that were due in the window."""

@@ -8,6 +8,7 @@ reader guesses. Whatever can't be read is one clear line, never a traceback.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sgibench.audit.figures import Figures
@@ -41,12 +42,16 @@ def _rows(material: Material) -> list[Figures]:
         parts = by_tool(material)
     except ValueError as error:
         raise UsageError(_one_line(f"{material.name} {error}")) from None
-    if parts:
-        return [row for known, part in parts for row in _read(known, part)]
-    for known in FORMATS:
-        if matches(known, material):
-            return _read(known, material)
-    raise UsageError(_one_line(f"{material.name}: {nearest(material)}"))
+    found = [known for known in FORMATS if matches(known, material)]
+    if not parts and not found:
+        raise UsageError(_one_line(f"{material.name}: {nearest(material)}"))
+    if not parts and (found[0].whole or len(found) == 1):
+        return _read(found[0], material)
+    # Notes hold texts and JSON beside one another: none is passed over.
+    texts = parts or [(known, material) for known in found if known.start is not None][:1]
+    others = [(known, material) for known in found if known.start is None and not known.whole]
+    told_apart = [*texts, *((known, replace(each, name=f"{each.name} ({known.name})")) for known, each in others)]
+    return [row for known, each in told_apart for row in _read(known, each)]
 
 
 def _read(known: Format, material: Material) -> list[Figures]:

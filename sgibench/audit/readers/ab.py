@@ -4,7 +4,8 @@ Its first `Time per request` is connections x duration / requests by definition,
 that is read is `Total` of its connection times, connecting included. All its latencies are whole milliseconds, so
 those under 10 ms are left out. `Complete requests` holds failed ones and answers of any status. A failure of `Length`
 only says that an answer was not as long as the first, which pages of varying length are too. Without `-k` every request
-opens a connection.
+opens a connection. A run by number ends when the slowest of the last answers has come; the other connections are idle
+meanwhile, up to the longest answer. Its `Non-2xx responses` are redirects, too: it does not tell them from failures.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _PERCENTILE = re.compile(r"^\s*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?:\(long
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
 _ALL = 100
+NOT_OK = "not 2xx (redirects among them)"
 
 
 def read(material: Material) -> list[Figures]:
@@ -54,10 +56,12 @@ def _row(run: str, name: str) -> Figures:
         id=name,
         connections=known["Concurrency Level"],
         new_connections=_KEPT.search(run) is None,
+        edge_ms=_ms(total["max"]) if total else None,
         duration_s=known["Time taken for tests"],
+        run_s=known["Time taken for tests"],
         requests_ok=max(requests - wrong, 0.0),
         errors=sum(failures.values()),
-        answered_wrong=failures.get("not 2xx", 0.0),
+        answered_wrong=failures.get(NOT_OK, 0.0),
         timed=requests,
         error_text=counted(failures),
         rps=known["Requests per second"],
@@ -80,7 +84,7 @@ def _failures(run: str) -> dict[str, float]:
         named = dict(zip(("connect", "receive", "length unlike the first answer's", "exception"), counts, strict=True))
     else:
         named = {"failed": float(failed[1]) if failed else 0.0}
-    return {what: count for what, count in (named | {"not 2xx": float(not_ok[1]) if not_ok else 0.0}).items() if count}
+    return {what: count for what, count in (named | {NOT_OK: float(not_ok[1]) if not_ok else 0.0}).items() if count}
 
 
 def _ms(text: str) -> float | None:

@@ -1,7 +1,8 @@
 """autocannon's JSON (`--json`), one run a document.
 
 Latencies are whole milliseconds, so those under 10 ms are left out. `requests` counts answers of any status; its
-average is over the whole samples (seconds). What was sent and neither answered nor still under way at the end is lost,
+average is over the whole samples (seconds, unless `-L` makes them shorter; with `-w` those of all workers are added).
+Requests that timed out are in no latency. What was sent and neither answered nor still under way at the end is lost,
 and autocannon does not count it as an error. It does not say whether a rate was asked for (`-R`, `-r`): only a run that
 ends with all connections busy is a closed loop for certain; one with more latencies than answers was corrected.
 """
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import counted, labels, number, objects, part
+from sgibench.audit.readers.fields import counted, edge_ms, labels, number, objects, part
 from sgibench.audit.readers.material import Material
 
 _COARSE_MS = 10.0
@@ -51,19 +52,22 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         "sent and lost": max(under_way - places, 0.0) if not corrected else 0.0,
     }
     at = {q: ms(key) for key, q in _NAMED}
+    duration_s = _duration_s(found, requests)
     right = get("2xx") + get("3xx") if "2xx" in found else total - get("non2xx")
     return Figures(
         id=name,
         label=str(found.get("url") or "")[:200],
         load="open" if corrected else "closed",
         connections=places if under_way >= places > 0 else None,
-        duration_s=_duration_s(found, requests),
+        duration_s=duration_s,
         requests_ok=right - get("mismatches"),
         errors=sum(failed.values()),
         error_text=counted(failed),
         answered_wrong=failed["not 2xx"] + failed["bodies that differ"],
         timed=total,
-        rps=number(requests.get("average"), "requests.average"),
+        rps=_rate(found, requests),
+        unseen_s=get("timeouts") * (duration_s or 0.0),
+        edge_ms=edge_ms(ms("average"), number(latency.get("stddev"), "latency.stddev")),
         mean_ms=ms("average"),
         p50_ms=at[0.5],
         p90_ms=at[0.9],
@@ -79,9 +83,13 @@ def _duration_s(found: Mapping[str, Any], requests: Mapping[str, Any]) -> float 
     """Give the time that the average is over: whole samples, else what makes the count and the average one."""
     samples, each_ms = number(found.get("samples"), "samples"), number(found.get("sampleInt"), "sampleInt")
     if samples and each_ms:
-        return samples * each_ms / 1e3
-    total, average = (
-        number(requests.get("total"), "requests.total"),
-        number(requests.get("average"), "requests.average"),
-    )
-    return total / average if total and average else number(found.get("duration"), "duration")
+        # Its workers sample side by side, and their samples are added.
+        return samples / (number(found.get("workers"), "workers") or 1.0) * each_ms / 1e3
+    total, rate = number(requests.get("total"), "requests.total"), _rate(found, requests)
+    return total / rate if total and rate else number(found.get("duration"), "duration")
+
+
+def _rate(found: Mapping[str, Any], requests: Mapping[str, Any]) -> float | None:
+    """Give the average per second: it is over samples, which `-L` makes shorter than a second."""
+    average, each_ms = number(requests.get("average"), "requests.average"), number(found.get("sampleInt"), "sampleInt")
+    return average if average is None or not each_ms else average * 1e3 / each_ms

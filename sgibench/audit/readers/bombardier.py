@@ -12,15 +12,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import TIME, counted, labels, measured_ms, number, objects, part, scaled, sections
+from sgibench.audit.readers.fields import (
+    TIME,
+    counted,
+    edge_ms,
+    labels,
+    measured_ms,
+    number,
+    objects,
+    part,
+    scaled,
+    sections,
+    time_ms,
+)
 from sgibench.audit.readers.material import Material
 
 RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?")
 CODES = re.compile(r"1xx - (\d+), 2xx - (\d+), 3xx - (\d+), 4xx - (\d+), 5xx - (\d+)\s+others - (\d+)[ \t]*\n")
 START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
 _CONNECTIONS = re.compile(r"using (\d+) connections?")
+_BY_NUMBER = re.compile(r"Bombarding \S{1,500} with \d+ request")
 _PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
-_LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+{TIME}[ \t]+(?P<max>{TIME})")
+_LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^\s*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
 _ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - \d+[ \t]*\n){1,50})")
 _SUCCESSES = "Latency Distribution (2xx)"
@@ -42,7 +55,7 @@ def read_json(material: Material) -> list[Figures]:
 
 def _runs(text: str) -> list[str]:
     """Cut before each heading; a run's first line and its table are one run."""
-    parts, runs = sections(text, START), [""]
+    parts, runs = sections(text, START, above=True), [""]
     for each in parts:
         runs[-1] += each
         if "Reqs/sec" in each:
@@ -67,6 +80,8 @@ def _text_row(run: str, name: str) -> Figures:
         rps=float(rate["rate"]),
         mean_ms=measured_ms(latency["mean"]) if latency else None,
         max_ms=measured_ms(latency["max"]) if latency else None,
+        spread_ms=time_ms(latency["spread"]) if latency else None,
+        by_number=_BY_NUMBER.search(run) is not None,
         at={q: value for q, value in at.items() if value is not None},
     )
 
@@ -91,6 +106,8 @@ def _json_row(found: Mapping[str, Any], name: str) -> Figures:
         rps=number(rate.get("mean"), "result.rps.mean"),
         mean_ms=scaled(number(latency.get("mean"), "result.latency.mean"), _MICRO_MS) or None,
         max_ms=scaled(number(latency.get("max"), "result.latency.max"), _MICRO_MS) or None,
+        spread_ms=scaled(number(latency.get("stddev"), "result.latency.stddev"), _MICRO_MS),
+        by_number=spec.get("testType") == "number-of-requests",
         at={q: value for q, value in at.items() if value},
     )
 
@@ -104,6 +121,8 @@ def _row(
     rps: float | None,
     mean_ms: float | None,
     max_ms: float | None,
+    spread_ms: float | None,
+    by_number: bool,
     at: Mapping[float, float],
 ) -> Figures:
     failed = {f"{what} answers": count for what, count in zip(_CLASSES[3:5], counts[3:5], strict=True)}
@@ -112,6 +131,8 @@ def _row(
         id=name,
         connections=connections,
         mean_raised=True,
+        # A run by number ends when its last requests are answered; the other connections are idle meanwhile.
+        edge_ms=max_ms if by_number else edge_ms(mean_ms, spread_ms),
         duration_s=sum(counts) / rps if rps else None,
         requests_ok=counts[1] + counts[2] + counts[0],
         errors=sum(failed.values()),

@@ -51,6 +51,8 @@ class Format:
     """Material -> rows; raises ValueError with what was expected."""
     start: re.Pattern[str] | None = None
     """What every run of a text begins with, where another tool's may follow it in the same file."""
+    whole: bool = False
+    """Nothing else can stand in the same file."""
     hint: str = ""
     """A word that the tool leaves in files that are not of this format; tips the scales of what is nearest."""
 
@@ -105,18 +107,19 @@ _HEY = (
 _ENDS = _text("Status code distribution:", re.compile("Status code distribution:|Error distribution:"))
 
 FORMATS: tuple[Format, ...] = (
-    Format(name="rows.csv", signs=(*_columns(rows_csv.header_of, "id"), _ANY_FIGURE), read=rows_csv.read),
+    Format(name="rows.csv", whole=True, signs=(*_columns(rows_csv.header_of, "id"), _ANY_FIGURE), read=rows_csv.read),
     Format(
         name="Locust statistics CSV",
+        whole=True,
         hint="Failures/s",
         signs=_columns(locust_csv.header_of, "name", "request count", "average response time"),
         read=locust_csv.read,
     ),
     Format(
         name="wrk text",
-        start=wrk.RUN,
+        start=wrk.START,
         hint="unable to connect to",
-        signs=(_text("Running … test @ URL", wrk.RUN), _text("Requests/sec:", "Requests/sec:")),
+        signs=(_text("Running … test @ URL", wrk.START), _text("Requests/sec:", "Requests/sec:")),
         read=wrk.read,
     ),
     Format(

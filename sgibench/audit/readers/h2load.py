@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import TIME, counted, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.fields import TIME, counted, edge_ms, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 
 FINISHED = re.compile(rf"finished in (?P<time>{TIME}), (?P<rate>\d+(?:\.\d+)?) req/s")
@@ -24,10 +24,10 @@ REQUESTS = re.compile(
 START = re.compile(r"^.{0,40}?starting benchmark\.\.\.", re.MULTILINE)
 _STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
 _CLIENTS = re.compile(r"spawning thread #\d+: (\d+) total client")
-_LATENCY = re.compile(rf"time for request:\s+{TIME}\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s")
+_LATENCY = re.compile(rf"time for request:\s+{TIME}\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s")
 _LATENCY_NOW = re.compile(
     rf"request[ \t]+:[ \t]+{TIME}[ \t]+(?P<max>{TIME})[ \t]+(?P<p50>{TIME})[ \t]+(?P<p95>{TIME})[ \t]+"
-    rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s"
+    rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
 )
 """What versions after 1.68 print: median and percentiles as well."""
 _CLIENT_RATES = re.compile(r"req/s\s*:\s+(?P<min>\d+(?:\.\d+)?)\s+(?P<max>\d+(?:\.\d+)?)\s+\d")
@@ -43,7 +43,11 @@ _PACED = 1.01
 
 def read(material: Material) -> list[Figures]:
     """Read every run of the text."""
-    runs = [run for run in sections(material.plain, START if START.search(material.plain) else FINISHED) if run.strip()]
+    runs = [
+        run
+        for run in sections(material.plain, START if START.search(material.plain) else FINISHED, above=True)
+        if run.strip()
+    ]
     return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
 
 
@@ -67,6 +71,7 @@ def _row(run: str, name: str) -> Figures:
         id=name,
         connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
         mean_raised=True,
+        edge_ms=edge_ms(named.get("mean"), time_ms(latency["spread"])) if latency else None,
         duration_s=_duration_s(run, time_ms(finished["time"]), count["done"], float(finished["rate"])),
         requests_ok=count["right"],
         errors=count["failed"],

@@ -1,7 +1,8 @@
 """hey's text output; several runs may follow one another.
 
 It does not say how many connections it used, so Little's law can't be asked. Its rate counts every request, whatever
-became of it: answers of any status and errors together are rate x time. Its latencies are of what was answered.
+became of it: answers of any status and errors together are rate x time. Its latencies are of what was answered. It
+keeps the first million results and no more: of a longer run, statuses and latencies are of those, the rate of all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import counted, labels, sections
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, read_summary
+
+MOST_KEPT = 1_000_000
 
 
 def read(material: Material) -> list[Figures]:
@@ -22,9 +25,11 @@ def _row(run: str, name: str) -> Figures:
     found = read_summary(run, name)
     failed = {f"{status} answers": count for status, count in found.statuses.items() if status >= FIRST_FAILURE}
     answers = sum(found.statuses.values())
+    capped = answers + sum(found.errors.values()) == MOST_KEPT
     return Figures(
         id=name,
-        duration_s=found.duration_s,
+        duration_s=MOST_KEPT / found.rps if capped and found.rps else found.duration_s,
+        run_s=found.duration_s,
         requests_ok=answers - sum(failed.values()),
         errors=sum(failed.values()) + sum(found.errors.values()),
         answered_wrong=sum(failed.values()),

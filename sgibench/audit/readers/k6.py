@@ -56,10 +56,11 @@ def _row(run: Metrics, name: str) -> Figures:
     if count is None or rate is None:
         raise ValueError("http_reqs has no count and rate")
     failed = run.get("http_req_failed", "passes")
-    mean_ms = run.get("http_req_duration", "avg")
+    mean_ms = run.get("http_req_duration", "avg") or None
     each_connects = (run.get("http_req_connecting", "med") or 0.0) > 0
-    at = {q: run.get("http_req_duration", key) for key, q in _QUANTILES}
-    right = {q: run.get("http_req_duration{expected_response:true}", key) for key, q in _QUANTILES}
+    # 0 is what it prints for what was never answered, and for microseconds in a summary that is in seconds.
+    at = {q: run.get("http_req_duration", key) or None for key, q in _QUANTILES}
+    right = {q: run.get("http_req_duration{expected_response:true}", key) or None for key, q in _QUANTILES}
     return Figures(
         id=name,
         connections=_kept_busy(run, count, mean_ms),
@@ -82,7 +83,7 @@ def _row(run: Metrics, name: str) -> Figures:
         p90_ms=at[0.9],
         p95_ms=at[0.95],
         p99_ms=at[0.99],
-        max_ms=run.get("http_req_duration", "max"),
+        max_ms=run.get("http_req_duration", "max") or None,
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         right_quantiles_ms=tuple((q, value) for q, value in right.items() if value is not None),
     )

@@ -13,10 +13,10 @@ from typing import Any
 from sgibench.audit.readers.fields import TIME, time_ms
 
 METRIC = re.compile(
-    r"^\s*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)$", re.MULTILINE
+    r"^\s*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)\n", re.MULTILINE
 )
 DURATION = re.compile(r"http_req_duration\.*:\s+avg=")
-_TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s)")
+_TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s|$)")
 _COUNTER = re.compile(r"(?P<count>\d+)[ \t]+(?P<rate>\d+(?:\.\d+)?)/s")
 _OLD_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
 _NEW_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")

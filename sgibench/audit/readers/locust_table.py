@@ -53,11 +53,12 @@ def read(material: Material) -> list[Figures]:
 def _table(lines: list[str], header: int) -> list[Line]:
     columns = _COLUMN.findall(lines[header].replace("|", " "))
     named = columns[columns.index("Name") + 1 :] if "Name" in columns else []
+    typed = "Type" in columns
     found: list[Line] = []
     for line in lines[header + 1 :]:
         if _RULE.match(line) and line.strip():
             continue
-        read_line = _line(line, named)
+        read_line = _line(line, named, typed=typed)
         if read_line is None:
             break
         found.append(read_line)
@@ -66,8 +67,8 @@ def _table(lines: list[str], header: int) -> list[Line]:
     return found
 
 
-def _line(line: str, columns: list[str]) -> Line | None:
-    """Read from the right, where the figures are: names may hold anything."""
+def _line(line: str, columns: list[str], *, typed: bool) -> Line | None:
+    """Read from the right, where the figures are: names may hold anything. Newer tables have a column of types."""
     words = line.replace("|", " ").split()
     if len(words) <= len(columns) or not columns:
         return None
@@ -75,7 +76,8 @@ def _line(line: str, columns: list[str]) -> Line | None:
     end = len(line)
     for word in reversed(tail):
         end = line.rindex(word, 0, end)
-    kind, _space, name = line[:end].rstrip(" |").partition(" ")
+    head = line[:end].strip(" \t|").split(maxsplit=1)
+    kind, name = head if typed and len(head) > 1 else ("", " ".join(head))
     figures: dict[str, float] = {}
     for column, word in zip(columns, tail, strict=True):
         failed = _FAILED.fullmatch(word)

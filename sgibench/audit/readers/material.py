@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,15 @@ _MARKS = (
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END = re.compile(r"\r*\n|\r")
 _QUOTE = re.compile(r"^[ \t]*(?:>[ \t]?)+")
-_DOCUMENT_START = re.compile(r"^\s*(?=[\[{])", re.MULTILINE)
+_NAME = re.compile(r"(?:\[[\w./ :-]{1,80}\]|[\w./-]{1,80} *\|)")
+"""`loadgen-1  | ` of docker compose, `[pod/load/wrk] ` of kubectl."""
+_MOMENT = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?:[ \t]|$)")
+PREFIXED = 0.8
+"""So many of all lines begin alike when something else than the tool wrote their beginnings ..."""
+FEWEST_LINES = 5
+"""... and that of so many, at least, or all of a text that is shorter."""
+MOST_PREFIXES = 3
+_DOCUMENT_START = re.compile(r"^\s*(?=\{\s*[\"}]|\[\s*[\[{\"\]])", re.MULTILINE)
 _BETWEEN = re.compile(r"[\s,]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -46,11 +55,11 @@ class Material:
     name: str
     """The file's name: labels rows that carry none."""
     text: str
-    """All of it, with plain line ends."""
+    """All of it, with plain line ends, without colours and what a log wrote before each line."""
     plain: str
-    """Its lines without colours and Markdown's quote marks, each of a bounded length."""
+    """Its lines without Markdown's quote marks, each of a bounded length."""
     documents: tuple[object, ...]
-    """The JSON values it holds one after the other; log lines may stand before the first."""
+    """The JSON values it holds one after the other; other lines may stand before and between them."""
     broken_json: str
     """Why what begins like JSON is none; empty when it is, or does not begin like it."""
 
@@ -73,11 +82,32 @@ def read_material(path: Path) -> Material:
 
 def material_of(text: str, name: str) -> Material:
     """Prepare text whose origin is `name`."""
-    text = _LINE_END.sub("\n", text.lstrip("\ufeff"))
-    lines = (_QUOTE.sub("", _COLOURS.sub("", line[:LONGEST_LINE])) for line in text.split("\n"))
+    text = _without_log_prefix(_LINE_END.sub("\n", _COLOURS.sub("", text.lstrip("\ufeff"))))
+    lines = (_QUOTE.sub("", line[:LONGEST_LINE]) for line in text.split("\n"))
     documents, broken = _documents(text)
     plain = "\n".join(lines).replace("\u00a0", " ")
     return Material(name=name, text=text, plain=plain, documents=documents, broken_json=broken)
+
+
+def _without_log_prefix(text: str) -> str:
+    """Take off what a container's log or a CI's writes before each line: a time, the container's name, or both."""
+    for _ in range(MOST_PREFIXES):
+        lines = text.split("\n")
+        told = [line for line in lines if line.strip()]
+        names = Counter(match[0] for line in told if (match := _NAME.match(line)))
+        name, named = names.most_common(1)[0] if names else ("", 0)
+        enough = PREFIXED * len(told) if len(told) >= FEWEST_LINES else len(told)
+        if told and named >= enough and (len(told) >= FEWEST_LINES or _is_object(told[0][len(name) :])):
+            text = "\n".join(line.removeprefix(name).removeprefix(" ") for line in lines)
+        elif told and sum(_MOMENT.match(line) is not None for line in told) >= enough:
+            text = "\n".join(_MOMENT.sub("", line) for line in lines)
+        else:
+            break
+    return text
+
+
+def _is_object(line: str) -> bool:
+    return _MOMENT.sub("", line.lstrip()).startswith("{")
 
 
 def _decoded(data: bytes) -> str:
@@ -117,6 +147,9 @@ def _documents(text: str) -> tuple[tuple[object, ...], str]:
             found.append(value)
             between = _BETWEEN.match(text, place)
             place = between.end() if between else place
+            if place < len(text) and text[place] not in "[{":  # prose, then perhaps the next one
+                after = _DOCUMENT_START.search(text, place)
+                place = after.end() if after else len(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         return tuple(found), f"its JSON breaks off or is broken at {where} ({error.msg})"

@@ -93,6 +93,7 @@ def _row(
     return Figures(
         id=name,
         duration_s=duration_s,
+        run_s=duration_s,
         requests_ok=sum(statuses.values()) - sum(failed.values()),
         cut_off=errors.get(_CUT_OFF),
         errors=sum(failed.values()) + sum(broken.values()),

@@ -49,7 +49,7 @@ def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:
     if len({id(known.start) for some in starts.values() for known in some}) < 2:  # noqa: PLR2004 - another one
         return [], []
     runs: list[tuple[int, Format]] = []
-    broken: list[Format] = []
+    broken: dict[int, Format] = {}
     before: int | None = None
     for begin, end in pairwise(places):
         # A heading and the table below it may both look like a beginning: together they are one run.
@@ -60,8 +60,9 @@ def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:
             whose = next((known for known in starts[begun] if matches(known, piece)), None)
             if whose is not None:
                 runs.append((begun, whose))
+                broken.pop(begun, None)
                 before = None
                 break
         else:
-            broken += [known for known in starts[begin] if begun_only(known, piece)][:1]
-    return runs, broken
+            broken.update((begin, known) for known in starts[begin] if begun_only(known, piece))
+    return runs, list(broken.values())

@@ -30,7 +30,7 @@ REQUESTS = re.compile(
 )
 _DURATION = re.compile(rf"Duration\s+\[total, attack, wait\]\s+(?P<total>{TIME}), (?P<attack>{TIME}), (?P<wait>{TIME})")
 _LATENCIES = re.compile(rf"Latencies\s+\[(?P<names>[a-z0-9., ]{{3,80}})\]\s+(?P<values>{TIME}(?:, {TIME}){{0,12}})")
-_CODES = re.compile(r"Status Codes\s+\[code:count\][ \t]*(?P<codes>(?:\d{1,3}:\d+[ \t]*)*)\n\s*Error Set:")
+_CODES = re.compile(r"Status Codes\s+\[code:count\][ \t]*(?P<codes>(?:\d{1,3}:\d+[ \t]*)*)\n")
 _ERRORS = re.compile(r"Error Set:[ \t]*\n(?P<first>[^\n#]{0,200})")
 _FIRST_FAILURE = 400
 _NANO_MS = 1e-6
@@ -50,7 +50,14 @@ def read_json(material: Material) -> list[Figures]:
 
 def _text_row(run: str, name: str) -> Figures:
     requests, duration, codes = REQUESTS.search(run), _DURATION.search(run), _CODES.search(run)
-    if requests is None or codes is None or duration is None:
+    counts = (
+        {int(code): float(count) for code, count in (each.split(":") for each in codes["codes"].split())}
+        if codes
+        else {}
+    )
+    # Who pastes it may leave out what follows; then only counts that are whole are believed.
+    whole = requests is not None and ("Error Set:" in run or sum(counts.values()) == float(requests["total"]))
+    if requests is None or codes is None or duration is None or not whole:
         missing = (
             "Duration      [total, attack, wait]"
             if duration is None
@@ -60,10 +67,9 @@ def _text_row(run: str, name: str) -> Figures:
     latencies, errors = _LATENCIES.search(run), _ERRORS.search(run)
     names = [each.strip() for each in latencies["names"].split(",")] if latencies else []
     values = [measured_ms(each) for each in latencies["values"].split(", ")] if latencies else []
-    pairs = (each.split(":") for each in codes["codes"].split())
     return _row(
         name,
-        {int(code): float(count) for code, count in pairs},
+        counts,
         errors["first"].strip() if errors else "",
         rps=float(requests["rate"]),
         attack_ms=time_ms(duration["attack"]),

@@ -13,14 +13,18 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import TIME, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.fields import TIME, edge_ms, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 
 RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500})")
+START = re.compile(
+    rf"{RUN.pattern}|^[ \t]*\d{{1,6}} threads? and \d{{1,9}} connections[ \t]*\n(?=\s*Thread )", re.MULTILINE
+)
+"""A paste may lack the first line of a run."""
 RATE = re.compile(r"Requests/sec:[ \t]+(\d+\.\d{2})(?!\d)")
 TOTAL = re.compile(rf"(?P<requests>\d+) requests in (?P<time>{TIME})")
 _CONNECTIONS = re.compile(r"(?P<threads>\d+) threads? and (?P<connections>\d+) connections")
-_LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+{TIME}[ \t]+(?P<max>{TIME})")
+_LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^\s*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
 _NOT_OK = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET = re.compile(r"Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))")
@@ -31,11 +35,23 @@ _OPEN = re.compile(r"Thread calibration:|HdrHistogram")
 
 def read(material: Material) -> list[Figures]:
     """Read every run of the text."""
-    runs = sections(material.plain, RUN)
+    runs = _runs(material.plain)
     # The command of a run stands above it, so behind the figures of the one before.
-    above = [runs[0].partition("Running")[0], *(run.rpartition("Requests/sec:")[2] for run in runs[:-1])]
+    above = [START.split(runs[0], maxsplit=1)[0], *(run.rpartition("Requests/sec:")[2] for run in runs[:-1])]
+    runs = [run[found.start() :] if (found := START.search(run)) else run for run in runs]
     named = zip(runs, labels(material.name, runs), above, strict=True)
     return [_row(run, name, closes=_CLOSES.search(before) is not None) for run, name, before in named]
+
+
+def _runs(text: str) -> list[str]:
+    """Cut before each run: its first line and the line about its connections are of one."""
+    runs: list[str] = []
+    for each in sections(text, START, above=True):
+        if runs and not RUN.match(each) and not _CONNECTIONS.search(runs[-1]):
+            runs[-1] += each
+        else:
+            runs.append(each)
+    return runs
 
 
 def _row(run: str, name: str, *, closes: bool) -> Figures:
@@ -63,12 +79,14 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
         unseen_s=late * duration_s,
         reconnects=requests if closes else read_ + write,
         duration_s=duration_s,
+        run_s=duration_s,
         requests_ok=max(requests - wrong, 0.0),
         errors=wrong + broken + late,
         answered_wrong=wrong,
         timed=max(requests - late, 0.0),
         error_text=", ".join([*said, *([socket[1]] if socket and broken + late else [])]),
         rps=float(rate[1]),
+        edge_ms=edge_ms(measured_ms(latency["mean"]), time_ms(latency["spread"])) if latency else None,
         mean_ms=measured_ms(latency["mean"]) if latency else None,
         p50_ms=at.get(50.0),
         p90_ms=at.get(90.0),

@@ -22,6 +22,7 @@ Rule = Callable[[Figures], Iterator[Doubt]]
 
 RULES: tuple[Rule, ...] = (
     laws.under_the_floor,
+    laws.longer_than_the_run,
     counts.failed_rounds_averaged,
     counts.rounds_unlike,
     counts.rate_of_zero,

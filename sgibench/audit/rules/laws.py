@@ -47,6 +47,13 @@ def under_the_floor(row: Figures) -> Iterator[Doubt]:
             yield doubt("Impossible", f"{significant(row.rps)}/s, but {detail}")
 
 
+def longer_than_the_run(row: Figures) -> Iterator[Doubt]:
+    """Find a latency that is longer than the whole run: a clock that stepped, or a duration that is none."""
+    slowest = max((value for value in (row.max_ms, row.p99_ms, row.p50_ms, row.mean_ms) if value), default=0.0)
+    if row.run_s and slowest > row.run_s * 1e3 * (1 + LITTLE_TOLERANCE + row.resolution) + row.resolution_ms:
+        yield doubt("Impossible", f"an answer took {ms(slowest)} in a run of {ms(row.run_s * 1e3)}")
+
+
 def littles_law(row: Figures) -> Iterator[Doubt]:
     """In a closed loop, rate x mean latency is the number of connections that were being served (Little, 1961).
 

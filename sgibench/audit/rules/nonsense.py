@@ -17,7 +17,7 @@ MOST = 1e13
 LEAST = 1e-9
 """A rate of once in thirty years; a thousandth of a nanosecond in milliseconds."""
 _NEVER_NEGATIVE = frozenset(
-    {"rps", "duration_s", "requests_ok", "errors", "connections", "cut_off", "timed", "reconnects"}
+    {"rps", "duration_s", "run_s", "requests_ok", "errors", "connections", "cut_off", "timed", "reconnects"}
 )
 _WORDS = {"requests_ok": "right answers", "rps": "requests/s", "cut_off": "requests cut off", "duration_s": "duration"}
 

@@ -20,6 +20,8 @@ BODY = 0.40
 JUMP = 0.5
 """... or they must come to it from half of it or less: what else waits that long at once?"""
 FLOAT_ERROR = 1e-9
+LEAST_ANSWERS = 5
+"""So many answers must lie between two percentiles before they say that answers sit together."""
 LATTICE_MS = 10.0
 """Polling loops and kernel ticks come in hundredths of a second."""
 ON_LATTICE_MS = 0.1
@@ -44,6 +46,8 @@ def percentiles_at_a_timer(row: Figures) -> Iterator[Doubt]:
         tight = [(q, value) for q, value in inside if value <= inside[0][1] * (TIGHT if known else TIGHTER)]
         below = [value for _q, value in row.quantiles_ms if value < low]
         shown = tight[-1][0] - tight[0][0] if tight else 0.0
+        if row.samples is not None and shown * row.samples < LEAST_ANSWERS:
+            continue  # high percentiles of few answers are one and the same answer
         jumps = bool(below) and below[-1] <= low * JUMP and len(tight) > 1
         if shown >= BODY - FLOAT_ERROR or jumps:
             (first, at), (last, until) = tight[0], tight[-1]

@@ -25,6 +25,8 @@ LIMIT_SIGNS = (
     "no buffer space",
 )
 """How the client's own limits read among its errors."""
+ENOUGH_OPENED = 1000
+"""Of fewer requests, the first connections may take most of the time; no client runs out of ports by them."""
 USERS_OVER = 1.02
 DROPPED = 0.01
 HIDES = 2.0
@@ -42,7 +44,7 @@ def client_limits(row: Figures) -> Iterator[Doubt]:
     sign = next((each for each in LIMIT_SIGNS if each in said), None)
     if sign is not None:
         yield doubt("ClientPorts", f"the client's own limit is among its errors: {sign}")
-    elif row.opening_ms and row.mean_ms and row.opening_ms > row.mean_ms:
+    elif row.opening_ms and row.mean_ms and row.opening_ms > row.mean_ms and (row.samples or 0.0) >= ENOUGH_OPENED:
         yield doubt(
             "ClientPorts", f"{ms(row.opening_ms)} a request to open connections, {ms(row.mean_ms)} to be answered"
         )
