@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def test_a_markdown_quote_and_terminal_colours_change_no_figure(path: Path) -> N
     assert read(quoted) == plain
 
 
-LOGS = {
+LOGS: dict[str, Callable[[list[str]], list[str]]] = {
     "a container's name": lambda lines: [f"loadgen-1  | {line}" for line in lines],
     "a container's name and lines without blanks at their ends": lambda lines: [
         f"l-1 | {line}".rstrip() for line in lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,10 +86,10 @@ def counted(failures: Mapping[str, float]) -> str:
 
     A client's ports make a kind of their own of each broken connection; they are left out, and so are rare kinds.
     """
-    kinds: Counter[str] = Counter()
+    kinds: defaultdict[str, float] = defaultdict(float)
     for what, count in failures.items():
-        kinds[_CLIENT_PORT.sub("", what)] += count  # type: ignore[assignment] - counts are whole, written as floats
-    ranked = [(what, count) for what, count in kinds.most_common() if count]
+        kinds[_CLIENT_PORT.sub("", what)] += count
+    ranked = sorted(((what, count) for what, count in kinds.items() if count), key=lambda each: -each[1])
     said = [f"{count:.0f} × {what}" for what, count in ranked[:MOST_KINDS]]
     rest = ranked[MOST_KINDS:]
     more = f"{sum(count for _what, count in rest):.0f} of {len(rest)} other kinds"
