@@ -10,6 +10,8 @@ AGREES: dict[Protocol, str] = {"https": "http/1.1", "h2": "h2,http/1.1"}
 PROMPT = "option http-no-delay"
 """Without it HAProxy has the kernel hold pieces of an answer back for up to 200 ms: four events that an app sent 50 ms
 apart came together."""
+SPECIAL = " #\\'\""
+"""What would end a word or a line."""
 BALANCE = {"round robin": "roundrobin", "least connections": "leastconn"}
 
 CONFIGURATION = """\
@@ -62,20 +64,25 @@ def configuration(launch: FrontLaunch) -> str:
 def listening(launch: FrontLaunch) -> str:
     """What stands behind the address that clients ask."""
     backlog = "" if launch.configuration == "default" else f" backlog {launch.backlog}"
-    return backlog + (f" ssl crt {launch.certificate} alpn {AGREES[launch.protocol]}" if launch.tls else "")
+    return backlog + (f" ssl crt {word(launch.certificate)} alpn {AGREES[launch.protocol]}" if launch.tls else "")
 
 
 def server(launch: FrontLaunch, number: int, address: str) -> str:
     """One server; of several, each is looked at twice a second and left out while it refuses."""
-    where = f"unix@{address}" if launch.link == "unix" else address
+    where = f"unix@{word(address)}" if launch.link == "unix" else address
     limit = "" if launch.limit is None else f" maxconn {launch.limit}"
     several = " check inter 500ms fall 1 rise 1" if len(launch.backends) > 1 else ""
     return f"    server server{number} {where}{limit}{several}"
 
 
+def word(path: object) -> str:
+    """Write a path as one word, whatever stands in it."""
+    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in str(path))
+
+
 def command(launch: FrontLaunch) -> list[str]:
-    """In the foreground."""
-    return [launch.program, "-db", "-q", "-f", str(launch.scratch / "haproxy.cfg")]
+    """In the foreground; quiet (`-q`), it would not say why it does not start either."""
+    return [launch.program, "-db", "-f", str(launch.scratch / "haproxy.cfg")]
 
 
 def expect(launch: FrontLaunch) -> Expected:

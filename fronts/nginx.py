@@ -29,7 +29,7 @@ BALANCE = {"round robin": "", "least connections": "least_conn;"}
 CONFIGURATION = """\
 {user}
 daemon off;
-pid "{scratch}/nginx.pid";
+pid nginx.pid;
 error_log stderr error;
 worker_processes {workers};
 events {{ worker_connections {connections}; }}
@@ -38,11 +38,11 @@ http {{
     default_type application/octet-stream;
     client_max_body_size 0;
     {bodies}
-    client_body_temp_path "{scratch}/body";
-    proxy_temp_path "{scratch}/proxy";
-    fastcgi_temp_path "{scratch}/fastcgi";
-    uwsgi_temp_path "{scratch}/uwsgi";
-    scgi_temp_path "{scratch}/scgi";
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
     {kept}
     map $http_upgrade $to_server {{ default upgrade; "" "{without}"; }}
     upstream servers {{
@@ -71,7 +71,7 @@ proxy_read_timeout 75s;
 """
 STATIC = """\
 location /static/ {{
-    root "{root}";
+    root {root};
     sendfile on;
     types {{ text/css css; text/html html; text/javascript js; image/svg+xml svg; text/plain txt; }}
     charset utf-8;
@@ -105,7 +105,7 @@ proxy_buffering off;
 proxy_request_buffering off;
 """
 SCRIPT = """\
-fastcgi_param SCRIPT_FILENAME "{script}";
+fastcgi_param SCRIPT_FILENAME {script};
 fastcgi_param SCRIPT_NAME "";
 fastcgi_param GATEWAY_INTERFACE CGI/1.1;
 fastcgi_buffering off;
@@ -136,7 +136,6 @@ def configuration(launch: FrontLaunch) -> str:
     default = launch.configuration == "default"
     return CONFIGURATION.format(
         user=f"user {launch.user};" if launch.user else "",
-        scratch=launch.scratch,
         workers=launch.workers,
         connections=CONNECTIONS,
         kept="" if default else f"keepalive_timeout {launch.keep_alive_s}s; keepalive_requests 1000000000;",
@@ -149,7 +148,9 @@ def configuration(launch: FrontLaunch) -> str:
         host=launch.host,
         port=launch.port,
         listen=listening(launch),
-        secured=f'ssl_certificate "{launch.certificate}"; ssl_certificate_key "{launch.key}";' if launch.tls else "",
+        secured=f"ssl_certificate {launch.certificate.name}; ssl_certificate_key {launch.key.name};"
+        if launch.tls
+        else "",
         shared=shared(launch),
         locations=indented("".join(locations(launch)), 8),
     )
@@ -159,9 +160,7 @@ def shared(launch: FrontLaunch) -> str:
     """What stands outside the server: where answers are cached."""
     if "cache" not in launch.options:
         return ""
-    return (
-        f'proxy_cache_path "{launch.scratch}/cache" keys_zone=pages:4m max_size={CACHE} inactive=1m use_temp_path=off;'
-    )
+    return f"proxy_cache_path cache keys_zone=pages:4m max_size={CACHE} inactive=1m use_temp_path=off;"
 
 
 def locations(launch: FrontLaunch) -> Iterator[str]:
@@ -170,7 +169,7 @@ def locations(launch: FrontLaunch) -> Iterator[str]:
     if "compress" in options:
         yield COMPRESSED
     if "static" in options:
-        yield STATIC.format(root=launch.static.parent, passed=indented(handed, 4))
+        yield STATIC.format(root=quoted(launch.static.parent), passed=indented(handed, 4))
     if "cache" in options:
         locked = LOCKED if options["cache"] == "one at a time" else ""
         yield CACHED.format(seconds=CACHED_S, locked=locked, passed=indented(handed, 4))
@@ -180,7 +179,7 @@ def locations(launch: FrontLaunch) -> Iterator[str]:
 def address_of(launch: FrontLaunch, address: str) -> str:
     """One server; of several, one that refuses is left out for a second."""
     several = " max_fails=1 fail_timeout=1s" if len(launch.backends) > 1 else ""
-    return f'"unix:{address}"{several}' if launch.link == "unix" else f"{address}{several}"
+    return f"{quoted(f'unix:{address}')}{several}" if launch.link == "unix" else f"{address}{several}"
 
 
 def listening(launch: FrontLaunch) -> str:
@@ -193,8 +192,14 @@ def passed(launch: FrontLaunch) -> str:
     if launch.speech == "http":
         return HTTP + (UNBUFFERED if launch.options.get("buffers") == "off" else "")
     parameters = "".join(f"{launch.speech}_param {name} {value};\n" for name, value in PARAMETERS.items())
-    script = SCRIPT.format(script=launch.script) if launch.script else ""
+    script = SCRIPT.format(script=quoted(launch.script)) if launch.script else ""
     return f"{launch.speech}_pass servers;\n{launch.speech}_read_timeout 75s;\n{parameters}{script}"
+
+
+def quoted(path: object) -> str:
+    """Write a path as one word, whatever stands in it; nginx takes `$` for a variable all the same."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def indented(text: str, by: int) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from sgibench import bench, catalogue, report
 from sgibench.bench.services import parse_database
 from sgibench.cli import main
 from sgibench.engine.orders import Measured
-from sgibench.engine.services import Used, Witness, difference, expected_rows, use
+from sgibench.engine.services import Used, Witness, difference, expected_rows, sqlite_rows, use
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import Block, Cell, Plan, Rows, Run, Scenario, Stage, Trial
 from sgibench.report import terminal
@@ -154,6 +155,7 @@ MURDEROUS = '''
 
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -591,6 +593,16 @@ def test_rows_are_right_exactly_when_the_answers_explain_them(
     if not open_ends and off:
         assert wrong is not None
         assert f"{abs(off):,} {'too many' if off > 0 else 'missing'}" in wrong
+
+
+def test_items_are_counted_wherever_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "no. 1 #? %41"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "items.sqlite3")) as link:
+        link.execute("CREATE TABLE items (quantity INTEGER)")
+        link.execute("INSERT INTO items VALUES (3), (4)")
+        link.commit()
+    assert sqlite_rows(folder / "items.sqlite3") == Rows(count=2, pieces=7)
 
 
 def test_items_that_can_not_be_counted_fail_the_trial_and_are_not_believed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,15 @@ from sgibench.model import (
     FrontVariant,
     Load,
     Need,
+    Protocol,
     ServerEntry,
     Settings,
 )
+from sgibench.serve import certificate
 from sgibench.serve.fronts import told_lost
+from tests.requirements_for_tests import need_program
 from tests.test_declarations import launch_of
+from tests.ui_process import free_port
 
 FOUND = catalogue.load()
 FRONTS = {front.id: front for front in FOUND.fronts}
@@ -88,11 +93,30 @@ def test_what_is_held_equal_stays_out_of_the_default_configuration(front: FrontE
 def test_a_front_never_writes_outside_its_scratch_folder_and_runs_as_who_may_read_it(front: FrontEntry) -> None:
     launch = dataclasses.replace(placed(front.id), user="root")
     text = text_of(launch, front.id)
-    written = re.findall(r'(?:_path|pid) "?([^";]+)', text)
+    written = re.findall(r'(?:_path|pid) "?([^"; ]+)', text)
     assert written or front.family != "nginx"
-    assert all(path.startswith("/scratch/front") for path in written)
+    assert not any("/" in path for path in written), "what is relative lies below the folder that -p names"
     if front.family == "nginx":
         assert text.startswith("user root;")
+
+
+@pytest.mark.parametrize("protocol", ["http", "h2"])
+@pytest.mark.parametrize("name", ["nginx-unix", "nginx-static", "nginx-cache", "haproxy-unix", "haproxy-rr2"])
+def test_a_front_reads_its_configuration_wherever_its_folder_is(tmp_path: Path, name: str, protocol: Protocol) -> None:
+    front = FRONTS[name]
+    program = need_program(front.family, front.need.how)
+    scratch = tmp_path / 'we ird; {x} \\ "q" #h \''
+    scratch.mkdir()
+    if protocol == "h2":
+        need_program("openssl", "apt-get install openssl")
+        certificate.make(scratch / "certificate.pem", scratch / "certificate.pem.key")
+    where = Where(program=program, scratch=scratch, port=free_port(), static=scratch / "static")
+    launch = front_launch(SERVERS["waitress"], front, launch_of(SERVERS["waitress"], protocol=protocol), where)
+    for file, text in front.files(launch).items():
+        (scratch / file).write_text(text)
+    look = {"nginx": "-t", "haproxy": "-c"}[front.family]
+    done = subprocess.run([*front.command(launch), look], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_connections_to_a_server_are_kept_unless_each_would_hold_a_thread() -> None:

@@ -137,7 +137,7 @@ def sqlite_rows(path: Path) -> Rows | None:
     if not path.exists():
         return None
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as link:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as link:
             count, pieces = link.execute("SELECT count(*), coalesce(sum(quantity), 0) FROM items").fetchone()
     except sqlite3.Error as error:
         raise ServerError("service", one_line(f"the items in {path.name} can't be counted: {error}")) from None
