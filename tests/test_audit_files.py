@@ -794,6 +794,106 @@ def test_the_command_above_a_run_of_wrk_tells_that_each_request_opened_a_connect
     assert (first.new_connections, second.new_connections) == (False, True)
 
 
+AUTOCANNON = """Running 10s test @ http://localhost:3000/
+100 connections with 10 pipelining factor
+{workers}
+┌─────────┬───────┬───────┬───────┬───────┬──────────┬───────────┬──────────┐
+│ Stat    │ 2.5%  │ 50%   │ 97.5% │ 99%   │ Avg      │ Stdev     │ Max      │
+├─────────┼───────┼───────┼───────┼───────┼──────────┼───────────┼──────────┤
+│ Latency │ 20 ms │ 44 ms │ 64 ms │ 67 ms │ 48.49 ms │ 75.13 ms  │ 1489 ms  │
+└─────────┴───────┴───────┴───────┴───────┴──────────┴───────────┴──────────┘
+┌───────────┬────────┬────────┬──────────┬──────────┬─────────┬─────────┬────────┐
+│ Stat      │ 1%     │ 2.5%   │ 50%      │ 97.5%    │ Avg     │ Stdev   │ Min    │
+├───────────┼────────┼────────┼──────────┼──────────┼─────────┼─────────┼────────┤
+│ Req/Sec   │ 1,449  │ 1,449  │ 2,231    │ 2,409    │ {average} │ 258.47  │ 1,449  │
+├───────────┼────────┼────────┼──────────┼──────────┼─────────┼─────────┼────────┤
+│ Bytes/Sec │ 687 kB │ 687 kB │ 1.06 MB  │ 1.14 MB  │ 1.03 MB │ 122 kB  │ 686 kB │
+└───────────┴────────┴────────┴──────────┴──────────┴─────────┴─────────┴────────┘
+
+Req/Bytes counts sampled {every}.
+# of samples: {samples}
+
+{failures}22k requests in 10.09s, 10.3 MB read
+"""
+
+
+@pytest.mark.parametrize(
+    ("average", "every", "samples", "workers", "rate"),
+    [
+        ("2,177.2", "once per second", 10, "", 2177.2),
+        ("2177.2", "once per second", 10, "", 2177.2),
+        ("2.177,2", "once per second", 10, "", 2177.2),
+        ("2\u202f177,2", "once per second", 10, "", 2177.2),
+        ("2,177", "once per second", 10, "", 2177),
+        ("217,72", "every 0.1 seconds", 100, "", 2177.2),
+        ("2,177.2", "once per second", 40, "4 workers", 2177.2),
+    ],
+)
+def test_autocannons_table_is_read_in_every_language_and_for_every_sample(
+    average: str, every: str, samples: int, workers: str, rate: float
+) -> None:
+    text = AUTOCANNON.format(average=average, every=every, samples=samples, workers=workers, failures="")
+    (row,) = read(text)
+    assert (row.rps, row.duration_s, row.requests_ok) == pytest.approx((rate, 10, rate * 10))
+    assert (row.mean_ms, row.p50_ms, row.p99_ms, row.max_ms) == (48.49, 44, 67, 1489)
+    assert kinds(row) == set()
+
+
+def test_autocannons_failures_are_in_its_rate_and_its_time_outs_are_not() -> None:
+    plain = AUTOCANNON.format(average="2,177.2", every="once per second", samples=10, workers="", failures="{}")
+    (half,) = read(plain.format("10886 2xx responses, 10886 non 2xx responses\n"))
+    assert (half.requests_ok, half.errors) == (10886, 10886)
+    assert kinds(half) == {"ErrorsSeen", "WrongCount"}
+    (late,) = read(plain.format("") + "1k errors (12 timeouts)\n")
+    assert (late.requests_ok, late.errors) == (21772, 1000)
+    assert late.error_text == "988 × errors, 12 × time-outs"
+    old = (
+        "Running 10s test @ http://h/\n1 connections\n\nStat         Avg     Stdev  Max     \n"
+        "Latency (ms) 242.4   351.36 1296.58 \nReq/Sec      1       0.45   2       \n\n"
+        "10 requests in 10s, 15.8 kB read\n"
+    )
+    (row,) = read(old)
+    assert (row.rps, row.requests_ok, row.mean_ms, row.max_ms) == (1, 10, 242.4, 1296.58)
+    assert "nearest is autocannon text" in refusal(old.partition("Req/Sec")[0])
+
+
+def test_locusts_json_says_what_its_csv_says() -> None:
+    name = {
+        "name": "/slow",
+        "method": "GET",
+        "last_request_timestamp": 1010.0,
+        "start_time": 1000.0,
+        "num_requests": 1000,
+        "num_failures": 0,
+        "total_response_time": 52_500.0,
+        "max_response_time": 200.4,
+        "response_times": {"50": 900, "90": 90, "200": 10},
+    }
+    (row,) = read(json.dumps([name], indent=4))
+    assert (row.label, row.requests_ok, row.rps, row.mean_ms, row.max_ms) == ("GET /slow", 1000, 100, 52.5, 200.4)
+    assert (row.p50_ms, row.p90_ms, row.p95_ms, row.p99_ms) == (50, 50, 90, 90)
+    assert kinds(row) == set()
+    assert kinds(read(json.dumps([name | {"num_failures": 500}]))[0]) == {"ErrorsSeen", "WrongCount"}
+    assert kinds(read(json.dumps([name | {"num_requests": 0, "response_times": {}}]))[0]) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            '{"type":"Metric","data":{"name":"http_reqs"},"metric":"http_reqs"}\n{"type":"Point","metric":"x"}\n',
+            "k6 summary",
+        ),
+        ("metric_name,timestamp,metric_value,check\nhttp_reqs,1,1.0,\n", "k6 summary"),
+        ("response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset\n", "hey text"),
+        ("Method,Name,Error,Occurrences\nGET,/,500,7\n", "Locust statistics CSV"),
+        ("Count,Message,Traceback,Nodes\n", "Locust statistics CSV"),
+    ],
+)
+def test_other_files_of_a_tool_name_that_tools_format_as_the_nearest(text: str, says: str) -> None:
+    assert f"nearest is {says}" in refusal(text)
+
+
 def test_httparenas_reconnects_explain_time_outside_of_the_latency() -> None:
     row = {
         "framework": "x",

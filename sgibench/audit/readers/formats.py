@@ -14,6 +14,7 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers import (
     ab,
     autocannon,
+    autocannon_text,
     bombardier,
     h2load,
     hey,
@@ -21,6 +22,7 @@ from sgibench.audit.readers import (
     k6,
     k6_text,
     locust_csv,
+    locust_json,
     locust_table,
     oha,
     rows_csv,
@@ -53,8 +55,8 @@ class Format:
     """What every run of a text begins with, where another tool's may follow it in the same file."""
     whole: bool = False
     """Nothing else can stand in the same file."""
-    hint: str = ""
-    """A word that the tool leaves in files that are not of this format; tips the scales of what is nearest."""
+    hint: str | tuple[str, ...] = ()
+    """Words that the tool leaves in files that are not of this format; each tips the scales of what is nearest."""
 
 
 def _text(words: str, pattern: re.Pattern[str] | str) -> Sign:
@@ -96,6 +98,10 @@ _K6_METRICS = Sign(
 _ARENA_ROWS = Sign(
     words='rows with "framework" and "avg_latency"', present=lambda material: bool(httparena.tables_of(material))
 )
+_LOCUST_LIST = Sign(
+    words="a whole JSON list of objects with " + ", ".join(f'"{name}"' for name in locust_json.MEMBERS),
+    present=lambda material: not material.broken_json and bool(locust_json.entries(material)),
+)
 _NO_SUCCESS_RATE = Sign(
     words="a summary without `Success rate:`", present=lambda material: "Success rate:" not in material.plain
 )
@@ -111,7 +117,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="Locust statistics CSV",
         whole=True,
-        hint="Failures/s",
+        hint=("Failures/s", "Occurrences", "Count,Message,Traceback", "locust"),
         signs=_columns(locust_csv.header_of, "name", "request count", "average response time"),
         read=locust_csv.read,
     ),
@@ -132,12 +138,17 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="hey text",
         start=summary_text.START,
-        hint="hey -",
+        hint=("hey -", "response-time,DNS+dialup,DNS"),
         signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS),
         read=hey.read,
     ),
     Format(name="oha JSON", signs=_members("summary", "latencyPercentiles"), read=oha.read_json),
-    Format(name="k6 summary JSON", hint='"type":"Point"', signs=(*_members("metrics"), _K6_METRICS), read=k6.read_json),
+    Format(
+        name="k6 summary JSON",
+        hint=('"type":"Point"', "metric_name,timestamp,metric_value"),
+        signs=(*_members("metrics"), _K6_METRICS),
+        read=k6.read_json,
+    ),
     Format(
         name="k6 text",
         start=k6_text.DURATION,
@@ -200,6 +211,18 @@ FORMATS: tuple[Format, ...] = (
         ),
         read=h2load.read,
     ),
+    Format(
+        name="autocannon text",
+        start=autocannon_text.START,
+        hint="Bytes/Sec",
+        signs=(
+            _text("Running … test @ URL` with `N connections", autocannon_text.START),
+            _text("Req/Sec", autocannon_text.RATES),
+            _text("N requests in Ns, … read", autocannon_text.SENT),
+        ),
+        read=autocannon_text.read,
+    ),
+    Format(name="Locust JSON", hint="num_requests", signs=(_LOCUST_LIST,), read=locust_json.read),
     Format(name="autocannon JSON", signs=_members("latency", "requests", "non2xx"), read=autocannon.read),
 )
 
@@ -216,10 +239,10 @@ def nearest(material: Material) -> str:
     """Say that a file is none of the formats, which came nearest, and what it lacks."""
     if not material.text.strip():
         return f"is empty, so none of the formats that can be audited ({_NAMES})"
-    best = max(FORMATS, key=lambda known: _likeness(known, material))
+    best = max(FORMATS, key=lambda known: _hinted(known, material) + _likeness(known, material))
     lacking = [sign.words for sign in best.signs if not sign.present(material)]
     broken = f"; {material.broken_json}" if material.broken_json else ""
-    if not _likeness(best, material):
+    if not _likeness(best, material) and not _hinted(best, material):
         return f"none of the formats that can be audited ({_NAMES}){broken}"
     return (
         f"none of the formats that can be audited; nearest is {best.name}, which lacks {' and '.join(lacking)}{broken}"
@@ -227,10 +250,14 @@ def nearest(material: Material) -> str:
 
 
 def _likeness(known: Format, material: Material) -> float:
-    """Give the share of a format's signs that are there, and half of one for its hint; what must be absent is none."""
+    """Give the share of a format's signs that are there; what must be absent is none."""
     signs = [sign for sign in known.signs if sign is not _NO_SUCCESS_RATE]
-    hinted = 0.5 if known.hint and known.hint in material.text else 0.0
-    return (sum(sign.present(material) for sign in signs) + hinted) / len(signs)
+    return sum(sign.present(material) for sign in signs) / len(signs)
+
+
+def _hinted(known: Format, material: Material) -> bool:
+    """Whether it holds words that only this tool writes."""
+    return any(word in material.text for word in ((known.hint,) if isinstance(known.hint, str) else known.hint))
 
 
 def begun_only(known: Format, material: Material) -> bool:

@@ -34,7 +34,8 @@ _MARKS = (
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END = re.compile(r"\r*\n|\r")
-_QUOTE = re.compile(r"^[ \t]*(?:>[ \t]?)+")
+_QUOTE = re.compile(r"^[ \t]*(?:(?:>|//)[ \t]?)+")
+"""Of Markdown, and of a comment in a script."""
 _NAME = re.compile(r"(?:\[[\w./ :-]{1,80}\]|[\w./-]{1,80} *\|)")
 """`loadgen-1  | ` of docker compose, `[pod/load/wrk] ` of kubectl."""
 _MOMENT = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?:[ \t]|$)")

@@ -16,7 +16,8 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import TIME, edge_ms, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 
-RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500})")
+RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500}+)(?!\s*\n\s*\d+ connections)")
+"""autocannon's first line is the same, and its second has no threads."""
 START = re.compile(
     rf"{RUN.pattern}|^[ \t]*\d{{1,6}} threads? and \d{{1,9}} connections[ \t]*\n(?=\s*Thread )", re.MULTILINE
 )

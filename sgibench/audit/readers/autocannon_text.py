@@ -1,0 +1,120 @@
+"""autocannon's table, which is what it prints unless it is asked for JSON; several runs may follow one another.
+
+The figures are those of the JSON (`autocannon`), less what it leaves out: neither the answers nor what is still under
+way are printed, so the answers are average × samples, and connections are left out (a rate, `-R`, is not told either).
+`N requests in` are those sent. Numbers are written as the machine's language writes them. Latencies are whole
+milliseconds: those under 10 ms are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.fields import TIME, counted, labels, sections, time_ms
+from sgibench.audit.readers.material import Material
+
+START = re.compile(r"Running \S{1,20}(?: requests)? test @ (?P<url>\S{1,500})[ \t]*\n\s*\d+ connections")
+RATES = re.compile(r"^[ \t]*[│|]?[ \t]*Req/Sec[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
+SENT = re.compile(rf"(?P<count>\d[\d.,]*[kM]?) requests in (?P<time>{TIME}), \d")
+_LATENCIES = re.compile(r"^[ \t]*[│|]?[ \t]*Latency(?: \(ms\))?[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
+_HEAD = re.compile(r"^[ \t]*[│|]?[ \t]*Stat[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
+_SAMPLES = re.compile(r"# of samples: (\d+)")
+_EVERY = re.compile(r"sampled every (\d+(?:\.\d+)?) seconds")
+_WORKERS = re.compile(r"^\s*(\d+) workers\s*$", re.MULTILINE)
+_ANSWERS = re.compile(r"(?P<right>\d+) 2xx responses, (?P<wrong>\d+) non 2xx responses")
+_ERRORS = re.compile(r"(?P<all>\d[\d.]*[kM]?) errors \((?P<late>\d[\d.]*[kM]?) timeouts\)")
+_DIFFER = re.compile(r"(?P<all>\d[\d.]*[kM]?) requests with mismatched body")
+_BOX = re.compile(r"[│|]")
+_NUMBER = re.compile(r"(?P<whole>\d{1,3}(?:[., \u202f\u2019']\d{3})*|\d+)(?:[.,](?P<part>\d{1,2}))?")
+_THOUSANDS = {"k": 1e3, "M": 1e6, "": 1.0}
+_QUANTILES = (("2.5%", 0.025), ("50%", 0.5), ("97.5%", 0.975), ("99%", 0.99))
+_COARSE_MS = 10.0
+_RESOLUTION = 0.05
+
+
+def read(material: Material) -> list[Figures]:
+    """Read every run of the text."""
+    runs = sections(material.plain, START)
+    return [_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+
+
+def _row(run: str, name: str) -> Figures:
+    rates, latencies = _table(run, RATES), _table(run, _LATENCIES)
+    average, sent, url = _plain(rates.get("Avg", "")), SENT.search(run), START.search(run)
+    if average is None or sent is None:
+        raise ValueError(f"{name} has no {'`Req/Sec` with an `Avg`' if average is None else '`… requests in …s`'}")
+    every, workers, samples = _EVERY.search(run), _WORKERS.search(run), _SAMPLES.search(run)
+    each_s = float(every[1]) if every else 1.0
+    lasted_s = (time_ms(sent["time"]) or 0.0) / 1e3
+    # Workers sample side by side and add their samples; old versions print none: whole seconds.
+    taken_s = float(samples[1]) * each_s / float(workers[1] if workers else 1) if samples else float(int(lasted_s))
+    answers, failed = average / each_s * taken_s, _failed(run)
+    at = {q: _ms(latencies.get(column)) for column, q in _QUANTILES}
+    wrong = sum(count for what, count in failed.items() if what in _ANSWERED_WRONG)
+    return Figures(
+        id=name,
+        label=url["url"] if url else "",
+        duration_s=taken_s,
+        requests_ok=max(answers - wrong, 0.0),
+        errors=sum(failed.values()),
+        answered_wrong=wrong,
+        timed=answers,
+        error_text=counted(failed),
+        rps=average / each_s,
+        mean_ms=_ms(latencies.get("Avg")),
+        p50_ms=at[0.5],
+        p99_ms=at[0.99],
+        max_ms=_ms(latencies.get("Max")),
+        quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        resolution=_RESOLUTION,
+        resolution_ms=1.0,
+    )
+
+
+_ANSWERED_WRONG = ("not 2xx (redirects among them)", "bodies that differ")
+
+
+def _failed(run: str) -> dict[str, float]:
+    answers, errors, differ = _ANSWERS.search(run), _ERRORS.search(run), _DIFFER.search(run)
+    late = _short(errors["late"]) if errors else 0.0
+    return {
+        _ANSWERED_WRONG[0]: float(answers["wrong"]) if answers else 0.0,
+        "errors": max((_short(errors["all"]) if errors else 0.0) - late, 0.0),
+        "time-outs": late,
+        _ANSWERED_WRONG[1]: _short(differ["all"]) if differ else 0.0,
+    }
+
+
+def _table(run: str, row: re.Pattern[str]) -> Mapping[str, str]:
+    """Give a row's cells by the names of the head above it."""
+    found = row.search(run)
+    heads = [head["cells"] for head in _HEAD.finditer(run, 0, found.start())] if found else []
+    return dict(zip(_split(heads[-1]), _split(found["cells"]), strict=False)) if found and heads else {}
+
+
+def _split(cells: str) -> list[str]:
+    """Old versions draw no box; then no cell of these rows holds a blank."""
+    parts = _BOX.split(cells) if _BOX.search(cells) else cells.split()
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _plain(text: str) -> float | None:
+    """Read 12,398 and 2,177.2, and 2.177,2 and 2 177,2 of other languages: thousands have three digits."""
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        return None
+    return float(f"{re.sub(r'[^0-9]', '', found['whole'])}.{found['part'] or 0}")
+
+
+def _short(text: str) -> float:
+    """Read 735, 12k, 1.5M."""
+    unit = text[-1:] if text[-1:] in "kM" else ""
+    return float(text.removesuffix(unit)) * _THOUSANDS[unit]
+
+
+def _ms(text: str | None) -> float | None:
+    value = (text or "").removesuffix("ms").strip()
+    found = float(value) if re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", value) else None
+    return None if found is None or found < _COARSE_MS else found
