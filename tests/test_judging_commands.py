@@ -201,6 +201,15 @@ def test_missing_cells_pass_when_they_may_and_broken_ones_never_do(tmp_path: Pat
     assert checked(tmp_path / "c", AGAIN).returncode == 0
 
 
+def test_a_check_of_single_blocks_is_refused_because_it_could_never_fail(tmp_path: Path) -> None:
+    write_run(make_run(Making(blocks=1, scenarios=("json",))), tmp_path / "results")
+    done = inside(tmp_path, "compare", "latest", "latest", "--fail-on", "slower:5%")
+    assert done.returncode == 2
+    assert "no cell has two blocks in both runs" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert inside(tmp_path, "compare", "latest", "latest").returncode == 0
+
+
 def test_other_rates_are_no_match_and_the_way_out_is_said(tmp_path: Path) -> None:
     other = make_run(Making(run="20260203-000000-0000", seed=2, blocks=6, scenarios=("json",), rates=(310.0,)))
     done = checked(tmp_path, other)

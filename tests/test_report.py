@@ -369,6 +369,22 @@ def test_a_server_that_failed_in_the_slow_blocks_is_not_the_first_and_is_said_to
     )
 
 
+def test_the_summary_has_places_and_ratios_where_a_figure_is_judged_and_nowhere_else() -> None:
+    run = make_run(Making(servers=CLEAR, scenarios=("json",), blocks=6, rates=(1000.0,)))
+    closed, opened = report.summary(run)["groups"]
+    for group, none in ((closed, {"p50_us", "p99_us"}), (opened, {"rps"})):
+        best, last = sorted(group["rows"], key=lambda row: row["cpu_us_per_request"]["value"])
+        assert {
+            metric for metric in ("cpu_us_per_request", "rps", "p50_us", "p99_us") if not last["places"][metric]
+        } == none
+        ratio = last["against_best"]["cpu_us_per_request"]
+        assert ratio["best"] == best["cell"]
+        assert ratio["verdict"] == "slower"
+        assert ratio["low"] < 3.0 < ratio["high"]
+        assert not none & last["against_best"].keys()
+        assert best["against_best"]["cpu_us_per_request"] is None
+
+
 def test_rows_that_are_not_told_apart_share_a_place_and_say_with_whom() -> None:
     twins = (*(replace(CLEAR[0], id=name) for name in ("one", "other")), CLEAR[1])
     page = page_of(make_run(Making(servers=twins, scenarios=("json",), blocks=8, scatter=0.01)))

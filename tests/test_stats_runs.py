@@ -157,6 +157,42 @@ def test_cells_of_one_run_only_and_cells_that_failed_are_listed_and_not_compared
     assert found.gaps[1].detail == "second run: not measured"
 
 
+def test_a_figure_is_compared_where_it_is_judged_and_loads_of_one_process_count_once() -> None:
+    old, new = run(1, rates=(200.0,)), run(2, rates=(200.0,))
+    loads = {
+        metric: {change.cell.split("/")[3] for change in stats.compare_runs(old, new, metric=metric).changes}
+        for metric in ("cpu_us_per_request", "rps", "p50_us")
+    }
+    assert loads == {
+        "cpu_us_per_request": {"closed-64", "open-200"},
+        "rps": {"closed-64"},  # the rate of an open load is given
+        "p50_us": {"open-200"},  # at saturation it says how many connections waited
+    }
+    noisy = slower(run(2, rates=(200.0,)), "waitress", 1.5)
+    factors = {one.id: 1 + 0.2 * place for place, one in enumerate(QUICK)}
+    apart = replace(
+        noisy,
+        info=old.info,
+        trials=tuple(
+            replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * factors[trial.server])
+            for trial in noisy.trials
+        ),
+    )
+    found = stats.compare_runs(old, apart, metric="cpu_us_per_request")
+    assert {change.between_from for change in found.changes} == {5}, "of the five other servers, each in two loads"
+
+
+def test_a_server_that_a_run_never_had_is_not_said_to_lack_a_rate() -> None:
+    old = run(1, rates=(200.0,))
+    fewer = run(2, rates=(200.0,), servers=QUICK[1:])
+    other = run(2, rates=(300.0,))
+    (_, gone) = stats.compare_runs(old, fewer, metric="cpu_us_per_request").gaps
+    assert (gone.cell.split("/")[3], gone.detail) == ("open-200", "second run: not measured")
+    gaps = stats.compare_runs(old, other, metric="cpu_us_per_request").gaps
+    assert len(gaps) == 2 * len(QUICK)
+    assert all("--rate-of" in gap.detail for gap in gaps)
+
+
 def test_an_empty_run_and_runs_of_one_block_have_defined_answers() -> None:
     old = run(1)
     assert stats.compare_runs(old, replace(old, trials=()), metric="rps").changes == ()

@@ -105,10 +105,25 @@ def compare(  # noqa: PLR0917 - click calls it by name
         click.echo("\n\n".join(comparison.markdown(one) for one in found))
     else:
         _show(found, Console())
+    if fail_on is not None and not faults and not any(_told(one) for one in found):
+        blocks = ", ".join(f"{run.info.run} has {_blocks(run)}" for run in (old, new))
+        raise UsageError(
+            "--fail-on: nothing can be said to be slower, because no cell has two blocks in both runs "
+            f"({blocks}): measure with --blocks 3 or more"
+        )
     if fail_on is not None and faults:
         for text in dict.fromkeys(fault.text for fault in faults):
             click.echo(plain(text), err=True)
         sys.exit(1)
+
+
+def _told(found: RunComparison) -> bool:
+    """Whether any comparison has an interval: without one there is no verdict, whatever the figures are."""
+    return any(change.comparison.low is not None for change in found.changes)
+
+
+def _blocks(run: Run) -> str:
+    return units.many(len({trial.block for trial in run.trials}), "block")
 
 
 def _refuse_other_machines(old: Run, new: Run, found: RunComparison, *, across_machines: bool) -> None:

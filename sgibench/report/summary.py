@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sgibench import stats
 from sgibench.histogram import Histogram
-from sgibench.model import Doubt, Estimate, Run
+from sgibench.model import Doubt, Estimate, Metric, Run
 from sgibench.model.behaviour import Behaviour
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.deployments import deployment_of
@@ -35,6 +36,7 @@ def summary_of(view: View) -> dict[str, Any]:
     """Sum up a run that is judged already."""
     info = view.run.info
     doubts = {row.entry.cell: row.doubts for panel in view.panels for row in panel.rows}
+    judged = {metric: stats.judged_cells((view.run,), metric) for metric in stats.METRICS}
     tables = {group_id(panel.main): panel.doubts for panel in view.panels}
     return {
         "run": info.run,
@@ -68,18 +70,25 @@ def summary_of(view: View) -> dict[str, Any]:
                 "noise_floors": {metric: encode(found.noise_floor) for metric, found in one.rankings.items()},
                 "delta": one.cost.delta,
                 "doubts": [_doubt(doubt) for doubt in tables.get(group_id(one), ())],
-                "rows": [_row(one, entry, doubts.get(entry.cell, ())) for entry in one.entries.values()],
+                "rows": [_row(one, entry, doubts.get(entry.cell, ()), judged) for entry in one.entries.values()],
             }
             for one in view.standings
         ],
     }
 
 
-def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[str, Any]:
-    places = {
-        metric: next((row.place for row in ranking.rows if row.cell == entry.cell), None)
-        for metric, ranking in standing.rankings.items()
+def _row(
+    standing: Standing, entry: Entry, doubts: tuple[Doubt, ...], judged: Mapping[Metric, Collection[str]]
+) -> dict[str, Any]:
+    """One cell; it has a place and a ratio by the figures that are judged where it was measured, and by no other."""
+    rankings = {metric: found for metric, found in standing.rankings.items() if entry.cell in judged[metric]}
+    places: dict[Metric, int | None] = {
+        metric: next((row.place for row in rankings[metric].rows if row.cell == entry.cell), None)
+        if metric in rankings
+        else None
+        for metric in stats.METRICS
     }
+    best = {metric: found.versus_best.get(entry.cell) for metric, found in rankings.items() if found.rows}
     return {
         "cell": entry.cell,
         "server": entry.server,
@@ -90,6 +99,10 @@ def _row(standing: Standing, entry: Entry, doubts: tuple[Doubt, ...]) -> dict[st
         "place": places["cpu_us_per_request"],
         "throughput_place": places["rps"],
         "places": places,
+        "against_best": {
+            metric: None if found is None else {"best": rankings[metric].rows[0].cell, **encode(found)}
+            for metric, found in best.items()
+        },
         **{metric: _estimate(entry.figures.get(metric)) for metric in stats.METRICS},
         "not_measured": {metric: why for metric in stats.METRICS if (why := entry.why_not(metric))},
         "memory": {

@@ -7,7 +7,7 @@ nothing to rank, which is not the same as being slow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sgibench.histogram import Histogram
 from sgibench.model import HistogramData, LoadKind, Metric, Run, Trial
@@ -99,6 +99,18 @@ def judged(metric: Metric, kind: LoadKind, beside: Collection[LoadKind]) -> bool
     if metric in LATENCIES:
         return kind == "open" or "open" not in beside
     return metric != "rps" or kind == "closed" or "closed" not in beside
+
+
+def judged_cells(runs: Sequence[Run], metric: Metric) -> frozenset[str]:
+    """Find the cells in which a figure is judged, given all loads that were measured in any of the runs."""
+    kinds: dict[tuple[object, ...], set[LoadKind]] = defaultdict(set)
+    where: dict[str, tuple[LoadKind, tuple[object, ...]]] = {}
+    for run in runs:
+        for trial in run.trials:
+            stage = (trial.scenario, trial.workers, trial.threads, trial.configuration)
+            kinds[stage].add(trial.load.kind)
+            where[trial.cell] = trial.load.kind, stage
+    return frozenset(cell for cell, (kind, stage) in where.items() if judged(metric, kind, kinds[stage]))
 
 
 def block_values(trials: Iterable[Trial], metric: Metric) -> dict[int, float]:

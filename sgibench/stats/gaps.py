@@ -7,7 +7,7 @@ one may wave it through.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +46,9 @@ class Both:
     new: Run
 
 
-def gaps_of(old: Run, new: Run, metric: Metric) -> tuple[Gap, ...]:
-    """Find the gaps of one figure, in the order of the second run, then what only the first has."""
-    before, after = _cells(old), _cells(new)
+def gaps_of(old: Run, new: Run, metric: Metric, where: Collection[str]) -> tuple[Gap, ...]:
+    """Find the gaps of one figure in some cells, in the order of the second run, then what only the first has."""
+    before, after = _cells(old, where), _cells(new, where)
     found = [
         _gap(Both(cell=cell, before=before.get(cell, ()), after=after.get(cell, ()), old=old, new=new), metric)
         for cell in {**after, **before}
@@ -56,10 +56,10 @@ def gaps_of(old: Run, new: Run, metric: Metric) -> tuple[Gap, ...]:
     return tuple(gap for gap in found if gap is not None)
 
 
-def _cells(run: Run) -> dict[str, list[Trial]]:
+def _cells(run: Run, where: Collection[str]) -> dict[str, list[Trial]]:
     cells: dict[str, list[Trial]] = defaultdict(list)
     for trial in run.trials:
-        if not trial.control:
+        if not trial.control and trial.cell in where:
             cells[trial.cell].append(trial)
     return cells
 
@@ -91,7 +91,8 @@ def _missing(both: Both, metric: Metric, *, later: bool) -> Gap:
         why = lacking(both.before, metric) if good else _failed(both.before)
     else:
         why = "not measured"
-        if "/open-" in both.cell:
+        run = both.new if later else both.old
+        if "/open-" in both.cell and any(one.server == server and one.load.kind == "open" for one in run.trials):
             why += " at this rate (measure the second run with --rate-of the first)"
     return Gap(cell=both.cell, kind="missing", detail=f"{NAMES[later]} run: {why}")
 

@@ -17,7 +17,7 @@ from statistics import fmean, median
 
 from sgibench.model import Comparison, Estimate, Metric, Run
 from sgibench.stats.conditions import differences, machine_key, unchanged
-from sgibench.stats.figures import HIGHER_IS_BETTER, values_of
+from sgibench.stats.figures import HIGHER_IS_BETTER, judged_cells, values_of
 from sgibench.stats.gaps import Gap, gaps_of
 from sgibench.stats.intervals import (
     CONFIDENCE,
@@ -66,7 +66,7 @@ class Change:
     between_sd: float
     """Standard deviation between runs that the interval contains (log space, of one run's level)."""
     between_from: int
-    """Unchanged cells of other servers that it was estimated from; 0 when it is the floor."""
+    """Unchanged cells of other servers that it was estimated from, one a process; 0 when it is the floor."""
     machine_shift: float | None
     """How the unchanged servers beside it moved, new / old, already taken out of the comparison's ratio; None where
     there were too few: then the ratio is of plain levels."""
@@ -90,8 +90,13 @@ class RunComparison:
 def compare_runs(
     old: Run, new: Run, *, metric: Metric, delta: float = DELTA, confidence: float = CONFIDENCE
 ) -> RunComparison:
-    """Compare matched cells of two runs; corrected together (Holm). Cells without a value in one run are gaps."""
-    a, b = values_of(old, metric), values_of(new, metric)
+    """Compare matched cells of two runs; corrected together (Holm). Cells without a value in one run are gaps.
+
+    Only cells in which the figure is judged: of latency those at a fixed rate, of throughput those at saturation, where
+    there are both.
+    """
+    where = judged_cells((old, new), metric)
+    a, b = ({cell: values for cell, values in values_of(run, metric).items() if cell in where} for run in (old, new))
     both = [cell for cell in b if cell in a]
     same = frozenset(cell for cell in both if unchanged(cell, old, new))
     shifts = shifts_of(both, a, b, same)
@@ -123,7 +128,7 @@ def compare_runs(
         same_machine=machine_key(old.info.machine) == machine_key(new.info.machine),
         differences=differences(old.info, new.info),
         changes=tuple(changes),
-        gaps=gaps_of(old, new, metric),
+        gaps=gaps_of(old, new, metric, where),
         delta=delta,
     )
 
@@ -215,12 +220,15 @@ def relative_to(cell: str, old: Mapping[str, Values], new: Mapping[str, Values],
 def noise_of(cell: str, shifts: Mapping[str, Shift], same: frozenset[str], metric: Metric) -> tuple[float, int]:
     """Variance between runs for one cell: from other servers' unchanged cells that were treated alike."""
     referenced = shifts[cell].machine is not None
-    others = [
-        shift.ratio
+    others = {
+        other: shift.ratio
         for other, shift in shifts.items()
         if other in same and server_of(other) != server_of(cell) and (shift.machine is not None) == referenced
-    ]
-    return between_variance(others, floor_sd=(REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric])
+    }
+    variance, count = between_variance(
+        list(others.values()), floor_sd=(REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric]
+    )
+    return variance, min(count, len({process_of(other) for other in others}))
 
 
 def welch(new: Values, old: Values, new_spread: Spread | None = None, old_spread: Spread | None = None) -> LogRatio:
@@ -274,6 +282,11 @@ def widened(shift: LogRatio, between: float, count: int) -> LogRatio:
 def server_of(cell: str) -> str:
     """Name the server of a cell's id."""
     return cell.split("/", 1)[0]
+
+
+def process_of(cell: str) -> tuple[str, ...]:
+    """All of a cell's id but its load: loads of one server share its processes, and move together."""
+    return (*cell.split("/")[:3], *cell.split("/")[4:])
 
 
 def group_of(cell: str) -> tuple[str, ...]:
