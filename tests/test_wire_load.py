@@ -118,7 +118,8 @@ def test_compressed_messages_are_read_by_wsproto_and_read_back_however_they_are_
 
 
 def agreeing(*fields: tuple[str, str]) -> Answer:
-    given = (("sec-websocket-accept", ACCEPT), *fields)
+    usual = {"upgrade": "WebSocket", "connection": "keep-alive, Upgrade", "sec-websocket-accept": ACCEPT}
+    given = tuple({**usual, **dict(fields)}.items())
     return Answer(Head(status=101, fields=given, length=None, chunked=False, closes=False, size=0), b"", 0)
 
 
@@ -143,6 +144,24 @@ def test_what_a_server_may_agree_to(extension: str | None, *, right: bool, spoke
     assert (problem is None) is right
     assert isinstance(problem, Unspoken) is not spoken
     assert (accepted(agreeing(*fields)) is None) is (extension is None), "nothing was offered"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sec-websocket-accept", "bm90IHRoaXMgb25l", "expected Sec-WebSocket-Accept"),
+        ("sec-websocket-protocol", "chat", "no subprotocol"),
+        ("sec-websocket-protocol", "", "no subprotocol"),
+        ("upgrade", "h2c", "expected Upgrade: websocket, but got h2c"),
+        ("upgrade", "", "expected Upgrade: websocket, but got None"),
+        ("connection", "keep-alive", "expected Connection: Upgrade"),
+        ("connection", "upgraded", "expected Connection: Upgrade"),
+    ],
+)
+def test_a_handshake_that_says_anything_else_is_wrong(name: str, value: str, words: str) -> None:
+    for check in (accepted, accepted_deflated):
+        fields = {name: value} | ({} if check is accepted else {"sec-websocket-extensions": OFFER})
+        assert words in str(check(agreeing(*fields.items())))
 
 
 def test_a_server_without_compression_is_skipped_and_not_failed(process: LoadProcess, tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def accepted(answer: Answer) -> str | None:
 
 
 def _agreed(answer: Answer) -> str | None:
+    """Check what every answer to a handshake must say (RFC 6455 section 4.1)."""
+    upgrade = answer.header("upgrade") or ""
+    connection = ",".join(value for name, value in answer.head.fields if name == "connection")
+    if upgrade.strip().lower() != "websocket":
+        return f"expected Upgrade: websocket, but got {upgrade[:120] or None}"
+    if "upgrade" not in {part.strip().lower() for part in connection.split(",")}:
+        return f"expected Connection: Upgrade, but got {connection[:120] or None}"
+    if (chosen := answer.header("sec-websocket-protocol")) is not None:
+        return f"expected no subprotocol, as none was offered, but got {chosen[:120]}"
     found = answer.header("sec-websocket-accept")
     return None if found == ACCEPT else f"expected Sec-WebSocket-Accept {ACCEPT}, but got {found}"
 
