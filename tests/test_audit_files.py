@@ -294,6 +294,16 @@ def test_a_paste_of_wrk_may_lack_its_first_line() -> None:
     assert read(f"We ran 8 threads and 64 connections.\n\n{headless}") == [replace(row, label="")]
     rows = read(f"{whole}\n{headless}\n{whole}")
     assert [each.label for each in rows] == [row.label, "", row.label]
+    table = headless.partition("\n")[2]
+    assert read(f"Results\n{table}") == [replace(row, label="", connections=None)]
+    rows = read(f"{table}\n{whole}\n{table}")
+    assert [each.connections for each in rows] == [None, 100, None]
+
+
+def test_percentiles_that_stand_behind_a_run_of_wrk_are_not_its_own() -> None:
+    whole = WRK.format(threads=1, connections=100, mean="99.00ms", max="150.00ms", errors="", distribution="")
+    (row,) = read(f"{whole}\n  Latency Distribution\n     50%   14.25s\n     99%   25.10s\n")
+    assert (row.p50_ms, row.quantiles_ms) == (None, ())
 
 
 def test_no_answer_takes_longer_than_the_run() -> None:
@@ -849,8 +859,8 @@ def test_autocannons_failures_are_in_its_rate_and_its_time_outs_are_not() -> Non
     assert late.error_text == "988 × errors, 12 × time-outs"
     old = (
         "Running 10s test @ http://h/\n1 connections\n\nStat         Avg     Stdev  Max     \n"
-        "Latency (ms) 242.4   351.36 1296.58 \nReq/Sec      1       0.45   2       \n\n"
-        "10 requests in 10s, 15.8 kB read\n"
+        "Latency (ms) 242.4   351.36 1296.58 \nReq/Sec      1       0.45   2       \n"
+        "Bytes/Sec    1.57 kB 701 B  3.19 kB \n\n10 requests in 10s, 15.8 kB read\n"
     )
     (row,) = read(old)
     assert (row.rps, row.requests_ok, row.mean_ms, row.max_ms) == (1, 10, 242.4, 1296.58)

@@ -214,10 +214,9 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="autocannon text",
         start=autocannon_text.START,
-        hint="Bytes/Sec",
         signs=(
             _text("Running … test @ URL` with `N connections", autocannon_text.START),
-            _text("Req/Sec", autocannon_text.RATES),
+            _text("Bytes/Sec", "Bytes/Sec"),
             _text("N requests in Ns, … read", autocannon_text.SENT),
         ),
         read=autocannon_text.read,

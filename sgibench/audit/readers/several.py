@@ -50,19 +50,17 @@ def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:
         return [], []
     runs: list[tuple[int, Format]] = []
     broken: dict[int, Format] = {}
-    before: int | None = None
+    first: int | None = None
     for begin, end in pairwise(places):
-        # A heading and the table below it may both look like a beginning: together they are one run.
-        joined = [before] if before is not None and starts[before] == starts[begin] else []
-        before = begin
-        for begun in (*joined, begin):
-            piece = replace(material, plain=material.plain[begun:end], text="", documents=())
-            whose = next((known for known in starts[begun] if matches(known, piece)), None)
-            if whose is not None:
-                runs.append((begun, whose))
-                broken.pop(begun, None)
-                before = None
-                break
+        # A heading and the tables below it may all look like a beginning: together they are one run.
+        if first is None or starts[first] != starts[begin]:
+            first = begin
+        piece = replace(material, plain=material.plain[first:end], text="", documents=())
+        whose = next((known for known in starts[first] if matches(known, piece)), None)
+        if whose is not None:
+            runs.append((first, whose))
+            broken.pop(first, None)
+            first = None
         else:
-            broken.update((begin, known) for known in starts[begin] if begun_only(known, piece))
+            broken.update((first, known) for known in starts[first] if begun_only(known, piece))
     return runs, list(broken.values())

@@ -5,7 +5,7 @@ It opens floor(connections / threads) for each thread but prints what was asked 
 requests, are left out of the latency, and are what `timeout N` counts. wrk 4 adds the answers that it thinks a stall
 swallowed to its latencies, so its mean is raised, never lowered. Opening a connection is in no latency; only the
 command above a run tells that each request did (`Connection: close`). wrk2 holds a rate (open loop): it calibrates
-first.
+first, in runs of more than 10 s; in shorter ones its `Req/Sec` is `-nan`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from sgibench.audit.readers.material import Material
 
 RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500}+)(?!\s*\n\s*\d+ connections)")
 """autocannon's first line is the same, and its second has no threads."""
+_STATS = r"[ \t]*Thread Stats[ \t]+Avg"
 START = re.compile(
-    rf"{RUN.pattern}|^[ \t]*\d{{1,6}} threads? and \d{{1,9}} connections[ \t]*\n(?=\s*Thread )", re.MULTILINE
+    rf"{RUN.pattern}|^[ \t]*\d{{1,6}} threads? and \d{{1,9}} connections[ \t]*\n(?=\s*Thread )|^{_STATS}", re.MULTILINE
 )
-"""A paste may lack the first line of a run."""
+"""A paste may lack the first lines of a run."""
 RATE = re.compile(r"Requests/sec:[ \t]+(\d+\.\d{2})(?!\d)")
 TOTAL = re.compile(rf"(?P<requests>\d+) requests in (?P<time>{TIME})")
 _CONNECTIONS = re.compile(r"(?P<threads>\d+) threads? and (?P<connections>\d+) connections")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^\s*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
+_TABLE = re.compile(rf"^{_STATS}", re.MULTILINE)
+_UNSAMPLED = re.compile(r"Req/Sec[ \t]+-?nan")
 _NOT_OK = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET = re.compile(r"Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))")
 _CLOSES = re.compile(r"Connection:\s*close", re.IGNORECASE)
@@ -45,10 +48,12 @@ def read(material: Material) -> list[Figures]:
 
 
 def _runs(text: str) -> list[str]:
-    """Cut before each run: its first line and the line about its connections are of one."""
+    """Cut before each run: its first line, the line about its connections and its table are of one."""
     runs: list[str] = []
     for each in sections(text, START, above=True):
-        if runs and not RUN.match(each) and not _CONNECTIONS.search(runs[-1]):
+        has_table = bool(runs) and _TABLE.search(runs[-1]) is not None
+        goes_on = runs and not has_table and not RUN.match(each)
+        if goes_on and (_TABLE.match(each) or not _CONNECTIONS.search(runs[-1])):
             runs[-1] += each
         else:
             runs.append(each)
@@ -60,6 +65,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
     if total is None or rate is None:
         missing = "line such as `1000 requests in 10.00s`" if total is None else "`Requests/sec:`"
         raise ValueError(f"{name} has no {missing}: its output breaks off")
+    run = run[: rate.end()]  # what follows is of nobody's run
     url, found = RUN.search(run), _CONNECTIONS.search(run)
     not_ok, socket = _NOT_OK.search(run), _SOCKET.search(run)
     connect, read_, write, late = (float(each) for each in socket.groups()[1:]) if socket else (0.0,) * 4
@@ -73,7 +79,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
     return Figures(
         id=name,
         label=url["url"] if url else "",
-        load="open" if _OPEN.search(run) else "closed",
+        load="open" if _OPEN.search(run) or _UNSAMPLED.search(run) else "closed",
         connections=None if found is None else _opened(found),
         new_connections=closes,
         mean_raised=True,

@@ -51,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     tools.client_limits,
     tools.more_users_than_there_were,
     tools.never_begun,
+    tools.more_waiting_than_connections,
     tools.failures_hide_latency,
     tools.unlike_things_added,
 )

@@ -29,6 +29,8 @@ ENOUGH_OPENED = 1000
 """Of fewer requests, the first connections may take most of the time; no client runs out of ports by them."""
 USERS_OVER = 1.02
 DROPPED = 0.01
+BACKLOG = 2.0
+"""A short stall lets some requests wait for a connection, too; half of them wait only where the rate is not kept."""
 HIDES = 2.0
 """So many times as slow must right answers be by themselves before failures are said to hide them."""
 HIDDEN_FAILURES = 0.01
@@ -74,6 +76,24 @@ def never_begun(row: Figures) -> Iterator[Doubt]:
     if row.dropped and row.iterations_due and row.dropped > DROPPED * row.iterations_due:
         due = f"{count(row.iterations_due)} iterations that were due"
         yield doubt("RateNotKept", f"{count(row.dropped)} of {due} never began")
+
+
+def more_waiting_than_connections(row: Figures) -> Iterator[Doubt]:
+    """Find an open loop whose requests wait for a connection: its latency is a queue that grows with the run (wrk2).
+
+    Our own trials know what was due, and say it better.
+    """
+    typical_ms = row.p50_ms if row.p50_ms is not None else row.mean_ms
+    if row.load != "open" or row.due is not None or not row.connections or not row.rps or typical_ms is None:
+        return
+    waiting = row.rps * typical_ms / 1e3
+    if waiting > BACKLOG * row.connections:
+        at_once = (
+            f"{significant(row.rps)}/s × {ms(typical_ms)} = {significant(waiting)} requests were due and unanswered"
+        )
+        yield doubt(
+            "RateNotKept", f"{at_once}, and {count(row.connections)} connections can hold no more than that many"
+        )
 
 
 def failures_hide_latency(row: Figures) -> Iterator[Doubt]:
