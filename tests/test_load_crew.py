@@ -125,7 +125,36 @@ def test_a_worker_that_is_stopped_is_named(process: LoadProcess) -> None:
         failed = process.answer()
         assert failed["did"] == "error"
         assert f"a load worker (pid {stopped}) was stopped from outside (SIGSTOP)" in failed["message"]
-        assert process.ask(**together(target(server)))["did"] == "measure"
+        answer = process.ask(**together(target(server)))
+        assert answer["did"] == "measure", answer
+
+
+LATE = """
+import sys
+from sgibench.load.begin import begin
+begin(int(sys.argv[2]))
+import gevent
+from locust.runners import WorkerRunner
+join = WorkerRunner.connect_to_master
+WorkerRunner.connect_to_master = lambda runner: (join(runner), gevent.sleep(2))
+from sgibench.load.member import main
+main(int(sys.argv[1]))
+"""
+"""A worker that Locust takes for ready two seconds before it hears an order."""
+
+
+def test_a_worker_that_listens_late_gets_its_order_all_the_same() -> None:
+    late = f"""
+import os, subprocess, sys
+from sgibench.load.crew import Crew
+Crew._start = lambda crew, index: subprocess.Popen(
+    [sys.executable, "-c", {LATE!r}, str(crew._master.server.port), str(os.getpid())], stdin=subprocess.DEVNULL
+)
+"""
+    with load_process(script=late) as process, serving(good()) as server:
+        measured = process.ask(**together(target(server)))
+        assert measured["did"] == "measure", measured
+        assert server.requests == accounted(measured["targets"][0])
 
 
 def test_users_that_locust_does_not_send_are_spawned_all_the_same() -> None:

@@ -418,7 +418,7 @@ def test_more_than_1024_connections_work() -> None:
         pytest.skip(f"needs {wanted} descriptors: ulimit -Hn {wanted}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     try:
-        with serving(always(OK)) as server, target_of(server, HELLO) as target:
+        with serving(always(OK)) as server, target_of(server, HELLO, timeout_s=60.0) as target:
             target.attach()
             for _ in range(1100):
                 target.add()

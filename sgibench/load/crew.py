@@ -57,6 +57,9 @@ class Crew:
         self._ids: dict[str, int] = {}
         """Worker -> its index in the order under way."""
         self._said: dict[int, dict[str, Any]] = {}
+        self._here: set[str] = set()
+        """Workers that hear what they are told. Locust takes a worker for ready before that, and a worker throws away
+        what it does not know yet: an order would be lost."""
         self._ready: dict[int, int] = {}
         self._sending: gevent.Greenlet | None = None
         """Has Locust spawn the users of the order under way."""
@@ -68,6 +71,7 @@ class Crew:
         self._held_ns: dict[int, int] = {}
         """Since when a worker (by pid) has been stopped; monotonic ns."""
         for name, listener in (
+            ("sgi_here", self._on_here),
             ("sgi_say", self._on_say),
             ("sgi_agree", self._on_agree),
             ("sgi_recruit", self._on_recruit),
@@ -77,7 +81,7 @@ class Crew:
             self._master.register_message(name, listener)
         self._workers = [self._start(index) for index in range(size)]
         try:
-            self._await("start", lambda: len(self._master.clients.ready) == size)
+            self._await("start", lambda: len(self._here) == len(self._master.clients.ready) == size)
         except BaseException:
             self.close()  # one that is late would stand beside those of the next crew
             raise
@@ -178,6 +182,9 @@ class Crew:
 
     def _index(self, msg: Any) -> int:
         return self._ids.get(msg.node_id, -1)
+
+    def _on_here(self, msg: Any, **_: Any) -> None:
+        self._here.add(msg.node_id)
 
     def _on_say(self, msg: Any, **_: Any) -> None:
         self._say(msg.data)

@@ -44,6 +44,7 @@ class Member:
             ("sgi_drop", self._on_drop),
         ):
             self._runner.register_message(name, listener)
+        self._runner.send_message("sgi_here")
 
     def serve(self) -> None:
         """Obey until the master is gone."""

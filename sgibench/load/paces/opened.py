@@ -28,6 +28,9 @@ SPIN_NS = 8_000
 AWAKE_NS = 500_000
 """The same where the process has a CPU for itself. On a virtual machine waking up takes tens of microseconds: of the
 generator's time, and of the server's to wake it. From 2,000 requests/s on it never sleeps."""
+LOOK_NS = 20_000
+"""A look at the sockets that finds nothing takes a few microseconds; in one that took longer somebody else had the CPU,
+and it was not this process that was awake."""
 FOLD_SOON = 1024
 """Latencies folded after each burst, if there are so many: a larger fold would make more requests late."""
 NEAR_NS = 2_500_000
@@ -124,7 +127,7 @@ class OpenPace(IdlePace):
             elif not self._idle:
                 batch(self._target.patience_s(now))  # an answer is what there is to wait for, whatever is due
             elif not batch(0):
-                self.awake_ns += clock() - now
+                self.awake_ns += min(clock() - now, LOOK_NS)
 
     def _take_turn(self) -> None:
         """Do what is to be done; the one whose moment comes next waits for it, and for anybody's answers.
