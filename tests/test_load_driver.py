@@ -328,7 +328,7 @@ def test_a_target_that_hangs_is_given_up_after_its_time_out(process: LoadProcess
             pass
 
     with serving(script) as hung, serving(good()) as right:
-        order = measuring(JSON, target(hung, "hung"), target(right, "right"), timeout_s=0.5)
+        order = measuring(JSON, target(hung, "hung"), target(right, "right"), timeout_s=2.0)
         bad, fine = process.ask(**order)["targets"]
     assert bad["gave_up"]["reason"] == "hung"
     assert fine["requests"] > 0

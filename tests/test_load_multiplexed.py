@@ -215,7 +215,7 @@ def test_a_server_that_stops_for_good_is_a_time_out_for_each_request_and_a_new_c
         if asked.stream < 50:
             server.answer(asked.stream, BODY)
 
-    with h2_serving(handler) as server, multiplexed(server, HELLO, timeout_s=0.3) as target:
+    with h2_serving(handler) as server, multiplexed(server, HELLO, timeout_s=2.0) as target:
         play(target, lambda: target.tally.errors["timeout"] >= 8, connections=4)
         assert set(target.tally.errors) == {"timeout"}
         assert_accounted(target, server)

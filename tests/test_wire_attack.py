@@ -476,7 +476,7 @@ def test_an_upload_over_http2_whose_window_never_opens_is_a_time_out_that_says_s
                 begun.extend([talk.number] * (len(server.asked) - before))
                 talk.sock.sendall(server.out())
 
-    with serving(script) as server, multiplexed(server, UPLOAD, streams=2, timeout_s=0.5) as target:
+    with serving(script) as server, multiplexed(server, UPLOAD, streams=2, timeout_s=2.0) as target:
         play(target, lambda: target.tally.errors.total() >= 4, connections=2)
         assert set(target.tally.errors) == {"timeout"}
         assert "window is shut for the last" in target.tally.samples["timeout"]
