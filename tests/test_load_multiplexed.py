@@ -210,17 +210,19 @@ def test_a_stream_that_is_never_answered_is_a_time_out_and_the_others_go_on() ->
         assert server.connections == 1
 
 
-def test_a_server_that_stops_for_good_is_a_time_out_for_each_request_and_a_new_connection() -> None:
+@pytest.mark.parametrize("streams", [1, 4])
+def test_a_server_that_stops_for_good_is_a_time_out_for_each_request_and_a_new_connection(streams: int) -> None:
     def handler(server: Reference, asked: Asked) -> None:
         if asked.stream < 50:
             server.answer(asked.stream, BODY)
 
-    with h2_serving(handler) as server, multiplexed(server, HELLO, timeout_s=2.0) as target:
+    with h2_serving(handler) as server, multiplexed(server, HELLO, streams=streams, timeout_s=2.0) as target:
         play(target, lambda: target.tally.errors["timeout"] >= 8, connections=4)
         assert set(target.tally.errors) == {"timeout"}
         assert_accounted(target, server)
         assert server.connections >= 2  # one on which nothing comes any more is given up
-        assert "nothing came on the connection" in target.tally.samples["timeout"]
+        if streams == 1:  # else the last answer may have come after the first of these was asked
+            assert "nothing came on the connection" in target.tally.samples["timeout"]
 
 
 def test_a_server_that_speaks_only_http1_is_an_error_by_name() -> None:
