@@ -53,8 +53,16 @@ def answered(target: Target, count: int) -> Callable[[], bool]:
 
 def assert_accounted(target: Target, server: ScriptedServer) -> None:
     """Every request that the server received is a right answer or an error of the client, and nothing else is."""
-    assert server.requests == target.tally.sent + target.uncounted.total()
+    sent = target.tally.sent + target.uncounted.total()
+    target.wait_until(lambda: server.requests >= sent, 10)  # a busy machine may not have read what timed out
+    assert server.requests == sent
     assert target.tally.histogram.count == target.tally.requests
+
+
+def assert_opened(target: Target, server: ScriptedServer, connections: int) -> None:
+    """The server has seen so many connections, of which the last may still have to be opened."""
+    target.wait_until(lambda: server.connections >= connections, 60)
+    assert server.connections == connections
 
 
 def answers_read(target: Target) -> int:

@@ -10,7 +10,7 @@ import pytest
 from sgibench.load.request import Request
 from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.reader import Reader
-from tests.loaded_target import answered, assert_accounted, play, target_of
+from tests.loaded_target import answered, assert_accounted, assert_opened, play, target_of
 from tests.scripted_server import Script, Talk, serving
 
 PAGE = Path(__file__).parent.parent / "docs" / "load.md"
@@ -118,4 +118,4 @@ def test_over_a_socket_each_odd_answer_counts_as_the_table_says(what: str) -> No
         play(target, answered(target, 20))
         assert dict(target.tally.errors) == ({row.kind: 1} if row.kind else {})
         assert_accounted(target, server)
-        assert server.connections == (1 if row.keeps else 2)
+        assert_opened(target, server, 1 if row.keeps else 2)

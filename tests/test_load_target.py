@@ -14,7 +14,7 @@ from sgibench.load.paces import OpenPace
 from sgibench.load.pacing import Schedule
 from sgibench.load.pages import numbered
 from sgibench.load.request import Request, Variant, get, head, post
-from tests.loaded_target import answered, answers_read, assert_accounted, play, target_of
+from tests.loaded_target import answered, answers_read, assert_accounted, assert_opened, play, target_of
 from tests.scripted_server import Script, Talk, always, answer, serving
 
 BODY = b"Hello, World!"
@@ -28,7 +28,7 @@ def test_server_and_client_count_the_same_requests() -> None:
         assert_accounted(target, server)
         assert not target.tally.errors
         assert sum(conn.count for conn in target.connections) == target.tally.requests
-        assert server.connections == 10
+        assert_opened(target, server, 10)
 
 
 def test_an_answer_cut_at_any_byte_is_right() -> None:
@@ -65,7 +65,7 @@ def test_every_framing_keeps_its_connection(request_: Request, whole: bytes) -> 
         play(target, answered(target, 200), connections=2)
         assert_accounted(target, server)
         assert not target.tally.errors
-        assert server.connections == 2
+        assert_opened(target, server, 2)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_one_wrong_answer_is_one_error_of_its_kind_on_a_new_connection(whole: by
         assert dict(target.tally.errors) == {kind: 1}
         assert target.tally.samples[kind]
         assert_accounted(target, server)
-        assert server.connections == 2
+        assert_opened(target, server, 2)
 
 
 def test_a_known_answer_is_right_however_it_is_cut() -> None:

@@ -27,7 +27,7 @@ from sgibench.load.wire.tls import TlsSocket
 from sgibench.model.terms import Protocol
 from sgibench.serve import certificate
 from tests.h2_server import Asked, Reference, speaking
-from tests.loaded_target import answered, assert_accounted, play
+from tests.loaded_target import answered, assert_accounted, assert_opened, play
 from tests.requirements_for_tests import need_program
 from tests.scripted_server import Script, ScriptedServer, Talk, answer, serving
 
@@ -139,7 +139,7 @@ def test_http2_over_tls_is_counted_as_the_server_counts(server_side: ssl.SSLCont
                 play(target, answered(target, enough), connections=8)
                 assert_accounted(target, server)
                 assert not target.tally.errors
-                assert server.connections == 2
+                assert_opened(target, server, 2)
 
 
 @pytest.mark.parametrize("resumes", [False, True], ids=["full", "resumed"])
