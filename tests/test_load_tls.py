@@ -354,6 +354,6 @@ def test_slow_clients_are_slow_over_tls_too(server_side: ssl.SSLContext) -> None
             most = 100 * ((time.monotonic() - began) / TICK_S + 2)
             crowd.stop()
         assert set(heads) == expected
-        # A plain writer may have sent something before the server hung up; a plain reader has read nothing of an answer.
+        # A plain writer may have sent something before the server hung up; a plain reader has read no answer.
         assert all(500 < one <= most for one in moved) if expected else moved[0] < 100, (moved, most)
         assert not expected or standing == 2
