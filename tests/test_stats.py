@@ -276,8 +276,29 @@ def test_who_is_surely_ahead_stands_before_whatever_blocks_are_missing(
     for (first, second), pair in found.verdicts.items():
         assert pair.verdict != "slower"
         assert pair.verdict != "faster" or (place[first] < place[second] and first < second)
-        shared = table[first].keys() & table[second].keys()
-        assert pair.blocks == len(shared) > 0
+        assert pair.blocks == len(table[first].keys() & table[second].keys())
+        assert pair.blocks or pair.verdict == "faster"
+
+
+def test_who_is_ahead_of_one_that_is_ahead_of_a_third_is_ahead_of_that_without_a_shared_block() -> None:
+    wave = [0.01, -0.01, 0.012, -0.008, 0.009, -0.011]
+    middle = around(200, wave)
+    first = {block: value for block, value in around(100, wave[::-1]).items() if block < 3}
+    last = {block: value for block, value in around(400, wave[::-1]).items() if block >= 3}
+    for better in (False, True):
+        found = stats.rank({"first": first, "middle": middle, "last": last}, higher_is_better=better, control=None)
+        order = ["last", "middle", "first"] if better else ["first", "middle", "last"]
+        assert [(row.cell, row.place, row.worst_place) for row in found.rows] == [
+            (cell, place, place) for place, cell in enumerate(order, 1)
+        ]
+        pair = found.between("first", "last")
+        assert pair
+        assert (pair.blocks, pair.low, pair.high) == (0, None, None)
+        assert pair.ratio == pytest.approx(0.25, rel=0.03)
+        assert pair.verdict == ("slower" if better else "faster")
+    alone = stats.rank({"first": first, "last": last}, higher_is_better=False, control=None)
+    assert alone.between("first", "last") is None, "nothing else says so"
+    assert [row.place for row in alone.rows] == [1, 1]
 
 
 def test_verdicts_over_other_blocks_that_go_round_in_a_circle_still_give_each_a_place() -> None:

@@ -12,13 +12,14 @@ interval of the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Rev
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from sgibench.model import Comparison, Estimate, Ranked, Verdict
-from sgibench.stats.intervals import CONFIDENCE, DELTA, LogRatio, Values, estimate, holm, judge
+from sgibench.stats.intervals import CONFIDENCE, DELTA, LogRatio, Values, estimate, factor, holm, judge
 from sgibench.stats.levels import levels_of
 from sgibench.stats.moderation import Table, table_of
 
@@ -36,7 +37,7 @@ class Ranking:
     noise: LogRatio | None
     """The same in log space, with its error."""
     verdicts: Mapping[tuple[str, str], Comparison]
-    """Each row against each that stands after it; all corrected together."""
+    """Each row against each that stands after it; all corrected together. One without a block follows from others."""
     unranked: tuple[str, ...]
     """Cells without a single measured block: they failed, which is no number and no place."""
     table: Table
@@ -84,6 +85,7 @@ def rank(
     by_level = sorted(known, key=lambda cell: (levels[cell] * (-1 if higher_is_better else 1), cell))
     ratios = {(a, b): ratio for a, b in combinations(by_level, 2) if (ratio := table.ratio(a, b)) is not None}
     judged = holm(ratios, delta=delta, confidence=confidence, higher_is_better=higher_is_better)
+    judged = _with_what_follows(judged, {cell: levels[cell] for cell in by_level}, higher_is_better=higher_is_better)
     ahead = _ahead(by_level, judged)
     order = _in_order(by_level, ahead)
     verdicts = {pair: found for pair in combinations(order, 2) if (found := _between(judged, *pair)) is not None}
@@ -103,6 +105,43 @@ def _ahead(cells: Sequence[str], verdicts: Mapping[tuple[str, str], Comparison])
     sure = {"faster": lambda a, b: (a, b), "slower": lambda a, b: (b, a)}
     pairs = [sure[found.verdict](a, b) for (a, b), found in verdicts.items() if found.verdict in sure]
     return {cell: frozenset(first for first, second in pairs if second == cell) for cell in cells}
+
+
+def _with_what_follows(
+    verdicts: Mapping[tuple[str, str], Comparison], levels: Mapping[str, float], *, higher_is_better: bool
+) -> dict[tuple[str, str], Comparison]:
+    """Add what follows: who is surely ahead of one that is surely ahead of a third is ahead of that, too.
+
+    All verdicts of a table hold at once, so this takes no further error. Pairs that share no block get the ratio of
+    their levels, without an interval. Nothing follows from a circle, nor against what a pair shows by itself.
+    """
+    known, sense = dict(verdicts), 1 if higher_is_better else -1
+    direct_ones = _ahead(list(levels), verdicts)
+    ahead = {cell: _closed(cell, direct_ones) for cell in levels}
+    for cell, others in ahead.items():
+        for better in others - {cell}:
+            direct = _between(verdicts, better, cell)
+            seen = levels[better] - levels[cell] if direct is None else math.log(direct.ratio)
+            if cell in ahead[better] or seen * sense <= 0:
+                continue
+            if direct is None:
+                known[better, cell] = Comparison(
+                    ratio=factor(seen), low=None, high=None, blocks=0, verdict="faster", more_blocks=None
+                )
+            elif direct.verdict == "unknown":
+                known.pop((cell, better), None)
+                known[better, cell] = replace(direct, verdict="faster", more_blocks=None)
+    return known
+
+
+def _closed(cell: str, ahead: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """All that are ahead of a cell, directly or through others."""
+    found: set[str] = set()
+    waiting = set(ahead[cell])
+    while waiting:
+        found |= waiting
+        waiting = {other for one in waiting for other in ahead[one]} - found
+    return frozenset(found)
 
 
 def _in_order(cells: Sequence[str], ahead: Mapping[str, frozenset[str]]) -> list[str]:
