@@ -158,6 +158,7 @@ def test_figures_that_contradict_one_another_are_a_wrong_count(row: Figures) -> 
         Figures(id="in flight at the end", requests_ok=49_488, rps=5000, duration_s=10, connections=512),
         Figures(id="a nominal duration", requests_ok=5_100, rps=1000, duration_s=5),
         Figures(id="one digit each", mean_ms=0.3, p99_ms=0.3),
+        Figures(id="answers that came together", p99_ms=2521.8, max_ms=2521.8, requests_ok=50_000, bucketed=True),
         Figures(id="few samples: p99 is the maximum", p99_ms=41.23, max_ms=41.23),
         Figures(id="percentiles rounded alike", p50_ms=100.0, p99_ms=100.0),
         Figures(id="mean of good rounds", rps=124_883, round_rps=(126_813, 122_953, 124_883)),

@@ -12,7 +12,7 @@ import shlex
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import matplotlib.font_manager
@@ -25,8 +25,9 @@ import scipy.stats
 from sgibench import report, stats, units
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
-from sgibench.model import Run, Slo, Trial, Window
+from sgibench.model import Overflow, Run, Slo, Trial, Window, Windows
 from sgibench.model.behaviour import Behaviour, Happened, Sample
+from sgibench.model.terms import Visits
 from sgibench.report import behaviours
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis
@@ -162,6 +163,52 @@ def test_the_page_says_what_was_measured_on_what_and_with_which_commands() -> No
     assert shlex.join(last.argv or ()) in text
     assert "sgibench run --profile quick" in text
     assert "3 s in slices of 100 ms" in text
+
+
+WATCHED = Windows(**{**vars(make_run().info.plan.windows), "watched_s": {"json": 7.0}})
+
+
+@pytest.mark.parametrize(
+    ("ways", "windows", "said"),
+    [
+        ({"json": "sliced", "wait": "sliced"}, None, "window 3 s in slices of 100 ms"),
+        ({"json": "sliced longer than", "wait": "sliced"}, None, "3 s in slices of at least 100 ms"),
+        ({"json": "sliced", "wait": "unbroken"}, None, "3 s, 1 of 2 groups in slices of 100 ms"),
+        ({"json": "unbroken", "wait": "unbroken"}, None, "3 s, unbroken"),
+        ({"json": "unbroken", "wait": "sliced"}, WATCHED, "3 s in slices of 100 ms; json 7 s, unbroken"),
+        ({"json": "unbroken"}, WATCHED, "window json 7 s, unbroken"),
+    ],
+)
+def test_the_page_says_how_windows_were_made_and_not_how_they_might_have_been(
+    ways: dict[str, str], windows: Windows | None, said: str
+) -> None:
+    run = make_run(Making(scenarios=tuple(ways), control=False))
+    if windows is not None:
+        run = replace(run, info=replace(run.info, plan=replace(run.info.plan, windows=windows)))
+    trials = []
+    for trial in run.trials:
+        visits, _, why = ways[trial.scenario].partition(" ")
+        trials.append(replace(trial, window=Window(visits=cast("Visits", visits), why=why, pieces=3, timeout_s=1.0)))
+    text = page_of(replace(run, trials=tuple(trials))).text
+    assert f"{said} {len(trials)} trials" in text.replace(" ,", ",").replace(" ;", ";")
+
+
+def test_a_rate_that_is_not_to_be_steady_is_not_drawn_as_if_it_were() -> None:
+    steady = "Throughput over time within the window"
+    run = make_run(Making(scenarios=("json",)))
+    killed, burst = Behaviour(happened=KILLED), Overflow(bursts=1, opened=64, listen_overflows=0, listen_drops=0)
+    for changes, drawn in (({}, True), ({"behaviour": killed}, False), ({"overflow": burst}, False)):
+        trials = tuple(replace(trial, **cast("Any", changes)) for trial in run.trials)
+        panel = view_of(replace(run, trials=trials)).panels[0]
+        assert (steady in {chart.title for chart in charts_of(panel)}) is drawn
+
+
+def test_percentiles_are_shares_of_what_is_counted() -> None:
+    run = make_run(Making(scenarios=("json",), blocks=1))
+    told = replace(run, trials=tuple(replace(trial, unit="delivery") for trial in run.trials))
+    text = page_of(told).text
+    assert "share of deliveries that were at least this fast" in text
+    assert "share of requests" not in text
 
 
 def test_a_failed_server_says_why_and_shows_the_end_of_its_log_in_place_of_numbers() -> None:

@@ -177,6 +177,19 @@ def test_nothing_to_measure_says_what_does_not_fit(
         make_cells(pairs, [described[name]], [Load(kind="closed", connections=8, protocol=protocol)], [SETTINGS])
 
 
+def test_a_burst_is_taken_where_the_limit_of_connections_is_an_option_and_else_refused_without_false_advice(
+    described: dict[str, Scenario],
+) -> None:
+    servers = {name: FOUND.server(name) for name in ("gunicorn-gthread", "mod_wsgi-express", "uwsgi-http11")}
+    pairs = [(server, FOUND.app("wsgi_plain")) for server in servers.values()]
+    scenarios = [described["conn_burst_2x"], described["conn_kept"]]
+    cells = make_cells(pairs, scenarios, [Load(kind="closed", connections=64)], [SETTINGS])
+    refused = refusals(cells, servers, terms_of(scenarios))
+    told = {(cell.server, cell.scenario): why for cell, why in refused.items()}
+    assert ("gunicorn-gthread", "conn_burst_2x") not in told
+    assert not any("--connections" in why for (_, name), why in told.items() if name == "conn_burst_2x")
+
+
 def test_what_a_server_does_not_speak_is_no_failure_of_its() -> None:
     measured = Measured(id="it", errors_uncounted={"unspoken": 4, "closed": 1}, error_samples={"unspoken": "no such"})
     failure = judge(measured, "")

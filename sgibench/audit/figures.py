@@ -176,6 +176,8 @@ class Figures:
     """The iterations that were due, begun or not."""
     unlike_kinds: str = ""
     """What a sum adds to requests that is none; empty when it adds like things."""
+    bucketed: bool = False
+    """The percentiles were read from a histogram that is there: those that fall into one bucket are the same figure."""
     resolution: float = 0.005
     """How much a latency figure may be off by the tool's rounding, as a share of it ..."""
     resolution_ms: float = 0.0

@@ -117,6 +117,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         rps=trial.rps if rate_kept(trial) else None,
         mean_ms=_ms(latency.mean) if latency else None,
         connect_ms=_ms(generator.connect_us_p50) if generator and _opens_apart(trial) else None,
+        bucketed=trial.histogram_us is not None,
         p50_ms=_ms(latency.p50) if latency else None,
         p90_ms=_ms(latency.p90) if latency else None,
         p99_ms=_ms(latency.p99) if latency else None,

@@ -203,7 +203,7 @@ def _unheld(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:
 def _judged(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:
     """Why the server of a cell can't be offered its load, or what is wrong with its declaration."""
     try:
-        return _too_many(cell, entry, terms.held)
+        return _too_many(cell, entry, terms)
     except MisdeclaredError as error:
         return str(error)
 
@@ -214,12 +214,12 @@ def _too_few(cell: Cell, entry: ServerEntry) -> str | None:
     return f"it is one process, and the others have {cell.settings.workers} workers each: compare it with --workers 1"
 
 
-def _too_many(cell: Cell, entry: ServerEntry, held: int) -> str | None:
+def _too_many(cell: Cell, entry: ServerEntry, terms: Terms) -> str | None:
     expected = expected_of(cell, entry)
-    asked = cell.load.connections + held
+    asked = cell.load.connections + terms.held
     for most, what in ((expected.connections, "serves"), (expected.kept_alive, "keeps alive")):
         if most is not None and asked > most and (what == "serves" or cell.load.connection == "keep-alive"):
-            lower = ("lower --connections",) if not held else ()
+            lower = () if terms.held or terms.connections else ("lower --connections",)
             advice = " or ".join((*lower, *_raising(cell, entry, what))) or "it is no server for this"
             return (
                 f"it {what} {most} connections side by side with {cell.settings.workers} x {cell.settings.threads} "

@@ -139,12 +139,12 @@ def _why_unasked(server: ServerEntry, scenario: Scenario, loads: Sequence[Load])
 
 
 def _room_for(terms: Terms, loads: Sequence[Load]) -> int:
-    """How many connections servers must be set up for: where some are held open, more than many serve by default.
+    """How many connections servers must be set up for: where a scenario has its own, they may be more than by default.
 
     The same for all loads of a scenario, because they share a server's process.
     """
     most = terms.connections or max(load.connections for load in loads)
-    return terms.held + most + SPARE_CONNECTIONS if terms.held else 0
+    return terms.held + most + SPARE_CONNECTIONS if terms.held or terms.connections else 0
 
 
 def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:

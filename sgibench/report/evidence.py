@@ -12,6 +12,9 @@ from sgibench.model.kinds import told
 from sgibench.report.panels import View
 from sgibench.report.standings import Entry
 
+LONGER = "longer than"
+"""How the reason of a slice begins that is longer than was asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorUse:
@@ -49,6 +52,18 @@ class WindowsMade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Visited:
+    """How often closed loads were measured in slices, and how often not."""
+
+    groups: int
+    """Those whose windows are known, but for scenarios with windows of their own length; 0 when none is."""
+    sliced: int
+    """So many of them in slices."""
+    longer: bool
+    """Whether slices of some had to be longer than was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailedTrial:
     """What went wrong in a cell, the same way in one or more blocks."""
 
@@ -77,6 +92,9 @@ class Evidence:
     throttled_s: float | None
     generator: tuple[GeneratorUse, ...]
     windows: tuple[WindowsMade, ...]
+    usual: bool
+    """Whether something was measured in a window of the usual length."""
+    visited: Visited
     doubts: tuple[tuple[Doubt, int], ...]
     """Each kind once, with the number of rows (of a search: steps) it concerns; the most frequent first."""
     failures: tuple[FailedTrial, ...]
@@ -97,6 +115,8 @@ def evidence_of(view: View) -> Evidence:
         throttled_s=_highest(trial.throttled_s for trial in measured),
         generator=tuple(_generator(view)),
         windows=tuple(_windows(view)),
+        usual=not trials or any(trial.scenario not in view.run.info.plan.windows.watched_s for trial in trials),
+        visited=_visited(view),
         doubts=_doubts(view),
         failures=_failures(trials),
     )
@@ -185,6 +205,23 @@ def _windows(view: View) -> Iterator[WindowsMade]:
                 uncounted=tuple(sorted(uncounted.items())),
                 outside=told(outside),
             )
+
+
+def _visited(view: View) -> Visited:
+    """Say it of all groups together."""
+    own = view.run.info.plan.windows.watched_s
+    groups = sliced = 0
+    longer = False
+    for standing in view.standings:
+        known = [
+            trial.window for entry in standing.entries.values() for trial in entry.good if trial.window is not None
+        ]
+        if not known or standing.key.load.kind != "closed" or standing.key.scenario in own:
+            continue
+        cut = [window for window in known if window.visits != "unbroken"]
+        groups, sliced = groups + 1, sliced + bool(cut)
+        longer = longer or any(window.why.startswith(LONGER) for window in cut)
+    return Visited(groups=groups, sliced=sliced, longer=longer)
 
 
 def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -48,8 +49,9 @@ def percentiles(panel: Panel) -> Chart | None:
         rows=tuple((row.label, *_latency_cells(entry.histogram)) for row, entry in seen if entry.histogram),
     )
     spoken = [(line[0], f"p50 {line[1]}, p99 {line[3]}") for line in table.rows]
-    drawing = _drawn(curves, "latency", f"{panel.key}l", alternative(title, spoken))
-    return Chart(title=title, hint=hint, drawing=drawing, table=table)
+    axis = _Axes(name="latency", of=words.counted("requests", panel.unit))
+    drawing = _drawn(curves, axis, f"{panel.key}l", alternative(title, spoken))
+    return Chart(title=title, hint=words.counted(hint, panel.unit), drawing=drawing, table=table)
 
 
 def _blocks(entry: Entry) -> list[Histogram]:
@@ -85,7 +87,9 @@ def streams(panel: Panel) -> Chart | None:
     return Chart(
         title=title,
         hint="Lower is better. Counted from sending the request; a late stream with small gaps was held back whole.",
-        drawing=_drawn(curves, "time to first chunk", f"{panel.key}f", alternative(title, spoken)),
+        drawing=_drawn(
+            curves, _Axes(name="time to first chunk", of="streams"), f"{panel.key}f", alternative(title, spoken)
+        ),
         table=table,
     )
 
@@ -136,13 +140,23 @@ def _quantiles(histogram: Histogram | None) -> tuple[str, str]:
     return at(0.5), at(0.99)
 
 
-def _drawn(curves: Sequence[Curve], name: str, prefix: str, label: str) -> Markup:
+@dataclass(frozen=True, kw_only=True)
+class _Axes:
+    """What a curve over percentiles is about."""
+
+    name: str
+    """What takes time."""
+    of: str
+    """What the shares are shares of."""
+
+
+def _drawn(curves: Sequence[Curve], about: _Axes, prefix: str, label: str) -> Markup:
     """Draw curves over the percentile, as deep as the deepest goes, on a log axis of time."""
     deepest = 1 - 1 / max(point.x for curve in curves for point in curve.points)
     levels = [point.y for curve in curves for point in curve.points if point.y > 0]
     levels += [edge for curve in curves for piece in curve.band for edge in (piece.low, piece.high)]
-    y = log_axis(min(levels), max(levels), name, units.microseconds)
-    return draw_curves(curves, percentile_axis(deepest), y, prefix=prefix, label=label)
+    y = log_axis(min(levels), max(levels), about.name, units.microseconds)
+    return draw_curves(curves, percentile_axis(deepest, about.of), y, prefix=prefix, label=label)
 
 
 def _curve(row: Row, histogram: Histogram, blocks: Sequence[Histogram] = ()) -> Curve:

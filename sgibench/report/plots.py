@@ -225,10 +225,15 @@ def _rates_over_time(trial: Trial) -> tuple[float, ...]:
     return tuple(sum(count for count, _ in some) / (sum(width for _, width in some) or 1) for some in added)
 
 
+def _steady(trial: Trial) -> bool:
+    """Whether its rate should be the same all the time: not between bursts, and not where a server is killed."""
+    return trial.overflow is None and (trial.behaviour is None or not trial.behaviour.happened)
+
+
 def _over_time(panel: Panel) -> Chart | None:
     sparks, lines = [], []
     for row in panel.rows:
-        rates = tuple(_rates_over_time(trial) for trial in row.entry.good)
+        rates = tuple(_rates_over_time(trial) for trial in row.entry.good if _steady(trial))
         flat = [rate for line in rates for rate in line]
         if not any(len(line) > 1 for line in rates):
             continue

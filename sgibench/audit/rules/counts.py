@@ -142,9 +142,10 @@ def copied_columns(row: Figures) -> Iterator[Doubt]:
     """Find a p99 that repeats another column: a parser's copy, not a percentile.
 
     Equality counts with two digits against the mean, and with three that are not zeros at the end against the other
-    percentiles, which a tool may round alike. With few samples the high percentiles are one and the same answer.
+    percentiles, which a tool may round alike. With few samples the high percentiles are one and the same answer, and
+    in a histogram those of answers that came together are one bucket.
     """
-    if row.p99_ms is None:
+    if row.p99_ms is None or row.bucketed:
         return
     alike = bool(row.resolution_ms) and row.p50_ms == row.p99_ms  # rounded alike: then the mean may well be the same
     if row.p99_ms == row.mean_ms and len(digits(row.p99_ms)) >= 2 and not alike:  # noqa: PLR2004 - two digits

@@ -58,6 +58,8 @@ class Windows:
             return self._unbroken("connections are held open beside, to one server at a time")
         if cls.bursts:
             return self._unbroken("a burst is not cut in two")
+        if order.samples:
+            return self._unbroken("what is watched takes a window without a break")
         pulses = {visited.id: visited.rhythm.pulse for visited in course.visited if visited.gave_up is None}
         if course.is_open:
             return open_way(order.turn_s, order.load.rate_per_s or 0.0, order.window_s, pulses)

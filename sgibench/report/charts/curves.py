@@ -110,8 +110,11 @@ def log_axis(lowest: float, highest: float, name: str, form: Format) -> Axis:
     )
 
 
-def percentile_axis(deepest: float) -> Axis:
-    """Make the axis of percentiles: each nine takes the same room; `deepest` is the last share shown, e.g. 0.999."""
+def percentile_axis(deepest: float, of: str) -> Axis:
+    """Make the axis of percentiles, shares `of` something: each nine takes the same room.
+
+    `deepest` is the last share shown, e.g. 0.999.
+    """
     shares = [share for share in (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999) if share <= deepest + 1e-9]
     if deepest > CROWDED:
         shares = shares[1:]
@@ -120,7 +123,7 @@ def percentile_axis(deepest: float) -> Axis:
         low=1,
         high=max(1 / (1 - deepest), 2) * 1.15,
         ticks=ticks,
-        name="share of requests that were at least this fast",
+        name=f"share of {of} that were at least this fast",
         log=True,
     )
 
