@@ -30,8 +30,8 @@ from sgibench.model.behaviour import Behaviour, Happened, Sample
 from sgibench.model.terms import Visits
 from sgibench.report import behaviours
 from sgibench.report.capacities import capacities_of
-from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis
-from sgibench.report.charts.sheet import NAME_ROOM, fitting
+from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis, percentile_axis
+from sgibench.report.charts.sheet import NAME_ROOM, WIDTH, fitting
 from sgibench.report.evidence import evidence_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
@@ -851,6 +851,18 @@ def test_the_labels_of_a_curves_axis_are_never_cut(highest: float) -> None:
     assert {text for _x, text in labels} >= {text for _tick, text in axis.ticks}
     for x, text in labels:
         assert float(x) - 6.1 * len(text) >= 0, text
+
+
+@pytest.mark.parametrize("deepest", [0.5, 0.99, 0.9999, 0.99991])
+def test_the_last_percentile_of_an_axis_is_not_cut_by_the_edge(deepest: float) -> None:
+    look = next(iter(view_of(make_run(Making(scenarios=("json",)))).looks.values()))
+    curve = Curve(row="r", label="one", look=look, points=(Point(x=1, y=1.0), Point(x=1 / (1 - deepest), y=9.0)))
+    axis = percentile_axis(deepest, "requests")
+    drawn = str(draw_curves([curve], axis, linear_axis(9.0, "latency", units.microseconds), prefix="p", label="l"))
+    labels = {text: float(x) for x, text in re.findall(r'text-anchor="middle" x="([\d.]+)"[^>]*>([^<]+)</text>', drawn)}
+    assert {text for _tick, text in axis.ticks} <= set(labels)
+    for _tick, text in axis.ticks:
+        assert labels[text] + 6.1 * len(text) / 2 <= WIDTH + 0.1, text
 
 
 def test_the_report_says_how_windows_were_made_and_what_is_in_none() -> None:

@@ -225,7 +225,8 @@ class _Frame:
             at = self.across(tick)
             grid.append([(at, bottom), (at, bottom + 4)])
             if named:
-                sheet.note(at, bottom + 12, text, align="center")
+                inside = min(at, sheet.width - SIGN_WIDTH * len(text) / 2)  # the last one would be cut by the edge
+                sheet.note(inside, bottom + 12, text, align="center")
         sheet.lines(grid, colour=LINE, width=1)
         if named:
             sheet.note(self.left + self.width / 2, sheet.height - 7, self.x.name, align="center")
