@@ -359,6 +359,36 @@ def test_a_report_of_vegeta_that_ends_behind_its_status_codes_is_read_when_they_
     )
 
 
+AB = """Concurrency Level:      10
+Time taken for tests:   {taken} seconds
+Complete requests:      {complete}
+Failed requests:        {length}
+   (Connect: 0, Receive: 0, Length: {length}, Exceptions: 0)
+Non-2xx responses:      {wrong}
+Requests per second:    {rate} [#/sec] (mean)
+"""
+
+
+def test_an_answer_of_ab_that_is_of_another_length_and_not_2xx_is_one_failure() -> None:
+    (row,) = read(AB.format(taken="0.551", complete=200, length=133, wrong=200, rate="363.02"))
+    assert (row.requests_ok, row.errors) == (0, 200)
+    (row,) = read(AB.format(taken="0.551", complete=200, length=133, wrong=100, rate="363.02"))
+    assert (row.requests_ok, row.errors) == (100, 133)
+
+
+def test_a_run_of_two_milliseconds_is_as_long_as_its_count_and_rate_say() -> None:
+    """Tools print whole milliseconds: 10 requests in 0.0024 s were refuted for the digits that are not shown."""
+    (row,) = read(AB.format(taken="0.002", complete=10, length=0, wrong=0, rate="4166.67"))
+    assert kinds(row) == set()
+    (row,) = read(AB.format(taken="0.003", complete=10, length=0, wrong=0, rate="4166.67"))
+    assert kinds(row) == {"WrongCount"}
+
+
+def test_ghzs_summary_is_not_heys() -> None:
+    text = (DATA / "tools" / "hey-5.txt").read_text().replace("Summary:\n", "Summary:\n  Count:\t200\n")
+    assert "lacks a summary without `Count:` (ghz's, of gRPC)" in refusal(text)
+
+
 def test_percentiles_of_one_answer_are_no_timer() -> None:
     """p99.9 and p99.99 of 194 answers are its slowest one; of many they are answers that waited."""
     row = Figures(id="a", timed=194, quantiles_ms=((0.5, 2.0), (0.999, 200.0), (0.9999, 200.0)))
@@ -676,6 +706,14 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
 def test_the_command_reads_a_file_and_exits_by_whether_it_is_refuted() -> None:
     assert run_audit(DATA / "tools" / "wrk-1.txt")[0] == 0
     assert run_audit(DATA / "tools" / "wrk-3.txt")[0] == 1
+
+
+def test_very_many_empty_lines_are_passed_over() -> None:
+    """Work grows with a file's length and not with its square, which took hours."""
+    whole = WRK.format(threads=1, connections=100, mean="99.00ms", max="150.00ms", errors="", distribution="")
+    blank = "\n" * 200_000 + " \n" * 100_000
+    assert read(f"{blank}{whole}{blank}") == read(whole)
+    assert "none of the formats" in refusal(f"{blank}hello\n")
 
 
 def test_negative_and_absurd_figures_are_doubted_and_break_nothing() -> None:

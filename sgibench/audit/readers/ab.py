@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import counted, labels, sections
+from sgibench.audit.readers.fields import counted, finer, labels, sections
 from sgibench.audit.readers.material import Material
 
-START = re.compile(r"^\s*Concurrency Level:", re.MULTILINE)
+START = re.compile(r"^[ \t]*Concurrency Level:", re.MULTILINE)
 _COUNTS = (
     ("Concurrency Level", re.compile(r"Concurrency Level:\s+(\d+)")),
     ("Time taken for tests", re.compile(r"Time taken for tests:\s+(\d+(?:\.\d+)?) seconds")),
@@ -28,12 +28,13 @@ _KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exce
 _NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
 _KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
 _TOTAL = re.compile(
-    r"^\s*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*\n", re.MULTILINE
+    r"^[ \t]*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*\n", re.MULTILINE
 )
-_PERCENTILE = re.compile(r"^\s*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?:\(longest request\))?\n", re.MULTILINE)
+_PERCENTILE = re.compile(r"^[ \t]*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?:\(longest request\))?\n", re.MULTILINE)
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
 _ALL = 100
+_STEP_S = 0.001
 NOT_OK = "not 2xx (redirects among them)"
 
 
@@ -51,16 +52,18 @@ def _row(run: str, name: str) -> Figures:
     total = _TOTAL.search(run)
     at = {int(each["percent"]): _ms(each["value"]) for each in _PERCENTILE.finditer(run)}
     requests, failures = known["Complete requests"], _failures(run)
+    taken_s = finer(known["Time taken for tests"], requests, known["Requests per second"], _STEP_S)
     wrong = sum(count for what, count in failures.items() if not what.startswith("length"))
     return Figures(
         id=name,
         connections=known["Concurrency Level"],
         new_connections=_KEPT.search(run) is None,
         edge_ms=_ms(total["max"]) if total else None,
-        duration_s=known["Time taken for tests"],
-        run_s=known["Time taken for tests"],
+        duration_s=taken_s,
+        run_s=taken_s,
         requests_ok=max(requests - wrong, 0.0),
-        errors=sum(failures.values()),
+        # An answer may be of another length and not 2xx: neither count is added to the other.
+        errors=wrong + max(sum(failures.values()) - wrong - failures.get(NOT_OK, 0.0), 0.0),
         answered_wrong=failures.get(NOT_OK, 0.0),
         timed=requests,
         error_text=counted(failures),

@@ -34,7 +34,7 @@ _CONNECTIONS = re.compile(r"using (\d+) connections?")
 _BY_NUMBER = re.compile(r"Bombarding \S{1,500} with \d+ request")
 _PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
-_PERCENTILE = re.compile(rf"^\s*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
+_PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
 _ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - \d+[ \t]*\n){1,50})")
 _SUCCESSES = "Latency Distribution (2xx)"
 _MICRO_MS = 1e-3

@@ -96,6 +96,12 @@ def counted(failures: Mapping[str, float]) -> str:
     return ", ".join([*said, more] if rest else said)
 
 
+def finer(printed: float | None, count: float | None, rate: float | None, step: float) -> float | None:
+    """Give a time that was printed in steps as count / rate where that is the same: short runs need the digits."""
+    exact = count / rate if count and rate else None
+    return exact if exact is not None and printed is not None and abs(exact - printed) <= step / 2 * 1.01 else printed
+
+
 def edge_ms(mean_ms: float | None, spread_ms: float | None) -> float | None:
     """Give what one connection loses when a run ends in the middle of its answer, from mean and standard deviation.
 

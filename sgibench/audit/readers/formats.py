@@ -105,7 +105,12 @@ _LOCUST_LIST = Sign(
 _NO_SUCCESS_RATE = Sign(
     words="a summary without `Success rate:`", present=lambda material: "Success rate:" not in material.plain
 )
+_COUNT = re.compile(r"Summary:\s+Count:\s")
+_NO_COUNT = Sign(
+    words="a summary without `Count:` (ghz's, of gRPC)", present=lambda material: _COUNT.search(material.plain) is None
+)
 _HEY = (
+    _NO_COUNT,
     _text("Summary:", summary_text.START),
     _text("Requests/sec:", "Requests/sec:"),
     _text("Total:", re.compile(r"\bTotal:\s")),
@@ -250,7 +255,7 @@ def nearest(material: Material) -> str:
 
 def _likeness(known: Format, material: Material) -> float:
     """Give the share of a format's signs that are there; what must be absent is none."""
-    signs = [sign for sign in known.signs if sign is not _NO_SUCCESS_RATE]
+    signs = [sign for sign in known.signs if sign not in (_NO_SUCCESS_RATE, _NO_COUNT)]
     return sum(sign.present(material) for sign in signs) / len(signs)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from sgibench.audit.readers.fields import TIME, time_ms
 
 METRIC = re.compile(
-    r"^\s*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)\n", re.MULTILINE
+    r"^[ \t]*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)\n",
+    re.MULTILINE,
 )
 DURATION = re.compile(r"http_req_duration\.*:\s+avg=")
 _TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s|$)")

@@ -34,6 +34,8 @@ _MARKS = (
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END = re.compile(r"\r*\n|\r")
+_BLANK_LINES = re.compile(r"\n{4,}")
+"""A pattern that looks across lines must not look across a million of them."""
 _QUOTE = re.compile(r"^[ \t]*(?:(?:>|//)[ \t]?)+")
 """Of Markdown, and of a comment in a script."""
 _NAME = re.compile(r"(?:\[[\w./ :-]{1,80}\]|[\w./-]{1,80} *\|)")
@@ -44,7 +46,7 @@ PREFIXED = 0.8
 FEWEST_LINES = 5
 """... and that of so many, at least, or all of a text that is shorter."""
 MOST_PREFIXES = 3
-_DOCUMENT_START = re.compile(r"^\s*(?=\{\s*[\"}]|\[\s*[\[{\"\]])", re.MULTILINE)
+_DOCUMENT_START = re.compile(r"^[ \t]*(?=\{\s{0,200}[\"}]|\[\s{0,200}[\[{\"\]])", re.MULTILINE)
 _BETWEEN = re.compile(r"[\s,]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -84,9 +86,9 @@ def read_material(path: Path) -> Material:
 def material_of(text: str, name: str) -> Material:
     """Prepare text whose origin is `name`."""
     text = _without_log_prefix(_LINE_END.sub("\n", _COLOURS.sub("", text.lstrip("\ufeff"))))
-    lines = (_QUOTE.sub("", line[:LONGEST_LINE]) for line in text.split("\n"))
+    lines = (_QUOTE.sub("", line[:LONGEST_LINE]).rstrip() for line in text.split("\n"))
     documents, broken = _documents(text)
-    plain = "\n".join(lines).replace("\u00a0", " ")
+    plain = _BLANK_LINES.sub("\n\n\n", "\n".join(lines)).replace("\u00a0", " ")
     return Material(name=name, text=text, plain=plain, documents=documents, broken_json=broken)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sgibench.audit.readers.fields import TIME, measured_ms, time_ms
+from sgibench.audit.readers.fields import TIME, finer, measured_ms, time_ms
 
 START = re.compile(r"^.{0,40}?\bSummary:", re.MULTILINE)
 STATUSES = "Status code distribution:"
@@ -18,6 +18,7 @@ RESOLUTION = 0.05
 """Half of the last printed digit, for the smallest figure that is read."""
 
 _COARSE_MS = 1.0
+_STEP_S = 0.0001
 _RATE = re.compile(r"Requests/sec:[ \t]+(\d+(?:\.\d+)?)\s")
 _TIME = re.compile(rf"\b(?P<name>Total|Slowest|Average):[ \t]+(?P<value>{TIME})")
 _PERCENTILE = re.compile(rf"(?P<percent>\d+(?:\.\d+)?)% in (?P<value>{TIME})")
@@ -55,7 +56,8 @@ def read_summary(run: str, name: str) -> Summary:
         raise ValueError(f"{name} breaks off in its `{STATUSES}`: no whole line of it is left")
     found_at = ((float(each["percent"]) / 100, _ms(each["value"])) for each in _PERCENTILE.finditer(run))
     return Summary(
-        duration_s=duration_ms / 1e3,
+        duration_s=finer(duration_ms / 1e3, sum(statuses.values()) + sum(errors.values()), float(rate[1]), _STEP_S)
+        or 0.0,
         rps=float(rate[1]),
         mean_ms=_ms(times.get("Average")),
         max_ms=_ms(times.get("Slowest")),
