@@ -201,6 +201,26 @@ def test_missing_cells_pass_when_they_may_and_broken_ones_never_do(tmp_path: Pat
     assert checked(tmp_path / "c", AGAIN).returncode == 0
 
 
+def test_a_second_run_whose_file_lost_its_end_fails_the_check_although_it_was_finished(tmp_path: Path) -> None:
+    making = Making(blocks=4, scenarios=("json",))
+    write_run(make_run(making), tmp_path / "results")
+    cut = make_run(replace(making, run="20270101-000000-cccc", seed=2))
+    write_run(replace(cut, trials=tuple(trial for trial in cut.trials if trial.block < 2)), tmp_path / "results")
+    done = inside(tmp_path, "compare", "20261122", "20270101", "--fail-on", "slower:99%", "--allow-missing")
+    assert done.returncode == 1
+    assert (
+        "thinned: waitress/wsgi_plain/json/closed-64/w1t8: second run: 2 of 4 planned blocks: the others are"
+        in done.stderr
+    )
+    assert "Thinned: 2 of 4 planned blocks" in inside(tmp_path, "audit", "20270101").stdout
+    stopped = replace(cut.info, stopped="settled after 2 of 4 blocks", run="20270102-000000-dddd")
+    trials = tuple(trial for trial in cut.trials if trial.block < 2)
+    write_run(replace(cut, info=stopped, trials=trials), tmp_path / "results")
+    assert inside(tmp_path, "compare", "20261122", "20270102", "--fail-on", "slower:99%").returncode == 0
+    nothing = inside(tmp_path, "compare", "20261122", "nosuch", "--fail-on", "slower")
+    assert nothing.returncode == 2, "1 is for a comparison that says no"
+
+
 def test_a_check_of_single_blocks_is_refused_because_it_could_never_fail(tmp_path: Path) -> None:
     write_run(make_run(Making(blocks=1, scenarios=("json",))), tmp_path / "results")
     done = inside(tmp_path, "compare", "latest", "latest", "--fail-on", "slower:5%")

@@ -10,7 +10,11 @@ from collections.abc import Mapping, Sequence
 from sgibench.audit.figures import Audited, doubt
 from sgibench.model import Doubt, Failure, Metric, Run, Trial
 from sgibench.stats import noise_floors
+from sgibench.stats.gaps import broken_off
 from sgibench.units import many, percent, significant
+
+LEAST_P = 0.001
+"""Of a p-value that is written out."""
 
 
 def noise_doubts(run: Run) -> tuple[Doubt, ...]:
@@ -20,7 +24,7 @@ def noise_doubts(run: Run) -> tuple[Doubt, ...]:
         return ()
     said = [
         f"{NAMES[floor.metric]}: up to {percent(floor.largest - 1)} in {many(floor.pairs, 'A/A pair')}, "
-        f"p = {significant(floor.p_value, 2)}"
+        f"p {'< 0.001' if floor.p_value < LEAST_P else f'= {significant(floor.p_value, 2)}'}"
         for floor in found
     ]
     return (doubt("NoiseFloor", "; ".join(said)),)
@@ -48,13 +52,11 @@ def thinned(trials: Sequence[Trial], run: Run) -> tuple[Doubt, ...]:
     """Thinned: a cell gave results, but not in all blocks in which it was tried, or not in all of a broken-off run."""
     good = sum(trial.status == "ok" for trial in trials)
     lost = [trial for trial in trials if trial.status == "failed"]
-    planned = run.info.plan.blocks_with(trials[0].cell) if trials else 0
     if good and lost:
         why = _reason(lost[0].failure)
         return (doubt("Thinned", f"{good} of {len(trials)} blocks gave a result; {why}"),)
-    if good and run.info.finished_at is None and len(trials) < planned:
-        return (doubt("Thinned", f"{len(trials)} of {planned} planned blocks: the run was broken off"),)
-    return ()
+    fewer = broken_off(trials, run)
+    return (doubt("Thinned", fewer),) if good and fewer else ()
 
 
 def absent(run: Run) -> tuple[Audited, ...]:

@@ -110,7 +110,13 @@ def _thin(trials: Sequence[Trial], run: Run, values: int, metric: Metric) -> str
         return _failed(trials)
     if values < len(trials):
         return f"{values} of {len(trials)} blocks have the figure: {lacking(trials, metric)}"
+    return broken_off(trials, run)
+
+
+def broken_off(trials: Sequence[Trial], run: Run) -> str | None:
+    """Say how many of a cell's planned blocks are there, where some are not and no rule ended the run before them."""
     planned = run.info.plan.blocks_with(trials[0].cell) if trials else 0
-    if run.info.finished_at is None and len(trials) < planned:
-        return f"{len(trials)} of {planned} planned blocks: the run was broken off"
-    return None
+    if len(trials) >= planned or run.info.stopped:
+        return None
+    why = "the run was broken off" if run.info.finished_at is None else "the others are not in its file"
+    return f"{len(trials)} of {planned} planned blocks: {why}"
