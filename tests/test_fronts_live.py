@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
@@ -271,6 +273,8 @@ def test_a_part_that_is_killed_in_mid_trial_fails_it_by_name_and_no_other(
 
 def test_a_part_that_was_stopped_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     process = ServerProcess.__new__(ServerProcess)
+    fronted = choose_servers(load(), ["nginx+waitress"])[0][0]
+    process.spec = cast("ServerSpec", SimpleNamespace(entry=fronted))
     with subprocess.Popen(SLEEP) as runs, subprocess.Popen(SLEEP) as stands:
         try:
             psutil.Process(stands.pid).suspend()
@@ -284,6 +288,7 @@ def test_a_part_that_was_stopped_is_named(monkeypatch: pytest.MonkeyPatch) -> No
                 monkeypatch.setattr(ServerProcess, "pids_by_part", lambda _, pids=pids: pids)
                 said = process.stopped()
                 assert said == (None if told is None else f"{told} from outside (SIGSTOP)")
+                assert process._unready("refused") == (said or "refused, asked of its front nginx")
         finally:
             runs.kill()
             stands.kill()

@@ -196,7 +196,13 @@ class ServerProcess:
             else:
                 last = answer
                 time.sleep(POLL_S)
-        raise ServerError("not-ready", f"not ready within {limit_s:g} s: {last}", self.log_tail())
+        raise ServerError("not-ready", f"not ready within {limit_s:g} s: {self._unready(last)}", self.log_tail())
+
+    def _unready(self, last: str) -> str:
+        """Say what kept it from being ready: who was stopped, else what came of the last question, asked of whom."""
+        if (told := self.stopped()) is not None:
+            return told
+        return last if self.spec.entry.front is None else f"{last}, asked of {self._told(FRONT)}"
 
     def _start_front(self, meanwhile: Callable[[], None], deadline: float) -> None:
         """Start what stands before the servers once each of them listens: a balancer would take the others for dead."""
@@ -206,7 +212,8 @@ class ServerProcess:
                 if not self.alive():
                     raise ServerError("exited", f"{self.end} before it listened", self.log_tail())
                 if time.monotonic() > deadline:
-                    raise ServerError("not-ready", f"{self._told(one.name)} never listened", self.log_tail())
+                    told = self.stopped() or f"{self._told(one.name)} never listened"
+                    raise ServerError("not-ready", told, self.log_tail())
                 time.sleep(POLL_S)
         try:
             self.front_argv = placing.front(self.spec.entry, self.spec.launch(self.port), self._prepared.placed)
