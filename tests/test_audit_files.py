@@ -708,6 +708,14 @@ def test_the_command_reads_a_file_and_exits_by_whether_it_is_refuted() -> None:
     assert run_audit(DATA / "tools" / "wrk-3.txt")[0] == 1
 
 
+def test_answers_of_another_duration_say_of_which() -> None:
+    """HttpArena prints 5 s beside profiles that run for 15."""
+    (row,) = read('"id","rps","duration_s","requests_ok"\n"a",110810,5,1662161\n')
+    (found,) = audit.doubts_of(row)
+    assert found.kind == "WrongCount"
+    assert found.detail.endswith("1,662,161 right answers in 5.00 s are 332,000/s; at that rate they take 15.0 s")
+
+
 def test_very_many_empty_lines_are_passed_over() -> None:
     """Work grows with a file's length and not with its square, which took hours."""
     whole = WRK.format(threads=1, connections=100, mean="99.00ms", max="150.00ms", errors="", distribution="")
