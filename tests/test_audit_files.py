@@ -708,6 +708,18 @@ def test_the_command_reads_a_file_and_exits_by_whether_it_is_refuted() -> None:
     assert run_audit(DATA / "tools" / "wrk-3.txt")[0] == 1
 
 
+def test_tables_with_semicolons_and_decimal_commas_are_read() -> None:
+    (row,) = read('id;rps;mean_ms;round_rps\nA, or B;12,5;3,1;"12,4;12,6"\n')
+    assert (row.id, row.rps, row.mean_ms, row.round_rps) == ("A, or B", 12.5, 3.1, (12.4, 12.6))
+    path = DATA / "tools" / "locust-1_stats.csv"
+    plain = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    text = "\n".join(
+        ";".join(f'"{cell}"'.replace(".", ",") if place > 1 else f'"{cell}"' for place, cell in enumerate(cells))
+        for cells in plain[1:]
+    )
+    assert read(";".join(plain[0]) + "\n" + text, path.name) == audit.read_file(path)
+
+
 def test_answers_of_another_duration_say_of_which() -> None:
     """HttpArena prints 5 s beside profiles that run for 15."""
     (row,) = read('"id","rps","duration_s","requests_ok"\n"a",110810,5,1662161\n')

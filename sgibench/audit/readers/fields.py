@@ -22,6 +22,7 @@ TIME = rf"(?:{_ONE}){{1,4}}"
 _PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
 _WHOLE = re.compile(TIME)
 _CLIENT_PORT = re.compile(r":\d{1,5}(?=->)")
+_COMMA = re.compile(r"(?<=\d),(?=\d)")
 MOST_KINDS = 5
 """Kinds of failures that are named; more of them are nobody's sentence."""
 
@@ -51,6 +52,16 @@ def number(value: object, what: str) -> float | None:
         said = repr(value)
         raise ValueError(f"{what} is {said if len(said) <= 60 else said[:50] + '…'}, not a number")  # noqa: PLR2004 - one line
     return found
+
+
+def separator_of(header: str) -> str:
+    """Tell what separates the columns of a CSV: semicolons where the machine's language has a decimal comma."""
+    return ";" if ";" in header and "," not in header else ","
+
+
+def with_points(cell: str, separator: str) -> str:
+    """Give a cell of figures with decimal points."""
+    return _COMMA.sub(".", cell) if separator == ";" else cell
 
 
 def scaled(value: float | None, factor: float) -> float | None:

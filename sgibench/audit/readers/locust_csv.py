@@ -14,12 +14,13 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import number
+from sgibench.audit.readers.fields import number, separator_of, with_points
 from sgibench.audit.readers.material import Material
 
 COARSE_MS = 10.0
 RESOLUTION = 0.05
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+_WORDS = ("type", "name")
 _TOTALS = frozenset({"aggregated", "total"})
 _NAMES = {
     "method": "type",
@@ -40,7 +41,7 @@ def header_of(material: Material) -> set[str]:
     """Name the columns of the first line, in today's words; empty when it is none of a CSV."""
     first = material.text.lstrip("\n").partition("\n")[0][:2000]
     try:
-        return {_today(cell) for row in csv.reader([first]) for cell in row}
+        return {_today(cell) for row in csv.reader([first], delimiter=separator_of(first)) for cell in row}
     except csv.Error:
         return set()
 
@@ -63,13 +64,18 @@ def _today(column: str | None) -> str:
 
 
 def _records(text: str) -> Iterator[dict[str, str]]:
-    reader = csv.reader(io.StringIO(text))
+    separator = separator_of(text.partition("\n")[0][:2000])
+    reader = csv.reader(io.StringIO(text), delimiter=separator)
     header = [_today(cell) for cell in next(reader, [])]
     for cells in reader:
         if 0 < len(cells) < len(header):
             raise ValueError(f"its line {reader.line_num} has {len(cells)} of {len(header)} fields: it breaks off")
         if cells:
-            yield {"type": "", "name": ""} | {key: cell.strip() for key, cell in zip(header, cells, strict=False)}
+            plain = (
+                cell.strip() if key in _WORDS else with_points(cell.strip(), separator)
+                for key, cell in zip(header, cells, strict=False)
+            )
+            yield {"type": "", "name": ""} | dict(zip(header, plain, strict=False))
 
 
 def _is_total(record: Mapping[str, str]) -> bool:

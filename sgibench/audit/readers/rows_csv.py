@@ -12,7 +12,7 @@ import csv
 import io
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import number
+from sgibench.audit.readers.fields import number, separator_of, with_points
 from sgibench.audit.readers.material import Material
 
 COLUMNS = (
@@ -44,7 +44,11 @@ def header_of(material: Material) -> set[str]:
     """Name the columns of the first line, quoted or not; empty when it is none of a CSV."""
     first = material.text.lstrip("\n").partition("\n")[0][:2000]
     try:
-        return {cell.strip() for row in csv.reader([first], skipinitialspace=True) for cell in row}
+        return {
+            cell.strip()
+            for row in csv.reader([first], delimiter=separator_of(first), skipinitialspace=True)
+            for cell in row
+        }
     except csv.Error:
         return set()
 
@@ -52,11 +56,14 @@ def header_of(material: Material) -> set[str]:
 def read(material: Material) -> list[Figures]:
     """Read all rows; a field that is no number is an error that names its line and column."""
     rows = []
-    reader = csv.DictReader(io.StringIO(material.text.lstrip("\n")), skipinitialspace=True)
+    text = material.text.lstrip("\n")
+    separator = separator_of(text.partition("\n")[0][:2000])
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
     try:
         for record in reader:
             fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
-            rows.append(_row(fields))
+            figures = {key: with_points(value, separator) for key, value in fields.items() if key in FIGURE_COLUMNS}
+            rows.append(_row(fields | figures))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
     if not rows:

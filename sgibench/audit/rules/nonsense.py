@@ -19,6 +19,8 @@ LEAST = 1e-9
 _NEVER_NEGATIVE = frozenset(
     {"rps", "duration_s", "run_s", "requests_ok", "errors", "connections", "cut_off", "timed", "reconnects"}
 )
+_REPEATED = frozenset({"run_s", "unseen_s", "edge_ms"})
+"""What readers work out of other figures."""
 _WORDS = {"requests_ok": "right answers", "rps": "requests/s", "cut_off": "requests cut off", "duration_s": "duration"}
 
 
@@ -36,7 +38,8 @@ def without_nonsense(row: Figures) -> tuple[Figures, list[Doubt]]:
             cleared[field.name] = () if isinstance(value, tuple) else None
     if not odd:
         return row, []
-    said = ", ".join(f"{_word(name)} of {value:.6g}" for name, value in odd.items())
+    printed = {name: value for name, value in odd.items() if name not in _REPEATED} or odd
+    said = ", ".join(f"{_word(name)} of {value:.6g}" for name, value in printed.items())
     return replace(row, **cleared), [doubt("WrongCount", f"{said}: no measurement gives that")]  # type: ignore[arg-type]
 
 
