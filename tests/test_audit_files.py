@@ -306,6 +306,13 @@ def test_percentiles_that_stand_behind_a_run_of_wrk_are_not_its_own() -> None:
     assert (row.p50_ms, row.quantiles_ms) == (None, ())
 
 
+def test_requests_that_wait_for_wrk2s_ticks_are_no_rate_that_was_not_kept() -> None:
+    """25,000/s over one connection, each answered in 40 µs: half of them wait for a millisecond, and none for longer."""
+    kept = Figures(id="a", load="open", connections=1, rps=24_999.5, duration_s=30, p50_ms=0.65, mean_ms=0.7)
+    assert kinds(kept) == set()
+    assert kinds(replace(kept, p50_ms=350.0, mean_ms=400.0)) == {"RateNotKept"}
+
+
 def test_no_answer_takes_longer_than_the_run() -> None:
     """Seen of wrk2, whose clock can go wrong with many threads: 833,071 requests in 1.25 ms."""
     text = WRK.format(threads=1, connections=100, mean="1.97s", max="4.93s", errors="", distribution="")
