@@ -307,7 +307,7 @@ def test_percentiles_that_stand_behind_a_run_of_wrk_are_not_its_own() -> None:
 
 
 def test_requests_that_wait_for_wrk2s_ticks_are_no_rate_that_was_not_kept() -> None:
-    """25,000/s over one connection, each answered in 40 µs: half of them wait for a millisecond, and none for longer."""
+    """25,000/s over one connection, each answered in 40 µs: half of them wait for a millisecond, none for longer."""
     kept = Figures(id="a", load="open", connections=1, rps=24_999.5, duration_s=30, p50_ms=0.65, mean_ms=0.7)
     assert kinds(kept) == set()
     assert kinds(replace(kept, p50_ms=350.0, mean_ms=400.0)) == {"RateNotKept"}

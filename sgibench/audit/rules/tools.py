@@ -94,9 +94,7 @@ def more_waiting_than_connections(row: Figures) -> Iterator[Doubt]:
         at_once = (
             f"{significant(row.rps)}/s × {ms(typical_ms)} = {significant(waiting)} requests were due and unanswered"
         )
-        yield doubt(
-            "RateNotKept", f"{at_once}, and {count(row.connections)} connections can hold no more than that many"
-        )
+        yield doubt("RateNotKept", f"{at_once} at a time, and only {count(row.connections)} can be under way")
 
 
 def failures_hide_latency(row: Figures) -> Iterator[Doubt]:
