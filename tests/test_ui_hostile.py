@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sgibench.bench.ui_run import Tested, UiRun
+from sgibench.bench import ui_run
+from sgibench.bench.ui_run import UiRun
 from sgibench.model import Failure
 from sgibench.results import store
 from tests.results_maker import Making, make_run
@@ -175,7 +176,7 @@ def test_a_test_that_was_saved_before_its_server_failed_loses_its_numbers_on_dis
     cells = {cell.id: cell for group in groups for cell in group.cells}
     session = UiRun(tmp_path / "results", tmp_path / "reports", ("sgibench", "ui"), ())
     for trial in made.trials[:2]:
-        session.add(Tested(cell=cells[trial.cell], trial=trial, doubts=()))
+        session.add(ui_run.Tested(cell=cells[trial.cell], trial=trial, doubts=()))
     folder = Path(session.save({}, [], [])["folder"])
     assert [trial.status for trial in store.read_run(folder).trials] == ["ok", "ok"]
     session.fail_since(1, Failure(reason="ignored-sigterm", detail="it was killed"))
