@@ -44,6 +44,7 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     {kept}
+    geo $dollar {{ default "$"; }}
     map $http_upgrade $to_server {{ default upgrade; "" "{without}"; }}
     upstream servers {{
         {zone}
@@ -169,7 +170,7 @@ def locations(launch: FrontLaunch) -> Iterator[str]:
     if "compress" in options:
         yield COMPRESSED
     if "static" in options:
-        yield STATIC.format(root=quoted(launch.static.parent), passed=indented(handed, 4))
+        yield STATIC.format(root=plain(launch.static.parent), passed=indented(handed, 4))
     if "cache" in options:
         locked = LOCKED if options["cache"] == "one at a time" else ""
         yield CACHED.format(seconds=CACHED_S, locked=locked, passed=indented(handed, 4))
@@ -192,12 +193,17 @@ def passed(launch: FrontLaunch) -> str:
     if launch.speech == "http":
         return HTTP + (UNBUFFERED if launch.options.get("buffers") == "off" else "")
     parameters = "".join(f"{launch.speech}_param {name} {value};\n" for name, value in PARAMETERS.items())
-    script = SCRIPT.format(script=quoted(launch.script)) if launch.script else ""
+    script = SCRIPT.format(script=plain(launch.script)) if launch.script else ""
     return f"{launch.speech}_pass servers;\n{launch.speech}_read_timeout 75s;\n{parameters}{script}"
 
 
+def plain(path: object) -> str:
+    """Write a path as one word where nginx looks for variables; it knows no other way to write `$`."""
+    return quoted(path).replace("$", "${dollar}")
+
+
 def quoted(path: object) -> str:
-    """Write a path as one word, whatever stands in it; nginx takes `$` for a variable all the same."""
+    """Write a path as one word, whatever stands in it."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

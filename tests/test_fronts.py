@@ -113,7 +113,7 @@ def short() -> Iterator[Path]:
 def test_a_front_reads_its_configuration_wherever_its_folder_is(short: Path, name: str, protocol: Protocol) -> None:
     front = FRONTS[name]
     program = need_program(front.family, front.need.how)
-    scratch = short / 'we ird; {x} \\ "q" #h \''
+    scratch = short / 'we ird; {x} $5 \\ "q" #h \''
     scratch.mkdir()
     if protocol == "h2":
         need_program("openssl", "apt-get install openssl")

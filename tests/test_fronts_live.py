@@ -9,7 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -21,6 +24,7 @@ from click.testing import CliRunner
 from sgibench import bench, report
 from sgibench.bench.choosing import choose_servers
 from sgibench.catalogue import load
+from sgibench.catalogue.fronted import Where, front_launch
 from sgibench.cli.check import check
 from sgibench.engine.progress import Silent
 from sgibench.model import Cell, Run, Settings, Trial
@@ -28,7 +32,9 @@ from sgibench.results import store
 from sgibench.serve import envs, needs
 from sgibench.serve.process import HOST, ServerProcess, ServerSpec
 from tests.requirements_for_tests import lacking, need_program
+from tests.test_declarations import launch_of
 from tests.test_guarded import eventually, gone, strike
+from tests.ui_process import free_port
 
 FOUND = load()
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -442,6 +448,37 @@ def test_files_are_the_fronts_to_send_and_its_access_log_has_our_count_to_the_re
         shares[trial.server] = trial.front.cpu_s / trial.cpu_s
     assert shares["nginx-static+waitress"] > 0.9
     assert shares["logged+waitress"] < 0.9
+
+
+def test_files_are_sent_from_a_folder_whose_name_holds_a_dollar(tmp_path: Path) -> None:
+    front = next(one for one in FOUND.fronts if one.id == "nginx-static")
+    waitress = next(one for one in FOUND.servers if one.id == "waitress")
+    static = tmp_path / "my $HOME; $5" / "static"
+    static.mkdir(parents=True)
+    (static / "one.txt").write_text("found")
+    program = need_program("nginx", front.need.how)
+    where = Where(program=program, scratch=tmp_path, port=free_port(), static=static)
+    launch = front_launch(waitress, front, launch_of(waitress), where)
+    launch = replace(launch, user="root" if os.geteuid() == 0 else launch.user)
+    for file, text in front.files(launch).items():
+        (tmp_path / file).write_text(text)
+
+    def answered() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{where.port}/static/one.txt", timeout=30) as answer:
+                return bool(answer.read() == b"found")
+        except ConnectionRefusedError:
+            return False
+        except urllib.error.URLError as error:
+            assert isinstance(error.reason, ConnectionRefusedError), error
+            return False
+
+    nginx = subprocess.Popen(front.command(launch))
+    try:
+        assert eventually(answered)
+    finally:
+        nginx.terminate()
+        nginx.wait(timeout=60)
 
 
 def test_slow_clients_hold_up_threads_and_not_a_server_behind_a_front_that_buffers(tmp_path: Path) -> None:

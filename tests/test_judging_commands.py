@@ -94,6 +94,17 @@ def test_what_differs_between_the_runs_is_said_first(two_runs: Path) -> None:
     assert "9.9.9" in done.stdout
 
 
+def test_a_comparison_has_a_line_for_each_server_under_what_was_asked(two_runs: Path) -> None:
+    lines = [line.split() for line in inside(two_runs, "compare", "20260101", "20260102").stdout.splitlines()]
+    heads = [line[0] for line in lines if len(line) == 1 and "/" in line[0]]
+    assert any(head.startswith("json/closed-") for head in heads)
+    servers = {one.id for one in QUICK}
+    found = {(line[0], line[-1]) for line in lines if line and line[0] in servers}
+    assert {server for server, _verdict in found} == servers
+    assert ("waitress", "slower") in found
+    assert {verdict for _server, verdict in found} <= {"faster", "slower", "tie", "unknown"}
+
+
 def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Path) -> None:
     def out(form: str) -> str:
         done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sgibench import catalogue
-from sgibench.bench.pilot import in_few_stages, told
+from sgibench.bench.pilot import in_few_stages, pilot_windows, told
 from sgibench.bench.plan import make_cells, make_plan, with_usual_connections
 from sgibench.bench.profiles import PROFILES
 from sgibench.bench.rates import common_rates, with_most_connections, with_rates
@@ -241,6 +241,11 @@ def test_the_window_of_an_open_load_follows_from_its_rate() -> None:
     (stage,) = plan.blocks[0].stages
     windows = [windows_for(LONG, group, first=place == 0) for place, group in enumerate(stage.groups)]
     assert [round(one.window_s, 2) for one in windows] == [3.0, 12.62]
+    shorter = replace(LONG, own_s={"wait": 0.6})
+    windows = [windows_for(shorter, group, first=place == 0) for place, group in enumerate(stage.groups)]
+    assert [round(one.window_s, 2) for one in windows] == [0.6, 12.62], "its own at saturation, its rate's at a rate"
+    pilot = windows_for(pilot_windows(shorter), stage.groups[0], first=True)
+    assert pilot.window_s == pilot_windows(LONG).window_s < 0.6
 
 
 def test_a_window_that_is_too_short_for_a_p99_is_said() -> None:

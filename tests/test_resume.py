@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from sgibench.bench.going_on import going_on
 from sgibench.engine.windows import trials_in
 from sgibench.model import Plan
+from sgibench.model.own import OwnInfo
 from sgibench.results import store
 from tests.in_process import inside
 
@@ -212,3 +214,14 @@ def test_a_search_for_capacity_goes_on_from_the_steps_on_disk(tmp_path: Path) ->
     assert found.server == "waitress"
     assert found.trials == sum(step.retries == 0 for step in run.steps)  # asked again where the machine was disturbed
     assert [step.step for step in run.steps] == list(range(1, len(run.steps) + 1))
+
+
+def test_a_stopped_run_names_all_that_it_must_be_told_again(finished: Path) -> None:
+    info = store.read_run(store.list_runs(finished / "results")[0]).info
+    assert going_on("run", info, None) == f"sgibench run --resume {info.run} --catalogue {FAULTY}"
+    own = OwnInfo(
+        apps={"own": "my shop/app.py:app"}, kinds={}, environment="./.venv", python="3.11.7", requests=("1 GET /",)
+    )
+    told = going_on("capacity", replace(info, own=own, catalogues=()), None)
+    words = f"sgibench capacity --resume {info.run} --app 'my shop/app.py:app'"
+    assert told == f"{words}, with the requests and variables that it began with"

@@ -93,6 +93,22 @@ def test_p99_needs_a_thousand_answers_in_the_block_and_three_nines_ten_thousand(
     assert found == known
 
 
+def test_three_nines_are_a_figure_only_over_the_blocks_of_p99() -> None:
+    calm, wild = (
+        next(one for one in with_open(samples=samples, blocks=1, seed=seed).trials if one.load.kind == "open")
+        for samples, seed in ((10_000, 1), (2_000, 2))
+    )
+    assert wild.latency_us is not None
+    wild = replace(wild, block=1, latency_us=replace(wild.latency_us, p99=50 * (wild.latency_us.p99 or 0)))
+    both = [calm, wild]
+    assert stats.block_values([calm], "p999_us").keys() == {0}
+    assert stats.block_values(both, "p99_us").keys() == {0, 1}
+    assert stats.block_values(both, "p999_us") == {}, "it would be that of the calm block, below the p99 of both"
+    run = replace(with_open(blocks=1), trials=(calm, wild))
+    assert stats.values_of(run, "p999_us") == {}
+    assert stats.values_of(run, "p99_us")[calm.cell].keys() == {0, 1}
+
+
 def test_latency_is_judged_at_the_fixed_rate_where_there_is_one() -> None:
     assert stats.judged("p99_us", "open", {"open", "closed"})
     assert not stats.judged("p99_us", "closed", {"open", "closed"})

@@ -347,8 +347,8 @@ def test_a_dead_server_is_a_problem_of_every_check_and_no_crash() -> None:
 # --- WebSocket ------------------------------------------------------------------------------------------------------
 
 
-def echoing(reply: Callable[[str | bytes], str | bytes]) -> Callable[[socket.socket], None]:
-    """Speak WebSocket as a server and answer each message with `reply`."""
+def echoing(reply: Callable[[str | bytes], str | bytes | None]) -> Callable[[socket.socket], None]:
+    """Speak WebSocket as a server and answer each message with `reply`; None for not at all."""
 
     def converse(connection: socket.socket) -> None:
         protocol = WSConnection(ConnectionType.SERVER)
@@ -367,6 +367,8 @@ def echoing(reply: Callable[[str | bytes], str | bytes]) -> Callable[[socket.soc
                     message = message + piece if message else piece  # type: ignore[operator]
                     if event.message_finished:
                         told, message = reply(message), ""
+                        if told is None:
+                            continue
                         sent = ws.TextMessage(data=told) if isinstance(told, str) else ws.BytesMessage(data=told)
                         connection.sendall(protocol.send(sent))
 
@@ -382,6 +384,13 @@ def test_a_websocket_echo_is_believed_and_a_wrong_one_found() -> None:
         with speaking(echoing(reply)) as port:
             problems = verify.verify_contract(HOST, port, "asgi", CONTRACT, ["websocket"])
         assert [problem.severity for problem in problems] == found
+
+
+def test_a_message_without_an_answer_is_named() -> None:
+    with speaking(echoing(lambda message: message or None)) as port:
+        (problem,) = verify.verify_contract(HOST, port, "asgi", CONTRACT, ["websocket"])
+    assert problem.severity == "note"
+    assert problem.detail == "WebSocket /ws, an empty message: no whole answer within 5 s"
 
 
 def test_a_refused_websocket_is_told_with_its_status() -> None:

@@ -88,7 +88,7 @@ def _of_run(info: RunInfo, cells: Sequence[Cell], cpus: Sequence[int]) -> Iterat
 def _of_windows(windows: Windows) -> Iterator[Bound]:
     for name, (least, most) in WINDOWS.items():
         yield Bound(name=name, value=getattr(windows, name), least=least, most=most)
-    for scenario, seconds in windows.watched_s.items():
+    for scenario, seconds in (*windows.own_s.items(), *windows.watched_s.items()):
         yield Bound(name=f"window of {scenario}", value=seconds, least=0.001, most=DAY_S)
 
 

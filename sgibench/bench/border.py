@@ -73,7 +73,7 @@ def with_borders(workshop: Workshop) -> Workshop:
             **workshop.environments,
             **{f"{key}{BORDERED}": environment for key, environment in workshop.environments.items()},
         },
-        windows=replace(workshop.windows, window_s=min(WINDOW_S, workshop.windows.window_s), singly_s=0.0),
+        windows=replace(workshop.windows, window_s=min(WINDOW_S, workshop.windows.window_s), singly_s=0.0, own_s={}),
         listener=Silent(),
     )
 

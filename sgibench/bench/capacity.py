@@ -11,9 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sgibench import units
+from sgibench.bench.going_on import going_on
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
 from sgibench.bench.resuming import reopened
@@ -149,6 +151,7 @@ def resume_capacity(
 
 
 def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
+    again = partial(going_on, "capacity", writer.info, workshop.services)
     finished = False
     try:
         for block in writer.info.plan.blocks:
@@ -156,9 +159,9 @@ def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Seque
                 _search_stage(workshop, writer, (block, number, stage), slo, before)
         finished = True
     except KeyboardInterrupt:
-        workshop.listener.say(f"stopped; what was found is kept: sgibench capacity --resume {writer.info.run}")
+        workshop.listener.say(f"stopped; what was found is kept: {again()}")
     except LoadError as error:
-        raise LoadError(f"{error}. What was found is kept: sgibench capacity --resume {writer.info.run}") from None
+        raise LoadError(f"{error}. What was found is kept: {again()}") from None
     ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
     writer.write_info(replace(writer.info, finished_at=ended, services={**writer.info.services, **services}))
@@ -296,7 +299,15 @@ def step_windows(windows: Windows, rate_per_s: float, rule: Rule) -> Windows:
     """Make a step long enough for the answers that it needs, unbroken, and never too short to see a pause."""
     needed_s = rule.answers * SPARE / rate_per_s
     window_s = min(LONGEST_STEP_S * SPARE, max(LEAST_STEP_S, needed_s))
-    return replace(windows, slice_s=None, turn_s=None, window_s=window_s, open_window_s=None, warmup_s=SHORT_WARMUP_S)
+    return replace(
+        windows,
+        slice_s=None,
+        turn_s=None,
+        window_s=window_s,
+        open_window_s=None,
+        warmup_s=SHORT_WARMUP_S,
+        own_s={},
+    )
 
 
 def rate_trial(trial: Trial, slo: Slo) -> RateTrial:

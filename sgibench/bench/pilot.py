@@ -127,4 +127,5 @@ def pilot_windows(windows: Windows) -> Windows:
         window_s=min(PILOT_WINDOW_S, windows.window_s),
         warmup_s=min(PILOT_WARMUP_S, windows.warmup_s),
         singly_s=0.0,
+        own_s={},
     )

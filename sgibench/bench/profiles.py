@@ -33,6 +33,8 @@ class Profile:
     fewer_blocks: Mapping[str, int] = field(default_factory=dict)
     """Scenario -> the number of blocks that hold it, where it is known to take fewer: of work that only waits, servers
     differ by many times, or not at all."""
+    shorter_s: Mapping[str, float] = field(default_factory=dict)
+    """Scenario -> counted time of its closed loads, where less than `window_s` is enough."""
     connections: Mapping[str, int] = field(default_factory=dict)
     """Scenario -> connections, where the user names none and the usual number would make visits long: a visit lasts ten
     times the slowest answers, and with many connections each waits for all the others."""
@@ -50,7 +52,7 @@ PROFILES = {
         Profile(
             name="quick",
             blocks=6,
-            window_s=0.6,
+            window_s=1.2,
             open_window_s=0.9,
             retries=0,
             servers=(
@@ -67,6 +69,7 @@ PROFILES = {
             longest_open_s=5.0,
             own_percentile_s=3.0,
             fewer_blocks={"wait": 3},
+            shorter_s={"wait": 0.6},
             connections={"json": 16},
             class_rates=False,
         ),

@@ -130,6 +130,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
     """
     profile = PROFILES[request.profile]
     fewer = {} if request.blocks or request.until_settled else profile.fewer_blocks
+    shorter_s = {} if request.window_s else profile.shorter_s
     least_blocks = min([request.blocks or profile.blocks, *fewer.values()])
     refuse_too_little(request)
     found = catalogue.load(request.catalogues)
@@ -154,13 +155,14 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
         raise UsageError("--database is for the apps of the catalogue; give an app of your own its address with --env")
     pairs, unfit_apps = on_database(pairs, database)
     skipped = {**skipped, **unfit_apps}
+    paths = scenario_paths(request, found, looked)
     chosen = Selection(
         database=database,
         found=replace(found, servers=tuple(servers)),
         servers=tuple(servers),
         skipped=skipped,
         pairs=tuple(pairs),
-        scenario_paths=scenario_paths(request, found, looked),
+        scenario_paths=paths,
         cpus=cpu_plan(request, max(map(servers_of, servers), default=1)),
         windows=Windows(
             window_s=request.window_s or profile.window_s,
@@ -173,6 +175,7 @@ def choose(request: Request, looked: Looked | None = None) -> Selection:
             least_answers=0 if request.window_s else profile.answers(least_blocks),
             longest_open_s=profile.longest_open_s,
             own_percentile_s=profile.own_percentile_s,
+            own_s={path.stem: shorter_s[path.stem] for path in paths if path.stem in shorter_s},
         ),
         settings=tuple(
             Settings(workers=workers, threads=threads, configuration=configuration)

@@ -12,11 +12,13 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sgibench import __version__, catalogue, machine, units
 from sgibench.bench.alone import AloneCosts
 from sgibench.bench.asked_for import AskedFor, asked_for, refuse_what_fits_nowhere
+from sgibench.bench.going_on import going_on
 from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
@@ -289,14 +291,15 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
 
     done = frozenset((trial.block, trial.cell) for trial in before)
     listener.planned(info.plan, len(done))
+    again = partial(going_on, "run", info, workshop.services)
     finished = False
     try:
         run_plan(info.plan, workshop, ledger, done, enough)
         finished = True
     except KeyboardInterrupt:
-        listener.say(f"stopped; what was measured is kept: sgibench run --resume {info.run}")
+        listener.say(f"stopped; what was measured is kept: {again()}")
     except LoadError as error:
-        raise LoadError(f"{error}. What was measured is kept: sgibench run --resume {info.run}") from None
+        raise LoadError(f"{error}. What was measured is kept: {again()}") from None
     trials = ledger.trials
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,9 @@ from sgibench.cli.options import Delta
 from sgibench.cli.subjects import reports_option, results_option
 from sgibench.errors import ResultsError, UsageError, plain
 from sgibench.model import Metric, Run
-from sgibench.report import comparison
+from sgibench.report import comparison, words
+from sgibench.report.narrow import show
+from sgibench.report.terminal import ASCII
 from sgibench.results import store
 from sgibench.stats import compare_runs
 from sgibench.stats.runs import RunComparison
@@ -142,13 +145,28 @@ def _machine(run: Run) -> str:
 
 
 def _show(found: list[RunComparison], console: Console) -> None:
+    ascii_only = console.options.ascii_only
+
+    def say(text: str, style: str = "") -> None:
+        console.print(_written(text, ascii_only=ascii_only), style=style, highlight=False, markup=False, soft_wrap=True)
+
     lines = list(found[0].differences)
     for one in found:
         lines += [comparison.gap_words(gap) for gap in one.gaps]
     for line in dict.fromkeys(lines):
-        console.print(plain(line), highlight=False, markup=False, soft_wrap=True)
+        say(line)
     for one in found:
         if one.changes:
-            console.print()
-            console.print(comparison.table(one))
-    console.print(f"tie: inside ±{units.percent(found[0].delta)}", highlight=False)
+            say(f"\n{words.FIGURES[one.metric]}, second run / first run", "bold")
+            rows = [
+                replace(row, cells=tuple(_written(cell, ascii_only=ascii_only) for cell in row.cells))
+                for row in comparison.table(one)
+            ]
+            show(console, comparison.COLUMNS, rows, ascii_only=ascii_only)
+    say(f"tie: inside ±{units.percent(found[0].delta)}")
+
+
+def _written(text: str, *, ascii_only: bool) -> str:
+    """Turn a string into signs that the terminal has."""
+    text = plain(text)
+    return text.translate(ASCII).encode("ascii", "replace").decode() if ascii_only else text

@@ -20,10 +20,11 @@ def windows_for(windows: Windows, group: Group, *, first: bool) -> Windows:
 
 
 def _long_enough(windows: Windows, scenario: str) -> Windows:
-    """Make them as long as what is watched in them takes."""
+    """Make them as long as is meant for the scenario, and as what is watched in them takes."""
+    asked_s = windows.own_s.get(scenario, windows.window_s)
     least_s = windows.watched_s.get(scenario, 0.0)
     open_s = None if windows.open_window_s is None else max(windows.open_window_s, least_s)
-    return replace(windows, window_s=max(windows.window_s, least_s), open_window_s=open_s, watched_s={})
+    return replace(windows, window_s=max(asked_s, least_s), open_window_s=open_s, own_s={}, watched_s={})
 
 
 P99_ANSWERS = 1000

@@ -36,7 +36,7 @@ OPEN_EARLY_EXCESS, OPEN_LATE_EXCESS = 0.20, 0.10
 An open loop is busy for little of its time, so that a disturbance of the machine near an edge weighs more in it."""
 TOGETHER_FLOOR_S = 0.02
 """Servers are driven at once only where each answer takes at least so long, by the scenario: they wait then."""
-TOGETHER_CPU = 0.35
+TOGETHER_CPU = 0.5
 """And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
 one another is then far below what their answers take."""
 SHORTEST_TIMEOUT_S = 5.0

@@ -135,6 +135,8 @@ class Windows:
     """The longest warm-up; it ends earlier once the rate is steady."""
     singly_s: float = 0.0
     """Apps of the user's at saturation: for each server about so long is spent on asking each request by itself."""
+    own_s: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Scenario -> counted time of each of its trials at saturation, where that is not `window_s`."""
     watched_s: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Scenario -> the least window of those in which something is done or looked at that takes a while."""
     timeout_s: float = 10.0

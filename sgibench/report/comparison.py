@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from sgibench import units
 from sgibench.errors import plain
 from sgibench.model import Estimate, Metric
 from sgibench.report import words
+from sgibench.report.narrow import Column, Line
 from sgibench.results.codec import encode
 from sgibench.stats import Gap
 from sgibench.stats.runs import Change, RunComparison, worse_than
@@ -36,16 +34,49 @@ def gap_words(gap: Gap) -> str:
     return f"{gap.kind}: {gap.cell}: {gap.detail}"
 
 
-def table(found: RunComparison) -> Table:
-    """Lay it out for a terminal."""
-    laid_out = Table(box=None, pad_edge=False, title=f"{words.FIGURES[found.metric]}, second run / first run")
-    for name in ("cell", "first", "second", "ratio", "verdict"):
-        laid_out.add_column(name, overflow="fold")
+COLUMNS = (
+    Column(head="server", kind="name"),
+    Column(head="first", kind="figure"),
+    Column(head="second", kind="figure"),
+    Column(head="ratio", kind="figure"),
+    Column(head="verdict", kind="figure"),
+)
+
+
+def table(found: RunComparison) -> list[Line]:
+    """Lay it out for a terminal in COLUMNS: what was asked how, and below it the servers."""
+    groups: dict[str, list[Change]] = {}
     for change in found.changes:
-        verdict = change.comparison.verdict
-        cells = [Text(plain(cell)) for cell in _row(found.metric, change)[:-1]]
-        laid_out.add_row(*cells, Text(verdict, style=VERDICT_STYLES[verdict]))
-    return laid_out
+        groups.setdefault(_group(change.cell), []).append(change)
+    apps = {_app(change.cell) for change in found.changes}
+    lines = []
+    for group, changes in groups.items():
+        if group:
+            lines.append(Line(cells=(plain(group), *[""] * (len(COLUMNS) - 1)), style="bold", title=True))
+        for change in changes:
+            cells = _row(found.metric, change)
+            name = _server(change.cell, with_app=len(apps) > INTERFACES)
+            style = VERDICT_STYLES[change.comparison.verdict]
+            lines.append(Line(cells=tuple(map(plain, (name, *cells[1:]))), style=style, gap=change is changes[-1]))
+    return lines
+
+
+INTERFACES = 2
+"""With one app of each interface, servers are named by themselves."""
+
+
+def _group(cell: str) -> str:
+    """What cells have in common that are compared with one another: scenario, load and settings."""
+    parts = cell.split("/")
+    return "/".join(parts[2:]) if len(parts) > 2 else ""  # noqa: PLR2004 - server and app
+
+
+def _app(cell: str) -> str:
+    return cell.split("/")[1] if "/" in cell else ""
+
+
+def _server(cell: str, *, with_app: bool) -> str:
+    return f"{cell.split('/')[0]} {_app(cell)}" if with_app and _app(cell) else cell.split("/")[0]
 
 
 def markdown(found: RunComparison) -> str:

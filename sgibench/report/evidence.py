@@ -94,6 +94,8 @@ class Evidence:
     windows: tuple[WindowsMade, ...]
     usual: bool
     """Whether something was measured in a window of the usual length."""
+    own: tuple[tuple[str, float, bool], ...]
+    """Scenario, its own window in seconds, and whether that is so because of what is watched in it."""
     visited: Visited
     doubts: tuple[tuple[Doubt, int], ...]
     """Each kind once, with the number of rows (of a search: steps) it concerns; the most frequent first."""
@@ -102,7 +104,11 @@ class Evidence:
 
 def evidence_of(view: View) -> Evidence:
     """Collect it."""
-    trials, steps = view.run.trials, view.run.steps
+    trials, steps, windows = view.run.trials, view.run.steps, view.run.info.plan.windows
+    own = (
+        *((name, own_s, False) for name, own_s in windows.own_s.items() if name not in windows.watched_s),
+        *((name, max(least_s, windows.window_s), True) for name, least_s in windows.watched_s.items()),
+    )
     measured = (*trials, *steps)
     return Evidence(
         trials={status: sum(trial.status == status for trial in trials) for status in ("ok", "failed", "skipped")},
@@ -115,7 +121,8 @@ def evidence_of(view: View) -> Evidence:
         throttled_s=_highest(trial.throttled_s for trial in measured),
         generator=tuple(_generator(view)),
         windows=tuple(_windows(view)),
-        usual=not trials or any(trial.scenario not in view.run.info.plan.windows.watched_s for trial in trials),
+        usual=not trials or any(trial.scenario not in {name for name, *_ in own} for trial in trials),
+        own=own,
         visited=_visited(view),
         doubts=_doubts(view),
         failures=_failures(trials),

@@ -6,7 +6,7 @@ Where a table does not fit even so, each row becomes a few lines of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich import box
@@ -37,12 +37,16 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One row: its cells, in which of them stand words in place of a figure, its style, and whether a gap follows."""
+    """One row: its cells, in which of them stand words in place of a figure, its style, and whether a gap follows.
+
+    A `title` stands over the rows that follow, whole, in place of a name.
+    """
 
     cells: tuple[str, ...]
     reasons: frozenset[int] = frozenset()
     style: str = ""
     gap: bool = False
+    title: bool = False
 
 
 def show(console: Console, columns: Sequence[Column], lines: Sequence[Line], *, ascii_only: bool) -> None:
@@ -50,9 +54,9 @@ def show(console: Console, columns: Sequence[Column], lines: Sequence[Line], *, 
     cut = "..." if ascii_only else "…"
     columns, lines = _without_empty_places(columns, lines)
     lines = [_with_short_reasons(line, columns, lines, cut) for line in lines]
-    names = [[line.cells[at] for line in lines] for at, column in enumerate(columns) if column.kind == "name"]
+    places = [at for at, column in enumerate(columns) if column.kind == "name"]
     unbounded = console.options.update(max_width=10_000)
-    longest = max((len(name) for found in names for name in found), default=0)
+    longest = max((len(line.cells[at]) for line in lines if not line.title for at in places), default=0)
     for width in range(min(WIDEST_NAME, longest), min(LEAST_NAME, longest) - 1, -1):
         table = _table(columns, _with_short_names(columns, lines, width, cut), ascii_only=ascii_only)
         if Measurement.get(console, unbounded, table).minimum <= console.width:
@@ -69,11 +73,10 @@ def _without_empty_places(columns: Sequence[Column], lines: Sequence[Line]) -> t
         if column.kind != "place" or not lines or any(line.cells[at].strip() for line in lines)
     ]
     return [columns[at] for at in kept], [
-        Line(
+        replace(
+            line,
             cells=tuple(line.cells[at] for at in kept),
             reasons=frozenset(kept.index(at) for at in line.reasons),
-            style=line.style,
-            gap=line.gap,
         )
         for line in lines
     ]
@@ -85,20 +88,18 @@ def _with_short_reasons(line: Line, columns: Sequence[Column], lines: Sequence[L
         figures = [len(one.cells[at]) for one in lines if at not in one.reasons]
         room = max(WORDS_FOR_A_FIGURE, len(columns[at].head), *figures, 0)
         cells[at] = cells[at] if len(cells[at]) <= room else cells[at][: room - len(cut)] + cut
-    return Line(cells=tuple(cells), reasons=line.reasons, style=line.style, gap=line.gap)
+    return replace(line, cells=tuple(cells))
 
 
 def _with_short_names(columns: Sequence[Column], lines: Sequence[Line], width: int, cut: str) -> list[Line]:
     changed = [list(line.cells) for line in lines]
+    named = [cells for cells, line in zip(changed, lines, strict=True) if not line.title]
     for at, column in enumerate(columns):
         if column.kind == "name":
-            short = shortened([cells[at] for cells in changed], width, cut)
-            for cells in changed:
+            short = shortened([cells[at] for cells in named], width, cut)
+            for cells in named:
                 cells[at] = short[cells[at]]
-    return [
-        Line(cells=tuple(cells), reasons=line.reasons, style=line.style, gap=line.gap)
-        for cells, line in zip(changed, lines, strict=True)
-    ]
+    return [replace(line, cells=tuple(cells)) for cells, line in zip(changed, lines, strict=True)]
 
 
 def _table(columns: Sequence[Column], lines: Sequence[Line], *, ascii_only: bool) -> Table:
@@ -124,6 +125,9 @@ def stacked(console: Console, columns: Sequence[Column], lines: Sequence[Line]) 
     heads = [column.head for column in columns if column.kind in {"figure", "words"}]
     margin = max(map(len, heads), default=0)
     for line in lines:
+        if line.title:
+            console.print(Text(" ".join(filter(None, line.cells)), style=line.style), highlight=False)
+            continue
         opened, place = False, ""
         for column, cell in zip(columns, line.cells, strict=True):
             if column.kind == "place":

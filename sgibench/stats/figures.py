@@ -114,16 +114,31 @@ def judged_cells(runs: Sequence[Run], metric: Metric) -> frozenset[str]:
 
 
 def block_values(trials: Iterable[Trial], metric: Metric) -> dict[int, float]:
-    """Block -> value of one cell's trials."""
+    """Block -> value of one cell's trials.
+
+    Blocks that are short of answers for p99.9, but not for p99, would have a row's two percentiles speak of different
+    times, and p99.9 could come out below p99: then there is no p99.9.
+    """
+    asked = list(trials)
+    found = _by_block(asked, metric)
+    lower = BESIDE.get(metric)
+    return found if lower is None or found.keys() == _by_block(asked, lower).keys() else {}
+
+
+BESIDE: Mapping[Metric, Metric] = {"p999_us": "p99_us"}
+"""Figures that are one only over the blocks of another."""
+
+
+def _by_block(trials: Sequence[Trial], metric: Metric) -> dict[int, float]:
     found = ((trial.block, value_of(trial, metric)) for trial in trials)
     return {block: value for block, value in found if value is not None}
 
 
 def values_of(run: Run, metric: Metric, *, control: bool = False) -> dict[str, Values]:
     """Cell -> block -> value, only cells with a value; the control's copies only when `control` is asked for."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
+    cells: dict[str, list[Trial]] = defaultdict(list)
     for trial in levelled(run.trials):
-        value = value_of(trial, metric)
-        if value is not None and trial.control == control:
-            found[trial.cell][trial.block] = value
-    return dict(found)
+        if trial.control == control:
+            cells[trial.cell].append(trial)
+    found = {cell: block_values(trials, metric) for cell, trials in cells.items()}
+    return {cell: values for cell, values in found.items() if values}

@@ -37,6 +37,11 @@ ROUNDS = 2
 """Weights by the scatter around medians, then by the variances found with them."""
 WITHIN = 4.0
 """A variance is at least this part of what the residuals show by themselves, and at most so many times it."""
+STANDING_OUT = 12.0
+"""A block that lies so many times as far out as its cell's middle block does was disturbed; of six normal ones none is in
+98 of 100 tables."""
+SHOWING = 6
+"""Blocks of a cell from which one can be seen to stand out."""
 DUST = 1e-12
 """Standard deviations below this (log space) are rounding, not scatter."""
 
@@ -62,6 +67,8 @@ class Table:
     """Of the cells with two blocks or more; empty where each pair has to speak for itself."""
     most_degrees: float
     """Of the whole table's residuals: no pair can know more."""
+    disturbed: bool = False
+    """Whether single blocks stand out from the scatter of all others: what the next ones bring can't be told then."""
 
     def ratio(self, a: str, b: str) -> LogRatio | None:
         """Summarise ln(a / b) over the blocks that both have; None when there is none.
@@ -114,7 +121,12 @@ def table_of(cells: Mapping[str, Values]) -> Table:
     places = {block: place for place, block in enumerate(sorted({block for _row, block in entries}))}
     columns = np.array([places[block] for _row, block in entries])
     spreads, most = _spreads(logs, rows, columns, len(names))
-    return Table(cells=known, spreads=dict(zip(names, spreads, strict=True)), most_degrees=most)
+    return Table(
+        cells=known,
+        spreads=dict(zip(names, spreads, strict=True)),
+        most_degrees=most,
+        disturbed=_disturbed(logs, rows, columns),
+    )
 
 
 def _connected(cells: Mapping[str, Values]) -> dict[str, Values]:
@@ -170,10 +182,26 @@ def _maker(design: Floats, weights: Floats) -> Floats:
 
 def _first_weights(residuals: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], degrees: Floats) -> Floats:
     """Weigh cells by how much they scatter around medians, which a few wild values do not move."""
-    beside = residuals - _medians(residuals, columns)[columns]
-    beside -= _medians(beside, rows)[rows]
+    beside = _beside(residuals, rows, columns)
     own = np.bincount(rows, weights=beside**2) / degrees
     return weighed([spread.variance for spread in moderate(own.tolist(), degrees.tolist())])
+
+
+def _beside(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+    """How far values lie from the medians of their block, and then of their cell."""
+    found = values - _medians(values, columns)[columns]
+    return np.asarray(found - _medians(found, rows)[rows])
+
+
+def _disturbed(logs: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
+    """Whether a block of any cell stands out."""
+    level = logs - _medians(logs, rows)[rows]
+    sizes = np.abs(_beside(level, rows, columns))
+    of_cells = [sizes[rows == row] for row in range(int(rows.max()) + 1)]
+    return any(
+        len(found) >= SHOWING and float(found.max()) > STANDING_OUT * max(float(np.median(found)), DUST)
+        for found in of_cells
+    )
 
 
 def _medians(values: Floats, places: NDArray[np.int64]) -> Floats:

@@ -85,6 +85,8 @@ def rank(
     by_level = sorted(known, key=lambda cell: (levels[cell] * (-1 if higher_is_better else 1), cell))
     ratios = {(a, b): ratio for a, b in combinations(by_level, 2) if (ratio := table.ratio(a, b)) is not None}
     judged = holm(ratios, delta=delta, confidence=confidence, higher_is_better=higher_is_better)
+    if table.disturbed:
+        judged = {pair: replace(found, more_blocks=None) for pair, found in judged.items()}
     judged = _with_what_follows(judged, {cell: levels[cell] for cell in by_level}, higher_is_better=higher_is_better)
     ahead = _ahead(by_level, judged)
     order = _in_order(by_level, ahead)

@@ -20,6 +20,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from sgibench.errors import ServerError
 from sgibench.serve.certificate import trusting
+from sgibench.units import many
 
 ANSWER_TIMEOUT_S = 5.0
 """For connecting, asking and hearing the whole answer."""
@@ -73,7 +74,8 @@ class Deadline:
         """Start the clock."""
         self.started_s = time.monotonic()
         self._sock = sock
-        self._question = question
+        self.question = question
+        """What is waited for, for people."""
 
     def read(self) -> bytes:
         """Read what has come, waiting no longer than the deadline; empty at the end of the stream."""
@@ -104,7 +106,7 @@ class Deadline:
 
     def hung(self) -> ServerError:
         """Say that the answer did not come in time."""
-        return ServerError("hung", f"{self._question}: no whole answer within {ANSWER_TIMEOUT_S:g} s")
+        return ServerError("hung", f"{self.question}: no whole answer within {ANSWER_TIMEOUT_S:g} s")
 
 
 class Asker(Protocol):
@@ -279,6 +281,7 @@ def echo_over_websocket(
             if greeting is not None and (came := _heard(protocol, deadline, question)) != greeting:
                 raise ServerError("wrong-answer", f"{question}: expected {greeting!r} first, but {came!r} came")
             replies = tuple(_echo(protocol, deadline, message, question) for message in messages)
+            deadline.question = question
             deadline.write(protocol.send(ws.CloseConnection(code=1000)))
             _expect(protocol, deadline, ws.CloseConnection, question)
         except (RemoteProtocolError, LocalProtocolError) as error:
@@ -288,8 +291,11 @@ def echo_over_websocket(
 
 def _echo(protocol: WSConnection, deadline: Deadline, message: str | bytes, question: str) -> str | bytes:
     sent = ws.TextMessage(data=message) if isinstance(message, str) else ws.BytesMessage(data=message)
+    unit = "character" if isinstance(message, str) else "byte"
+    what = f"a message of {many(len(message), unit)}" if message else "an empty message"
+    deadline.question = asked = f"{question}, {what}"
     deadline.write(protocol.send(sent))
-    return _heard(protocol, deadline, question)
+    return _heard(protocol, deadline, asked)
 
 
 def _heard(protocol: WSConnection, deadline: Deadline, question: str) -> str | bytes:
