@@ -34,7 +34,8 @@ UNLIKE = ("uvicorn-httptools", "waitress", "gunicorn-gthread", "granian-wsgi", "
 WAYS: dict[str, float | None] = {"unbroken": None, "200 ms": 0.2, "100 ms": 0.1, "50 ms": 0.05}
 LONG = "1 s"
 LEVEL_WAYS: dict[str, float] = {LONG: 1.0, "100 ms": 0.1, "50 ms": 0.05}
-TURN_WAYS: dict[str, float | None] = {"unbroken": None, "turns of 300 ms": 0.3}
+UNBROKEN = "unbroken"
+TURN_WAYS: dict[str, float | None] = {UNBROKEN: None, "turns of 300 ms": 0.3, "turns of 100 ms": 0.1}
 SCENARIO = "json"
 CONNECTIONS = 32
 RATE_PER_S = 500.0
@@ -105,22 +106,23 @@ def turn_twins(stand: Bench, name: str, *, blocks: int, window_s: float, seed: i
 def turn_levels(stand: Bench, *, blocks: int, window_s: float, seed: int) -> list[dict[str, Any]]:
     """Levels of p50 and p99 of unlike servers in turns, over those in unbroken windows."""
     order = random.Random(f"{seed}/turn-levels")
-    unbroken, turns = TURN_WAYS
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for block in range(blocks):
         with stand.servers(UNLIKE) as servers:
             by_way = {
                 way: at_rate(stand, servers, way, window_s, order.randrange(2**31))
                 for way in order.sample(list(TURN_WAYS), len(TURN_WAYS))
             }
-        for name, whole, turned in zip(UNLIKE, by_way[unbroken], by_way[turns], strict=True):
-            found[name].append((turned[0] - whole[0], turned[1] - whole[1]))
+        whole = by_way.pop(UNBROKEN)
+        for way, turned in by_way.items():
+            for name, one, other in zip(UNLIKE, turned, whole, strict=True):
+                found[name, way].append((one[0] - other[0], one[1] - other[1]))
         say(f"levels in turns: block {block + 1} of {blocks}")
     rows: list[dict[str, Any]] = []
-    for name in UNLIKE:
-        row: dict[str, Any] = {"server": name, "way": turns}
+    for name, way in sorted(found, key=lambda pair: (UNLIKE.index(pair[0]), pair[1])):
+        row: dict[str, Any] = {"server": name, "way": way}
         for place, key in enumerate(("p50", "p99")):
-            own = [pair[place] for pair in found[name] if not math.isnan(pair[place])]
+            own = [pair[place] for pair in found[name, way] if not math.isnan(pair[place])]
             row[f"{key}_level"] = math.exp(statistics.fmean(own)) if own else math.nan
             row[f"{key}_error"] = statistics.stdev(own) / math.sqrt(len(own)) if len(own) > 1 else None
         rows.append(row)
@@ -144,8 +146,8 @@ def turn_level_table(rows: Sequence[dict[str, Any]]) -> str:
         error = row[f"{key}_error"]
         return f"{row[f'{key}_level']:.3f}" + ("" if error is None else f" ± {error:.3f}")
 
-    lines = ["| level in turns / in unbroken windows | p50 | p99 |", "|---|---:|---:|"]
-    lines += [f"| {row['server']} | {told(row, 'p50')} | {told(row, 'p99')} |" for row in rows]
+    lines = ["| level in turns / in unbroken windows | way | p50 | p99 |", "|---|---|---:|---:|"]
+    lines += [f"| {row['server']} | {row['way']} | {told(row, 'p50')} | {told(row, 'p99')} |" for row in rows]
     return "\n".join(lines)
 
 
