@@ -287,12 +287,22 @@ def advice(kind: Kind) -> Iterator[Claim]:
         given += 1
         later = ranked(logs[:, : 6 + more]).between("s0", "s1")
         right += later is not None and later.verdict != "unknown"
+    if kind.name in UNSEEN:
+        text = f"advice about more blocks is given and does not come true, 6 blocks ({given} times given)"
+        share = (given - right) / (kind.runs // 2)
+        yield Claim(
+            claim=text, noise=kind.name, simulations=kind.runs // 2, share=share, least=0.0, most=UNSEEN[kind.name]
+        )
+        return
     if given < FEWEST:
         return
     text = f"advice about more blocks comes true, 6 blocks ({given} times given)"
     yield Claim(claim=text, noise=kind.name, simulations=given, share=right / given, least=0.8, most=1.0)
 
 
+UNSEEN = {"disturbed blocks": 0.1}
+"""Where a block is disturbed now and then, six blocks without one tell nothing of those to come: in so many pairs the advice
+may be wrong. Where one is seen none is given."""
 FEWEST = 20
 """With loud noise most advice is beyond what is tried; fewer than this say nothing about four in five."""
 MOST_BLOCKS = 160

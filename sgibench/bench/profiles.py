@@ -52,7 +52,7 @@ PROFILES = {
         Profile(
             name="quick",
             blocks=6,
-            window_s=1.35,
+            window_s=1.1,
             open_window_s=0.6,
             retries=0,
             servers=(

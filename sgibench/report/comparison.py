@@ -76,7 +76,8 @@ def _app(cell: str) -> str:
 
 
 def _server(cell: str, *, with_app: bool) -> str:
-    return f"{cell.split('/')[0]} {_app(cell)}" if with_app and _app(cell) else cell.split("/")[0]
+    server = cell.partition("/")[0]
+    return f"{server} {_app(cell)}" if with_app and _app(cell) else server
 
 
 def markdown(found: RunComparison) -> str:

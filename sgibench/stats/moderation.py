@@ -37,9 +37,8 @@ ROUNDS = 2
 """Weights by the scatter around medians, then by the variances found with them."""
 WITHIN = 4.0
 """A variance is at least this part of what the residuals show by themselves, and at most so many times it."""
-STANDING_OUT = 12.0
-"""A block that lies so many times as far out as its cell's middle block does was disturbed; of six normal ones none is in
-98 of 100 tables."""
+STANDING_OUT = 0.05
+"""In so many tables whose noise is normal a block is said to stand out from the others of its cell."""
 SHOWING = 6
 """Blocks of a cell from which one can be seen to stand out."""
 DUST = 1e-12
@@ -194,14 +193,29 @@ def _beside(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64])
 
 
 def _disturbed(logs: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
-    """Whether a block of any cell stands out."""
+    """Whether a block of any cell stands out from the cell's others.
+
+    Each block is held against the others of its cell by the externally studentised residual, t with n - 2 degrees, the
+    chances of all blocks together by Bonferroni (Cook and Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+    """
     level = logs - _medians(logs, rows)[rows]
-    sizes = np.abs(_beside(level, rows, columns))
-    of_cells = [sizes[rows == row] for row in range(int(rows.max()) + 1)]
-    return any(
-        len(found) >= SHOWING and float(found.max()) > STANDING_OUT * max(float(np.median(found)), DUST)
-        for found in of_cells
-    )
+    beside = level - (np.bincount(columns, weights=level) / np.bincount(columns))[columns]
+    chances = [_chance_of_the_farthest(beside[rows == row]) for row in range(int(rows.max()) + 1)]
+    return min(chances) * len(logs) < STANDING_OUT
+
+
+def _chance_of_the_farthest(values: Floats) -> float:
+    """How likely it is that the value farthest from the others lies so far by chance; 1 where too few can tell."""
+    count = len(values)
+    if count < SHOWING:
+        return 1.0
+    farthest = int(np.argmax(np.abs(values - values.mean())))
+    others = np.delete(values, farthest)
+    scatter = float(others.std(ddof=1))
+    if scatter <= DUST:
+        return 1.0
+    distance = abs(float(values[farthest] - others.mean())) / (scatter * math.sqrt(1 + 1 / (count - 1)))
+    return float(2 * scipy.special.stdtr(count - 2, -distance))
 
 
 def _medians(values: Floats, places: NDArray[np.int64]) -> Floats:
