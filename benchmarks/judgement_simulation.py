@@ -301,8 +301,8 @@ def advice(kind: Kind) -> Iterator[Claim]:
 
 
 UNSEEN = {"disturbed blocks": 0.1}
-"""Where a block is disturbed now and then, six blocks without one tell nothing of those to come: in so many pairs the advice
-may be wrong. Where one is seen none is given."""
+"""Where a block is disturbed now and then, six blocks without one tell nothing of those to come: in so many pairs the
+advice may be wrong. Where one is seen none is given."""
 FEWEST = 20
 """With loud noise most advice is beyond what is tried; fewer than this say nothing about four in five."""
 MOST_BLOCKS = 160

@@ -124,7 +124,7 @@ def test_servers_are_driven_at_once_only_where_their_answers_wait_and_they_leave
     assert way is not None
     assert way.visits == "together"
     assert "8.0 % of a CPU" in way.why
-    assert together_way(2.0, 0.5, 0.02) is together_way(2.0, 0.08, 0.5) is together_way(2.0, None, 0.02) is None
+    assert together_way(2.0, 0.6, 0.02) is together_way(2.0, 0.08, 0.6) is together_way(2.0, None, 0.02) is None
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,21 @@ def test_a_ratio_near_delta_needs_far_more_than_a_clear_one_and_a_hopeless_one_g
     assert clear is not None
     assert clear < 20 < border
     assert more_blocks(Seen(mean=0.0, error=2.0, degrees=8, blocks=6), delta, alpha=0.05, level=0.05) is None
+
+
+def test_a_block_that_stands_out_is_seen_and_then_nobody_says_how_many_more_would_settle_it() -> None:
+    rng, seen, by_chance, advised = np.random.default_rng(5), 0, 0, 0
+    for _run in range(100):
+        logs = rng.normal(0, 0.03, (6, 6)) + rng.normal(0, 0.2, 6)
+        before = stats.rank(cells_of(logs), higher_is_better=False, control=None)
+        by_chance += before.table.disturbed
+        advised += any(pair.more_blocks for pair in before.verdicts.values())
+        logs[rng.integers(6), rng.integers(6)] += 1.0
+        after = stats.rank(cells_of(logs), higher_is_better=False, control=None)
+        seen += after.table.disturbed
+        if after.table.disturbed:
+            assert not any(pair.more_blocks for pair in after.verdicts.values())
+    assert by_chance <= 15
+    assert advised >= 80
+    assert seen >= 90
+    assert not table_of(cells_of(rng.normal(0, 0.03, (6, 3)))).disturbed, "of three, none can be said to stand out"

@@ -195,8 +195,8 @@ def _beside(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64])
 def _disturbed(logs: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
     """Whether a block of any cell stands out from the cell's others.
 
-    Each block is held against the others of its cell by the externally studentised residual, t with n - 2 degrees, the
-    chances of all blocks together by Bonferroni (Cook and Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+    Each block is held against the others of its cell by the externally studentised residual, t with n - 2 degrees, and
+    the chances of all blocks together by Bonferroni (Cook and Weisberg, Residuals and Influence in Regression, 1982).
     """
     level = logs - _medians(logs, rows)[rows]
     beside = level - (np.bincount(columns, weights=level) / np.bincount(columns))[columns]
