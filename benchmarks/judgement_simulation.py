@@ -140,7 +140,10 @@ NOISES: dict[str, Noise] = {
 
 
 def stored(results: Path, metric: Metric) -> Noise | None:
-    """Noise of one figure resampled from stored runs: residuals of each cell against its group, block by block."""
+    """Noise of one figure resampled from stored runs: residuals of each cell against its group, block by block.
+
+    Each table takes its noise from one stored group: what waits scatters otherwise than what computes.
+    """
     pools: list[Logs] = []
     for folder in sorted(results.glob("*/")):
         try:
@@ -162,10 +165,12 @@ def stored(results: Path, metric: Metric) -> Noise | None:
             pools.append(logs.ravel() / math.sqrt((1 - 1 / len(cells)) * (1 - 1 / len(blocks))))
     if not pools:
         return None
-    pool = np.concatenate(pools)
-    return lambda rng, servers, blocks: (
-        rng.choice(pool, size=(servers, blocks)) + rng.normal(0, 1e-4, (servers, blocks))
-    )
+
+    def noise(rng: np.random.Generator, servers: int, blocks: int) -> Logs:
+        pool = pools[rng.integers(len(pools))]
+        return np.asarray(rng.choice(pool, size=(servers, blocks)) + rng.normal(0, 1e-4, (servers, blocks)))
+
+    return noise
 
 
 def as_values(logs: Logs) -> dict[str, stats.Values]:

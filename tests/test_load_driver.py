@@ -14,8 +14,13 @@ from typing import Any
 
 import pytest
 
+from sgibench import catalogue
+from sgibench.bench.plan import make_cells
 from sgibench.engine.orders import measured_of
+from sgibench.engine.orders.reading import scenario_of
 from sgibench.engine.trials import judge
+from sgibench.model import Load, Settings
+from sgibench.results.codec import encode
 from tests.load_process import SCENARIOS, LoadProcess, accounted, load_process, measuring, target
 from tests.measured import JSON, RIGHT, histogram, only
 from tests.scripted_server import Script, Talk, answer, serving
@@ -53,6 +58,26 @@ def test_it_describes_every_scenario_of_the_catalogue(process: LoadProcess) -> N
     assert by_id["json"]["timeout_s"] is None
     assert by_id["crud"]["exchanges"] == []
     assert by_id["json"]["exchanges"][0]["path"] == "/json"
+
+
+def test_arrivals_of_a_scenario_are_those_of_its_fixed_rates(process: LoadProcess, tmp_path: Path) -> None:
+    """And requests that come at random are asked in one window: a turn begins without those that wait by chance."""
+    path = tmp_path / "by_chance.py"
+    path.write_text(
+        "from sgibench.load.user import *\nclass A(BenchUser):\n  arrivals = 'poisson'\n"
+        "  requests = (get('/json', expect=b'{\"message\":\"Hello, World!\"}'),)"
+    )
+    (described,) = process.ask(do="describe", scenarios=[str(path)])["scenarios"]
+    found = catalogue.load()
+    pair = (found.server("waitress"), found.app("wsgi_plain"))
+    asked = [Load(kind="open", connections=8, rate_per_s=200.0)]
+    (cell,) = make_cells([pair], [scenario_of(described)], asked, [Settings(workers=1, threads=8)])
+    assert cell.load.arrivals == "poisson"
+    with serving(good()) as server:
+        order = measuring(path, target(server), load=encode(cell.load), window_s=0.5, turn_s=0.1)
+        window = process.ask(**order)["targets"][0]["window"]
+    assert window["visits"] == "unbroken"
+    assert "at random" in window["why"]
 
 
 @pytest.mark.parametrize(

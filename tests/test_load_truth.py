@@ -145,7 +145,7 @@ def test_client_and_server_agree_about_every_single_request(
     moody = Moody(seed=len(kind) + workers, losses=kind not in {"sockets", "streams"})
     load: dict[str, Any] = {"connections": 12}
     if is_open:
-        load |= {"kind": "open", "rate_per_s": 250.0, "arrivals": "poisson"}
+        load |= {"kind": "open", "rate_per_s": 250.0, "arrivals": "uniform" if sliced else "poisson"}
     with serving(moody.echo if kind == "sockets" else moody) as server:
         order = measuring(
             scenario(tmp_path, kind),

@@ -156,6 +156,7 @@ def _load_for(server: ServerEntry, terms: Terms, load: Load) -> Load:
         connections=terms.connections or load.connections,
         connection=connection,
         streams=streams if connection == "keep-alive" else 1,
+        arrivals=terms.arrivals,
     )
 
 

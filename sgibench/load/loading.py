@@ -169,6 +169,7 @@ def describe(path: Path) -> dict[str, Any]:
             replace(
                 cls.terms,
                 held=cls.beside.count if cls.beside else 0,
+                arrivals=cls.arrivals,
                 protocols=_spoken(cls),
                 one_client=cls.terms.one_client or cls.bursts,
             ),

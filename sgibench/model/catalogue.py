@@ -15,6 +15,7 @@ from sgibench.model.own import OwnApp
 from sgibench.model.terms import (
     MULTIPLEXED,
     TLS,
+    Arrivals,
     Concurrency,
     Configuration,
     Connection,
@@ -319,6 +320,8 @@ class Terms:
     """So many requests at once on each connection, where several can share one; None for what is asked for."""
     held: int = 0
     """Connections that are held open beside those that are measured."""
+    arrivals: Arrivals = "uniform"
+    """How requests come at a fixed rate; what the class says in `arrivals`."""
     at_rate: bool = True
     """Whether it is measured at a fixed rate, too."""
     calibrated: bool = True

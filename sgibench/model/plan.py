@@ -19,6 +19,7 @@ class Load:
     rate_per_s: float | None = None
     """Arrivals per second; only for open loads."""
     arrivals: Arrivals = "uniform"
+    """How they come, or would in an open loop: evenly, or at random moments."""
     share: float | None = None
     """The rate as a share of the server's own saturation, when it was chosen so (latency against load)."""
 

@@ -60,6 +60,8 @@ class Windows:
             return self._unbroken("a burst is not cut in two")
         if order.samples:
             return self._unbroken("what is watched takes a window without a break")
+        if course.is_open and order.load.arrivals == "poisson":
+            return self._unbroken("requests come at random, and what queues up by chance outlasts a turn")
         pulses = {visited.id: visited.rhythm.pulse for visited in course.visited if visited.gave_up is None}
         if course.is_open:
             return open_way(order.turn_s, order.load.rate_per_s or 0.0, order.window_s, pulses)

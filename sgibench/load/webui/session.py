@@ -142,7 +142,7 @@ class Session:
     def _prepare(self, served: dict[str, Any]) -> Test:
         """Make the field that the users will find, with the load that was chosen."""
         cls = load_scenario(Path(served["scenario"]))
-        load = read_load(served["load"])
+        load = replace(read_load(served["load"]), arrivals=cls.arrivals)
         host, port = str(served["host"]), int(served["port"])
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.environment.user_classes = [cls]
