@@ -105,6 +105,15 @@ def test_a_comparison_has_a_line_for_each_server_under_what_was_asked(two_runs: 
     assert {verdict for _server, verdict in found} <= {"faster", "slower", "tie", "unknown"}
 
 
+def test_a_pull_request_shows_names_as_they_are(tmp_path: Path) -> None:
+    odd = (replace(QUICK[0], id="`a*_x_*|[b]<i>&amp;"), *QUICK[1:])
+    for day in (1, 2):
+        write_run(make_run(Making(seed=day, run=f"2026010{day}-000000-aaaa", servers=odd)), tmp_path / "results")
+    shown = inside(tmp_path, "compare", "20260101", "20260102", "--format", "markdown").stdout
+    assert "### CPU per request: second run" in shown
+    assert r"\`a\*\_x\_\*\|\[b\]&lt;i>&amp;amp;/wsgi_plain/json/closed-64/w1t8 |" in shown
+
+
 def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Path) -> None:
     def out(form: str) -> str:
         done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)

@@ -25,7 +25,7 @@ import scipy.stats
 from sgibench import report, stats, units
 from sgibench.errors import ResultsError
 from sgibench.histogram import Histogram
-from sgibench.model import Overflow, Run, Slo, Trial, Window, Windows
+from sgibench.model import Failure, Overflow, Run, Slo, Trial, Window, Windows
 from sgibench.model.behaviour import Behaviour, Happened, Sample
 from sgibench.model.terms import Visits
 from sgibench.report import behaviours
@@ -163,6 +163,26 @@ def test_the_page_says_what_was_measured_on_what_and_with_which_commands() -> No
     assert shlex.join(last.argv or ()) in text
     assert "sgibench run --profile quick" in text
     assert "3 s in slices of 100 ms" in text
+
+
+def test_a_trial_that_could_not_be_stored_leaves_its_server_its_interface_and_its_name() -> None:
+    run = make_run()
+    lost = next(trial for trial in run.trials if trial.server == "waitress" and not trial.control)
+    bare = replace(lost, status="failed", interface=None, concurrency=None, failure=Failure(reason="x", detail="y"))
+    found = view_of(replace(run, trials=tuple(bare if trial is lost else trial for trial in run.trials)))
+    rows = [row for panel in found.panels for row in panel.rows if row.entry.server == "waitress"]
+    told = {(row.label, row.entry.interface, row.entry.concurrency) for row in rows}
+    assert told == {("waitress", "wsgi", "threads")}
+
+
+def test_a_page_ranked_by_three_nines_says_so_where_places_are_chosen() -> None:
+    run = make_run(Making(rates=(200.0,), samples=12_000, scenarios=("json",)))
+    chosen = report.render(run, rank_by="p999_us")
+    choice = chosen.partition('id="ranker"')[2].partition("</select>")[0]
+    assert re.findall(r'value="(\w+)" selected', choice) == ["p999"]
+    places = re.findall(r'data-column="p999" data-value="[\d.]+" data-place="(\d)"', chosen)
+    assert min(places) == "1"
+    assert len(places) == len(QUICK)
 
 
 WATCHED = Windows(**{**vars(make_run().info.plan.windows), "watched_s": {"json": 7.0}})

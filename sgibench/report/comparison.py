@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,24 +66,33 @@ INTERFACES = 2
 """With one app of each interface, servers are named by themselves."""
 
 
+PARTS = 5
+"""Of a cell: server, app, scenario, load, settings; a server's name from a file may hold slashes itself."""
+
+
+def _parts(cell: str) -> Sequence[str]:
+    parts = cell.rsplit("/", PARTS - 1)
+    return parts if len(parts) == PARTS else (cell, *[""] * (PARTS - 1))
+
+
 def _group(cell: str) -> str:
     """What cells have in common that are compared with one another: scenario, load and settings."""
-    parts = cell.split("/")
-    return "/".join(parts[2:]) if len(parts) > 2 else ""  # noqa: PLR2004 - server and app
+    return "/".join(filter(None, _parts(cell)[2:]))
 
 
 def _app(cell: str) -> str:
-    return cell.split("/")[1] if "/" in cell else ""
+    return _parts(cell)[1]
 
 
 def _server(cell: str, *, with_app: bool) -> str:
-    server = cell.partition("/")[0]
-    return f"{server} {_app(cell)}" if with_app and _app(cell) else server
+    server, app, *_rest = _parts(cell)
+    return f"{server} {app}" if with_app and app else server
 
 
 def markdown(found: RunComparison) -> str:
     """Write it for a pull request."""
-    lines = [f"### {words.FIGURES[found.metric].capitalize()}: second run / first run", ""]
+    name = words.FIGURES[found.metric]
+    lines = [f"### {name[0].upper()}{name[1:]}: second run / first run", ""]
     lines += [f"- {_escape(line)}" for line in heading(found)]
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(_escape(part) for part in _row(found.metric, change))} |" for change in found.changes]
@@ -100,8 +110,13 @@ def _row(metric: Metric, change: Change) -> Sequence[str]:
     )
 
 
+SPEAKS_MARKDOWN = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
+"""Signs that Markdown would take for its own; an underscore inside a word is none."""
+
+
 def _escape(text: str) -> str:
-    return plain(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    shown = plain(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
+    return SPEAKS_MARKDOWN.sub(r"\\\g<0>", shown)
 
 
 def for_machines(found: Sequence[RunComparison]) -> list[dict[str, Any]]:

@@ -151,9 +151,14 @@ def standings_of(run: Run) -> tuple[Standing, ...]:
 def _labels(trials: Sequence[Trial]) -> Mapping[tuple[str, str], str]:
     """Name each (server, app): the server alone where it ran one app, and the one that most of its interface ran.
 
-    Services that stand behind every app's name set none apart, and are left out of all.
+    Services that stand behind every app's name set none apart, and are left out of all. A trial that could not be
+    stored has lost its interface: its neighbours' is taken.
     """
-    ran = dict.fromkeys((trial.interface, trial.server, trial.app) for trial in trials)
+    spoken: dict[tuple[str, str], str | None] = {}
+    for trial in trials:
+        which = trial.server, trial.app
+        spoken[which] = spoken.get(which) or trial.interface
+    ran = [(interface, server, app) for (server, app), interface in spoken.items()]
     apps = Counter(server for _, server, _ in ran)
     services = {app.partition(WITH)[2] for _, _, app in ran}
 
@@ -212,8 +217,8 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
         server=first.server,
         app=first.app,
         label=printable(names[first.server, first.app]),
-        interface=first.interface,
-        concurrency=first.concurrency,
+        interface=next((trial.interface for trial in trials if trial.interface), None),
+        concurrency=next((trial.concurrency for trial in trials if trial.concurrency), None),
         status="ok" if good else first.status,
         failure=failures[0] if failures else None,
         failed_blocks=len(trials) - len(good),
