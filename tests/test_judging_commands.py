@@ -114,6 +114,20 @@ def test_a_pull_request_shows_names_as_they_are(tmp_path: Path) -> None:
     assert r"\`a\*\_x\_\*\|\[b\]&lt;i>&amp;amp;/wsgi_plain/json/closed-64/w1t8 |" in shown
 
 
+def test_servers_are_named_with_their_app_where_one_has_several(tmp_path: Path) -> None:
+    run = make_run(Making(run="20260105-000000-dddd"))
+    flask = [
+        replace(one, app="wsgi_flask", cell=one.cell.replace("/wsgi_plain/", "/wsgi_flask/"))
+        for one in run.trials
+        if "/wsgi_plain/" in one.cell
+    ]
+    write_run(replace(run, trials=(*run.trials, *flask)), tmp_path / "results")
+    lines = inside(tmp_path, "compare", "latest", "latest").stdout.splitlines()
+    rows = [line for line in lines if line.split()[:1] == ["waitress"]]
+    assert any("wsgi_plain" in row for row in rows)
+    assert any("wsgi_flask" in row for row in rows)
+
+
 def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Path) -> None:
     def out(form: str) -> str:
         done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)

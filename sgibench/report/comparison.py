@@ -49,21 +49,21 @@ def table(found: RunComparison) -> list[Line]:
     groups: dict[str, list[Change]] = {}
     for change in found.changes:
         groups.setdefault(_group(change.cell), []).append(change)
-    apps = {_app(change.cell) for change in found.changes}
+    apps: dict[str, set[str]] = {}
+    for change in found.changes:
+        server, app, *_rest = _parts(change.cell)
+        apps.setdefault(server, set()).add(app)
+    with_app = any(len(several) > 1 for several in apps.values())
     lines = []
     for group, changes in groups.items():
         if group:
             lines.append(Line(cells=(plain(group), *[""] * (len(COLUMNS) - 1)), style="bold", title=True))
         for change in changes:
             cells = _row(found.metric, change)
-            name = _server(change.cell, with_app=len(apps) > INTERFACES)
+            name = _server(change.cell, with_app=with_app)
             style = VERDICT_STYLES[change.comparison.verdict]
             lines.append(Line(cells=tuple(map(plain, (name, *cells[1:]))), style=style, gap=change is changes[-1]))
     return lines
-
-
-INTERFACES = 2
-"""With one app of each interface, servers are named by themselves."""
 
 
 PARTS = 5
@@ -78,10 +78,6 @@ def _parts(cell: str) -> Sequence[str]:
 def _group(cell: str) -> str:
     """What cells have in common that are compared with one another: scenario, load and settings."""
     return "/".join(filter(None, _parts(cell)[2:]))
-
-
-def _app(cell: str) -> str:
-    return _parts(cell)[1]
 
 
 def _server(cell: str, *, with_app: bool) -> str:
