@@ -19,7 +19,7 @@ from sgibench.errors import ResultsError, UsageError, plain
 from sgibench.model import Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.narrow import show
-from sgibench.report.terminal import ASCII
+from sgibench.report.terminal import written
 from sgibench.results import store
 from sgibench.stats import compare_runs
 from sgibench.stats.runs import RunComparison
@@ -148,7 +148,7 @@ def _show(found: list[RunComparison], console: Console) -> None:
     ascii_only = console.options.ascii_only
 
     def say(text: str, style: str = "") -> None:
-        console.print(_written(text, ascii_only=ascii_only), style=style, highlight=False, markup=False, soft_wrap=True)
+        console.print(written(text, ascii_only=ascii_only), style=style, highlight=False, markup=False, soft_wrap=True)
 
     lines = list(found[0].differences)
     for one in found:
@@ -159,14 +159,8 @@ def _show(found: list[RunComparison], console: Console) -> None:
         if one.changes:
             say(f"\n{words.FIGURES[one.metric]}, second run / first run", "bold")
             rows = [
-                replace(row, cells=tuple(_written(cell, ascii_only=ascii_only) for cell in row.cells))
+                replace(row, cells=tuple(written(cell, ascii_only=ascii_only) for cell in row.cells))
                 for row in comparison.table(one)
             ]
             show(console, comparison.COLUMNS, rows, ascii_only=ascii_only)
     say(f"tie: inside ±{units.percent(found[0].delta)}")
-
-
-def _written(text: str, *, ascii_only: bool) -> str:
-    """Turn a string into signs that the terminal has."""
-    text = plain(text)
-    return text.translate(ASCII).encode("ascii", "replace").decode() if ascii_only else text

@@ -82,6 +82,12 @@ def capacity(run: Run, console: Console) -> None:
     sheet.beside_figures(run.info)
 
 
+def written(text: str, *, ascii_only: bool) -> str:
+    """Turn a string into signs that can be printed, and do nothing else to a terminal."""
+    text = plain(text)
+    return text.translate(ASCII).encode("ascii", "replace").decode() if ascii_only else text
+
+
 class _Sheet:
     """A console that writes ASCII where it must."""
 
@@ -91,9 +97,8 @@ class _Sheet:
         self.ascii = console.options.ascii_only
 
     def plain(self, text: str) -> str:
-        """Turn a string into signs that can be printed, and do nothing else to a terminal."""
-        text = plain(text)
-        return text.translate(ASCII).encode("ascii", "replace").decode() if self.ascii else text
+        """Turn a string into signs that this console can print."""
+        return written(text, ascii_only=self.ascii)
 
     def text(self, text: str, style: str = "") -> Text:
         """Turn a string into what is printed, never read as markup."""
