@@ -455,9 +455,11 @@ def test_http2_gone_wrong_in_the_middle_has_its_name_and_costs_what_was_in_fligh
     ):
         box.append(server)
         wanted = 100 if name == "only pings" else 150  # a connection that is alive, if only just, is kept
-        play(target, lambda: target.tally.requests >= wanted and target.tally.errors.total() >= 4, connections=4)
+        play(target, lambda: target.tally.requests >= wanted and target.tally.errors.total() >= 1, connections=4)
         errors = target.tally.errors
         assert set(errors) <= kinds
+        # Of the four streams, as many were in flight as the server had not answered together with what is wrong.
+        assert target.tally.sent == target.tally.requests + errors.total()
         assert words in str(target.tally.samples)
         # What the server had not read when it broke is an error of the client's, and unknown to the server.
         assert 0 <= target.tally.sent + target.uncounted.total() - server.requests <= errors.total()
