@@ -109,11 +109,13 @@ class Counted(Lines):
 
     # --- the count -----------------------------------------------------------------------------------------------
 
-    def begin_count(self) -> int:
-        """From here on what is due or sent counts; gives the moment."""
+    def begin_count(self, at_last: Callable[[], None] = lambda: None) -> int:
+        """From here on what is due or sent counts; gives the moment.
+
+        All that takes time comes before it, as requests that are due meanwhile leave late; `at_last` the last of it.
+        """
         self.fold()
         self.counting = True
-        self.pace.begin_count()
         self.lags_ns.clear()
         self.think_ns = self.sessions = self.program.sessions = 0
         self._vain.clear()
@@ -121,6 +123,8 @@ class Counted(Lines):
             conn.count = 0
             if conn.since and conn.ask is not None and self.pace.hot:
                 self._estrange(conn, conn.ask)
+        at_last()
+        self.pace.begin_count()
         self.from_ns = monotonic_ns()
         return self.from_ns
 
@@ -169,8 +173,19 @@ class Counted(Lines):
         self.fold()
         self.phase = phase
 
+    @property
+    def unfolded(self) -> tuple[int, int]:
+        """Of the right answers that wait to be folded: how many the window owns, and how long they took in sum."""
+        waiting = self.program.latencies.values()
+        return sum(map(len, waiting)), sum(map(sum, waiting))
+
+    @property
+    def unfolded_strays(self) -> int:
+        """Right answers that wait to be folded and belong to no window."""
+        return sum(map(len, self._strays.values()))
+
     def fold(self) -> None:
-        """Move the latencies that wait in lists into the books."""
+        """Move the latencies that wait in lists into the books; some tenths of a millisecond, so not in a window."""
         tally = self.tally if self.counting else self.outside
         before = self.outside.requests
         for lists, into in ((self.program.latencies, tally), (self._strays, self.outside)):

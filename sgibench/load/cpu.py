@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from sgibench.machine import LINUX, cpu_ns, reaped_ns
+from sgibench.machine import LINUX, cpu_ns, read_bytes, reaped_ns
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """What the system's books of ended processes are kept in."""
@@ -116,8 +116,9 @@ class TreeClock:
         """CPU nanoseconds since the beginning; None when one of the first processes could not be read at both ends."""
         if not self._pids:
             return None
+        at_edge = {pid: cpu_ns(pid) for pid in self._before}  # the books take longer, and whoever is busy works on
         pids = dict.fromkeys((*descendants(self._roots), *self._before)) if self._restless else self._before
-        after = books_of(pids)
+        after = {pid: (at_edge.get(pid) or used, ended) for pid, (used, ended) in books_of(pids).items()}
         if any(pid not in self._before or pid not in after for pid in self._roots):
             return None
         if not self._grows:
@@ -162,6 +163,6 @@ class ServiceClock:
 def main_children(pid: int) -> list[int]:
     """Processes that a process's first thread started: cheap enough for the edge of a slice."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+        return [int(child) for child in read_bytes(f"/proc/{pid}/task/{pid}/children").split()]
     except OSError:
         return []

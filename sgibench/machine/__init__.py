@@ -16,6 +16,7 @@ from sgibench.machine.cpus import (
     usable_cpus,
     with_load_on,
 )
+from sgibench.machine.files import read_bytes
 from sgibench.machine.host import describe
 from sgibench.machine.processes import LINUX, cpu_clock_s, cpu_ns, family_cpu_s, reaped_ns, tree_cpu_s, tree_memory
 from sgibench.machine.taken import Disturbance, Snapshot, snapshot
@@ -34,6 +35,7 @@ __all__ = [
     "plan_beside",
     "plan_cpus",
     "plan_of",
+    "read_bytes",
     "reaped_ns",
     "snapshot",
     "tree_cpu_s",

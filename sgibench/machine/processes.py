@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from sgibench.machine.files import read
+from sgibench.machine.files import read, read_bytes
 from sgibench.model import Memory
 
 LINUX = sys.platform.startswith("linux")
@@ -56,7 +56,7 @@ def reaped_ns(pid: int) -> int:
     """
     try:
         if LINUX:
-            line = Path(f"/proc/{pid}/stat").read_bytes()
+            line = read_bytes(f"/proc/{pid}/stat")
             user, system = line[line.rindex(b")") + 2 :].split(maxsplit=15)[13:15]
             return (int(user) + int(system)) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
         times = psutil.Process(pid).cpu_times()

@@ -31,8 +31,6 @@ generator's time, and of the server's to wake it. From 2,000 requests/s on it ne
 LOOK_NS = 20_000
 """A look at the sockets that finds nothing takes a few microseconds; in one that took longer somebody else had the CPU,
 and it was not this process that was awake."""
-FOLD_SOON = 1024
-"""Latencies folded after each burst, if there are so many: a larger fold would make more requests late."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
 
@@ -100,9 +98,8 @@ class OpenPace(IdlePace):
             if self.beside:
                 self._take_turn()
             else:
-                self._run(monotonic_ns() + BURST_NS)
-            if len(self._intended) > FOLD_SOON:
-                self._target.fold()
+                now, edge = monotonic_ns(), self._target.edge_ns
+                self._run(min(now + BURST_NS, edge) if edge > now else now + BURST_NS)
         except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
             self._target.fault = error
             return
@@ -276,7 +273,8 @@ class OpenPace(IdlePace):
         self._lateness_ns.clear()
 
     def begin_count(self) -> None:
-        """Forget what was noted so far."""
+        """Send what became due meanwhile, and forget what was noted so far."""
+        self._send_due()
         self._lateness_ns.clear()
         self.lateness = Histogram()
         self.queue_start = self.queue_max = self.schedule.overdue(monotonic_ns())
@@ -285,10 +283,11 @@ class OpenPace(IdlePace):
     # --- the end of a window ---------------------------------------------------------------------------------------
 
     def end(self, now_ns: int) -> None:
-        """Nothing more is due; what is due already is still to be sent."""
+        """Nothing more is due; what is due already is sent, or waits for a connection and is still to be sent."""
         self.schedule.cut(now_ns)
-        self.queue_max = max(self.queue_max, self.schedule.left)
         self._ended = True
+        self._send_due()
+        self.queue_max = max(self.queue_max, self.schedule.left)
 
     @property
     def owing(self) -> int:

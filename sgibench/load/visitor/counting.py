@@ -14,7 +14,7 @@ from sgibench.laps import Laps
 from sgibench.load.books import Books
 from sgibench.load.bursts import BurstPace
 from sgibench.load.paces import OpenPace
-from sgibench.load.target import Target
+from sgibench.load.target import MOST_LAGS, Target
 from sgibench.load.visitor.clocks import Clocks, Used
 from sgibench.load.visitor.heard import Heard
 
@@ -40,6 +40,8 @@ class Piece:
     """Moments of the schedule before it."""
     looks: list[tuple[int, int]] = field(default_factory=list)
     """Of an open loop: moments, and how many requests were due and not answered then."""
+    lags_ns: list[int] = field(default_factory=list)
+    """How long batches took in it that are in no histogram yet."""
     window_s: float = 0.0
     used: Used | None = None
     """What it cost; known from its second edge on."""
@@ -74,7 +76,7 @@ class Counting:
         target.fold()
         answered = self._heard.answered
         self._clocks.start_pages()
-        from_ns = target.begin_count()
+        from_ns = target.begin_count(self._clocks.start)
         pace = target.pace if isinstance(target.pace, OpenPace) else None
         self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
         self._piece = Piece(
@@ -87,11 +89,13 @@ class Counting:
             strays_ns=target.outside.busy_ns + target.waited_ns(from_ns, owned=False),
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
-        self._clocks.start()
         return self._piece
 
     def edge(self) -> None:
-        """Close the gate; when this ends a piece, read all clocks at this moment."""
+        """Close the gate; when this ends a piece, read all clocks at this moment, and leave all else for later.
+
+        Answers to what is in flight come meanwhile, and nobody reads them.
+        """
         target, piece, books = self._target, self._piece, self.books
         if piece is None:
             target.close_gate()
@@ -109,12 +113,11 @@ class Counting:
             books.queue_start += pace.queue_start
             books.queue_end += pace.owing
             books.waiting_end += target.in_flight + pace.owing
-            books.add_looks(piece.from_ns, edge_ns, piece.looks)
             books.awake_ns += pace.awake_ns
-        target.fold()
-        self.take_lags()
-        piece.afterwards_ns = target.tally.busy_ns + target.waited_ns(edge_ns, owned=True)
-        books.in_time += target.tally.requests - piece.requests
+        answers, took_ns = target.unfolded
+        piece.afterwards_ns = target.tally.busy_ns + took_ns + target.waited_ns(edge_ns, owned=True)
+        books.in_time += target.tally.requests + answers - piece.requests
+        piece.lags_ns, target.lags_ns = target.lags_ns, []
 
     def end(self) -> None:
         """All that the piece owns is answered or given up."""
@@ -126,12 +129,14 @@ class Counting:
             books.overflow = target.pace.overflow()
         target.end_count()
         target.lags_ns.clear()
+        books.lag.record(piece.lags_ns)
         tally = target.tally
         for conn in target.connections:
             books.per_connection[conn.index] += conn.count
         if isinstance(target.pace, OpenPace):
             books.lateness.merge(target.pace.lateness)
             books.queue_max = max(books.queue_max, target.pace.queue_max)
+            books.add_looks(*books.edges_ns[-1], piece.looks)
         books.vain_pieces += tally.censored > piece.censored
         books.add_services(piece.used.services_ns)
         books.add_front(piece.used.front_ns)
@@ -150,10 +155,14 @@ class Counting:
 
     # --- while it lasts ------------------------------------------------------------------------------------------
 
+    @property
+    def _answered(self) -> int:
+        """Right answers so far, counted or not, folded or not."""
+        return self._heard.answered + self._target.unfolded[0] + self._target.unfolded_strays
+
     def sample(self, piece: Piece) -> None:
         """Note what was answered, and what failed, since the last time."""
-        self._target.fold()
-        answered, failed = self._heard.answered - piece.answered, self._heard.errors.total() - piece.failed
+        answered, failed = self._answered - piece.answered, self._heard.errors.total() - piece.failed
         samples = self.books.samples
         samples.append(
             {
@@ -165,8 +174,7 @@ class Counting:
 
     def note_second(self, piece: Piece) -> None:
         """Note how many right answers the second that is over brought, whoever owns them."""
-        self._target.fold()
-        self.books.series.append(self._heard.answered - piece.answered - sum(self.books.series))
+        self.books.series.append(self._answered - piece.answered - sum(self.books.series))
 
     def look(self) -> None:
         """Note how many requests of an open loop are due and not answered; and keep lists short."""
@@ -174,12 +182,9 @@ class Counting:
         if piece is not None and isinstance(pace, OpenPace):
             now = monotonic_ns()
             piece.looks.append((now, self._target.in_flight + pace.schedule.overdue(now)))
-        self.take_lags()
-
-    def take_lags(self) -> None:
-        """Keep counted lags in a histogram, so that memory stays flat."""
-        self.books.lag.record(self._target.lags_ns)
-        self._target.lags_ns.clear()
+        if len(self._target.lags_ns) > MOST_LAGS // 2:
+            self.books.lag.record(self._target.lags_ns)
+            self._target.lags_ns.clear()
 
     # --- between visits ------------------------------------------------------------------------------------------
 
