@@ -6,6 +6,8 @@ after the other, because a worker's CPU is nobody else's. What the load process 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +23,9 @@ from sgibench.engine.watching import watch_servers
 from sgibench.engine.workshop import Workshop
 from sgibench.errors import ServerError
 from sgibench.model import Group, Scenario, Windows
+
+WATCH_SERVERS_S = 0.4
+"""How often it is looked whether servers live and what they log; less than a step between visits may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +91,7 @@ class Loading:
         directors = Directors(watched, {name: one.process for name, one in fit.items()}, windows.window_s)
         stepped = Steps(self, directors)
 
-        def watch() -> dict[str, str]:
-            self.memory.look()
-            self.witness.look()
-            directors.act()
-            return watch_servers(fit)
-
+        lookout = Lookout(self, directors, fit)
         contract = all(one.process.spec.app.own is None for one in fit.values())
         seen = workshop.load.measure(
             self._scenario,
@@ -100,7 +100,7 @@ class Loading:
             windows,
             self.seed,
             on_step=stepped,
-            watch=watch,
+            watch=lookout,
             identify=contract and not watched.any,
             samples=watched.any,
             singly=workshop.singly if any(target.beside for target in targets) else (),
@@ -113,6 +113,26 @@ class Loading:
             if each.gave_up_reason is None and (missed := directors.missed(each)) is not None:
                 one.fail(missed)
         return {one.id: directors.seen(_as_seen_here(one, fit[one.id])) for one in seen}
+
+
+class Lookout:
+    """Looks after everything while a load lasts, and names the targets that are gone, with the reason."""
+
+    def __init__(self, loading: Loading, directors: Directors, fit: Mapping[str, Contestant]) -> None:
+        self._loading = loading
+        self._directors = directors
+        self._fit = fit
+        self._looked_s = -math.inf
+
+    def __call__(self) -> dict[str, str]:
+        """Have a look around; at the servers not each time."""
+        self._loading.memory.look()
+        self._loading.witness.look()
+        self._directors.act()
+        if (now_s := time.monotonic()) - self._looked_s < WATCH_SERVERS_S:
+            return {}
+        self._looked_s = now_s
+        return watch_servers(self._fit)
 
 
 class Steps:
@@ -132,7 +152,7 @@ class Steps:
             if (handed := loading.fit[step.target].jobs) is not None:
                 handed.begin()  # before all else, which takes its time
         self._directors.stepped(step.target, step.phase, step.done)
-        loading.memory.stepped(step.target, step.phase)
+        loading.memory.stepped(step.target, step.phase, in_window=step.in_window)
         loading.workshop.listener.step(self._cells[step.target], step.phase, step.done)
 
 

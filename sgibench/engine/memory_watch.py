@@ -2,7 +2,7 @@
 
 A look reads two counters of each process (statm; no lock of the server's is taken, no page is walked) and is done on
 the load's CPUs. What counts are the looks while a target was measured: with an unbroken window its own time, with
-visits in turn all the time since they began.
+visits in turn all the time since they began. Between visits all targets are looked at, in a window only its own.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 
+from sgibench.machine import read_bytes
 from sgibench.model import MemoryLook, Visits
 
 EVERY_S = 0.2
@@ -44,12 +44,14 @@ class MemoryWatch:
         self._every_s = EVERY_S
         self._next_s = 0.0
         self._turn: str | None = None
+        self._in_window = False
         self._seen: dict[str, list[tuple[MemoryLook, bool]]] = defaultdict(list)
         self._begun: set[str] = set()
 
-    def stepped(self, target: str, phase: str) -> None:
-        """Take note of whose turn it is."""
+    def stepped(self, target: str, phase: str, *, in_window: bool = False) -> None:
+        """Take note of whose turn it is, and whether it is counted meanwhile."""
         self._turn = target if phase == "measure" else None
+        self._in_window = in_window
         if self._turn is not None:
             self._begun.add(target)
 
@@ -60,8 +62,8 @@ class MemoryWatch:
             return
         self._next_s = now_s + self._every_s
         with _from(self._cpus):
-            for target, pids in self._trees.items():
-                held = self._resident(pids) if target in self._begun else None
+            for target in [self._turn] if self._in_window and self._turn else self._begun:
+                held = self._resident(self._trees.get(target, ()))
                 if held is not None:
                     self._seen[target].append((MemoryLook(at_s=now_s, resident_bytes=held), target == self._turn))
         if any(len(looks) >= MOST_LOOKS for looks in self._seen.values()):
@@ -85,7 +87,7 @@ def resident_bytes(pids: Sequence[int]) -> int | None:
 def _resident_bytes(pid: int) -> int | None:
     """Of one process; None when it is gone, or not ours to see."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+        return int(read_bytes(f"/proc/{pid}/statm").split()[1]) * PAGE_BYTES
     except (OSError, ValueError, IndexError):
         try:
             return int(psutil.Process(pid).memory_info().rss)

@@ -5,6 +5,7 @@ It only listens. Everything goes to stderr, so that stdout holds nothing but res
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Self
 
@@ -22,6 +23,7 @@ from sgibench.names import shortened
 from sgibench.secrets import hidden
 
 LAST_SHOWN = 8
+DRAWN_S = 0.2
 BESIDE_NAMES = 20
 """Columns that a server's phase and its share take."""
 
@@ -164,7 +166,9 @@ class LiveMatrix(Silent):
         self._title = ""
         self._now: dict[str, tuple[str, float]] = {}
         self._last: list[Text] = []
-        self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=4, transient=True)
+        # By itself it would draw while servers are measured, on one of their CPUs or on the load's.
+        self._live = Live(get_renderable=self._picture, console=console, auto_refresh=False, transient=True)
+        self._drawn_s = -math.inf
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -191,22 +195,32 @@ class LiveMatrix(Silent):
         self._title = f"block {block.index + 1} of {self._clock.blocks} · {group.scenario} · {loads}"
         self._stage = stage
         self._now = {}
+        self._draw()
 
     def repeating(self, stage: Stage) -> None:
         """Make the bar longer."""
         self._clock.repeating(stage)
         self._bar.update(self._task, total=self._clock.total)
+        self._draw()
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Move a server on."""
         self._clock.step(cell, phase, done)
         self._now[_label(cell)] = (phase, done)
+        self._draw()
 
     def trial_ended(self, trial: Trial) -> None:
         """Show what came out."""
         self._clock.trial_ended()
         self._bar.update(self._task, completed=self._clock.ended)
         self._last = [*self._last, Text(tell(trial), style="red" if trial.status == "failed" else "")][-LAST_SHOWN:]
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw it anew, but not again and again."""
+        if (now_s := time.monotonic()) - self._drawn_s >= DRAWN_S:
+            self._drawn_s = now_s
+            self._live.refresh()
 
     def _picture(self) -> RenderableType:
         matrix = Table.grid(padding=(0, 2))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from sgibench.engine.orders.line import Line
-from sgibench.engine.orders.reading import error_of, measured_of, scenario_of
+from sgibench.engine.orders.reading import error_of, measured_of, scenario_of, step_of
 from sgibench.engine.orders.told import Measured, Step, Target
 from sgibench.errors import LoadError, SgibenchError
 from sgibench.model import Calibration, Load, Scenario, Windows
@@ -17,6 +17,9 @@ from sgibench.secrets import hidden_in
 
 START_TIMEOUT_S = 60.0
 WATCH_EVERY_S = 0.25
+CALM_S = 1.0
+"""The same while servers are visited in turn: it says when a visit is over, and to look around takes a server's time,
+or the load's, within one."""
 LATE_ROUNDS = 50
 """Reads after an order's time is over, as long as each brings something: this process may have been stopped (Ctrl-Z)
 for longer than that, and what was said meanwhile waits."""
@@ -84,7 +87,8 @@ class LoadProcess:
         and what failed every tenth of a second. `singly`: places of the requests that are then asked by themselves, in
         turn with the app that lives beside the targets.
 
-        `watch` is called several times a second and names the targets that are gone, with the reason.
+        `watch` is called after each step, and several times a second in unbroken windows; it names the targets that are
+        gone, with the reason.
         """
         order = {
             "do": "measure",
@@ -177,14 +181,17 @@ class LoadProcess:
         line.expect()
         deadline = time.monotonic() + timeout_s
         late_rounds = 0
+        pause_s = WATCH_EVERY_S
         while late_rounds < LATE_ROUNDS:
             heard_s = line.heard_s
             watch()
-            for said in line.lines(WATCH_EVERY_S):
+            for said in line.lines(pause_s):
                 if "ask" in said:
                     self._asks.append(said)
                 elif said.get("event") == "progress":
-                    on_step(Step(target=said["target"], phase=said["phase"], done=float(said["done"])))
+                    step = step_of(said)
+                    pause_s = CALM_S if step.phase == "measure" and not step.in_window else WATCH_EVERY_S
+                    on_step(step)
                 elif said.get("did") == "error":
                     raise error_of(said)
                 elif said.get("did") == order["do"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sgibench.engine.orders.told import Measured
+from sgibench.engine.orders.told import Measured, Step
 from sgibench.errors import DeclarationError, LoadError, SgibenchError
 from sgibench.model import Exchange, Interface, Scenario, Terms
 from sgibench.model.behaviour import Watched
@@ -24,6 +24,13 @@ def error_of(line: Mapping[str, Any]) -> SgibenchError:
     error = kind.__new__(kind)
     Exception.__init__(error, message)
     return error
+
+
+def step_of(line: Mapping[str, Any]) -> Step:
+    """Read how far an order is."""
+    return Step(
+        target=line["target"], phase=line["phase"], done=float(line["done"]), in_window=bool(line.get("in_window"))
+    )
 
 
 def scenario_of(data: Mapping[str, Any]) -> Scenario:

@@ -60,6 +60,8 @@ class Step:
     target: str
     phase: str
     done: float
+    in_window: bool = False
+    """Whether what is counted goes on meanwhile; else it waits, and there is time to look around."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,8 @@ from sgibench.load.visitor import STEP_S, Visited
 from sgibench.load.ways import Pulse
 
 PROGRESS_S = 0.5
+IN_WINDOW_S = 1.0
+"""The same while a window goes on: whoever hears of it works on a CPU that servers or the load want."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -101,20 +103,25 @@ class Course:
             if progress is not None:
                 progress(1 - max(0.0, left_s) / seconds)
 
-    def progress(self, visited: Visited, phase: str, done: float) -> None:
-        """Tell the engine how far this is: where a phase begins, and else not too often."""
+    def progress(self, visited: Visited, phase: str, done: float, *, in_window: bool = False) -> None:
+        """Tell the engine how far this is: where a phase begins, and else not too often.
+
+        `in_window`: what is counted goes on meanwhile; between visits whoever hears of it has time to look around.
+        """
         now = monotonic_ns()
         new = (visited.id, phase) not in self._begun
-        if self.together.index == 0 and (new or now - self._said_at > PROGRESS_S * 1e9):
+        every_s = IN_WINDOW_S if in_window else PROGRESS_S
+        if self.together.index == 0 and (new or now - self._said_at > every_s * 1e9):
             self._said_at = now
             self._begun.add((visited.id, phase))
-            self._say({"event": "progress", "target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3)})
+            told = {"target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3), "in_window": in_window}
+            self._say({"event": "progress", **told})
 
     def say_begun(self, visited: Visited) -> None:
         """Tell the engine that a window has begun, whatever was told just now."""
         self._said_at = 0
-        self.progress(visited, "measure", 0.0)
+        self.progress(visited, "measure", 0.0, in_window=True)
 
     def progress_of(self, visited: Visited) -> Callable[[float], None]:
         """Give what a window calls with the share that is done."""
-        return lambda done: self.progress(visited, "measure", done)
+        return lambda done: self.progress(visited, "measure", done, in_window=True)
