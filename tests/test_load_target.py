@@ -231,6 +231,30 @@ def test_in_an_open_loop_an_answer_that_comes_twice_is_an_error() -> None:
         assert target.tally.max_ns < 60e9  # an idle connection has no time from which to count
 
 
+def test_what_became_due_while_the_load_did_something_else_waits_for_no_edge() -> None:
+    """The edges take time: clocks are read, books are opened; that is no queue, and makes no counted request later."""
+    with serving(always(OK)) as server, target_of(server, HELLO) as target:
+        target.pace = pace = OpenPace(target, Schedule(200.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
+        target.attach()
+        for _ in range(100):
+            target.add()
+        assert target.wait_until(lambda: target.standing == 100, 60)
+        pace.schedule = Schedule(200.0, "uniform", seed=1, start_ns=time.monotonic_ns())
+        target.open_gate()
+        due = -pace.schedule.before(target.begin_count(lambda: time.sleep(0.05)))
+        assert not pace.queue_start  # ten were due meanwhile, and connections were free
+        assert target.waited_ns(time.monotonic_ns(), owned=False) > 0  # they are on their way, and in no window
+        time.sleep(0.05)
+        due += pace.schedule.before(target.close_gate())
+        assert not pace.owing
+        assert due >= 10
+        assert target.wait_until(lambda: target.drained, 60)
+        assert target.unfolded[0] == due
+        assert target.unfolded_strays > 0
+        target.end_count()
+        assert (target.tally.requests, target.unfolded[0]) == (due, 0)
+
+
 def test_an_open_loop_that_is_always_busy_lets_everything_else_have_its_turn() -> None:
     turns = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -114,6 +114,24 @@ def test_looks_begin_with_the_window_and_are_those_of_a_targets_own_turn() -> No
     assert own == [0, 0.25, 0.5, 0.75]
     assert len(watch.looks_of("b", "turns")) == 8
     assert {look.resident_bytes for look in watch.looks_of("b", "turns")} == {2000}
+
+
+def test_while_one_alone_is_counted_the_others_are_not_looked_at() -> None:
+    seen: list[int] = []
+
+    def resident(pids: Sequence[int]) -> int:
+        seen.append(pids[0])
+        return 1000
+
+    clock = Clock()
+    watch = MemoryWatch({"a": (1,), "b": (2,)}, (), clock, resident)
+    for alone, looked_at in ((False, {1, 2}), (True, {2}), (False, {1, 2})):
+        for target in ("a", "b"):
+            watch.stepped(target, "measure", alone=alone)
+        seen.clear()
+        clock.now_s += 0.25
+        watch.look()
+        assert set(seen) == looked_at
 
 
 def test_a_long_window_has_no_more_looks_than_a_report_needs() -> None:

@@ -152,7 +152,7 @@ class Steps:
             if (handed := loading.fit[step.target].jobs) is not None:
                 handed.begin()  # before all else, which takes its time
         self._directors.stepped(step.target, step.phase, step.done)
-        loading.memory.stepped(step.target, step.phase, in_window=step.in_window)
+        loading.memory.stepped(step.target, step.phase, alone=step.alone)
         loading.workshop.listener.step(self._cells[step.target], step.phase, step.done)
 
 

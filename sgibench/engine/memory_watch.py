@@ -2,7 +2,7 @@
 
 A look reads two counters of each process (statm; no lock of the server's is taken, no page is walked) and is done on
 the load's CPUs. What counts are the looks while a target was measured: with an unbroken window its own time, with
-visits in turn all the time since they began. Between visits all targets are looked at, in a window only its own.
+visits in turn all the time since they began. While one alone is counted, the others are not looked at.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class MemoryWatch:
         self._every_s = EVERY_S
         self._next_s = 0.0
         self._turn: str | None = None
-        self._in_window = False
+        self._alone = False
         self._seen: dict[str, list[tuple[MemoryLook, bool]]] = defaultdict(list)
         self._begun: set[str] = set()
 
-    def stepped(self, target: str, phase: str, *, in_window: bool = False) -> None:
-        """Take note of whose turn it is, and whether it is counted meanwhile."""
+    def stepped(self, target: str, phase: str, *, alone: bool = False) -> None:
+        """Take note of whose turn it is, and whether it alone is counted meanwhile."""
         self._turn = target if phase == "measure" else None
-        self._in_window = in_window
+        self._alone = alone
         if self._turn is not None:
             self._begun.add(target)
 
@@ -62,7 +62,7 @@ class MemoryWatch:
             return
         self._next_s = now_s + self._every_s
         with _from(self._cpus):
-            for target in [self._turn] if self._in_window and self._turn else self._begun:
+            for target in [self._turn] if self._alone and self._turn else self._begun:
                 held = self._resident(self._trees.get(target, ()))
                 if held is not None:
                     self._seen[target].append((MemoryLook(at_s=now_s, resident_bytes=held), target == self._turn))

@@ -18,8 +18,8 @@ from sgibench.secrets import hidden_in
 START_TIMEOUT_S = 60.0
 WATCH_EVERY_S = 0.25
 CALM_S = 1.0
-"""The same while servers are visited in turn: it says when a visit is over, and to look around takes a server's time,
-or the load's, within one."""
+"""The same while servers are visited in turn, or all at once: to look around takes time of a server, or of the load,
+and between two visits it says how far it is."""
 LATE_ROUNDS = 50
 """Reads after an order's time is over, as long as each brings something: this process may have been stopped (Ctrl-Z)
 for longer than that, and what was said meanwhile waits."""
@@ -190,7 +190,7 @@ class LoadProcess:
                     self._asks.append(said)
                 elif said.get("event") == "progress":
                     step = step_of(said)
-                    pause_s = CALM_S if step.phase == "measure" and not step.in_window else WATCH_EVERY_S
+                    pause_s = CALM_S if step.phase == "measure" and not step.alone else WATCH_EVERY_S
                     on_step(step)
                 elif said.get("did") == "error":
                     raise error_of(said)

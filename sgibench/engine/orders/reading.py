@@ -28,9 +28,7 @@ def error_of(line: Mapping[str, Any]) -> SgibenchError:
 
 def step_of(line: Mapping[str, Any]) -> Step:
     """Read how far an order is."""
-    return Step(
-        target=line["target"], phase=line["phase"], done=float(line["done"]), in_window=bool(line.get("in_window"))
-    )
+    return Step(target=line["target"], phase=line["phase"], done=float(line["done"]), alone=bool(line["alone"]))
 
 
 def scenario_of(data: Mapping[str, Any]) -> Scenario:

@@ -60,8 +60,8 @@ class Step:
     target: str
     phase: str
     done: float
-    in_window: bool = False
-    """Whether what is counted goes on meanwhile; else it waits, and there is time to look around."""
+    alone: bool = False
+    """Whether this target is being counted, and nobody else; otherwise either nobody is, or several are at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,25 +103,25 @@ class Course:
             if progress is not None:
                 progress(1 - max(0.0, left_s) / seconds)
 
-    def progress(self, visited: Visited, phase: str, done: float, *, in_window: bool = False) -> None:
+    def progress(self, visited: Visited, phase: str, done: float, *, alone: bool = False) -> None:
         """Tell the engine how far this is: where a phase begins, and else not too often.
 
-        `in_window`: what is counted goes on meanwhile; between visits whoever hears of it has time to look around.
+        `alone`: this target is being counted, and nobody else; so that is where to look, and not too often.
         """
         now = monotonic_ns()
         new = (visited.id, phase) not in self._begun
-        every_s = IN_WINDOW_S if in_window else PROGRESS_S
+        every_s = IN_WINDOW_S if alone else PROGRESS_S
         if self.together.index == 0 and (new or now - self._said_at > every_s * 1e9):
             self._said_at = now
             self._begun.add((visited.id, phase))
-            told = {"target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3), "in_window": in_window}
+            told = {"target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3), "alone": alone}
             self._say({"event": "progress", **told})
 
     def say_begun(self, visited: Visited) -> None:
         """Tell the engine that a window has begun, whatever was told just now."""
         self._said_at = 0
-        self.progress(visited, "measure", 0.0, in_window=True)
+        self.progress(visited, "measure", 0.0)
 
-    def progress_of(self, visited: Visited) -> Callable[[float], None]:
+    def progress_of(self, visited: Visited, *, alone: bool = True) -> Callable[[float], None]:
         """Give what a window calls with the share that is done."""
-        return lambda done: self.progress(visited, "measure", done, in_window=True)
+        return lambda done: self.progress(visited, "measure", done, alone=alone)

@@ -139,7 +139,7 @@ class Windows:
             for visited in fit:
                 visited.counting.begin()
                 course.say_begun(visited)
-            course.sleep(fit, self._order.window_s, course.progress_of(fit[0]))
+            course.sleep(fit, self._order.window_s, course.progress_of(fit[0], alone=False))
 
     # --- unbroken ----------------------------------------------------------------------------------------------------
 
