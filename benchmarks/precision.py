@@ -10,6 +10,8 @@ it is used. `quick` is the default profile, `before` the plan that it had once (
 each) in the same engine; the minutes are those of the whole command once all is installed. `wrk` is wrk as people
 run it: each server started, 10 s of wrk with one thread and 64 connections, the next server, three rounds; its latency
 is that of saturation, where sgibench's is at a fixed rate, and it knows no CPU per request. See docs/method.md.
+
+Below stands how late the load's requests left at fixed rates although a connection was free, all trials together.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from benchmarks.serving import Bench, bench
 from sgibench import bench as measuring
 from sgibench.bench.profiles import PROFILES
 from sgibench.engine.progress import Silent
+from sgibench.histogram import Histogram
 from sgibench.model import Comparison, LoadKind, Metric, Run
 from sgibench.report.standings import standings_of
 from sgibench.results import store
@@ -61,6 +64,7 @@ FIGURES: Mapping[str, tuple[Metric, LoadKind]] = {
     "p99": ("p99_us", "open"),
 }
 SCENARIO = "json"
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 CONNECTIONS, SECONDS, ROUNDS = 64, 10, 3
 WRK = {
     "requests/s": re.compile(r"Requests/sec:\s+([\d.]+)()"),
@@ -93,7 +97,15 @@ def of_run(run: Run, minutes: float | None = None) -> dict[str, Any]:
     if minutes is None and run.info.finished_at:
         began, ended = (datetime.fromisoformat(each) for each in (run.info.started_at, run.info.finished_at))
         minutes = (ended - began).total_seconds() / 60
-    return {"what": run.info.profile, "minutes": minutes, "half_widths": halves}
+    return {"what": run.info.profile, "minutes": minutes, "half_widths": halves, "lateness_us": lateness_us(run)}
+
+
+def lateness_us(run: Run) -> dict[str, float | None]:
+    """How late requests of the scenario left at fixed rates, by quantile."""
+    windows = [trial.window for trial in run.trials if trial.scenario == SCENARIO and trial.load.kind == "open"]
+    noted = [one.lateness_histogram_us for one in windows if one is not None and one.lateness_histogram_us is not None]
+    merged = Histogram.merged(map(Histogram.from_data, noted))
+    return {name: merged.percentile_us(share) for name, share in QUANTILES.items()}
 
 
 def of_profile(name: str) -> dict[str, Any]:
@@ -138,7 +150,7 @@ def as_people_do() -> dict[str, Any]:
     for name, by_server in values.items():
         pairs = (compare(a, b, delta=0.02) for a, b in combinations(by_server.values(), 2))
         halves[name] = half_width([pair for pair in pairs if pair is not None])
-    return {"what": "wrk", "minutes": minutes, "half_widths": halves}
+    return {"what": "wrk", "minutes": minutes, "half_widths": halves, "lateness_us": {}}
 
 
 def shown(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -152,6 +164,10 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> None:
             worth = "" if half is None or minutes is None else f" ({half * 100 * math.sqrt(minutes):.1f} % √min)"
             cells.append(f"{'-' if half is None else f'{half:.1%}{worth}':>27}")
         print(f"{row['what']:10} {'-' if minutes is None else f'{minutes:.1f}':>8}  " + "  ".join(cells))
+    for row in rows:
+        late = ", ".join(f"{name} {us:.0f} µs" for name, us in row["lateness_us"].items() if us is not None)
+        if late:
+            print(f"{row['what']}: late by {late}")
 
 
 def main() -> None:
