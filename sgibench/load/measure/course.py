@@ -20,8 +20,6 @@ from sgibench.load.visitor import STEP_S, Visited
 from sgibench.load.ways import Pulse
 
 PROGRESS_S = 0.5
-IN_WINDOW_S = 1.0
-"""The same while a window goes on: whoever hears of it works on a CPU that servers or the load want."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -106,12 +104,11 @@ class Course:
     def progress(self, visited: Visited, phase: str, done: float, *, alone: bool = False) -> None:
         """Tell the engine how far this is: where a phase begins, and else not too often.
 
-        `alone`: this target is being counted, and nobody else; so that is where to look, and not too often.
+        `alone`: this target is being counted, and nobody else; so that is where to look.
         """
         now = monotonic_ns()
         new = (visited.id, phase) not in self._begun
-        every_s = IN_WINDOW_S if alone else PROGRESS_S
-        if self.together.index == 0 and (new or now - self._said_at > every_s * 1e9):
+        if self.together.index == 0 and (new or now - self._said_at > PROGRESS_S * 1e9):
             self._said_at = now
             self._begun.add((visited.id, phase))
             told = {"target": visited.id, "phase": phase, "done": round(min(done, 1.0), 3), "alone": alone}
