@@ -234,17 +234,17 @@ def test_in_an_open_loop_an_answer_that_comes_twice_is_an_error() -> None:
 def test_what_became_due_while_the_load_did_something_else_waits_for_no_edge() -> None:
     """The edges take time: clocks are read, books are opened; that is no queue, and makes no counted request later."""
     with serving(always(OK)) as server, target_of(server, HELLO) as target:
-        target.pace = pace = OpenPace(target, Schedule(200.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
+        target.pace = pace = OpenPace(target, Schedule(20.0, "uniform", seed=1, start_ns=time.monotonic_ns()))
         target.attach()
         for _ in range(100):
             target.add()
         assert target.wait_until(lambda: target.standing == 100, 60)
-        pace.schedule = Schedule(200.0, "uniform", seed=1, start_ns=time.monotonic_ns())
+        pace.schedule = Schedule(20.0, "uniform", seed=1, start_ns=time.monotonic_ns())
         target.open_gate()
-        due = -pace.schedule.before(target.begin_count(lambda: time.sleep(0.05)))
+        due = -pace.schedule.before(target.begin_count(lambda: time.sleep(0.5)))
         assert not pace.queue_start  # ten were due meanwhile, and connections were free
         assert target.waited_ns(time.monotonic_ns(), owned=False) > 0  # they are on their way, and in no window
-        time.sleep(0.05)
+        time.sleep(0.5)
         due += pace.schedule.before(target.close_gate())
         assert not pace.owing
         assert due >= 10

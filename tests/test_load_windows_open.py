@@ -17,6 +17,7 @@ import pytest
 
 from tests.load_process import LoadProcess, load_process
 from tests.measured import (
+    JSON,
     RIGHT,
     Numbered,
     at_rate,
@@ -101,9 +102,11 @@ def test_what_is_due_but_can_not_be_sent_within_the_time_out_is_an_error_of_the_
 
 @pytest.mark.parametrize("turn_s", [None, 0.3], ids=["unbroken", "turns"])
 def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were_due(
-    process: LoadProcess, turn_s: float | None
+    process: LoadProcess, turn_s: float | None, tmp_path: Path
 ) -> None:
-    """200/s for 2 s; the server stops for a second after about three quarters of them."""
+    """200/s for 2 s; the server stops for a second, on a busy machine for many, after about three quarters of them."""
+    patient = tmp_path / "patient_json.py"
+    patient.write_text(JSON.read_text().replace('    """', '    timeout_s = 60.0\n    """', 1))
     go = threading.Event()
     go.set()
 
@@ -118,14 +121,16 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
     result = measured(
         process,
         Numbered(act),
+        patient,
         at=0.6,
         then=stop_for_a_second,
         turn_s=turn_s,
         window_s=2.0,
         **at_rate(200.0, 128),
-        timeout_s=8.0,
+        timeout_s=60.0,
     )
     window = result["window"]
+    assert window["timeout_s"] == 60
     assert turn_s is not None or window["visits"] == "unbroken"
     assert result["errors"] == {}
     assert window["due"] == window["sent"] == result["requests"]
