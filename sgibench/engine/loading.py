@@ -25,7 +25,7 @@ from sgibench.errors import ServerError
 from sgibench.model import Group, Scenario, Windows
 
 WATCH_SERVERS_S = 0.4
-"""How often it is looked whether servers live and what they log; less than a step between visits may take."""
+"""How often it is looked, at most, whether servers live and what they log."""
 
 
 @dataclass(frozen=True, kw_only=True)
