@@ -94,6 +94,16 @@ def test_chunks_join_without_a_seam() -> None:
         assert 0 <= second[0] - first[-1] < 5e9
 
 
+def test_stretches_of_whole_periods_and_a_bit_hold_their_share_when_schedules_begin_anywhere_in_a_period() -> None:
+    from_ns, to_ns, rate = 50_100_000, 151_600_000, 300.0
+    held = []
+    for place in range(100):
+        schedule = Schedule(rate, "uniform", 1, start_ns=0, phase=(place + 0.5) / 100)
+        held.append(schedule.before(to_ns) - schedule.before(from_ns))
+    assert set(held) == {30, 31}
+    assert sum(held) / len(held) == pytest.approx(rate * (to_ns - from_ns) / 1e9, abs=0.011)
+
+
 def test_a_queue_longer_than_what_is_prepared_at_once_is_counted_whole() -> None:
     schedule = Schedule(1000.0, "uniform", 1, start_ns=0)
     for _ in range(10):

@@ -138,6 +138,19 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
     assert percentile_ms(result, 0.99, "intended_histogram") >= 700
 
 
+def test_a_second_answer_on_an_idle_connection_is_never_a_right_one(process: LoadProcess) -> None:
+    """It comes while the load waits awake for the next moment, just after the first was read as it slept."""
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        talk.send(RIGHT, RIGHT, pause_s=0.0487)
+
+    result = measured(process, Numbered(act), window_s=2.0, **at_rate(20.0, 16))
+    window = result["window"]
+    assert result["errors"].get("leftover", 0) + result["errors_uncounted"].get("leftover", 0) > 0
+    assert window["due"] == window["sent"] == result["requests"]
+    assert result["max_us"] < 60e6
+
+
 def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: LoadProcess) -> None:
     results = measured_all(
         process,

@@ -865,6 +865,27 @@ def test_clients_and_app_count_the_same_for_a_broadcast_to_64(
     assert counted["sent"] == 64 * counted["received"] == accounted(result)
 
 
+def test_a_server_is_stopped_at_the_beginning_of_each_burst_and_not_only_of_the_first(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "stopped.py"
+    path.write_text(
+        "from sgibench.load.bursting import BurstUser\n"
+        "class Stopped(BurstUser):\n    'Bursts at a server that is stopped.'\n"
+        "    connections = 40\n    stopped_s = 0.2\n"
+    )
+    with started(catalogue.load().server("uvicorn-httptools"), tmp_path) as server:
+        where = {"id": "it", "host": HOST, "port": server.port, "pids": list(server.pids())}
+        load = {"connections": 40, "connection": "close"}
+        order = measuring(path, where, load=load, identify=False, slice_s=None, timeout_s=30.0, warmup_s=0.5)
+        (result,) = process.ask(**order | {"window_s": 1.5})["targets"]
+    assert result["errors"] == {}
+    assert result["overflow"]["bursts"] > 1
+    shortest_us = Histogram.from_data(HistogramData(**result["histogram"])).min_us
+    assert shortest_us is not None
+    assert shortest_us > 190_000
+
+
 def test_idle_connections_have_a_price_and_a_burst_is_counted_on_a_real_server(
     process: LoadProcess, tmp_path: Path
 ) -> None:

@@ -9,11 +9,14 @@ from sgibench.load.target import Target
 from sgibench.model import Arrivals
 
 
-def schedule_for(target: Target, rate_per_s: float, arrivals: Arrivals, seed: int, start_ns: int) -> Schedule:
+def schedule_for(
+    target: Target, rate_per_s: float, arrivals: Arrivals, seed: int, start_ns: int, *, phase: float
+) -> Schedule:
     """Make a schedule for a rate of what is counted; a broadcast's has a moment for each message, heard by many."""
     if not isinstance(target.pace, BroadcastPace):
-        return Schedule(rate_per_s, arrivals, seed, start_ns)
-    return Fanned(rate_per_s, arrivals, seed, start_ns, fan=max(1, len(target.connections)))
+        return Schedule(rate_per_s, arrivals, seed, start_ns, phase=phase)
+    fan = max(1, len(target.connections))
+    return Fanned(rate_per_s, arrivals, seed, start_ns, fan=fan, phase=phase)
 
 
 def open_loop(target: Target, schedule: Schedule, *, awake: bool = False) -> OpenPace:

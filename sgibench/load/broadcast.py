@@ -100,10 +100,12 @@ class Fanned(Schedule):
 
     __slots__ = ("fan",)
 
-    def __init__(self, rate: float, arrivals: Arrivals, seed: int, start_ns: int, *, fan: int) -> None:
+    def __init__(
+        self, rate: float, arrivals: Arrivals, seed: int, start_ns: int, *, fan: int, phase: float = 0.0
+    ) -> None:
         """`rate` is of deliveries; each message becomes `fan` of them."""
         self.fan = fan
-        super().__init__(rate / fan, arrivals, seed, start_ns)
+        super().__init__(rate / fan, arrivals, seed, start_ns, phase=phase)
 
     def before(self, at_ns: int) -> int:
         """Count deliveries that are due before a moment."""

@@ -71,7 +71,8 @@ class BurstPace(IdlePace):
         self.pids: Sequence[int] = ()
         """The server's processes."""
         self._timer = get_hub().loop.timer(LOOK_S, LOOK_S)
-        self._alarm = get_hub().loop.timer(max(stopped_s, LOOK_S))
+        self._alarm = get_hub().loop.timer(stopped_s)
+        """Anew for each burst: one that has rung would ring at once."""
         self._began_ns = 0
         """When the burst under way began."""
         self._quiet_ns = 0
@@ -145,7 +146,9 @@ class BurstPace(IdlePace):
         for pid in self.pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
-        self._alarm.start(self._go_on)
+        self._alarm.close()
+        self._alarm = get_hub().loop.timer(self._stopped_s)
+        self._alarm.start(self._go_on, update=True)  # counted from here, not from where the loop last looked at a clock
 
     def _go_on(self) -> None:
         """Let them go on; whoever did not stop is not disturbed by being told so."""

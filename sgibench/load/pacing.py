@@ -23,13 +23,14 @@ GRID_S = 0.001
 """A rate that varies is integrated in steps of this length."""
 
 
-def due_times_ns(rate: Rate, arrivals: Arrivals, seed: int) -> Iterator[NDArray[np.int64]]:
+def due_times_ns(rate: Rate, arrivals: Arrivals, seed: int, phase: float = 0.0) -> Iterator[NDArray[np.int64]]:
     """Give the moments in chunks, without end (a varying rate that falls to 0 for an hour ends it).
 
-    Uniform arrivals come when the integral of the rate reaches 1, 2, 3, …; Poisson arrivals when it reaches the sums
-    of exponential gaps of mean 1 (time rescaling; Çinlar, Introduction to Stochastic Processes, 1975, chapter 4.7).
+    Uniform arrivals come when the integral of the rate reaches `phase` (0 to 1), 1 + `phase`, 2 + `phase`, …; Poisson
+    arrivals when it reaches the sums of exponential gaps of mean 1 (time rescaling; Çinlar, Introduction to Stochastic
+    Processes, 1975, chapter 4.7).
     """
-    amounts = _amounts(arrivals, seed)
+    amounts = _amounts(arrivals, seed, phase)
     if not callable(rate):
         if not rate > 0:
             raise ValueError(f"expected a rate above 0 per second, got {rate}")
@@ -39,13 +40,13 @@ def due_times_ns(rate: Rate, arrivals: Arrivals, seed: int) -> Iterator[NDArray[
     yield from _varying(rate, amounts)
 
 
-def _amounts(arrivals: Arrivals, seed: int) -> Iterator[NDArray[np.float64]]:
+def _amounts(arrivals: Arrivals, seed: int, phase: float) -> Iterator[NDArray[np.float64]]:
     """How much of the rate's integral has passed at each arrival."""
     random = np.random.default_rng(seed)
     done = 0.0
     while True:
         if arrivals == "uniform":
-            chunk = done + np.arange(CHUNK, dtype=np.float64)
+            chunk = done + phase + np.arange(CHUNK, dtype=np.float64)
             done += CHUNK
         else:
             chunk = done + np.cumsum(random.exponential(size=CHUNK))
@@ -79,8 +80,8 @@ class Schedule:
 
     NEVER = (1 << 63) - 1
 
-    def __init__(self, rate: Rate, arrivals: Arrivals, seed: int, start_ns: int) -> None:
-        self._chunks = due_times_ns(rate, arrivals, seed)
+    def __init__(self, rate: Rate, arrivals: Arrivals, seed: int, start_ns: int, *, phase: float = 0.0) -> None:
+        self._chunks = due_times_ns(rate, arrivals, seed, phase)
         self._start_ns = start_ns
         self._moments: list[int] = []
         self._index = 0

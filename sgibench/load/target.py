@@ -345,6 +345,7 @@ class Target(Counted):
         if ask.gives is not None and conn.walk is not None:
             conn.walk.values.update(ask.gives.values)
         conn.since = 0
+        conn.fast = None  # what comes now is not an answer
         conn.idle_since = now_ns
         if closes or conn.retired:
             self._reopen(conn, now_ns)

@@ -6,6 +6,7 @@ closed before the first is drained, so that no server works longer under load th
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -193,7 +194,11 @@ class Visited:
         target.give_up_rest()
 
     def _go_on_schedule(self, delay_s: float) -> None:
-        """Give this visit a schedule of its own; each process sends as much of the rate as it has connections for."""
+        """Give this visit a schedule of its own; each process sends as much of the rate as it has connections for.
+
+        Even arrivals begin anywhere in their period, in all processes at the same place of it: visits of a whole number
+        of periods and a bit would else all hold one request more, or one less, than their share.
+        """
         if not self.connections:
             return
         load, together = self.order.load, self.together
@@ -203,7 +208,8 @@ class Visited:
         seed = (self.order.seed + together.index) * 1009 + self._visits
         self.target.detach()
         own_rate = rate * self.connections / (load.connections * load.streams)
-        schedule = schedule_for(self.target, own_rate, load.arrivals, seed, start_ns)
+        phase = random.Random(self.order.seed * 1009 + self._visits).random()
+        schedule = schedule_for(self.target, own_rate, load.arrivals, seed, start_ns, phase=phase)
         open_loop(self.target, schedule, awake=self.order.awake)
         self.target.attach()
 
