@@ -31,6 +31,12 @@ class Laps:
             self._spent_s[phase] += seconds  # type: ignore[assignment]
             self._spent_s[self.phase] -= seconds  # type: ignore[assignment]
 
+    def were(self, phase: str, before: Mapping[str, float]) -> None:
+        """Say that all that passed since `spent_s` said this belongs to one phase."""
+        for each, seconds in self.since(before).items():
+            self._spent_s[each] -= seconds  # type: ignore[assignment]
+            self._spent_s[phase] += seconds  # type: ignore[assignment]
+
     def since(self, before: Mapping[str, float]) -> dict[str, float]:
         """What each phase took since `spent_s` said this."""
         after = {phase: seconds - before.get(phase, 0.0) for phase, seconds in self.spent_s.items()}

@@ -31,6 +31,11 @@ def test_time_belongs_to_the_phase_it_passed_in_and_parts_of_it_can_be_told_apar
     laps.to("counted")
     clock.now_s += 1
     assert laps.since(before) == {"counted": 1.0}
+    laps.to("settling")
+    clock.now_s += 2
+    laps.were("in vain", before)
+    assert laps.since(before) == {"in vain": 3.0}
+    assert laps.phase == "settling"
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 10)), max_size=30))

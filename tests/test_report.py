@@ -906,6 +906,24 @@ def test_the_report_says_how_windows_were_made_and_what_is_in_none() -> None:
     assert "users think" not in report.render(run)  # results of before there were such facts
 
 
+def test_the_report_says_who_held_a_cpu_in_turns_that_were_made_again_and_doubts_a_row_where_they_count() -> None:
+    run = make_run(Making(scenarios=("json",)))
+    window = Window(visits="turns", why="short", pieces=6, set_aside={"<b>ackup": 2, "the hypervisor": 3})
+    told = replace(run, trials=tuple(replace(trial, window=window) for trial in run.trials))
+    rows = sum(not trial.control for trial in run.trials)
+    (made,) = evidence_of(view_of(told)).windows
+    assert made.again == (("the hypervisor", 3 * rows), ("<b>ackup", 2 * rows))
+    page = report.render(told)
+    assert (
+        f"turns made again, as somebody else held a CPU: the hypervisor {3 * rows}, &lt;b&gt;ackup {2 * rows}" in page
+    )
+    assert "turns in which somebody else held a CPU were made again" in page
+    assert "in 2 of 6 turns that count somebody else held a CPU" not in page
+    held = replace(window, disturbed={"backup": 2})
+    doubted = replace(run, trials=tuple(replace(trial, window=held) for trial in run.trials))
+    assert "in 2 of 6 turns that count somebody else held a CPU: backup" in report.render(doubted)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -213,6 +213,8 @@ class Figures:
     """Share of time in which some task waited for a CPU."""
     foreign_cpu: float | None = None
     """Share of the server CPUs' time that went to processes which are no servers of the table."""
+    disturbed: tuple[tuple[str, int], ...] = ()
+    """Open loops in turns: who held a CPU in turns that count, and in how many of `pieces`."""
     modes: tuple[Mode, ...] = ()
     """Timer-like bumps found in a histogram."""
     window_parts: tuple[float, ...] = ()

@@ -139,6 +139,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         throttled_s=trial.throttled_s,
         pressure=trial.pressure,
         foreign_cpu=trial.foreign_cpu,
+        disturbed=() if window is None else tuple(window.disturbed.items()),
         modes=timer_modes(trial) if share is not None and share < IDLE_SHARE else (),
         window_parts=_parts(trial),
     )

@@ -72,6 +72,10 @@ class Books:
     established: int | None = None
     overflow: dict[str, Any] | None = None
     """Of bursts: what came of them."""
+    set_aside: Counter[str] = field(default_factory=Counter)
+    """Turns that were made again, by whoever held a CPU in them."""
+    disturbed: Counter[str] = field(default_factory=Counter)
+    """Turns that count although somebody did."""
     lag: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
     per_connection: Counter[int] = field(default_factory=Counter)
@@ -171,6 +175,8 @@ class Books:
             "least_late": self.least_late if len(self.pieces) == 1 else None,
             "think_ns": self.think_ns,
             "sessions": self.sessions,
+            "set_aside": dict(self.set_aside),
+            "disturbed": dict(self.disturbed),
             "reopened": target.reopened,
             "handshakes": target.handshakes_counted(),
             "overflow": self.overflow,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
@@ -26,6 +27,15 @@ WAITED_IN_VAIN = frozenset({"timeout", "unanswered"})
 
 LEAST_IN_VAIN = 2
 """So many requests have to wait in vain before a server is said to answer no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """What was counted before something that may be taken back."""
+
+    tally: Tally
+    streams: Streams
+    handshakes: Counter[str]
 
 
 class Counted(Lines):
@@ -198,6 +208,21 @@ class Counted(Lines):
                     latencies.clear()
         self.uncounted[self.phase] += self.outside.requests - before
         self.pace.fold(tally)
+
+    def set_apart(self) -> Apart:
+        """Count into empty books from here on; gives those so far, for `rejoin`."""
+        self.fold()
+        before = Apart(tally=self.tally, streams=self.streams, handshakes=self.handshakes)
+        self.tally, self.streams, self.handshakes = Tally(), Streams(), Counter()
+        return before
+
+    def rejoin(self, before: Apart) -> None:
+        """Add what was counted since to the books before it."""
+        self.fold()
+        before.tally.merge(self.tally)
+        before.streams.merge(self.streams)
+        before.handshakes.update(self.handshakes)
+        self.tally, self.streams, self.handshakes = before.tally, before.streams, before.handshakes
 
     def forget_count(self, reason: str) -> None:
         """Take back what was counted so far: it was not sound, and belongs to no window."""

@@ -147,6 +147,8 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "thinking": _sum(shares, "think_ns") / 1e9 / window_s if tasks and not is_open and window_s else None,
         "thinks": first["thinks"],
         "sessions": _sum(shares, "sessions") if first["in_sessions"] else None,
+        "set_aside": first["set_aside"],
+        "disturbed": first["disturbed"],
         "uncounted": _counted(shares, "uncounted"),
         "errors_outside": _counted(shares, "errors_uncounted"),
         "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,

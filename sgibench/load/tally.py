@@ -195,6 +195,12 @@ class Streams:
         if waits_ns / 1e3 > (self.first.percentile_us(0.99) or 0.0):
             self._first_ns.append(waits_ns)
 
+    def merge(self, other: Streams) -> None:
+        """Add what another noted."""
+        other.fold()
+        self.first.merge(other.first)
+        self.gaps.merge(other.gaps)
+
     def fold(self) -> None:
         """Move what waits in lists into the histograms."""
         self.first.record(self._first_ns)

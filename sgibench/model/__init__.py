@@ -84,9 +84,10 @@ from sgibench.model.terms import (
     Visits,
 )
 from sgibench.model.trial import Failure, Trial
-from sgibench.model.window import HistogramData, Latency, Slice, Window
+from sgibench.model.window import HYPERVISOR, HistogramData, Latency, Slice, Window
 
 __all__ = [
+    "HYPERVISOR",
     "SCHEMA",
     "Advice",
     "AloneCost",

@@ -12,6 +12,8 @@ from sgibench.model.terms import Visits
 
 BUCKETS = 38912
 """Buckets of a histogram (`sgibench.histogram` says what each holds)."""
+HYPERVISOR = "the hypervisor"
+"""What holds a CPU of a virtual machine that is stolen from it."""
 MOST_COUNTED = 10**12
 """Requests in one histogram: a million a second for eleven days. Histograms that are merged still fit 64 bits."""
 
@@ -109,6 +111,10 @@ class Window:
     sessions: int | None = None
     """Whole sessions that ended well in the window: @task methods, passes of a SequentialTaskSet, and of declared
     requests that depend on one another."""
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    """Turns that were made again, by who held a CPU in them and serves nobody; what they asked is in `uncounted`."""
+    disturbed: Mapping[str, int] = field(default_factory=dict)
+    """Turns in which somebody did, and which count all the same: something failed in them, or most turns are so."""
     uncounted: Mapping[str, int] = field(default_factory=dict)
     """Requests that are in no window, by the reason: warm-up, settling, …; with `sent`, all that the server got."""
     errors_outside: Mapping[str, int] = field(default_factory=dict)

@@ -49,6 +49,8 @@ class WindowsMade:
     """Requests in no window: why, and how many."""
     outside: str
     """What went wrong there; empty when nothing did."""
+    again: tuple[tuple[str, int], ...]
+    """Who held a CPU in turns that were made again, and in how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +198,11 @@ def _windows(view: View) -> Iterator[WindowsMade]:
         known = [trial.window for trial in trials if trial.window is not None]
         uncounted: Counter[str] = Counter()
         outside: Counter[str] = Counter()
+        again: Counter[str] = Counter()
         for window in known:
             uncounted.update(window.uncounted)
             outside.update(window.errors_outside)
+            again.update(window.set_aside)
         sessions = [window.sessions for window in known if window.sessions is not None]
         ways: dict[str, str] = {}
         for window in known:
@@ -211,6 +215,7 @@ def _windows(view: View) -> Iterator[WindowsMade]:
                 sessions=sum(sessions) if sessions else None,
                 uncounted=tuple(sorted(uncounted.items())),
                 outside=told(outside),
+                again=tuple(again.most_common()),
             )
 
 

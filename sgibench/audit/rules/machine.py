@@ -8,7 +8,7 @@ from itertools import combinations
 from statistics import fmean, median, stdev
 
 from sgibench.audit.figures import Figures, Look, doubt
-from sgibench.model import Doubt
+from sgibench.model import HYPERVISOR, Doubt
 from sgibench.units import many, percent, seconds, significant, size
 
 BUSY_IDLE = 0.01
@@ -19,6 +19,8 @@ PRESSURE = 0.30
 """Share of time that some task waited; a server's own threads wait for one another too, but less than this ..."""
 GOT_ITS_CPU = 0.85
 """... unless they fill the CPU: a server that got this much of its CPUs was not kept from them by anybody."""
+DISTURBED = 0.25
+"""Share of its turns; what is disturbed for so long holds far more than the slowest hundredth of its requests."""
 BEYOND = 1.05
 """CPU time and the window are read within microseconds of each other; clocks of virtual CPUs are off by less."""
 LEAST_LOOKS = 5
@@ -40,6 +42,7 @@ def machine(row: Figures) -> Iterator[Doubt]:
     if row.throttled_s and row.throttled_s > THROTTLED_SHARE * (row.duration_s or 0.0):
         yield doubt("Throttled", f"the CPU quota held processes back for {seconds(row.throttled_s)}")
     yield from pressed(row)
+    yield from disturbed(row)
     if row.idle_cpu is not None and row.idle_cpu > BUSY_IDLE:
         yield doubt("BusyIdle", f"{percent(row.idle_cpu)} of a CPU while nothing was asked")
 
@@ -53,6 +56,17 @@ def pressed(row: Figures) -> Iterator[Doubt]:
     own = row.server_cpu_share is not None and row.server_cpu_share >= GOT_ITS_CPU
     if row.pressure is not None and row.pressure > PRESSURE and not own:
         yield doubt("Pressed", f"tasks waited for a CPU for {percent(row.pressure)} of the time")
+
+
+def disturbed(row: Figures) -> Iterator[Doubt]:
+    """Find turns that count although somebody else held a CPU in them: p99 is then theirs as much as the server's."""
+    held = dict(row.disturbed)
+    turns = sum(held.values())
+    if not turns or turns < DISTURBED * row.pieces:
+        return
+    most = max(held, key=lambda name: held[name])
+    detail = f"in {turns} of {many(row.pieces, 'turn')} that count somebody else held a CPU: {', '.join(sorted(held))}"
+    yield doubt("Stolen" if most == HYPERVISOR else "Pressed", detail)
 
 
 def kept_from_its_cpus(row: Figures) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sgibench.load.measure.aside import SettingAside, begin_among
 from sgibench.load.measure.course import Course, Say
 from sgibench.load.measure.warming import Warming
 from sgibench.load.measure.windows import Windows
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import result
 from sgibench.load.singly import Singly
+from sgibench.load.strangers import Strangers
 from sgibench.load.together import Alone, Together
 from sgibench.load.ways import surely_unbroken
 
@@ -21,11 +23,15 @@ from sgibench.load.ways import surely_unbroken
 class Measurement:
     """One order being carried out, by this process alone or together with others."""
 
-    def __init__(self, order: MeasureOrder, say: Say, together: Together | None = None) -> None:
+    def __init__(
+        self, order: MeasureOrder, say: Say, together: Together | None = None, *, strangers: Strangers | None = None
+    ) -> None:
+        """`strangers`: who else there is on this machine, as this process has seen it so far."""
         self.order = order
         self._course = course = Course(order, say, together or Alone())
+        self._strangers = strangers or Strangers()
         self._warming = Warming(course)
-        self._windows = Windows(course)
+        self._windows = Windows(course, SettingAside(course, self._strangers))
         self._singly = Singly(
             order=order,
             visited=course.visited,
@@ -63,6 +69,7 @@ class Measurement:
     def shares(self) -> list[dict[str, Any]]:
         """Carry the order out; gives what this process counted of each target."""
         course = self._course
+        begin_among(self._strangers, self.order)
         try:
             self._gather()
             self._measure()
@@ -77,6 +84,7 @@ class Measurement:
             for visited in course.visited:
                 visited.close()
             course.together.dismiss()
+            self._strangers.end_order()
 
     def _gather(self) -> None:
         """Spawn the users; their connections open at once."""

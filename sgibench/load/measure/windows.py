@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import monotonic_ns
 
+from sgibench.load.measure.aside import SettingAside
 from sgibench.load.measure.course import Course
 from sgibench.load.measure.warming import Warming
 from sgibench.load.together import Agreement
@@ -19,7 +20,7 @@ from sgibench.units import seconds
 
 OPEN_SETTLE_S = 0.3
 """How long a schedule runs before the requests of an unbroken window count."""
-TURN_SETTLE_S = 0.05
+TURN_SETTLE_S = 0.02
 """The same in a turn, whose connections are warm."""
 UNSOUND = "visits that were given up"
 """Why what was counted in them belongs to no window."""
@@ -28,8 +29,9 @@ UNSOUND = "visits that were given up"
 class Windows:
     """The windows of an order."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, aside: SettingAside) -> None:
         self._course = course
+        self._aside = aside
         self._order = course.order
         self.way = self._unbroken("")
         """How they are made; final once they are."""
@@ -42,6 +44,7 @@ class Windows:
         self._course.laps.to("between visits")
         self.way = self._way()
         if self.way.visits != "unbroken":
+            self._aside.begin(self.way.length_s)
             why = self._rounds(self.way.length_s)
             if why is None:
                 return
@@ -94,9 +97,14 @@ class Windows:
         length = min(length_s, left_s)
         if left_s - length < length_s / 4:
             length = left_s  # no crumb of a slice at the end
-        is_open = self._course.is_open
-        with visited.visit(at_rate=is_open):
-            visited.settle(TURN_SETTLE_S if is_open else self._order.settle_s)
+        if self._course.is_open:
+            with self._aside.turn(visited) as begins, visited.visit(at_rate=True):
+                visited.settle(TURN_SETTLE_S)
+                begins()
+                visited.count(length)
+            return
+        with visited.visit():
+            visited.settle(self._order.settle_s)
             visited.count(length)
 
     def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:

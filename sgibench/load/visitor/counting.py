@@ -7,12 +7,14 @@ waited and what was in flight at each edge, which is how slices that tell no tru
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from time import monotonic_ns
 
 from sgibench.laps import Laps
 from sgibench.load.books import Books
 from sgibench.load.bursts import BurstPace
+from sgibench.load.count import Apart
 from sgibench.load.paces import OpenPace
 from sgibench.load.target import MOST_LAGS, Target
 from sgibench.load.visitor.clocks import Clocks, Used
@@ -50,6 +52,14 @@ class Piece:
     def passed_s(self) -> float:
         """For how long it has been counted."""
         return (monotonic_ns() - self.from_ns) / 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What stood in the books before a visit that may be taken back."""
+
+    books: Books
+    counted: Apart
 
 
 class Counting:
@@ -206,3 +216,30 @@ class Counting:
         """Take back all that was counted: it was not sound."""
         self._target.forget_count(reason)
         self.books = Books()
+
+    # --- a visit that may be taken back --------------------------------------------------------------------------
+
+    def set_apart(self) -> Before:
+        """A visit begins that may be taken back."""
+        return Before(books=deepcopy(self.books), counted=self._target.set_apart())
+
+    @property
+    def piece_s(self) -> float:
+        """How long the last piece was; 0 before the first."""
+        return float(self.books.pieces[-1]["window_s"]) if self.books.pieces else 0.0
+
+    @property
+    def failed(self) -> int:
+        """What went wrong in a visit that was set apart."""
+        tally = self._target.tally
+        return tally.errors.total() + tally.censored
+
+    def keep(self, before: Before) -> None:
+        """It counts."""
+        self._target.rejoin(before.counted)
+
+    def take_back(self, before: Before, reason: str) -> None:
+        """It does not: what it owned belongs to no window, for this reason."""
+        self._target.forget_count(reason)
+        self._target.rejoin(before.counted)
+        self.books = before.books

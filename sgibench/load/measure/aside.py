@@ -1,0 +1,92 @@
+"""Turns that something else disturbed are made again: its CPU is no server's doing, and p99 lies where it begins.
+
+What holds a CPU for a millisecond in one turn of ten decides that server's p99 and nobody else's. So a turn in which
+somebody who serves nobody took a notable part of our CPUs is set aside: the cause lies outside of the server, and does
+not ask how its answers were. Nothing is lost: what was asked in it belongs to no window and is told apart, and a turn
+in which anything failed counts, whoever was busy. Where most turns are disturbed there is no undisturbed time to be
+had, and all turns count as they come.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from math import ceil
+
+from sgibench.load.measure.course import Course
+from sgibench.load.orders import MeasureOrder
+from sgibench.load.strangers import Strangers
+from sgibench.load.visitor import Visited
+
+NOTABLE = 0.005
+"""Of a turn: who takes more of a CPU disturbs it. What waits for them is then in the slowest hundredth."""
+FEW_TURNS, MOST_DISTURBED = 12, 0.75
+"""After so many turns, nothing is set aside any more where more than this share of them was disturbed; in any case not
+more turns than are to be counted."""
+REASON = "turns that somebody else disturbed"
+"""Why what was asked in them belongs to no window."""
+
+
+def begin_among(strangers: Strangers, order: MeasureOrder) -> None:
+    """Say whose CPUs count while an order lasts."""
+    servers = [pid for target in order.targets for pid in (*target.pids, *target.front_pids)]
+    load = (0, os.getppid()) if order.load_workers > 1 else (0,)
+    strangers.begin_order(cpu for pid in (*load, *servers) for cpu in cpus_of(pid))
+
+
+def cpus_of(pid: int) -> Iterable[int]:
+    """CPUs that a process may run on, 0 being this one; all of them where it is gone or the system doesn't tell."""
+    try:
+        return os.sched_getaffinity(pid)
+    except (AttributeError, OSError):
+        return range(os.cpu_count() or 1)
+
+
+class SettingAside:
+    """Which turns of an order count."""
+
+    def __init__(self, course: Course, strangers: Strangers) -> None:
+        self._course = course
+        self._strangers = strangers
+        self._turns = self._disturbed = self._set_aside = self._most = 0
+
+    def begin(self, length_s: float) -> None:
+        """Turns of such a length are made from here on."""
+        self._most = ceil(self._course.order.window_s / length_s) * len(self._course.visited)
+
+    @contextmanager
+    def turn(self, visited: Visited) -> Iterator[Callable[[], None]]:
+        """Make one turn, which counts or is set aside; gives what is to be called right before its counted part."""
+        if not self._strangers.seen:
+            yield lambda: None
+            return
+        before, spent_s = visited.counting.set_apart(), self._course.laps.spent_s
+        self._strangers.look()
+        yield self._strangers.start
+        used_ns = self._strangers.used() if self._course.together.index == 0 else {}
+        held_s = visited.counting.piece_s
+        notable = sum(used_ns.values()) / 1e9 > NOTABLE * held_s
+        said = self._course.agree(
+            visited,
+            by=max(used_ns, key=lambda name: used_ns[name]) if notable else None,
+            failed=visited.counting.failed,
+        )
+        by = said.any("by")
+        self._turns += 1
+        self._disturbed += by is not None
+        cut_off = self._course.stopped or visited.gave_up is not None
+        if by is None or cut_off or said.sum("failed") or not self._goes_on:
+            visited.counting.keep(before)
+            visited.counting.books.disturbed.update([by] if by is not None else ())
+            return
+        self._set_aside += 1
+        visited.counting.take_back(before, REASON)
+        visited.counting.books.set_aside[by] += 1
+        self._course.laps.were("turns made again", spent_s)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether there is undisturbed time to be had, and still something to spend for it."""
+        mostly = self._turns >= FEW_TURNS and self._disturbed > MOST_DISTURBED * self._turns
+        return not mostly and self._set_aside < self._most
