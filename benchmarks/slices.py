@@ -35,10 +35,10 @@ WAYS: dict[str, float | None] = {"unbroken": None, "200 ms": 0.2, "100 ms": 0.1,
 LONG = "1 s"
 LEVEL_WAYS: dict[str, float] = {LONG: 1.0, "100 ms": 0.1, "50 ms": 0.05}
 UNBROKEN = "unbroken"
-TURN_WAYS: dict[str, float | None] = {UNBROKEN: None, "turns of 300 ms": 0.3, "turns of 100 ms": 0.1}
+TURN_WAYS: dict[str, float | None] = {UNBROKEN: None, "turns of 100 ms": 0.1, "turns of 30 ms": 0.03}
 SCENARIO = "json"
 CONNECTIONS = 32
-RATE_PER_S = 500.0
+RATE_PER_S = 1000.0
 """Of the open loops; p99 needs 1,000 answers."""
 
 

@@ -95,6 +95,38 @@ def test_a_turn_in_which_something_failed_counts_whoever_took_time() -> None:
     assert sum(result["errors"].values()) == pytest.approx(window["sent"] / 10, abs=2)
 
 
+@pytest.mark.parametrize("turn_s", [0.03, 0.3])
+def test_a_turn_in_which_a_server_stopped_for_long_counts_whoever_took_time(turn_s: float) -> None:
+    """It stops once, for a second, right when turns begin; the first of them would be made again, as time is taken."""
+    go = threading.Event()
+    go.set()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        go.wait()
+        talk.send(RIGHT)
+
+    def stop_for_a_second() -> None:
+        go.clear()
+        threading.Timer(1.0, go.set).start()
+
+    with ticking(10) as process:
+        result = measured(
+            process,
+            Numbered(act),
+            at=0.0,
+            then=stop_for_a_second,
+            turn_s=turn_s,
+            window_s=2.0,
+            **at_rate(200.0, 128),
+            timeout_s=60.0,
+        )
+    window = result["window"]
+    assert window["visits"] == "turns"
+    assert window["set_aside"]["the hypervisor"] > 0
+    assert window["disturbed"]["the hypervisor"] > 0
+    assert percentile_ms(result, 0.999, "intended_histogram") >= 700
+
+
 def test_where_most_turns_are_disturbed_they_count_as_they_come() -> None:
     with ticking(1000) as process:
         result = measured(process, steady(0.0005), **TURNS)

@@ -3,8 +3,8 @@
 What holds a CPU for a millisecond in one turn of ten decides that server's p99 and nobody else's. So a turn in which
 somebody who serves nobody took a notable part of our CPUs is set aside: the cause lies outside of the server, and does
 not ask how its answers were. Nothing is lost: what was asked in it belongs to no window and is told apart, and a turn
-in which anything failed counts, whoever was busy. Where most turns are disturbed there is no undisturbed time to be
-had, and all turns count as they come.
+in which anything failed, or waited for longer than what was taken explains, counts, whoever was busy. Where most turns
+are disturbed there is no undisturbed time to be had, and all turns count as they come.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from sgibench.load.visitor import Visited
 
 NOTABLE = 0.005
 """Of a turn: who takes more of a CPU disturbs it. What waits for them is then in the slowest hundredth."""
+TIMES_TAKEN, SPARED_S = 2.0, 0.02
+"""Whoever waits for somebody who takes a CPU for a time waits for about as long. What comes later than so many times
+that, and so many seconds (two ticks of a hypervisor's clock), after half of the rehearsal's answers, waited for something
+else."""
 FEW_TURNS, MOST_DISTURBED = 12, 0.75
 """After so many turns, nothing is set aside any more where more than this share of them was disturbed; in any case not
 more turns than are to be counted."""
@@ -66,17 +70,20 @@ class SettingAside:
         yield self._strangers.start
         used_ns = self._strangers.used() if self._course.together.index == 0 else {}
         held_s = visited.counting.piece_s
-        notable = sum(used_ns.values()) / 1e9 > NOTABLE * held_s
+        taken_s = sum(used_ns.values()) / 1e9
         said = self._course.agree(
             visited,
-            by=max(used_ns, key=lambda name: used_ns[name]) if notable else None,
+            by=max(used_ns, key=lambda name: used_ns[name]) if taken_s > NOTABLE * held_s else None,
+            taken_s=taken_s,
             failed=visited.counting.failed,
+            behind_s=visited.counting.latest_s - visited.rhythm.pulse.median_s,
         )
         by = said.any("by")
         self._turns += 1
         self._disturbed += by is not None
         cut_off = self._course.stopped or visited.gave_up is not None
-        if by is None or cut_off or said.sum("failed") or not self._goes_on:
+        its_own = said.sum("failed") or said.most("behind_s") > TIMES_TAKEN * said.most("taken_s") + SPARED_S
+        if by is None or cut_off or its_own or not self._goes_on:
             visited.counting.keep(before)
             visited.counting.books.disturbed.update([by] if by is not None else ())
             return

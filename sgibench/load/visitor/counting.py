@@ -234,6 +234,11 @@ class Counting:
         tally = self._target.tally
         return tally.errors.total() + tally.censored
 
+    @property
+    def latest_s(self) -> float:
+        """In a visit that was set apart: how long after it was due its latest answer came; 0 without any."""
+        return (self._target.tally.intended.max_us or 0.0) / 1e6
+
     def keep(self, before: Before) -> None:
         """It counts."""
         self._target.rejoin(before.counted)
