@@ -114,7 +114,8 @@ class Window:
     set_aside: Mapping[str, int] = field(default_factory=dict)
     """Turns that were made again, by who held a CPU in them and serves nobody; what they asked is in `uncounted`."""
     disturbed: Mapping[str, int] = field(default_factory=dict)
-    """Turns in which somebody did, and which count all the same: something failed in them, or most turns are so."""
+    """Turns in which somebody did, and which count all the same: something failed in them, or was later than that
+    explains, or most turns are so."""
     uncounted: Mapping[str, int] = field(default_factory=dict)
     """Requests that are in no window, by the reason: warm-up, settling, …; with `sent`, all that the server got."""
     errors_outside: Mapping[str, int] = field(default_factory=dict)

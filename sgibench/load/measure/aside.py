@@ -23,7 +23,7 @@ NOTABLE = 0.005
 """Of a turn: who takes more of a CPU disturbs it. What waits for them is then in the slowest hundredth."""
 TIMES_TAKEN, SPARED_S = 2.0, 0.02
 """Whoever waits for somebody who takes a CPU for a time waits for about as long. What comes later than so many times
-that, and so many seconds (two ticks of a hypervisor's clock), after half of the rehearsal's answers, waited for something
+that, and so many seconds (two ticks of a hypervisor's clock), after the median of the rehearsal waited for something
 else."""
 FEW_TURNS, MOST_DISTURBED = 12, 0.75
 """After so many turns, nothing is set aside any more where more than this share of them was disturbed; in any case not
