@@ -75,6 +75,7 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
     fast = {"a": Pulse(p99_s=0.002)}
     assert open_way(0.3, 1000.0, 1.2, fast).length_s == 0.3
     assert open_way(0.3, 40.0, 3.0, fast).length_s == pytest.approx(0.5)  # 20 requests
+    assert open_way(0.03, 1000.0, 5.0, fast).length_s == pytest.approx(0.1)  # more than a hundredth of the window
     assert open_way(0.3, 2.0, 5.0, fast).visits == "unbroken"
     assert open_way(0.3, 1000.0, 1.2, {"a": Pulse(p99_s=0.1)}).visits == "unbroken"
     assert open_way(None, 1000.0, 1.2, fast).visits == "unbroken"

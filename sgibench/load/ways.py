@@ -27,6 +27,8 @@ MOST_OF_WINDOW = 0.5
 """A visit longer than this share of the window is not worth alternating."""
 LEAST_IN_TURN = 20
 """Requests that a turn of an open loop holds at least."""
+TURN_SHARE = 0.02
+"""Of its window: a server that stops in one turn is late with all of it, which p99 must see."""
 THINK_SHARE = 0.05
 """Users busy with something else than waiting for an answer for more of their time than this think."""
 EARLY_ROUNDS, EARLY_EXCESS, LATE_EXCESS = 5, 0.10, 0.03
@@ -125,7 +127,7 @@ def open_way(turn_s: float | None, rate_per_s: float, window_s: float, pulses: M
     """Decide how open loops are measured."""
     if turn_s is None:
         return Way(visits="unbroken", length_s=window_s, why="unbroken windows were asked for")
-    least_s = max(turn_s, LEAST_IN_TURN / rate_per_s)
+    least_s = max(turn_s, TURN_SHARE * window_s, LEAST_IN_TURN / rate_per_s)
     return _alternated("turns", turn_s, least_s, window_s, pulses)
 
 

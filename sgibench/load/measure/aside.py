@@ -3,8 +3,9 @@
 What holds a CPU for a millisecond in one turn of ten decides that server's p99 and nobody else's. So a turn in which
 somebody who serves nobody took a notable part of our CPUs is set aside: the cause lies outside of the server, and does
 not ask how its answers were. Nothing is lost: what was asked in it belongs to no window and is told apart, and a turn
-in which anything failed, or waited for longer than what was taken explains, counts, whoever was busy. Where most turns
-are disturbed there is no undisturbed time to be had, and all turns count as they come.
+in which anything failed, or waited for longer than what was taken explains, counts, whoever was busy. From then on all
+turns of that server count as they come: if only those without such a moment were made again, it would be seen more
+often than it happens. So they do where most turns are disturbed, and there is no undisturbed time to be had.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class SettingAside:
         self._course = course
         self._strangers = strangers
         self._turns = self._disturbed = self._set_aside = self._most = 0
+        self._with_moments: set[str] = set()
+        """Servers that failed, or stopped for long, in a turn: all of theirs count."""
 
     def begin(self, length_s: float) -> None:
         """Turns of such a length are made from here on."""
@@ -82,8 +85,9 @@ class SettingAside:
         self._turns += 1
         self._disturbed += by is not None
         cut_off = self._course.stopped or visited.gave_up is not None
-        its_own = said.sum("failed") or said.most("behind_s") > TIMES_TAKEN * said.most("taken_s") + SPARED_S
-        if by is None or cut_off or its_own or not self._goes_on:
+        if said.sum("failed") or said.most("behind_s") > TIMES_TAKEN * said.most("taken_s") + SPARED_S:
+            self._with_moments.add(visited.id)
+        if by is None or cut_off or visited.id in self._with_moments or not self._goes_on:
             visited.counting.keep(before)
             visited.counting.books.disturbed.update([by] if by is not None else ())
             return
