@@ -45,6 +45,24 @@ class Numbered:
             self.act(talk, number)
 
 
+class StopsForASecond(Numbered):
+    """A server that answers rightly at once, but for one second from when it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(self._act)
+        self._goes = threading.Event()
+        self._goes.set()
+
+    def _act(self, talk: Talk, number: int) -> None:  # noqa: ARG002 - all are alike
+        self._goes.wait()
+        talk.send(RIGHT)
+
+    def stop(self) -> None:
+        """Answer nothing for a second."""
+        self._goes.clear()
+        threading.Timer(1.0, self._goes.set).start()
+
+
 def slow_now_and_then(every: int, slow_s: float, fast_s: float) -> Numbered:
     """One answer in `every` takes `slow_s`, the others `fast_s`."""
 

@@ -23,7 +23,7 @@ import pytest
 from sgibench.load.strangers import CLOCKWORK, Strangers, clockwork, ran_on, stolen_ns
 from sgibench.machine import LINUX, cpu_ns
 from tests.load_process import LoadProcess, load_process
-from tests.measured import RIGHT, Numbered, at_rate, measured, percentile_ms, share_above, steady
+from tests.measured import RIGHT, Numbered, StopsForASecond, at_rate, measured, percentile_ms, share_above, steady
 from tests.scripted_server import Talk
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux says who took time from a CPU")
@@ -115,23 +115,13 @@ def test_from_the_first_failure_on_all_turns_of_that_server_count() -> None:
 @pytest.mark.parametrize("turn_s", [0.03, 0.3])
 def test_a_turn_in_which_a_server_stopped_for_long_counts_whoever_took_time(turn_s: float) -> None:
     """It stops once, for a second, right when turns begin, and time is taken in each of them."""
-    go = threading.Event()
-    go.set()
-
-    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
-        go.wait()
-        talk.send(RIGHT)
-
-    def stop_for_a_second() -> None:
-        go.clear()
-        threading.Timer(1.0, go.set).start()
-
+    server = StopsForASecond()
     with ticking(10) as process:
         result = measured(
             process,
-            Numbered(act),
+            server,
             at=0.0,
-            then=stop_for_a_second,
+            then=server.stop,
             turn_s=turn_s,
             window_s=2.0,
             **at_rate(200.0, 128),

@@ -20,6 +20,7 @@ from tests.measured import (
     JSON,
     RIGHT,
     Numbered,
+    StopsForASecond,
     at_rate,
     falling_silent,
     mean_us,
@@ -107,23 +108,13 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
     """200/s for 2 s; the server stops for a second, on a busy machine for many, after about three quarters of them."""
     patient = tmp_path / "patient_json.py"
     patient.write_text(JSON.read_text().replace('    """', '    timeout_s = 60.0\n    """', 1))
-    go = threading.Event()
-    go.set()
-
-    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
-        go.wait()
-        talk.send(RIGHT)
-
-    def stop_for_a_second() -> None:
-        go.clear()
-        threading.Timer(1.0, go.set).start()
-
+    server = StopsForASecond()
     result = measured(
         process,
-        Numbered(act),
+        server,
         patient,
         at=0.6,
-        then=stop_for_a_second,
+        then=server.stop,
         turn_s=turn_s,
         window_s=2.0,
         **at_rate(200.0, 128),
