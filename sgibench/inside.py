@@ -46,24 +46,37 @@ class PageClock:
         self._data = data
         self._pages: dict[str, list[Path]] = {}
         self._before: dict[Path, int] = {}
+        self._at_edge: dict[Path, int] | None = None
 
     def look(self) -> None:
         """Find the pages, outside counted time."""
         self._pages = {} if self._data is None else {name: _pages(self._data, name) for name in COUNTED}
 
-    def start(self) -> None:
-        """The stretch begins: from here on a peak is its own."""
+    def ready(self) -> None:
+        """A stretch is near: from here on a peak is its own."""
         for page in (page for name in PEAKS for page in self._pages.get(name, ())):
             _set_back(page)
+
+    def start(self) -> None:
+        """The stretch begins."""
         self._before = {page: _count(page) for name in TICKS for page in self._pages.get(name, ())}
+        self._at_edge = None
+
+    def edge(self) -> None:
+        """It ends at this moment; `stop` says what was counted, when there is time for it."""
+        self._at_edge = {page: _count(page) for page in self._before}
 
     def stop(self) -> Stretch:
-        """The stretch has ended: say what was counted in it."""
+        """Say what was counted in the stretch, which ends now if it had no edge yet."""
+        if self._at_edge is None:
+            self.edge()
+        at_edge = self._at_edge or {}
         self.look()
         ticks: Counter[str] = Counter(dict.fromkeys(TICKS, 0))
         for name in TICKS:
             for page in self._pages.get(name, ()):
-                ticks[name] += max(0, _count(page) - self._before.get(page, 0))
+                count = at_edge[page] if page in at_edge else _count(page)
+                ticks[name] += max(0, count - self._before.get(page, 0))
         return Stretch(most=self._peaks(INSIDE), asking=self._peaks(ASKING), ticks=ticks)
 
     def _peaks(self, name: str) -> dict[str, int]:

@@ -114,6 +114,75 @@ def test_a_process_that_began_and_ended_in_a_stretch_counts_with_all_that_it_did
     assert 0.28e9 < spent < 0.45e9
 
 
+def test_what_is_done_after_the_edge_does_not_count_though_the_books_are_read_later(parent: Any) -> None:
+    clock = TreeClock([parent.pid])
+    clock.look()
+    clock.ready()
+    clock.start()
+    have_burned(parent, "0.3")
+    have_burned(parent, "0.01")
+    clock.look()  # its processes come and go
+    clock.ready()
+    clock.start()
+    have_burned(parent, "0.2")
+    clock.edge()
+    have_burned(parent, "0.5")
+    spent = clock.stop()
+    assert spent is not None
+    assert 0.18e9 < spent < 0.4e9
+
+
+def test_a_process_that_ends_right_before_a_stretch_counts_with_nothing_of_its_life(parent: Any) -> None:
+    clock = TreeClock([parent.pid])
+    parent.stdin.write("0.6\n")
+    await_burning(parent, 0.1)
+    clock.look()
+    clock.ready()
+    parent.stdout.readline()
+    clock.start()
+    have_burned(parent, "0.05")
+    clock.edge()
+    spent = clock.stop()
+    assert spent is not None
+    assert 0.04e9 < spent < 0.2e9
+
+
+def test_the_first_ones_may_die_after_the_edge(parent: Any) -> None:
+    clock = TreeClock([parent.pid])
+    clock.look()
+    clock.ready()
+    clock.start()
+    have_burned(parent, "0.1")
+    clock.edge()
+    parent.kill()
+    parent.wait()
+    spent = clock.stop()
+    assert spent is not None
+    clock.start()
+    clock.edge()
+    assert clock.stop() is None
+
+
+def test_at_the_edges_of_a_stretch_only_clocks_are_read(parent: Any) -> None:
+    opened: list[str] = []
+    watched = [False]
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if watched[0] and event in {"open", "os.scandir", "os.listdir"}:
+            opened.append(f"{event} {args[0]}")
+
+    sys.addaudithook(note)
+    clock = TreeClock([parent.pid])
+    for read in (clock.look, clock.ready):
+        read()
+    watched[0] = True
+    clock.start()
+    clock.edge()
+    watched[0] = False
+    assert not opened
+    assert clock.stop() is not None
+
+
 @pytest.mark.parametrize("kind", [TreeClock, ServiceClock])
 def test_a_process_counts_with_what_it_did_in_the_stretch_also_when_it_began_after_the_look(
     kind: Any, parent: Any

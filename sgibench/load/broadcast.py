@@ -166,6 +166,7 @@ class OpenBroadcastPace(OpenPace):
 
     def begin_count(self) -> None:
         """Forget what was noted so far; deliveries that are under way wait already."""
+        self.choir.intended_ns.clear()
         super().begin_count()
         self.queue_start += self.choir.owing
 

@@ -122,9 +122,10 @@ class Counted(Lines):
     def begin_count(self, at_last: Callable[[], None] = lambda: None) -> int:
         """From here on what is due or sent counts; gives the moment.
 
-        All that takes time comes before it, as requests that are due meanwhile leave late; `at_last` the last of it.
+        Hardly anything is done here: requests that are due meanwhile leave late and several at once, and a server takes
+        its time over those when the window has begun. `at_last` is what must be done right before.
         """
-        self.fold()
+        self._disown()
         self.counting = True
         self.lags_ns.clear()
         self.think_ns = self.sessions = self.program.sessions = 0
@@ -137,6 +138,13 @@ class Counted(Lines):
         self.pace.begin_count()
         self.from_ns = monotonic_ns()
         return self.from_ns
+
+    def _disown(self) -> None:
+        """Answers that came so far belong to no window; they are folded when there is time for it."""
+        for asked, latencies in self.program.latencies.items():
+            if latencies:
+                self._strays.setdefault(asked, []).extend(latencies)
+                latencies.clear()
 
     def _estrange(self, conn: Connection, ask: Ask) -> None:
         """Have the hot loop note the answer that is under way as a stray; the next one is its connection's own."""
@@ -190,9 +198,10 @@ class Counted(Lines):
         return sum(map(len, waiting)), sum(map(sum, waiting))
 
     @property
-    def unfolded_strays(self) -> int:
-        """Right answers that wait to be folded and belong to no window."""
-        return sum(map(len, self._strays.values()))
+    def unfolded_strays(self) -> tuple[int, int]:
+        """The same of those that belong to no window."""
+        waiting = self._strays.values()
+        return sum(map(len, waiting)), sum(map(sum, waiting))
 
     def fold(self) -> None:
         """Move the latencies that wait in lists into the books; some tenths of a millisecond, so not in a window."""

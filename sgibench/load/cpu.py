@@ -1,4 +1,4 @@
-"""CPU of process trees over counted stretches, read cheaply enough for the edges of a 50 ms slice."""
+"""CPU of process trees over counted stretches, read cheaply enough for the edges of a turn of 30 ms."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class TreeClock:
     """CPU of a process tree over counted stretches; the tree is looked at afresh before each, outside counted time.
 
     Where processes come and go the tree is looked at once more when a stretch begins, so that those under way then
-    count with what they do in it, and not with what they did between the look and the beginning.
+    count with what they do in it, and not with what they did between the look and the beginning. Elsewhere only clocks
+    are read at the edges, in a microsecond each: `ready` reads the books of ended processes shortly before, and `stop`
+    shortly after.
     """
 
     def __init__(self, pids: Iterable[int], *, grows: bool = True) -> None:
@@ -95,7 +97,11 @@ class TreeClock:
         self._seen: tuple[frozenset[int], int] | None = None
         """At the last look: the processes, and what they had of ended ones."""
         self._pids = self._roots
+        self._near: Books | None = None
+        """What was read shortly before a stretch, where it still holds."""
         self._before: Books = {}
+        self._at_edge: dict[int, int | None] | None = None
+        self._after: dict[int, tuple[int, int]] | None = None
 
     def look(self) -> None:
         """Find the tree's processes."""
@@ -106,19 +112,38 @@ class TreeClock:
         self._restless |= self._seen is not None and seen != self._seen
         self._seen = seen
 
+    def ready(self) -> None:
+        """Read what takes its time, shortly before a stretch; `start` does it where this was not called."""
+        self._near = None if self._restless else books_of(self._pids)
+
     def start(self) -> None:
         """Read the clocks at a stretch's beginning."""
+        near, self._near, self._at_edge, self._after = self._near or {}, None, None, None
+        now = {pid: cpu_ns(pid) for pid in near}
+        before = {pid: (used, near[pid][1]) for pid, used in now.items() if used is not None}
+        if not before or len(before) < len(near):  # some process ended meanwhile: in whose books is it?
+            if self._restless:
+                self._pids = descendants(self._roots)
+            before = books_of(self._pids)
+        self._before = before
+
+    def edge(self) -> None:
+        """The stretch ends at this moment; `stop` says what it cost, when there is time for it."""
+        self._at_edge = {pid: cpu_ns(pid) for pid in self._before}  # first: whoever is busy works on
         if self._restless:
-            self._pids = descendants(self._roots)
-        self._before = books_of(self._pids)
+            self._after = self._books_after(self._at_edge)
 
     def stop(self) -> int | None:
-        """CPU nanoseconds since the beginning; None when one of the first processes could not be read at both ends."""
+        """CPU nanoseconds of the stretch, which ends now if it had no edge yet.
+
+        None when one of the first processes could not be read at both ends.
+        """
         if not self._pids:
             return None
-        at_edge = {pid: cpu_ns(pid) for pid in self._before}  # the books take longer, and whoever is busy works on
-        pids = dict.fromkeys((*descendants(self._roots), *self._before)) if self._restless else self._before
-        after = {pid: (at_edge.get(pid) or used, ended) for pid, (used, ended) in books_of(pids).items()}
+        if self._at_edge is None:
+            self.edge()
+        at_edge = self._at_edge or {}
+        after = self._after if self._after is not None else self._books_after(at_edge)
         if any(pid not in self._before or pid not in after for pid in self._roots):
             return None
         if not self._grows:
@@ -126,6 +151,16 @@ class TreeClock:
         if not self._restless and any(pid not in after or after[pid][1] != was[1] for pid, was in self._before.items()):
             after |= books_of(pid for pid in descendants(self._roots) if pid not in after)
         return spent_ns(self._before, after)
+
+    def _books_after(self, at_edge: Mapping[int, int | None]) -> dict[int, tuple[int, int]]:
+        """Read the books of all that live, their clocks as at the edge; those of the first ones also when they died."""
+        pids = dict.fromkeys((*descendants(self._roots), *self._before)) if self._restless else self._before
+        after = {pid: (at_edge.get(pid) or used, ended) for pid, (used, ended) in books_of(pids).items()}
+        for pid in self._roots:
+            used = at_edge.get(pid)
+            if pid not in after and pid in self._before and used is not None:
+                after[pid] = used, self._before[pid][1]
+        return after
 
 
 class ServiceClock:

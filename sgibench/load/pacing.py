@@ -17,8 +17,8 @@ from sgibench.model import Arrivals
 Rate = float | Callable[[float], float]
 """Arrivals per second, constant or as a function of seconds since the beginning."""
 
-CHUNK = 4096
-"""Moments computed at once."""
+CHUNK = 256
+"""Moments computed at once: in some hundredths of a millisecond, as requests are due meanwhile."""
 GRID_S = 0.001
 """A rate that varies is integrated in steps of this length."""
 

@@ -14,7 +14,7 @@ from sgibench.load.measure.aside import SettingAside
 from sgibench.load.measure.course import Course
 from sgibench.load.measure.warming import Warming
 from sgibench.load.together import Agreement
-from sgibench.load.visitor import Visited, visiting
+from sgibench.load.visitor import CALM_S, Visited, visiting
 from sgibench.load.ways import Pulse, Way, closed_way, given_up, open_way, too_much, waited_in_vain
 from sgibench.units import seconds
 
@@ -144,6 +144,9 @@ class Windows:
             for visited in fit:
                 visited.target.enter("settling")
             course.sleep(fit, max(visited.rhythm.settle_s(OPEN_SETTLE_S) for visited in fit))
+            for visited in fit:
+                visited.counting.ready()
+            course.sleep(fit, CALM_S)
             for visited in fit:
                 visited.counting.begin()
                 course.say_begun(visited)

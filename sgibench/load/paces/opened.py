@@ -275,6 +275,7 @@ class OpenPace(IdlePace):
     def begin_count(self) -> None:
         """Send what became due meanwhile, and forget what was noted so far."""
         self._send_due()
+        self._intended.clear()
         self._lateness_ns.clear()
         self.lateness = Histogram()
         self.queue_start = self.queue_max = self.schedule.overdue(monotonic_ns())

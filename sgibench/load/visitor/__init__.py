@@ -10,6 +10,6 @@ error.
 from __future__ import annotations
 
 from sgibench.load.visitor.patience import STANDING_S
-from sgibench.load.visitor.visited import STEP_S, Visited, visiting
+from sgibench.load.visitor.visited import CALM_S, STEP_S, Visited, visiting
 
-__all__ = ["STANDING_S", "STEP_S", "Visited", "visiting"]
+__all__ = ["CALM_S", "STANDING_S", "STEP_S", "Visited", "visiting"]

@@ -1,7 +1,8 @@
 """The CPU clocks of a target: of its server, of the front before it, of its services, of this process, of the app.
 
 One of several load processes reads those of others, the first; the rest read only their own. Processes are looked for
-when a visit begins, outside counted time; at both edges of a piece the server's clock is read nearest to the edge.
+when a visit begins, outside counted time; at both edges of a piece the server's clock is read nearest to the edge. What
+takes longer than a clock is read before and after: requests that are due at an edge would wait for it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Clocks:
         self._services = {name: ServiceClock(root) for name, root in spec.services.items() if first}
         self._pages = PageClock(spec.data if first else None)
         self._own_ns = 0
+        self._of_services: dict[str, int | None] = {}
 
     def look(self) -> None:
         """Find the processes and the app's pages, outside counted time."""
@@ -47,24 +49,35 @@ class Clocks:
             clock.look()
         self._pages.look()
 
-    def start_pages(self) -> None:
-        """A piece is about to begin: a peak inside the app from here on is its own."""
-        self._pages.start()
+    def ready(self) -> None:
+        """A piece is near: read what takes its time, so that nothing is late when it begins."""
+        self.server.ready()
+        self._front.ready()
+        self._pages.ready()
 
     def start(self) -> None:
         """It has begun."""
+        self._pages.start()
         self._own_ns = time.process_time_ns()
         self._front.start()
         for clock in self._services.values():
             clock.start()
         self.server.start()
 
-    def stop(self) -> Used:
-        """It ends at this moment."""
+    def edge(self) -> None:
+        """It ends at this moment: read what goes on, in as short a time as can be."""
+        self.server.edge()
+        self._front.edge()
+        self._of_services = {name: clock.stop() for name, clock in self._services.items()}
+        self._own_ns = time.process_time_ns() - self._own_ns
+        self._pages.edge()
+
+    def used(self) -> Used:
+        """Say what it cost, after its edge, when nothing waits."""
         return Used(
             server_ns=self.server.stop(),
             front_ns=self._front.stop(),
-            services_ns={name: clock.stop() for name, clock in self._services.items()},
-            own_ns=time.process_time_ns() - self._own_ns,
+            services_ns=self._of_services,
+            own_ns=self._own_ns,
             pages=self._pages.stop(),
         )

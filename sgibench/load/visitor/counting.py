@@ -17,7 +17,7 @@ from sgibench.load.bursts import BurstPace
 from sgibench.load.count import Apart
 from sgibench.load.paces import OpenPace
 from sgibench.load.target import MOST_LAGS, Target
-from sgibench.load.visitor.clocks import Clocks, Used
+from sgibench.load.visitor.clocks import Clocks
 from sgibench.load.visitor.heard import Heard
 
 
@@ -44,9 +44,13 @@ class Piece:
     """Of an open loop: moments, and how many requests were due and not answered then."""
     lags_ns: list[int] = field(default_factory=list)
     """How long batches took in it that are in no histogram yet."""
-    window_s: float = 0.0
-    used: Used | None = None
-    """What it cost; known from its second edge on."""
+    edge_ns: int = 0
+    """Its second edge; 0 before that."""
+
+    @property
+    def window_s(self) -> float:
+        """How long it was, once it has its second edge."""
+        return (self.edge_ns - self.from_ns) / 1e9
 
     @property
     def passed_s(self) -> float:
@@ -77,17 +81,23 @@ class Counting:
 
     # --- the two edges, and the end of the drain -----------------------------------------------------------------
 
+    def ready(self) -> None:
+        """A piece is near: do what takes its time."""
+        self._clocks.ready()
+
     def begin(self) -> Piece:
-        """Count from here on."""
+        """Count from here on.
+
+        What is done here delays what is due, so that a server is asked for two things at once: it is as little as can
+        be, and `ready` did the rest.
+        """
         self._laps.to("counted")
         target, tally = self._target, self._target.tally
         if isinstance(target.pace, BurstPace):
             target.wait_until(target.pace.between, target.timeout_ns / 1e9 + 1)  # a burst is the window's, or it is not
-        target.fold()
-        answered = self._heard.answered
-        self._clocks.start_pages()
-        from_ns = target.begin_count(self._clocks.start)
         pace = target.pace if isinstance(target.pace, OpenPace) else None
+        answered, failed = self._answered, self._heard.errors.total()
+        from_ns = target.begin_count(self._clocks.start)
         self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
         self._piece = Piece(
             from_ns=from_ns,
@@ -95,8 +105,8 @@ class Counting:
             busy_ns=tally.busy_ns,
             censored=tally.censored,
             answered=answered,
-            failed=self._heard.errors.total(),
-            strays_ns=target.outside.busy_ns + target.waited_ns(from_ns, owned=False),
+            failed=failed,
+            strays_ns=target.outside.busy_ns + target.unfolded_strays[1] + target.waited_ns(from_ns, owned=False),
             due=pace.schedule.before(from_ns) if pace is not None else 0,
         )
         return self._piece
@@ -104,7 +114,7 @@ class Counting:
     def edge(self) -> None:
         """Close the gate; when this ends a piece, read all clocks at this moment, and leave all else for later.
 
-        Answers to what is in flight come meanwhile, and nobody reads them.
+        Answers to what is in flight come meanwhile, and nobody reads them: whatever takes time makes them late.
         """
         target, piece, books = self._target, self._piece, self.books
         if piece is None:
@@ -112,8 +122,8 @@ class Counting:
             return
         pace = target.pace if isinstance(target.pace, OpenPace) else None
         edge_ns = target.close_gate()
-        piece.used = self._clocks.stop()
-        piece.window_s = (edge_ns - piece.from_ns) / 1e9
+        self._clocks.edge()
+        piece.edge_ns = edge_ns
         books.edges_ns.append((piece.from_ns, edge_ns))
         books.think_ns += target.thinking_ns(edge_ns)
         books.sessions += target.sessions + target.program.sessions
@@ -133,8 +143,9 @@ class Counting:
         """All that the piece owns is answered or given up."""
         target, piece, books = self._target, self._piece, self.books
         self._piece = None
-        if piece is None or piece.used is None:
+        if piece is None or not piece.edge_ns:
             return
+        used = self._clocks.used()
         if isinstance(target.pace, BurstPace):
             books.overflow = target.pace.overflow()
         target.end_count()
@@ -148,12 +159,12 @@ class Counting:
             books.queue_max = max(books.queue_max, target.pace.queue_max)
             books.add_looks(*books.edges_ns[-1], piece.looks)
         books.vain_pieces += tally.censored > piece.censored
-        books.add_services(piece.used.services_ns)
-        books.add_front(piece.used.front_ns)
-        books.add_pages(piece.used.pages)
-        books.own_cpu_ns += piece.used.own_ns
+        books.add_services(used.services_ns)
+        books.add_front(used.front_ns)
+        books.add_pages(used.pages)
+        books.own_cpu_ns += used.own_ns
         requests = tally.requests - piece.requests
-        books.add_piece(len(books.pieces), piece.window_s, requests, piece.used.server_ns, self._excess_s(piece))
+        books.add_piece(len(books.pieces), piece.window_s, requests, used.server_ns, self._excess_s(piece))
 
     def _excess_s(self, piece: Piece) -> float:
         """By how much its connections were busy for longer than was counted."""
@@ -168,7 +179,7 @@ class Counting:
     @property
     def _answered(self) -> int:
         """Right answers so far, counted or not, folded or not."""
-        return self._heard.answered + self._target.unfolded[0] + self._target.unfolded_strays
+        return self._heard.answered + self._target.unfolded[0] + self._target.unfolded_strays[0]
 
     def sample(self, piece: Piece) -> None:
         """Note what was answered, and what failed, since the last time."""

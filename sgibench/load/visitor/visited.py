@@ -44,6 +44,9 @@ LEAST_HEARD_S = 0.002
 HEAR_OUT_S = 0.05
 """How long its connections are listened to after the last visit, at least; else for as long as answers take."""
 SAMPLE_S = 0.1
+CALM_S = 0.01
+"""Before a piece begins only requests and answers are handled for so long: what the load process does else makes some
+of them late and come at once, which servers with threads take milliseconds to get over."""
 CROWDED_S = 1.0
 """How long slow clients are there before a window begins."""
 STEP_S = 0.05
@@ -241,7 +244,10 @@ class Visited:
         """The same for so long."""
         self.target.enter("settling")
         self.laps.to("settling")
-        self.sleep(max(0.0, seconds))
+        calm_s = min(CALM_S, max(0.0, seconds))
+        self.sleep(seconds - calm_s)
+        self.counting.ready()
+        self.sleep(calm_s)
 
     def count(self, length_s: float) -> None:
         """Count one slice or turn."""
