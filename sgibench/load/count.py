@@ -188,8 +188,9 @@ class Counted(Lines):
 
     def enter(self, phase: str) -> None:
         """From here on, what is not counted is not counted because of this."""
-        self.fold()
-        self.phase = phase
+        if phase != self.phase:
+            self.fold()
+            self.phase = phase
 
     @property
     def unfolded(self) -> tuple[int, int]:

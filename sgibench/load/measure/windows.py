@@ -20,7 +20,7 @@ from sgibench.units import seconds
 
 OPEN_SETTLE_S = 0.3
 """How long a schedule runs before the requests of an unbroken window count."""
-TURN_SETTLE_S = 0.02
+TURN_SETTLE_S = 0.01
 """The same in a turn, whose connections are warm."""
 UNSOUND = "visits that were given up"
 """Why what was counted in them belongs to no window."""
@@ -98,6 +98,7 @@ class Windows:
         if left_s - length < length_s / 4:
             length = left_s  # no crumb of a slice at the end
         if self._course.is_open:
+            visited.target.enter("settling")
             with self._aside.turn(visited) as begins, visited.visit(at_rate=True):
                 visited.settle(TURN_SETTLE_S)
                 begins()
