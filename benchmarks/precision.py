@@ -11,7 +11,8 @@ each) in the same engine; the minutes are those of the whole command once all is
 run it: each server started, 10 s of wrk with one thread and 64 connections, the next server, three rounds; its latency
 is that of saturation, where sgibench's is at a fixed rate, and it knows no CPU per request. See docs/method.md.
 
-Below stands how late the load's requests left at fixed rates although a connection was free, all trials together.
+Below stands how late the load's requests left at fixed rates although a connection was free, all trials together; and
+each server's latencies there from when requests were due, the median over its blocks.
 """
 
 from __future__ import annotations
@@ -97,7 +98,13 @@ def of_run(run: Run, minutes: float | None = None) -> dict[str, Any]:
     if minutes is None and run.info.finished_at:
         began, ended = (datetime.fromisoformat(each) for each in (run.info.started_at, run.info.finished_at))
         minutes = (ended - began).total_seconds() / 60
-    return {"what": run.info.profile, "minutes": minutes, "half_widths": halves, "lateness_us": lateness_us(run)}
+    return {
+        "what": run.info.profile,
+        "minutes": minutes,
+        "half_widths": halves,
+        "lateness_us": lateness_us(run),
+        "levels_us": levels_us(run),
+    }
 
 
 def lateness_us(run: Run) -> dict[str, float | None]:
@@ -106,6 +113,21 @@ def lateness_us(run: Run) -> dict[str, float | None]:
     noted = [one.lateness_histogram_us for one in windows if one is not None and one.lateness_histogram_us is not None]
     merged = Histogram.merged(map(Histogram.from_data, noted))
     return {name: merged.percentile_us(share) for name, share in QUANTILES.items()}
+
+
+def levels_us(run: Run) -> dict[str, dict[str, float]]:
+    """Latencies at fixed rates by server and quantile: the median over its trials."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for trial in run.trials:
+        data = trial.intended_histogram_us
+        if trial.scenario == SCENARIO and trial.load.kind == "open" and data is not None:
+            histogram = Histogram.from_data(data)
+            for name, share in QUANTILES.items():
+                if (us := histogram.percentile_us(share)) is not None:
+                    found[trial.server][name].append(us)
+    return {
+        server: {name: statistics.median(each) for name, each in by_name.items()} for server, by_name in found.items()
+    }
 
 
 def of_profile(name: str) -> dict[str, Any]:
@@ -150,7 +172,7 @@ def as_people_do() -> dict[str, Any]:
     for name, by_server in values.items():
         pairs = (compare(a, b, delta=0.02) for a, b in combinations(by_server.values(), 2))
         halves[name] = half_width([pair for pair in pairs if pair is not None])
-    return {"what": "wrk", "minutes": minutes, "half_widths": halves, "lateness_us": {}}
+    return {"what": "wrk", "minutes": minutes, "half_widths": halves, "lateness_us": {}, "levels_us": {}}
 
 
 def shown(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -168,6 +190,9 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> None:
         late = ", ".join(f"{name} {us:.0f} µs" for name, us in row["lateness_us"].items() if us is not None)
         if late:
             print(f"{row['what']}: late by {late}")
+        for server, levels in row["levels_us"].items():
+            told = ", ".join(f"{name} {us:.0f} µs" for name, us in levels.items())
+            print(f"{row['what']}: {server} {told}")
 
 
 def main() -> None:

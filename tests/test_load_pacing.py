@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sgibench.load.pacing import Rate, Schedule, due_times_ns
+from sgibench.load.pacing import Rate, Schedule, burst_ns, due_times_ns
 from sgibench.load.request import spread
 from sgibench.model import Arrivals
 
@@ -131,3 +131,13 @@ def test_any_stretch_of_an_even_deal_holds_each_weight_to_within_a_few(weights: 
         counts = Counter(deck[:length])
         for key, weight in weights.items():
             assert abs(counts[key] - weight * length / total) <= 1 + len(weights)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**8))
+def test_a_burst_ends_where_somebody_wants_to_look_and_is_short_until_they_did(ahead_ns: int, most_ns: int) -> None:
+    burst = burst_ns(ahead_ns, most_ns)
+    assert 0 < burst <= most_ns
+    if ahead_ns > 0:
+        assert burst <= max(ahead_ns, 1)
+    elif ahead_ns > -most_ns:
+        assert burst <= most_ns / 10 or burst <= 100_000

@@ -19,6 +19,8 @@ Rate = float | Callable[[float], float]
 
 CHUNK = 256
 """Moments computed at once: in some hundredths of a millisecond, as requests are due meanwhile."""
+AT_EDGE_NS = 100_000
+"""A short burst."""
 GRID_S = 0.001
 """A rate that varies is integrated in steps of this length."""
 
@@ -71,6 +73,16 @@ def _varying(rate: Callable[[float], float], amounts: Iterator[NDArray[np.float6
             waiting = waiting[now:] if now < waiting.size else next(amounts)
         reached = float(integral[-1])
         second += 1
+
+
+def burst_ns(ahead_ns: int, most_ns: int) -> int:
+    """How long to go on where somebody wants to have a look so far ahead: until then, and shortly until they had it.
+
+    Their timer may be up to 1 ms late, which a whole burst would make as long as that.
+    """
+    if 0 < ahead_ns < most_ns:
+        return ahead_ns
+    return min(AT_EDGE_NS, most_ns) if -most_ns < ahead_ns <= 0 else most_ns
 
 
 class Schedule:

@@ -15,7 +15,7 @@ from gevent.hub import get_hub
 
 from sgibench.histogram import Histogram
 from sgibench.load.paces.closed import IdlePace
-from sgibench.load.pacing import Schedule
+from sgibench.load.pacing import Schedule, burst_ns
 from sgibench.load.request import Ask
 from sgibench.load.tally import Tally
 from sgibench.load.target import BATCH, BURST_NS, Target
@@ -31,8 +31,6 @@ generator's time, and of the server's to wake it. From 2,000 requests/s on it ne
 LOOK_NS = 20_000
 """A look at the sockets that finds nothing takes a few microseconds; in one that took longer somebody else had the CPU,
 and it was not this process that was awake."""
-AT_EDGE_NS = 100_000
-"""How long a burst is when somebody's time has come: gevent's timers are up to 1 ms late."""
 NEAR_NS = 2_500_000
 """Moments nearer than this are waited for with a finer clock than gevent's timers, which round up to 1 ms."""
 
@@ -101,19 +99,12 @@ class OpenPace(IdlePace):
                 self._take_turn()
             else:
                 now = monotonic_ns()
-                self._run(now + self._burst_ns(self._target.edge_ns - now))
+                self._run(now + burst_ns(self._target.edge_ns - now, BURST_NS))
         except Exception as error:  # noqa: BLE001 - a bug must reach the caller, not be printed by the loop
             self._target.fault = error
             return
         if self._attached:
             self._arm()
-
-    @staticmethod
-    def _burst_ns(ahead_ns: int) -> int:
-        """How long to go on: until somebody wants to have a look, so far ahead; then shortly, until they had it."""
-        if 0 < ahead_ns < BURST_NS:
-            return ahead_ns
-        return AT_EDGE_NS if -BURST_NS < ahead_ns <= 0 else BURST_NS
 
     def _run(self, until_ns: int) -> None:
         """One burst: events and due moments in turn."""
