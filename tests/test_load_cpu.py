@@ -173,8 +173,8 @@ def test_at_the_edges_of_a_stretch_only_clocks_are_read(parent: Any) -> None:
 
     sys.addaudithook(note)
     clock = TreeClock([parent.pid])
-    for read in (clock.look, clock.ready):
-        read()
+    clock.look()
+    clock.ready()
     watched[0] = True
     clock.start()
     clock.edge()
