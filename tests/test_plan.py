@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from sgibench.bench.pilot import in_few_stages, pilot_windows, told
 from sgibench.bench.plan import make_cells, make_plan, with_usual_connections
 from sgibench.bench.profiles import PROFILES
 from sgibench.bench.rates import common_rates, with_most_connections, with_rates
-from sgibench.engine.windows import guessed_s, open_window_s, trials_in, windows_for
+from sgibench.engine.windows import enough_for_p99, guessed_s, open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
 from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows
 
@@ -132,15 +133,16 @@ def piloted(**rates: float | None) -> list[Trial]:
     ]
 
 
-def test_the_common_rate_is_half_of_what_the_slowest_server_can_do() -> None:
+def test_the_common_rate_is_a_quarter_of_what_the_slowest_server_can_do() -> None:
     (rate,) = common_rates(piloted(waitress=158.0, uvicorn_h11=1275.0, broken=None))
-    assert (rate.rate_per_s, rate.slowest, rate.servers) == (79.0, "waitress", ())
+    assert (rate.rate_per_s, rate.slowest, rate.servers) == (40.0, "waitress", ())
+    assert common_rates(piloted(waitress=158.0), 0.5)[0].rate_per_s == 79.0
     assert common_rates(piloted(broken=None, idle=0.0)) == []
 
 
 def test_servers_that_are_many_times_as_fast_get_a_rate_of_their_own_besides() -> None:
     trials = piloted(waitress=158.0, gunicorn_gthread=160.0, uvicorn_h11=1275.0, hypercorn_uvloop=1280.0)
-    everybody, loops = common_rates(trials, classes=True)
+    everybody, loops = common_rates(trials, 0.5, classes=True)
     assert everybody.servers == ()
     assert (loops.rate_per_s, loops.slowest, loops.servers) == (
         640.0,
@@ -157,6 +159,28 @@ def test_servers_that_are_many_times_as_fast_get_a_rate_of_their_own_besides() -
         (cell.server, cell.load.rate_per_s) for cell in with_rates(cells, [everybody, loops]) if cell.load.rate_per_s
     ]
     assert sorted(opens) == [("uvicorn-h11", 79.0), ("uvicorn-h11", 640.0), ("waitress", 79.0)]
+
+
+@pytest.mark.parametrize(
+    ("saturation", "windows", "rate_per_s"),
+    [
+        (160.0, {"least_answers": 1000, "longest_open_s": 15.0}, 80.0),  # a quarter brings 600 in the longest window
+        (280.0, {"least_answers": 1000, "longest_open_s": 15.0}, 70.0),
+        (160.0, {"least_answers": 167, "longest_open_s": 5.0}, 40.0),  # all six blocks together have enough
+        (160.0, {"least_answers": 334, "longest_open_s": 5.0}, 80.0),
+        (160.0, {"window_s": 12.6}, 80.0),  # as long as the user said
+        (160.0, {"window_s": 25.3}, 40.0),
+        (1.0, {"least_answers": 1000, "longest_open_s": 15.0}, 0.5),  # half is too few as well, and the better one
+    ],
+)
+def test_the_common_rate_is_half_where_a_quarter_is_too_few_for_a_p99(
+    saturation: float, windows: dict[str, float], rate_per_s: float
+) -> None:
+    asked = replace(Windows(window_s=1.1, slice_s=0.1), **windows)
+    (rate,) = common_rates(piloted(waitress=saturation), enough=partial(enough_for_p99, asked))
+    assert rate.rate_per_s == rate_per_s
+    (at_a_share,) = common_rates(piloted(waitress=saturation), 0.25, enough=partial(enough_for_p99, asked))
+    assert at_a_share.rate_per_s == pytest.approx(saturation / 4, rel=0.05), "a share that was asked for is kept"
 
 
 LONG = Windows(window_s=3.0, slice_s=0.1, open_window_s=1.2, least_answers=1000, longest_open_s=15.0)
@@ -235,7 +259,7 @@ def test_a_pilot_asks_all_scenarios_of_the_same_servers_and_others_of_their_own(
 
 
 def test_the_window_of_an_open_load_follows_from_its_rate() -> None:
-    rates = common_rates(piloted(waitress=160.0))
+    rates = common_rates(piloted(waitress=160.0), 0.5)
     cells = with_rates(cells_of(["waitress"], [scenario("wait")]), rates)
     plan = make_plan(cells, blocks=1, windows=LONG, seed=1, control=False)
     (stage,) = plan.blocks[0].stages
@@ -249,7 +273,7 @@ def test_the_window_of_an_open_load_follows_from_its_rate() -> None:
 
 
 def test_a_window_that_is_too_short_for_a_p99_is_said() -> None:
-    (rate,) = common_rates(piloted(waitress=160.0))
+    (rate,) = common_rates(piloted(waitress=160.0), 0.5)
     assert told(rate, LONG).endswith("the common rate is 80.0/s")
     quick = PROFILES["quick"]
     together = replace(LONG, least_answers=quick.answers(3), longest_open_s=quick.longest_open_s)
@@ -260,7 +284,7 @@ def test_a_window_that_is_too_short_for_a_p99_is_said() -> None:
 
 def test_the_guess_of_a_plans_time_counts_servers_that_are_asked_at_once_only_once() -> None:
     windows = replace(LONG, turn_s=0.3, open_window_s=0.9, least_answers=334, longest_open_s=5.0)
-    cells = with_rates(cells_of(["uvicorn-*"], [scenario("wait")]), common_rates(piloted(waitress=160.0)))
+    cells = with_rates(cells_of(["uvicorn-*"], [scenario("wait")]), common_rates(piloted(waitress=160.0), 0.5))
     plan = make_plan(cells, blocks=1, windows=windows, seed=1, control=False)
     one_after_the_other = replace(plan, windows=replace(windows, turn_s=None))
     more_s = guessed_s(one_after_the_other) - guessed_s(plan)

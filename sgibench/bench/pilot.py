@@ -1,4 +1,4 @@
-"""The pilot block: how much the slowest server of each group can do, so that all can be given half of it."""
+"""The pilot block: how much the slowest server of each group can do, so that all can be given a share of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sgibench.bench.request import Request
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.progress import Silent
 from sgibench.engine.runner import run_plan
-from sgibench.engine.windows import P99_ANSWERS, open_window_s
+from sgibench.engine.windows import P99_ANSWERS, enough_for_p99, open_window_s
 from sgibench.engine.workshop import Workshop
 from sgibench.errors import UsageError
 from sgibench.model import Block, Cell, Connection, Group, PilotRate, Plan, Stage, Trial, Windows
@@ -40,13 +40,20 @@ def find_rates(
     if taken and not request.curve:
         return taken, []
     seen = _pilot_block(cells, seed, workshop, parts)
-    classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
-    rates = taken or ([] if request.rate_per_s == 0 else common_rates(seen, classes=classes))
+    rates = taken or ([] if request.rate_per_s == 0 else _common_rates(request, seen, workshop.windows))
     if request.rate_per_s is not None:
         rates = [replace(rate, rate_per_s=request.rate_per_s) for rate in rates]
     for rate in rates:
         workshop.listener.say(told(rate, workshop.windows))
     return rates, curve_cells(cells, seen) if request.curve else []
+
+
+def _common_rates(request: Request, seen: Sequence[Trial], windows: Windows) -> list[PilotRate]:
+    def enough(rate_per_s: float) -> bool:
+        return enough_for_p99(windows, rate_per_s)
+
+    classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
+    return common_rates(seen, request.rate_share, enough=enough, classes=classes)
 
 
 def told(rate: PilotRate, windows: Windows) -> str:

@@ -6,7 +6,7 @@ A rate comes from a pilot's figures and has two digits, so that the same rate co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +14,13 @@ from sgibench.model import Cell, Connection, PilotRate, Trial
 
 CLASS_GAP = 4.0
 """Servers whose saturation lies so many times above the next slower one's are another class: threads that wait and
-event loops, for example. Half of a rate is within one; noise and ordinary differences are far from it."""
+event loops, for example. Noise and ordinary differences are far from it."""
+
+USUAL_SHARE = 0.25
+"""Of the slowest server's saturation. The busier a server, the more of its requests wait when the machine stops it for a
+moment: at half of it p99 of servers that are slow tells how often that happened (docs/method.md has both measured)."""
+SLOW_SHARE = 0.5
+"""Where a quarter would bring too few answers for a p99."""
 
 
 def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
@@ -40,12 +46,26 @@ def with_rates(cells: Sequence[Cell], rates: Sequence[PilotRate]) -> list[Cell]:
     return [*cells, *extra]
 
 
-def common_rates(pilot: Sequence[Trial], share: float = 0.5, *, classes: bool = False) -> list[PilotRate]:
+def common_rates(
+    pilot: Sequence[Trial],
+    share: float | None = None,
+    *,
+    enough: Callable[[float], bool] = lambda _rate_per_s: True,
+    classes: bool = False,
+) -> list[PilotRate]:
     """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
 
-    With `classes`, those that are many times as fast get a rate of their own besides, by the slowest of their class. A
-    group in which no server gave a result gets no rate.
+    Without a `share` it is a quarter, or half where a quarter is not `enough` for a p99. With `classes`, those that are
+    many times as fast get a rate of their own besides, by the slowest of their class. A group in which no server gave a
+    result gets no rate.
     """
+
+    def rate_by(slowest: Trial, servers: Iterable[str] = ()) -> PilotRate:
+        if share is not None:
+            return _rate_by(slowest, share, servers)
+        usual = _rate_by(slowest, USUAL_SHARE, servers)
+        return usual if enough(usual.rate_per_s) else _rate_by(slowest, SLOW_SHARE, servers)
+
     groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
     for trial in pilot:
         if trial.rps:
@@ -53,10 +73,9 @@ def common_rates(pilot: Sequence[Trial], share: float = 0.5, *, classes: bool = 
     rates = []
     for trials in groups.values():
         everybody, *faster = classes_of(trials)
-        slowest = everybody[0]
-        rates.append(_rate_by(slowest, share, ()))
+        rates.append(rate_by(everybody[0]))
         if classes:
-            rates += [_rate_by(some[0], share, [trial.server for trial in some]) for some in faster]
+            rates += [rate_by(some[0], [trial.server for trial in some]) for some in faster]
     return rates
 
 

@@ -64,7 +64,9 @@ class Request:
     retries: int | None = None
     """How often a group in doubt is measured again in its block."""
     rate_per_s: float | None = None
-    """Rate of the open loads; None for half of the slowest server's saturation, 0 for no open loads."""
+    """Rate of the open loads; None for a share of the slowest server's saturation, 0 for no open loads."""
+    rate_share: float | None = None
+    """That share; None for a quarter, or half where a quarter brings too few answers for a p99."""
     curve: bool = False
     """Also measure latency at shares of each server's own saturation."""
     rates: tuple[PilotRate, ...] = ()

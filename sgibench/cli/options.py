@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -180,25 +181,37 @@ class Delta(Share):
         return share
 
 
-HALF = -1.0
-"""Stands for "half of the slowest server's saturation" until the pilot block has found it."""
+@dataclass(frozen=True)
+class AskedRate:
+    """The rate of open loads: a number, or a share of the slowest server's saturation, which the pilot block finds."""
+
+    per_s: float | None = None
+    """Requests per second, 0 for no open loads; None for a share."""
+    share: float | None = None
+    """None, without a number too, for the usual share."""
 
 
-class Rate(click.ParamType[float]):
-    """Requests per second; `none` gives 0 and `half` gives HALF."""
+NAMED_RATES = {"auto": AskedRate(), "none": AskedRate(per_s=0.0), "half": AskedRate(share=0.5)}
+
+
+class Rate(click.ParamType[AskedRate]):
+    """Requests per second, a share such as `50%`, or one of NAMED_RATES."""
 
     name = "rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AskedRate:
         """Read it, or say what was expected."""
-        named = {"none": 0.0, "half": HALF}.get(str(value).lower())
-        if named is not None or value == HALF:
-            return HALF if named is None else named
+        if isinstance(value, AskedRate):
+            return value
+        if named := NAMED_RATES.get(str(value).strip().lower()):
+            return named
+        if str(value).strip().endswith("%"):
+            return AskedRate(share=Share().convert(value, param, ctx))
         try:
             rate = float(str(value))
         except ValueError:
             rate = 0.0
         if not LEAST_RATE <= rate < MOST_RATE:
-            expected = f"requests per second from {LEAST_RATE:g}, half or none"
+            expected = f"requests per second from {LEAST_RATE:g}, a share such as 50%, auto or none"
             self.fail(f"expected {expected}, got {shown(value)}", param, ctx)
-        return rate
+        return AskedRate(per_s=rate)

@@ -14,7 +14,7 @@ from rich.text import Text
 from sgibench import bench, machine, report, secrets, units
 from sgibench.bench.profiles import PROFILES
 from sgibench.catalogue.reading import nearest
-from sgibench.cli.options import HALF
+from sgibench.cli.options import AskedRate
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.refusing import refuse_beside_resume, refuse_unwritable
 from sgibench.cli.runs import read_all
@@ -98,7 +98,8 @@ def _request(  # noqa: PLR0917 - one argument a subject
         workers=load.workers,
         backends=load.backends,
         threads=load.threads,
-        rate_per_s=None if load.rate < 0 else load.rate,
+        rate_per_s=load.rate.per_s,
+        rate_share=load.rate.share,
         rates=rates_of(results, load) if load.rate_of else (),
         curve=load.curve,
         blocks=care.blocks,
@@ -132,7 +133,7 @@ def _typed(option: str) -> bool:
 
 def rates_of(results: Path, load: Load) -> tuple[PilotRate, ...]:
     """Take the fixed rates of the run that --rate-of names; raises UsageError when it has none."""
-    if load.rate != HALF:
+    if load.rate != AskedRate():
         raise UsageError("--rate and --rate-of name the rate twice: pass one of them")
     info = store.read_run(store.find_run(results, load.rate_of)).info
     if not info.pilot:

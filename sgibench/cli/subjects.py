@@ -16,7 +16,7 @@ import click
 
 from sgibench import bench
 from sgibench.bench.profiles import PROFILES
-from sgibench.cli.options import Counts, Delta, Duration, Figure, Folder, Rate, SliceLength, Until
+from sgibench.cli.options import AskedRate, Counts, Delta, Duration, Figure, Folder, Rate, SliceLength, Until
 from sgibench.model import Configuration, Metric, Protocol
 
 DECLARED = "click"
@@ -178,13 +178,14 @@ class Load:
         default=(),
         help="Servers behind each named front (nginx+NAME), spread in each way that it has; several make a curve.",
     )
-    rate: float = option(
+    rate: AskedRate = option(
         "--rate",
-        metavar="RATE|half|none",
+        metavar="RATE|SHARE%|auto|none",
         type=Rate(),
-        default="half",
+        default="auto",
         show_default=True,
-        help="Requests/s of the fixed-rate loads: a number, half of the slowest server's saturation, or none.",
+        help="Requests/s of the fixed-rate loads: a number, a share of the slowest server's saturation, or none. Auto is "
+        "25%, or 50% where that brings too few answers for a p99.",
     )
     rate_of: str | None = option(
         "--rate-of", metavar="RUN", help="Take the fixed rates of another run, so that the two can be compared."

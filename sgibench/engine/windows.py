@@ -45,6 +45,12 @@ def open_window_s(windows: Windows, rate_per_s: float | None) -> float:
     return max(asked_s, min(needed_s, needed_s if windows.longest_open_s is None else windows.longest_open_s))
 
 
+def enough_for_p99(windows: Windows, rate_per_s: float) -> bool:
+    """Whether an open load's windows bring the answers that a p99 needs, each or all blocks together."""
+    due = math.floor(open_window_s(windows, rate_per_s) * rate_per_s)
+    return due >= (windows.least_answers or P99_ANSWERS)
+
+
 START_S, AROUND_S, AROUND_SHARE = 0.5, 0.7, 0.35
 """Guesses: of what a server's start takes; and a load on it beside its window, in seconds and as a share of that."""
 
