@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from tests.measured import (
     StopsForASecond,
     at_rate,
     falling_silent,
+    histogram,
     mean_us,
     measured,
     measured_all,
@@ -127,6 +128,54 @@ def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were
     assert window["due"] == window["sent"] == result["requests"]
     assert window["due"] == pytest.approx(200 * result["window_s"], abs=1 + window["pieces"])
     assert percentile_ms(result, 0.99, "intended_histogram") >= 700
+
+
+def each_400th_stops_all() -> Numbered:
+    """Half a second in which nobody is answered, after each 400th request: a fifth of all at 200/s."""
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:
+        with turn:
+            if number % 400 == 0:
+                time.sleep(0.5)
+        talk.send(RIGHT)
+
+    return Numbered(act)
+
+
+def stops_by_the_clock() -> Numbered:
+    """Nobody is answered in the first 0.3 s of each second, asked or not."""
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        if (into_s := time.monotonic() % 1.0) < 0.3:
+            time.sleep(0.3 - into_s)
+        talk.send(RIGHT)
+
+    return Numbered(act)
+
+
+@pytest.mark.parametrize("turn_s", [None, 0.1], ids=["unbroken", "turns"])
+@pytest.mark.parametrize("stopping", [each_400th_stops_all, stops_by_the_clock])
+def test_a_stop_has_its_whole_weight_whoever_causes_it(
+    process: LoadProcess, stopping: Callable[[], Numbered], turn_s: float | None
+) -> None:
+    """A fifth of what is due is due 100 ms or more before the server is there again.
+
+    As long as a turn ended in the middle of a stop it was 2 % of the first server's, and 7 of the second's.
+    """
+    result = measured(process, stopping(), turn_s=turn_s, window_s=6.0, **at_rate(200.0, 128))
+    window = result["window"]
+    assert window["visits"] == ("unbroken" if turn_s is None else "turns")
+    assert window["due"] == window["sent"] == result["requests"]
+    latencies = histogram(result["intended_histogram"])
+    assert 0.1 < latencies.above(100_000) / latencies.count < 0.33
+
+
+def test_a_server_that_never_stops_has_turns_as_long_as_was_asked(process: LoadProcess) -> None:
+    """One answer in 150 takes 40 ms: while others come, that is a slow answer and no stop."""
+    result = measured(process, slow_now_and_then(150, 0.04, 0.0005), turn_s=0.2, window_s=4.0, **at_rate(200.0))
+    assert result["window"]["visits"] == "turns"
+    assert result["window_s"] == pytest.approx(4.0, abs=0.2)
 
 
 def test_a_second_answer_on_an_idle_connection_is_never_a_right_one(process: LoadProcess) -> None:

@@ -161,25 +161,29 @@ def test_servers_that_are_many_times_as_fast_get_a_rate_of_their_own_besides() -
     assert sorted(opens) == [("uvicorn-h11", 79.0), ("uvicorn-h11", 640.0), ("waitress", 79.0)]
 
 
+def asking(window_s: float = 1.1, least_answers: int = 0, longest_open_s: float | None = None) -> Windows:
+    """Windows at a fixed rate: as long as the user said, or until there are so many answers."""
+    return Windows(window_s=window_s, slice_s=0.1, least_answers=least_answers, longest_open_s=longest_open_s)
+
+
 @pytest.mark.parametrize(
     ("saturation", "windows", "rate_per_s"),
     [
-        (160.0, {"least_answers": 1000, "longest_open_s": 15.0}, 80.0),  # a quarter brings 600 in the longest window
-        (280.0, {"least_answers": 1000, "longest_open_s": 15.0}, 70.0),
-        (160.0, {"least_answers": 167, "longest_open_s": 5.0}, 40.0),  # all six blocks together have enough
-        (160.0, {"least_answers": 334, "longest_open_s": 5.0}, 80.0),
-        (160.0, {"window_s": 12.6}, 80.0),  # as long as the user said
-        (160.0, {"window_s": 25.3}, 40.0),
-        (1.0, {"least_answers": 1000, "longest_open_s": 15.0}, 0.5),  # half is too few as well, and the better one
+        (160.0, asking(least_answers=1000, longest_open_s=15.0), 80.0),  # a quarter brings 600 in the longest window
+        (280.0, asking(least_answers=1000, longest_open_s=15.0), 70.0),
+        (160.0, asking(least_answers=167, longest_open_s=5.0), 40.0),  # all six blocks together have enough
+        (160.0, asking(least_answers=334, longest_open_s=5.0), 80.0),
+        (160.0, asking(window_s=12.6), 80.0),
+        (160.0, asking(window_s=25.3), 40.0),
+        (1.0, asking(least_answers=1000, longest_open_s=15.0), 0.5),  # half is too few as well, and the better one
     ],
 )
 def test_the_common_rate_is_half_where_a_quarter_is_too_few_for_a_p99(
-    saturation: float, windows: dict[str, float], rate_per_s: float
+    saturation: float, windows: Windows, rate_per_s: float
 ) -> None:
-    asked = replace(Windows(window_s=1.1, slice_s=0.1), **windows)
-    (rate,) = common_rates(piloted(waitress=saturation), enough=partial(enough_for_p99, asked))
+    (rate,) = common_rates(piloted(waitress=saturation), enough=partial(enough_for_p99, windows))
     assert rate.rate_per_s == rate_per_s
-    (at_a_share,) = common_rates(piloted(waitress=saturation), 0.25, enough=partial(enough_for_p99, asked))
+    (at_a_share,) = common_rates(piloted(waitress=saturation), 0.25, enough=partial(enough_for_p99, windows))
     assert at_a_share.rate_per_s == pytest.approx(saturation / 4, rel=0.05), "a share that was asked for is kept"
 
 

@@ -17,8 +17,9 @@ CLASS_GAP = 4.0
 event loops, for example. Noise and ordinary differences are far from it."""
 
 USUAL_SHARE = 0.25
-"""Of the slowest server's saturation. The busier a server, the more of its requests wait when the machine stops it for a
-moment: at half of it p99 of servers that are slow tells how often that happened (docs/method.md has both measured)."""
+"""Of the slowest server's saturation. The busier a server, the more of its requests wait when the machine stops it for
+a moment: at half of it p99 of servers that are slow tells how often that happened (docs/method.md has both measured).
+"""
 SLOW_SHARE = 0.5
 """Where a quarter would bring too few answers for a p99."""
 

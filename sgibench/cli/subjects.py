@@ -184,8 +184,8 @@ class Load:
         type=Rate(),
         default="auto",
         show_default=True,
-        help="Requests/s of the fixed-rate loads: a number, a share of the slowest server's saturation, or none. Auto is "
-        "25%, or 50% where that brings too few answers for a p99.",
+        help="Requests/s of the fixed-rate loads: a number, a share of the slowest server's saturation, or none. "
+        "Auto is 25%, or 50% where that brings too few answers for a p99.",
     )
     rate_of: str | None = option(
         "--rate-of", metavar="RUN", help="Take the fixed rates of another run, so that the two can be compared."

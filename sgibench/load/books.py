@@ -24,6 +24,8 @@ class Books:
     """What was counted so far."""
 
     window_s: float = 0.0
+    longer_s: float = 0.0
+    """Of it, by how much turns went on until their server had caught up."""
     pieces: list[dict[str, Any]] = field(default_factory=list)
     series: list[int] = field(default_factory=list)
     """Right answers in each second of an unbroken window."""

@@ -78,7 +78,7 @@ class Windows:
         number = 0
         while True:
             counted = {visited.id: course.agree(visited, **visited.counting.standing) for visited in course.visited}
-            left = {name: window_s - agreement.most("counted_s") for name, agreement in counted.items()}
+            left = {name: window_s - agreement.most("meant_s") for name, agreement in counted.items()}
             waiting = [visited for visited in course.visited if visited.gave_up is None and left[visited.id] > 0]
             if course.stopped:
                 return None
@@ -101,6 +101,7 @@ class Windows:
             visited.target.enter("settling")
             with self._aside.turn(visited) as begins, visited.visit(at_rate=True):
                 visited.settle(TURN_SETTLE_S)
+                visited.catch_up()
                 begins()
                 visited.count(length)
             return

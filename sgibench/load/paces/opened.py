@@ -64,6 +64,8 @@ class OpenPace(IdlePace):
         self._attached = False
         self._ended = False
         """Whether the gate has closed: what is due already is still sent."""
+        self._newest_ns = 0
+        """When the newest request was due that was answered."""
 
     # --- its own time ----------------------------------------------------------------------------------------------
 
@@ -158,6 +160,7 @@ class OpenPace(IdlePace):
         if not events:
             return False
         began = clock()
+        newest_ns = 0
         many, room, by_fd, from_ns = target.program.many, target.room, target.by_fd, target.from_ns
         for fd, mask in events:
             conn = by_fd.get(fd)
@@ -175,9 +178,10 @@ class OpenPace(IdlePace):
             if data != conn.fast:
                 target.on_data(conn, data, now)
                 continue
-            if conn.due >= from_ns:
+            newest_ns = conn.due
+            if newest_ns >= from_ns:
                 conn.ask.record(now - conn.since)
-                self._intended.append(now - conn.due)
+                self._intended.append(now - newest_ns)
                 conn.count += 1
             else:
                 target.stray(conn.ask, now - conn.since)
@@ -191,6 +195,7 @@ class OpenPace(IdlePace):
             conn.idle_since = began  # or earlier: its answer was there when the batch was looked for
             self._note_lateness(conn, now)
             self._send_next(conn, many=many)
+        self._newest_ns = max(self._newest_ns, newest_ns)
         target.lags_ns.append(clock() - began)
         return True
 
@@ -262,6 +267,7 @@ class OpenPace(IdlePace):
 
     def answered(self, conn: Connection, answer: Answer | None, now_ns: int, *, owned: bool) -> None:  # noqa: ARG002
         """Note the latency from the due time."""
+        self._newest_ns = max(self._newest_ns, conn.due)
         if owned:
             self._intended.append(now_ns - conn.due)
 
@@ -280,6 +286,12 @@ class OpenPace(IdlePace):
         self.lateness = Histogram()
         self.queue_start = self.queue_max = self.schedule.overdue(monotonic_ns())
         self.awake_ns = 0
+
+    def behind_ns(self, now_ns: int) -> int:
+        """For how long the server has answered nothing that was due since: not how slow one answer is among others."""
+        newest_ns = self._newest_ns
+        waiting = [conn.due for conn in self._target.connections if conn.since and conn.due > newest_ns]
+        return max(0, now_ns - min([*waiting, self.schedule.next_ns]))
 
     # --- the end of a window ---------------------------------------------------------------------------------------
 

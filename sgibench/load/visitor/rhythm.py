@@ -16,6 +16,10 @@ from sgibench.load.visitor.heard import Heard
 from sgibench.load.ways import Pulse, fitting_timeout, middle_pulse
 
 MOST_SETTLE_S = 10.0
+BEHIND_S = 0.005
+BEHIND_GAPS = 2.0
+"""A server has stopped when it answers nothing for so long beyond its median, and so many requests are due meanwhile.
+"""
 
 
 class Rhythm:
@@ -83,6 +87,13 @@ class Rhythm:
         """How long a visit takes to come into its stride, at least so long."""
         pulse = self.pulse
         return min(MOST_SETTLE_S, max(least_s, self._cls.floor_s, pulse.p99_s, pulse.think_s))
+
+    @property
+    def behind_s(self) -> float:
+        """A server of an open loop that answers nothing that was due since for longer than this has stopped."""
+        load = self._order.load
+        own_rate = (load.rate_per_s or 0.0) * self._places / (load.connections * load.streams)
+        return self.pulse.median_s + max(BEHIND_S, BEHIND_GAPS / own_rate if own_rate else 0.0)
 
     @property
     def spread_s(self) -> float:

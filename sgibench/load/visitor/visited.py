@@ -49,6 +49,8 @@ CALM_S = 0.01
 of them late and come at once, which servers with threads take milliseconds to get over."""
 CROWDED_S = 1.0
 """How long slow clients are there before a window begins."""
+CATCH_UP_S = 0.001
+"""A turn whose server has stopped looks up this often."""
 STEP_S = 0.05
 """An unbroken window looks up this often."""
 HURRY_S = 0.5
@@ -250,9 +252,30 @@ class Visited:
         self.sleep(calm_s)
 
     def count(self, length_s: float) -> None:
-        """Count one slice or turn."""
-        self.counting.begin()
+        """Count one slice, or one turn: that begins and ends when the server owes nothing but what just came.
+
+        A turn of fixed length would hold a part of a stop, and the time until the server is there again would be
+        nobody's. Between two such moments each stop has its whole weight, whether requests cause it or a clock does
+        (ratios over the cycles of a regenerative process; Crane and Iglehart, Operations Research 23, 1975).
+        """
+        keeps_up = not self._behind
+        piece = self.counting.begin()
         self.sleep(length_s)
+        if keeps_up and self._behind:
+            self.catch_up()
+            self.counting.books.longer_s += max(0.0, piece.passed_s - length_s)
+
+    def catch_up(self) -> None:
+        """Go on while the server has stopped, or answers what was due then; at most for as long as requests wait."""
+        until = monotonic_ns() + round(self.rhythm.timeout_s * 1e9)
+        while self._behind and not self.cut_short and monotonic_ns() < until:
+            self.sleep(CATCH_UP_S)
+
+    @property
+    def _behind(self) -> bool:
+        """Whether a server that is asked at a rate answers nothing of what was due since."""
+        pace = self.target.pace
+        return isinstance(pace, OpenPace) and pace.behind_ns(monotonic_ns()) > self.rhythm.behind_s * 1e9
 
     def count_unbroken(self, window_s: float, progress: Callable[[float], None]) -> None:
         """Count one unbroken window, with right answers per second."""
