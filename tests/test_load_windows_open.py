@@ -171,6 +171,25 @@ def test_a_stop_has_its_whole_weight_whoever_causes_it(
     assert 0.1 < latencies.above(100_000) / latencies.count < 0.33
 
 
+def test_where_a_server_falls_behind_in_each_turn_turns_are_given_up_before_that_takes_long(
+    process: LoadProcess,
+) -> None:
+    """100/s are asked of a server that can do 80: each turn goes on until its requests' time would be out."""
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        with turn:
+            time.sleep(0.0125)
+        talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), window_s=2.0, turn_s=0.2, **at_rate(100.0, 64), timeout_s=5.0)
+    window = result["window"]
+    assert window["visits"] == "unbroken"
+    assert "did not catch up" in window["why"]
+    assert result["window_s"] == pytest.approx(2.0, abs=0.3)
+    assert window["due"] == window["sent"] == result["requests"]
+
+
 def test_a_server_that_never_stops_has_turns_as_long_as_was_asked(process: LoadProcess) -> None:
     """One answer in 150 takes 40 ms: while others come, that is a slow answer and no stop."""
     result = measured(process, slow_now_and_then(150, 0.04, 0.0005), turn_s=0.2, window_s=4.0, **at_rate(200.0))

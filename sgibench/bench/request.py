@@ -22,7 +22,7 @@ DEFAULT_APPS = ("wsgi_plain", "asgi_plain")
 DEFAULT_CONNECTIONS = 64
 DEFAULT_THREADS = 8
 DEFAULT_STREAMS = 8
-DEFAULT_SLICE_S = 0.1
+DEFAULT_SLICE_S = 0.04
 DEFAULT_TURN_S = 0.03
 """Counted part of a visit at a fixed rate; `--slice none` asks for unbroken windows there, too."""
 LEAST_WINDOW_S = 0.01

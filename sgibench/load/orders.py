@@ -96,7 +96,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             ),
             load=load,
             slice_s=None if slice_s is None or load.kind == "open" else float(slice_s),
-            settle_s=float(order.get("settle_s", 0.02)),
+            settle_s=float(order.get("settle_s", 0.01)),
             window_s=float(order["window_s"]),
             warmup_s=float(order.get("warmup_s", 3.0)),
             timeout_s=float(order.get("timeout_s", 10.0)),

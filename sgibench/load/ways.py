@@ -193,6 +193,11 @@ def given_up(share: float, name: str, *, is_closed: bool) -> str:
     )
 
 
+def never_caught_up(name: str, longer_s: float) -> str:
+    """Say why turns were given up where a server falls behind its rate, turn after turn or for good."""
+    return f"turns were given up: in {seconds(longer_s)} beyond its turns {name} did not catch up with what was due"
+
+
 def waited_in_vain(name: str) -> str:
     """Say why visits were given up where answers fail to come."""
     return f"visits were given up: again and again {name} left a request without an answer until its time was out"

@@ -120,7 +120,7 @@ class Windows:
     """Counted time of each trial."""
     slice_s: float | None
     """Length of a visit's counted part; None for one unbroken window per server."""
-    settle_s: float = 0.02
+    settle_s: float = 0.01
     """Not counted at the start of each visit."""
     open_window_s: float | None = None
     """Counted time of open loads; None for the same as `window_s`."""

@@ -15,7 +15,16 @@ from sgibench.load.measure.course import Course
 from sgibench.load.measure.warming import Warming
 from sgibench.load.together import Agreement
 from sgibench.load.visitor import CALM_S, Visited, visiting
-from sgibench.load.ways import Pulse, Way, closed_way, given_up, open_way, too_much, waited_in_vain
+from sgibench.load.ways import (
+    Pulse,
+    Way,
+    closed_way,
+    given_up,
+    never_caught_up,
+    open_way,
+    too_much,
+    waited_in_vain,
+)
 from sgibench.units import seconds
 
 OPEN_SETTLE_S = 0.3
@@ -122,6 +131,9 @@ class Windows:
                 continue
             if said.most("vain_pieces") > 1 and not last:
                 return waited_in_vain(visited.id)
+            longer_s = said.most("longer_s")
+            if longer_s >= max(self._order.window_s, visited.rhythm.timeout_s):
+                return never_caught_up(visited.id, longer_s)
             if is_closed:
                 time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"
             else:

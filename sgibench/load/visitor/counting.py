@@ -216,6 +216,7 @@ class Counting:
         return {
             "counted_s": books.window_s,
             "meant_s": books.window_s - books.longer_s,
+            "longer_s": books.longer_s,
             "busy_s": self._target.tally.busy_ns / 1e9,
             "places": self._places,
             "excess_s": books.excess_s,
