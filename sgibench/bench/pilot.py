@@ -21,7 +21,7 @@ from sgibench.errors import UsageError
 from sgibench.model import Block, Cell, Connection, Group, PilotRate, Plan, Stage, Trial, Windows
 
 PILOT_WINDOW_S = 0.3
-PILOT_WARMUP_S = 0.6
+PILOT_WARMUP_S = 0.3
 
 
 def find_rates(

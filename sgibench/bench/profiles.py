@@ -70,7 +70,7 @@ PROFILES = {
             own_percentile_s=3.0,
             fewer_blocks={"wait": 3},
             shorter_s={"wait": 0.6},
-            connections={"json": 16},
+            connections={"json": 16, "wait": 32},
             class_rates=False,
         ),
         Profile(
