@@ -236,7 +236,7 @@ def test_the_default_plan_has_blocks_enough_for_its_claims_and_answers_enough_fo
 
 def test_a_profile_may_know_how_many_connections_suit_a_scenario_and_rates_follow_them() -> None:
     cells = with_usual_connections(cells_of(["waitress"], [scenario("json"), scenario("wait")]), {"json": 16})
-    assert {(cell.scenario, cell.load.id) for cell in cells} == {("json", "closed-16"), ("wait", "closed-32")}
+    assert {(cell.scenario, cell.load.id) for cell in cells} == {("json", "closed-16"), ("wait", "closed-64")}
     assert with_most_connections(cells) == cells
     more = [*cells, *(replace(cell, load=replace(cell.load, connections=8)) for cell in cells)]
     assert with_most_connections(more) == cells
