@@ -46,21 +46,29 @@ class Numbered:
 
 
 class StopsForASecond(Numbered):
-    """A server that answers rightly at once, but for one second from when it is told to stop."""
+    """A server that answers rightly at once, but for one second some requests after it is told to stop.
+
+    A turn counts from when its server keeps up: what is told between two of them begins in the next one's middle.
+    """
+
+    AFTER = 12
 
     def __init__(self) -> None:
         super().__init__(self._act)
         self._goes = threading.Event()
         self._goes.set()
+        self._stops_at = 0
 
-    def _act(self, talk: Talk, number: int) -> None:  # noqa: ARG002 - all are alike
+    def _act(self, talk: Talk, number: int) -> None:
+        if number == self._stops_at:
+            self._goes.clear()
+            threading.Timer(1.0, self._goes.set).start()
         self._goes.wait()
         talk.send(RIGHT)
 
     def stop(self) -> None:
-        """Answer nothing for a second."""
-        self._goes.clear()
-        threading.Timer(1.0, self._goes.set).start()
+        """Answer nothing for a second, soon."""
+        self._stops_at = self.count + self.AFTER
 
 
 def slow_now_and_then(every: int, slow_s: float, fast_s: float) -> Numbered:

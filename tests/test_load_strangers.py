@@ -114,7 +114,7 @@ def test_from_the_first_failure_on_all_turns_of_that_server_count() -> None:
 
 @pytest.mark.parametrize("turn_s", [0.03, 0.3])
 def test_a_turn_in_which_a_server_stopped_for_long_counts_whoever_took_time(turn_s: float) -> None:
-    """It stops once, for a second, right when turns begin, and time is taken in each of them."""
+    """It stops once, for a second, in the first turn, and time is taken in each of them."""
     server = StopsForASecond()
     with ticking(10) as process:
         result = measured(

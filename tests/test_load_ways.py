@@ -17,6 +17,7 @@ from sgibench.load.ways import (
     may_go_together,
     middle_pulse,
     open_way,
+    queue_grows,
     together_way,
     too_much,
 )
@@ -79,6 +80,14 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
     assert open_way(0.3, 2.0, 5.0, fast).visits == "unbroken"
     assert open_way(0.3, 1000.0, 1.2, {"a": Pulse(p99_s=0.1)}).visits == "unbroken"
     assert open_way(None, 1000.0, 1.2, fast).visits == "unbroken"
+
+
+def test_a_queue_grows_when_turn_after_turn_ends_with_more_waiting() -> None:
+    assert queue_grows(20, 24, 25, 500)  # eight in ten turns end with one more
+    assert not queue_grows(20, 24, 7, 500), "too few turns to say"
+    assert not queue_grows(4, 4, 25, 500), "less than one request in a hundred"
+    assert not queue_grows(20, 400, 25, 500), "one turn with a stop in it"
+    assert not queue_grows(-20, 24, 25, 500)
 
 
 @pytest.mark.parametrize(

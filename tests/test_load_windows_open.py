@@ -192,6 +192,41 @@ def test_where_a_server_falls_behind_in_each_turn_turns_are_given_up_before_that
     assert window["due"] == window["sent"] == result["requests"]
 
 
+def test_a_server_that_is_slow_to_wake_is_not_slow_because_others_are_visited(process: LoadProcess) -> None:
+    """The first request after 50 ms without any is answered after 100 ms; at 100/s that never comes."""
+    last = time.monotonic()
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        nonlocal last
+        with turn:
+            if time.monotonic() - last > 0.05:
+                time.sleep(0.1)
+            last = time.monotonic()
+        talk.send(RIGHT)
+
+    order: dict[str, Any] = {"window_s": 2.0, "turn_s": 0.2, **at_rate(100.0)}
+    slow, _ = measured_all(process, [Numbered(act), steady()], **order)
+    assert slow["window"]["visits"] == "turns"
+    latencies = histogram(slow["intended_histogram"])
+    assert latencies.above(90_000) < 0.03 * latencies.count
+
+
+def test_a_queue_that_grows_in_each_turn_is_not_hidden_by_their_beginning_anew(process: LoadProcess) -> None:
+    """100/s are asked of a server that can do 95; the rehearsal saw its queue, so no turn seems to stop."""
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        with turn:
+            time.sleep(0.0105)
+        talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), window_s=5.0, turn_s=0.2, **at_rate(100.0))
+    window = result["window"]
+    assert window["visits"] == "unbroken", window["why"]
+    assert window["waiting_end"] > window["waiting_start"] + 10
+
+
 def test_a_server_that_never_stops_has_turns_as_long_as_was_asked(process: LoadProcess) -> None:
     """One answer in 150 takes 40 ms: while others come, that is a slow answer and no stop."""
     result = measured(process, slow_now_and_then(150, 0.04, 0.0005), turn_s=0.2, window_s=4.0, **at_rate(200.0))

@@ -61,6 +61,9 @@ class Books:
     """Of an open loop's only piece: the fewest that waited at any look in its first third."""
     least_late: int | None = None
     """The same in its last third."""
+    grown: int = 0
+    """Over all turns, what waited at the second edge and not at the first; and the sum of its squares."""
+    grown_squares: int = 0
     think_ns: int = 0
     sessions: int = 0
     excess_s: float = 0.0
@@ -90,6 +93,13 @@ class Books:
         _, self.second_excess_s, self.largest_excess_s = sorted((excess_s, self.second_excess_s, self.largest_excess_s))
         cpu_s = None if cpu_ns is None else cpu_ns / 1e9
         self.pieces.append({"round": number, "window_s": window_s, "requests": requests, "cpu_s": cpu_s})
+
+    def add_waiting(self, at_start: int, at_end: int) -> None:
+        """Add how many waited at the edges of a piece of an open loop."""
+        self.waiting_start += at_start
+        self.waiting_end += at_end
+        self.grown += at_end - at_start
+        self.grown_squares += (at_end - at_start) ** 2
 
     def add_looks(self, from_ns: int, edge_ns: int, looks: Sequence[tuple[int, int]]) -> None:
         """Keep the fewest that waited in the first and in the last third; `looks` are moments and who waited."""

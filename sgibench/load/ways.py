@@ -41,6 +41,9 @@ TOGETHER_FLOOR_S = 0.02
 TOGETHER_CPU = 0.5
 """And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
 one another is then far below what their answers take."""
+GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 8, 1 / 12
+"""A queue grows where more waits at the end of turns than at their beginning: by more than so much of what is due, so
+many standard errors, over so many turns; the scatter of a whole number is at least that of rounding it."""
 SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
@@ -196,6 +199,27 @@ def given_up(share: float, name: str, *, is_closed: bool) -> str:
 def never_caught_up(name: str, longer_s: float) -> str:
     """Say why turns were given up where a server falls behind its rate, turn after turn or for good."""
     return f"turns were given up: in {seconds(longer_s)} beyond its turns {name} did not catch up with what was due"
+
+
+def queue_grows(grown: float, squares: float, turns: float, due: float) -> bool:
+    """Whether turn after turn ends with more requests waiting than it began with.
+
+    Each turn begins with a queue of its own, so a server that is a little too slow for its rate, or whose queue takes
+    longer than a turn to fill, would seem to keep it. `grown` is the sum over turns of what waited at the end and not
+    at the beginning, `squares` that of its squares, `due` all requests.
+    """
+    if turns < LEAST_GROWING or grown <= GROWN_SHARE * due:
+        return False
+    variance = max(squares / turns - (grown / turns) ** 2, LEAST_VARIANCE)
+    return grown / turns > GROWN_ERRORS * math.sqrt(variance / turns)
+
+
+def queue_grew(name: str, each: float) -> str:
+    """Say why turns were given up where a queue grows in all of them."""
+    return (
+        f"turns were given up: in each of them the queue of {name} grew, by {each:.2g} requests on average, and a turn "
+        "begins without one"
+    )
 
 
 def waited_in_vain(name: str) -> str:

@@ -79,7 +79,9 @@ class SettingAside:
             by=max(used_ns, key=lambda name: used_ns[name]) if taken_s > NOTABLE * held_s else None,
             taken_s=taken_s,
             failed=visited.counting.failed,
-            behind_s=visited.counting.latest_s - visited.rhythm.pulse.median_s,
+            behind_s=max(
+                visited.counting.latest_s - visited.rhythm.pulse.median_s, visited.counting.longer_since(before)
+            ),
         )
         by = said.any("by")
         self._turns += 1

@@ -22,6 +22,8 @@ from sgibench.load.ways import (
     given_up,
     never_caught_up,
     open_way,
+    queue_grew,
+    queue_grows,
     too_much,
     waited_in_vain,
 )
@@ -109,8 +111,7 @@ class Windows:
         if self._course.is_open:
             visited.target.enter("settling")
             with self._aside.turn(visited) as begins, visited.visit(at_rate=True):
-                visited.settle(TURN_SETTLE_S)
-                visited.catch_up()
+                visited.settle_turn(TURN_SETTLE_S)
                 begins()
                 visited.count(length)
             return
@@ -134,6 +135,9 @@ class Windows:
             longer_s = said.most("longer_s")
             if longer_s >= max(self._order.window_s, visited.rhythm.timeout_s):
                 return never_caught_up(visited.id, longer_s)
+            grown, squares, turns = (said.sum("grown"), said.sum("grown_squares"), said.most("turns"))
+            if not is_closed and queue_grows(grown, squares, turns, said.sum("due")):
+                return queue_grew(visited.id, grown / turns)
             if is_closed:
                 time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"
             else:

@@ -19,7 +19,7 @@ from sgibench.load.pacing import Schedule, burst_ns
 from sgibench.load.request import Ask
 from sgibench.load.tally import Tally
 from sgibench.load.target import BATCH, BURST_NS, Target
-from sgibench.load.wire.answer import Answer
+from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection
 from sgibench.load.wire.poller import READ
 
@@ -65,7 +65,7 @@ class OpenPace(IdlePace):
         self._ended = False
         """Whether the gate has closed: what is due already is still sent."""
         self._newest_ns = 0
-        """When the newest request was due that was answered."""
+        """When the newest request was due that was answered, or failed; 0 before the first."""
 
     # --- its own time ----------------------------------------------------------------------------------------------
 
@@ -271,6 +271,11 @@ class OpenPace(IdlePace):
         if owned:
             self._intended.append(now_ns - conn.due)
 
+    def failed(self, conn: Connection, error: WireError) -> None:
+        """Take note that it came to an end."""
+        super().failed(conn, error)
+        self._newest_ns = max(self._newest_ns, conn.due)
+
     def fold(self, tally: Tally) -> None:
         """Latencies from the due time."""
         tally.intended.record(self._intended)
@@ -292,6 +297,10 @@ class OpenPace(IdlePace):
         newest_ns = self._newest_ns
         waiting = [conn.due for conn in self._target.connections if conn.since and conn.due > newest_ns]
         return max(0, now_ns - min([*waiting, self.schedule.next_ns]))
+
+    def unheard(self, now_ns: int) -> bool:
+        """Whether it was asked, and nothing came yet."""
+        return not self._newest_ns and (self._target.in_flight > 0 or self.schedule.next_ns <= now_ns)
 
     # --- the end of a window ---------------------------------------------------------------------------------------
 

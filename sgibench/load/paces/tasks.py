@@ -73,6 +73,7 @@ class OpenTaskPace(OpenPace):
 
     def failed(self, conn: Connection, error: WireError) -> None:
         """Give the error to the task."""
+        super().failed(conn, error)
         wake(conn, error)
 
 

@@ -26,6 +26,8 @@ class Piece:
     """The counted part of a visit, while it lasts and is drained."""
 
     from_ns: int
+    waiting: int
+    """Requests that were due and not answered when it began."""
     requests: int
     """Right answers counted before it."""
     busy_ns: int
@@ -98,9 +100,10 @@ class Counting:
         pace = target.pace if isinstance(target.pace, OpenPace) else None
         answered, failed = self._answered, self._heard.errors.total()
         from_ns = target.begin_count(self._clocks.start)
-        self.books.waiting_start += target.in_flight + (pace.queue_start if pace is not None else 0)
+        waiting = target.in_flight + (pace.queue_start if pace is not None else 0)
         self._piece = Piece(
             from_ns=from_ns,
+            waiting=waiting,
             requests=tally.requests,
             busy_ns=tally.busy_ns,
             censored=tally.censored,
@@ -132,7 +135,7 @@ class Counting:
             books.due += pace.schedule.before(edge_ns) - piece.due
             books.queue_start += pace.queue_start
             books.queue_end += pace.owing
-            books.waiting_end += target.in_flight + pace.owing
+            books.add_waiting(piece.waiting, target.in_flight + pace.owing)
             books.awake_ns += pace.awake_ns
         answers, took_ns = target.unfolded
         piece.afterwards_ns = target.tally.busy_ns + took_ns + target.waited_ns(edge_ns, owned=True)
@@ -217,6 +220,10 @@ class Counting:
             "counted_s": books.window_s,
             "meant_s": books.window_s - books.longer_s,
             "longer_s": books.longer_s,
+            "turns": len(books.pieces),
+            "grown": books.grown,
+            "grown_squares": books.grown_squares,
+            "due": books.due,
             "busy_s": self._target.tally.busy_ns / 1e9,
             "places": self._places,
             "excess_s": books.excess_s,
@@ -240,6 +247,10 @@ class Counting:
     def piece_s(self) -> float:
         """How long the last piece was; 0 before the first."""
         return float(self.books.pieces[-1]["window_s"]) if self.books.pieces else 0.0
+
+    def longer_since(self, before: Before) -> float:
+        """In a visit that was set apart: for how long its turn went on until the server had caught up, in seconds."""
+        return self.books.longer_s - before.books.longer_s
 
     @property
     def failed(self) -> int:

@@ -88,12 +88,24 @@ class Rhythm:
         pulse = self.pulse
         return min(MOST_SETTLE_S, max(least_s, self._cls.floor_s, pulse.p99_s, pulse.think_s))
 
+    def turn_settle_s(self, least_s: float) -> float:
+        """The same of a turn, in which something is to be asked and answered before it counts.
+
+        Else a server that is slow to wake, and sleeps only as others are visited, would do so in the counted part.
+        """
+        return self.settle_s(max(least_s, self.pulse.p99_s + self._gap_s))
+
+    @property
+    def _gap_s(self) -> float:
+        """Time between two requests of this process in an open loop."""
+        load = self._order.load
+        own_rate = (load.rate_per_s or 0.0) * self._places / (load.connections * load.streams)
+        return 1 / own_rate if own_rate else 0.0
+
     @property
     def behind_s(self) -> float:
         """A server of an open loop that answers nothing that was due since for longer than this has stopped."""
-        load = self._order.load
-        own_rate = (load.rate_per_s or 0.0) * self._places / (load.connections * load.streams)
-        return self.pulse.median_s + max(BEHIND_S, BEHIND_GAPS / own_rate if own_rate else 0.0)
+        return self.pulse.median_s + max(BEHIND_S, BEHIND_GAPS * self._gap_s)
 
     @property
     def spread_s(self) -> float:

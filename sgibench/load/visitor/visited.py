@@ -242,6 +242,11 @@ class Visited:
         """Let the visit come into its stride; not counted."""
         self.settle_for(self.rhythm.settle_s(least_s))
 
+    def settle_turn(self, least_s: float) -> None:
+        """The same of a turn: it begins when something was answered in this visit, and the server keeps up."""
+        self.settle_for(self.rhythm.turn_settle_s(least_s))
+        self.catch_up()
+
     def settle_for(self, seconds: float) -> None:
         """The same for so long."""
         self.target.enter("settling")
@@ -266,16 +271,21 @@ class Visited:
             self.counting.books.longer_s += max(0.0, piece.passed_s - length_s)
 
     def catch_up(self) -> None:
-        """Go on while the server has stopped, or answers what was due then; at most for as long as requests wait."""
+        """Go on while the server has said nothing yet, has stopped, or answers what was due then.
+
+        At most for as long as requests wait.
+        """
         until = monotonic_ns() + round(self.rhythm.timeout_s * 1e9)
         while self._behind and not self.cut_short and monotonic_ns() < until:
             self.sleep(CATCH_UP_S)
 
     @property
     def _behind(self) -> bool:
-        """Whether a server that is asked at a rate answers nothing of what was due since."""
-        pace = self.target.pace
-        return isinstance(pace, OpenPace) and pace.behind_ns(monotonic_ns()) > self.rhythm.behind_s * 1e9
+        """Whether a server that is asked at a rate answers nothing of what was due since, or has said nothing yet."""
+        pace, now = self.target.pace, monotonic_ns()
+        if not isinstance(pace, OpenPace):
+            return False
+        return pace.unheard(now) or pace.behind_ns(now) > self.rhythm.behind_s * 1e9
 
     def count_unbroken(self, window_s: float, progress: Callable[[float], None]) -> None:
         """Count one unbroken window, with right answers per second."""
