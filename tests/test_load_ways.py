@@ -84,7 +84,9 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
 
 def test_a_queue_grows_when_turn_after_turn_ends_with_more_waiting() -> None:
     assert queue_grows(20, 24, 25, 500)  # eight in ten turns end with one more
-    assert not queue_grows(20, 24, 7, 500), "too few turns to say"
+    assert queue_grows(28, 120, 7, 499)  # 4 each, give or take 1
+    assert not queue_grows(8, 24, 4, 499), "2 each, give or take 1.4: four turns are too few to say"
+    assert not queue_grows(30, 300, 3, 499)
     assert not queue_grows(4, 4, 25, 500), "less than one request in a hundred"
     assert not queue_grows(20, 400, 25, 500), "one turn with a stop in it"
     assert not queue_grows(-20, 24, 25, 500)

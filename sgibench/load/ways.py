@@ -41,9 +41,10 @@ TOGETHER_FLOOR_S = 0.02
 TOGETHER_CPU = 0.5
 """And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
 one another is then far below what their answers take."""
-GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 8, 1 / 12
+GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 4, 1 / 12
 """A queue grows where more waits at the end of turns than at their beginning: by more than so much of what is due, so
-many standard errors, over so many turns; the scatter of a whole number is at least that of rounding it."""
+many standard errors (twice as many over the fewest turns), over so many turns; the scatter of a whole number is at
+least that of rounding it."""
 SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
@@ -211,7 +212,7 @@ def queue_grows(grown: float, squares: float, turns: float, due: float) -> bool:
     if turns < LEAST_GROWING or grown <= GROWN_SHARE * due:
         return False
     variance = max(squares / turns - (grown / turns) ** 2, LEAST_VARIANCE)
-    return grown / turns > GROWN_ERRORS * math.sqrt(variance / turns)
+    return grown / turns > GROWN_ERRORS * (1 + LEAST_GROWING / turns) * math.sqrt(variance / turns)
 
 
 def queue_grew(name: str, each: float) -> str:
