@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sgibench import units
 from sgibench.bench.plan import Parts, make_plan
@@ -49,11 +50,8 @@ def find_rates(
 
 
 def _common_rates(request: Request, seen: Sequence[Trial], windows: Windows) -> list[PilotRate]:
-    def enough(rate_per_s: float) -> bool:
-        return enough_for_p99(windows, rate_per_s)
-
     classes = request.rate_per_s is None and PROFILES[request.profile].class_rates
-    return common_rates(seen, request.rate_share, enough=enough, classes=classes)
+    return common_rates(seen, request.rate_share, enough=partial(enough_for_p99, windows), classes=classes)
 
 
 def told(rate: PilotRate, windows: Windows) -> str:

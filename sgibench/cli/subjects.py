@@ -232,7 +232,7 @@ class Care:
     slice_s: float = option(
         "--slice",
         type=SliceLength(),
-        default="40ms",
+        default=f"{bench.DEFAULT_SLICE_S * 1000:g}ms",
         show_default=True,
         help="Least length of a visit when servers are visited in turn; none for unbroken windows, at fixed rates too.",
     )
