@@ -83,13 +83,19 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
 
 
 def test_a_queue_grows_when_turn_after_turn_ends_with_more_waiting() -> None:
-    assert queue_grows(20, 24, 25, 500)  # eight in ten turns end with one more
-    assert queue_grows(28, 120, 7, 499)  # 4 each, give or take 1
-    assert not queue_grows(8, 24, 4, 499), "2 each, give or take 1.4: four turns are too few to say"
-    assert not queue_grows(30, 300, 3, 499)
-    assert not queue_grows(4, 4, 25, 500), "less than one request in a hundred"
-    assert not queue_grows(20, 400, 25, 500), "one turn with a stop in it"
-    assert not queue_grows(-20, 24, 25, 500)
+    assert queue_grows([1, 1, 1, 1, 0] * 5, 500)
+    assert queue_grows([4, 3, 5, 3, 5, 5, 3], 499)
+    assert not queue_grows([1, 3, 0, 4], 499), "2 each, give or take 1.6: four turns are too few to say"
+    assert not queue_grows([10, 10, 10], 499)
+    assert not queue_grows([1, 0, 0, 0, 0, 0] * 4, 500), "less than one request in a hundred"
+    assert not queue_grows([-1, -1, -1, -1, 0] * 5, 500)
+
+
+def test_one_turn_with_a_stop_in_it_shows_no_queue_and_hides_none() -> None:
+    assert not queue_grows([20, *[0] * 24], 500)
+    assert not queue_grows([20, *[1, -1] * 12], 500)
+    assert queue_grows([250, *[2, 3] * 8], 1700)
+    assert queue_grows([5, 40, 4, 5, 6, 4], 820)
 
 
 @pytest.mark.parametrize(

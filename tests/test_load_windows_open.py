@@ -221,7 +221,7 @@ def test_a_queue_that_grows_in_each_turn_is_not_hidden_by_their_beginning_anew(p
             time.sleep(0.0105)
         talk.send(RIGHT)
 
-    result = measured(process, Numbered(act), window_s=5.0, turn_s=0.2, **at_rate(100.0))
+    result = measured(process, Numbered(act), window_s=12.0, turn_s=0.2, **at_rate(100.0))
     window = result["window"]
     assert window["visits"] == "unbroken", window["why"]
     assert window["waiting_end"] > window["waiting_start"] + 10

@@ -60,7 +60,7 @@ def speaking(converse: Callable[[socket.socket], None]) -> Iterator[int]:
             while not ended.is_set():
                 connection, _ = listener.accept()
                 with connection, contextlib.suppress(OSError):
-                    connection.settimeout(5)
+                    connection.settimeout(30)  # far beyond what is waited for here
                     converse(connection)
 
         thread = threading.Thread(target=serve)

@@ -61,9 +61,8 @@ class Books:
     """Of an open loop's only piece: the fewest that waited at any look in its first third."""
     least_late: int | None = None
     """The same in its last third."""
-    grown: int = 0
-    """Over all turns, what waited at the second edge and not at the first; and the sum of its squares."""
-    grown_squares: int = 0
+    growths: list[int] = field(default_factory=list)
+    """Of each piece of an open loop: what waited at its second edge and not at its first."""
     think_ns: int = 0
     sessions: int = 0
     excess_s: float = 0.0
@@ -98,8 +97,7 @@ class Books:
         """Add how many waited at the edges of a piece of an open loop."""
         self.waiting_start += at_start
         self.waiting_end += at_end
-        self.grown += at_end - at_start
-        self.grown_squares += (at_end - at_start) ** 2
+        self.growths.append(at_end - at_start)
 
     def add_looks(self, from_ns: int, edge_ns: int, looks: Sequence[tuple[int, int]]) -> None:
         """Keep the fewest that waited in the first and in the last third; `looks` are moments and who waited."""

@@ -36,6 +36,10 @@ class Agreement:
         """The largest number said under a key."""
         return float(max(each[key] for each in self.said))
 
+    def each(self, key: str) -> list[Any]:
+        """The members of the lists said under a key."""
+        return [member for each in self.said for member in each[key]]
+
     def sum(self, key: str) -> float:
         """The sum of the numbers said under a key."""
         return float(sum(each[key] for each in self.said))

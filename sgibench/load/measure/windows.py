@@ -8,6 +8,7 @@ in them, for unbroken windows.
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean
 from time import monotonic_ns
 
 from sgibench.load.measure.aside import SettingAside
@@ -135,9 +136,9 @@ class Windows:
             longer_s = said.most("longer_s")
             if longer_s >= max(self._order.window_s, visited.rhythm.timeout_s):
                 return never_caught_up(visited.id, longer_s)
-            grown, squares, turns = (said.sum("grown"), said.sum("grown_squares"), said.most("turns"))
-            if not is_closed and queue_grows(grown, squares, turns, said.sum("due")):
-                return queue_grew(visited.id, grown / turns)
+            growths = said.each("growths")
+            if not is_closed and queue_grows(growths, said.sum("due")):
+                return queue_grew(visited.id, fmean(growths))
             if is_closed:
                 time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"
             else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from time import monotonic_ns
+from typing import Any
 
 from sgibench.laps import Laps
 from sgibench.load.books import Books
@@ -213,16 +214,14 @@ class Counting:
     # --- between visits ------------------------------------------------------------------------------------------
 
     @property
-    def standing(self) -> dict[str, float]:
+    def standing(self) -> dict[str, Any]:
         """What decides whether the target's slices go on, and are sound."""
         books = self.books
         return {
             "counted_s": books.window_s,
             "meant_s": books.window_s - books.longer_s,
             "longer_s": books.longer_s,
-            "turns": len(books.pieces),
-            "grown": books.grown,
-            "grown_squares": books.grown_squares,
+            "growths": books.growths,
             "due": books.due,
             "busy_s": self._target.tally.busy_ns / 1e9,
             "places": self._places,
