@@ -4,14 +4,15 @@ A visit begins with all connections free, so it must be long beside the slowest 
 are the rule. What counts is not how often answers are slow but how much of the time they fill: at a random moment the
 request in flight goes on for E[L²] / 2E[L] on average (the mean residual life of a renewal process; Cox, Renewal
 Theory, 1962, section 5.2), and that over the visit's length is the share by which the visit's rate is wrong. All
-servers of a group are measured in the same way.
+servers of a group are measured in the same way; where one needs long visits, the others are visited several times in
+the time of one, so that they stay as close together in time as each of them allows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median_low, pvariance
 
 from sgibench.histogram import Histogram
@@ -82,8 +83,14 @@ class Way:
 
     visits: Visits
     length_s: float
-    """Of a visit's counted part."""
+    """Of a visit's counted part, where answers are slowest."""
     why: str
+    visits_in_round: Mapping[str, int] = field(default_factory=dict)
+    """Target -> visits in the time of one to the slowest, of those that may be left sooner."""
+
+    def visits_to(self, target: str) -> int:
+        """How often it is visited in a round: as often as whole visits of its own fit into the slowest one's."""
+        return self.visits_in_round.get(target, 1)
 
 
 def middle_pulse(stretches: Sequence[Histogram]) -> dict[str, float]:
@@ -141,6 +148,7 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
         return Way(visits="unbroken", length_s=window_s, why="users think between requests, and a visit would cut that")
     slowest, pulse = max(pulses.items(), key=lambda item: item[1].needed_s, default=("", Pulse()))
     needed_s = max(least_s, pulse.needed_s)
+    fitting = {name: math.floor(needed_s / max(least_s, each.needed_s)) for name, each in pulses.items()}
     if least_s > MOST_OF_WINDOW * window_s:
         return Way(visits="unbroken", length_s=window_s, why=f"visits of {seconds(least_s)} would be the whole window")
     if needed_s <= least_s:
@@ -152,7 +160,12 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
     )
     if needed_s > MOST_OF_WINDOW * window_s:
         return Way(visits="unbroken", length_s=window_s, why=f"a visit would have to last {beside}")
-    return Way(visits=visits, length_s=needed_s, why=f"longer than the {seconds(asked_s)} asked for: {beside}")
+    return Way(
+        visits=visits,
+        length_s=needed_s,
+        why=f"up to {seconds(needed_s)} in place of the {seconds(asked_s)} asked for: {beside}",
+        visits_in_round={name: often for name, often in fitting.items() if often > 1},
+    )
 
 
 def may_go_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool:

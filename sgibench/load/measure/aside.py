@@ -19,6 +19,7 @@ from sgibench.load.measure.course import Course
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.strangers import Strangers
 from sgibench.load.visitor import Visited
+from sgibench.load.ways import Way
 
 NOTABLE = 0.005
 """Of a turn: who takes more of a CPU disturbs it. What waits for them is then in the slowest hundredth."""
@@ -58,9 +59,10 @@ class SettingAside:
         self._with_moments: set[str] = set()
         """Servers that failed, or stopped for long, in a turn: all of theirs count."""
 
-    def begin(self, length_s: float) -> None:
-        """Turns of such a length are made from here on."""
-        self._most = ceil(self._course.order.window_s / length_s) * len(self._course.visited)
+    def begin(self, way: Way) -> None:
+        """Turns are made in this way from here on."""
+        visits = sum(way.visits_to(visited.id) for visited in self._course.visited)
+        self._most = ceil(self._course.order.window_s / way.length_s) * visits
 
     @contextmanager
     def turn(self, visited: Visited) -> Iterator[Callable[[], None]]:

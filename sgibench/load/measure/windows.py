@@ -56,8 +56,8 @@ class Windows:
         self._course.laps.to("between visits")
         self.way = self._way()
         if self.way.visits != "unbroken":
-            self._aside.begin(self.way.length_s)
-            why = self._rounds(self.way.length_s)
+            self._aside.begin(self.way)
+            why = self._rounds()
             if why is None:
                 return
             self.way = self._unbroken(why)
@@ -84,7 +84,7 @@ class Windows:
 
     # --- in turn -----------------------------------------------------------------------------------------------------
 
-    def _rounds(self, length_s: float) -> str | None:
+    def _rounds(self) -> str | None:
         """Visit all targets in random order, round after round, until each has its window; why it was in vain."""
         course, window_s = self._course, self._order.window_s
         number = 0
@@ -97,15 +97,17 @@ class Windows:
             why = self._unsound(counted, number, last=not waiting)
             if why is not None or not waiting:
                 return why
-            course.random.shuffle(waiting)
-            for visited in waiting:
-                if course.goes_on(visited):
+            visits = [visited for visited in waiting for _ in range(self.way.visits_to(visited.id))]
+            course.random.shuffle(visits)
+            for visited in visits:
+                if left[visited.id] > 0 and course.goes_on(visited):
                     course.progress(visited, "measure", 1 - left[visited.id] / window_s)
-                    self._slice(visited, length_s, left[visited.id])
+                    left[visited.id] -= self._slice(visited, left[visited.id])
             number += 1
 
-    def _slice(self, visited: Visited, length_s: float, left_s: float) -> None:
-        """Make one visit: settle, count, drain."""
+    def _slice(self, visited: Visited, left_s: float) -> float:
+        """Make one visit: settle, count, drain; gives how long it was meant to be."""
+        length_s = self.way.length_s / self.way.visits_to(visited.id)
         length = min(length_s, left_s)
         if left_s - length < length_s / 4:
             length = left_s  # no crumb of a slice at the end
@@ -115,10 +117,11 @@ class Windows:
                 visited.settle_turn(TURN_SETTLE_S)
                 begins()
                 visited.count(length)
-            return
+            return length
         with visited.visit():
             visited.settle(self._order.settle_s)
             visited.count(length)
+        return length
 
     def _unsound(self, counted: dict[str, Agreement], rounds: int, *, last: bool) -> str | None:
         """Say why visits do not tell the truth, if they do not.
