@@ -56,6 +56,15 @@ def test_a_slice_lasts_ten_times_the_slowest_p99_of_the_group() -> None:
     assert closed_way(None, 3.0, {}).visits == "unbroken"
 
 
+def test_servers_that_may_be_left_sooner_are_visited_several_times_in_the_time_of_the_slowest() -> None:
+    pulses = {"fast": Pulse(p99_s=0.001), "middle": Pulse(p99_s=0.02), "slow": Pulse(p99_s=0.035)}
+    way = closed_way(0.1, 3.0, pulses)
+    assert [way.visits_to(name) for name in pulses] == [3, 1, 1]  # of 117, 350 and 350 ms
+    assert [open_way(0.2, 1000.0, 3.0, pulses).visits_to(name) for name in pulses] == [1, 1, 1]
+    calm = closed_way(0.1, 3.0, {"fast": Pulse(p99_s=0.001), "middle": Pulse(p99_s=0.009)})
+    assert [calm.visits_to("fast"), calm.visits_to("middle")] == [1, 1]
+
+
 def test_one_disturbed_stretch_of_the_warm_up_does_not_decide_and_the_first_does_not_count() -> None:
     calm, cold, disturbed = of((500, 2)), of((50, 100)), of((400, 2), (30, 300))
     assert middle_pulse([cold, calm, disturbed, calm])["p99_s"] == pytest.approx(0.002, rel=0.01)

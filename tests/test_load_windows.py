@@ -94,6 +94,19 @@ def test_slow_answers_that_begin_after_the_warm_up_are_noticed_and_slices_given_
     assert rate * first["mean_us"] / 1e6 == pytest.approx(4, rel=0.2)
 
 
+def test_a_server_that_needs_long_visits_makes_nobody_elses_long(process: LoadProcess) -> None:
+    fast, slow = measured_all(process, [steady(0.001), steady(0.04)], slice_s=0.1, window_s=3.0)
+    for result in (fast, slow):
+        assert result["window"]["visits"] == "sliced"
+        assert result["window_s"] == pytest.approx(3.0, abs=0.5)
+        assert result["window"]["sent"] == result["requests"]
+    assert fast["window"]["pieces"] > 2 * slow["window"]["pieces"] > 4
+    longest = max(one["window_s"] for one in slow["slices"])
+    assert min(one["window_s"] for one in slow["slices"]) > 0.2 * longest
+    began = [[from_ns for from_ns, _ in result["edges_ns"]] for result in (fast, slow)]
+    assert abs(sum(began[0]) / len(began[0]) - sum(began[1]) / len(began[1])) < 2e9, "both all the time"
+
+
 def test_equal_answers_are_sliced_and_each_slice_owns_what_is_sent_in_it(process: LoadProcess) -> None:
     heard: list[int] = []
 
