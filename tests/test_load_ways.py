@@ -22,6 +22,7 @@ from sgibench.load.ways import (
     too_much,
 )
 from sgibench.model import Load
+from sgibench.report.evidence import LONGER
 
 
 def of(*parts: tuple[int, float]) -> Histogram:
@@ -60,6 +61,7 @@ def test_servers_that_may_be_left_sooner_are_visited_several_times_in_the_time_o
     pulses = {"fast": Pulse(p99_s=0.001), "middle": Pulse(p99_s=0.02), "slow": Pulse(p99_s=0.035)}
     way = closed_way(0.1, 3.0, pulses)
     assert [way.visits_to(name) for name in pulses] == [3, 1, 1]  # of 117, 350 and 350 ms
+    assert way.why.startswith(LONGER), "the report tells it by that"
     assert [open_way(0.2, 1000.0, 3.0, pulses).visits_to(name) for name in pulses] == [1, 1, 1]
     calm = closed_way(0.1, 3.0, {"fast": Pulse(p99_s=0.001), "middle": Pulse(p99_s=0.009)})
     assert [calm.visits_to("fast"), calm.visits_to("middle")] == [1, 1]

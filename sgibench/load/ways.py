@@ -163,7 +163,7 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
     return Way(
         visits=visits,
         length_s=needed_s,
-        why=f"up to {seconds(needed_s)} in place of the {seconds(asked_s)} asked for: {beside}",
+        why=f"longer than the {seconds(asked_s)} asked for: up to {beside}",
         visits_in_round={name: often for name, often in fitting.items() if often > 1},
     )
 
