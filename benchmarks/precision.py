@@ -11,8 +11,9 @@ each) in the same engine; the minutes are those of the whole command once all is
 run it: each server started, 10 s of wrk with one thread and 64 connections, the next server, three rounds; its latency
 is that of saturation, where sgibench's is at a fixed rate, and it knows no CPU per request. See docs/method.md.
 
-Below stands how late the load's requests left at fixed rates although a connection was free, all trials together; and
-each server's latencies there from when requests were due, the median over its blocks.
+Where a yardstick lay on the servers' CPU, the next row has the same run as measured, without it. Below stands how late
+the load's requests left at fixed rates although a connection was free, all trials together; and each server's latencies
+there from when requests were due, the median over its blocks.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from sgibench.model import Comparison, LoadKind, Metric, Run
 from sgibench.report.standings import standings_of
 from sgibench.results import store
 from sgibench.serve.process import HOST
-from sgibench.stats import compare
+from sgibench.stats import compare, spread_us
 
 QUICK = PROFILES["quick"]
 BEFORE = replace(
@@ -90,21 +91,37 @@ def half_width(found: Sequence[Comparison]) -> float | None:
 
 def of_run(run: Run, minutes: float | None = None) -> dict[str, Any]:
     """What a stored run reached on json, and how long it took."""
-    halves: dict[str, float | None] = dict.fromkeys(FIGURES)
-    for standing in standings_of(run):
-        for name, (metric, kind) in FIGURES.items():
-            if standing.key.scenario == SCENARIO and standing.key.load.kind == kind:
-                halves[name] = half_width([*standing.rankings[metric].verdicts.values()])
     if minutes is None and run.info.finished_at:
         began, ended = (datetime.fromisoformat(each) for each in (run.info.started_at, run.info.finished_at))
         minutes = (ended - began).total_seconds() / 60
     return {
         "what": run.info.profile,
         "minutes": minutes,
-        "half_widths": halves,
+        "half_widths": half_widths(run),
+        "as_measured": half_widths(without_yardstick(run)) if spread_us(run.trials) else None,
         "lateness_us": lateness_us(run),
         "levels_us": levels_us(run),
     }
+
+
+def half_widths(run: Run) -> dict[str, float | None]:
+    """Figure -> half-width on json."""
+    halves: dict[str, float | None] = dict.fromkeys(FIGURES)
+    for standing in standings_of(run):
+        for name, (metric, kind) in FIGURES.items():
+            if standing.key.scenario == SCENARIO and standing.key.load.kind == kind:
+                halves[name] = half_width([*standing.rankings[metric].verdicts.values()])
+    return halves
+
+
+def without_yardstick(run: Run) -> Run:
+    """The same run, had nobody looked how fast the servers' CPUs were."""
+    return replace(
+        run,
+        trials=tuple(
+            replace(trial, slices=tuple(replace(one, yard_us=None) for one in trial.slices)) for trial in run.trials
+        ),
+    )
 
 
 def lateness_us(run: Run) -> dict[str, float | None]:
@@ -178,7 +195,11 @@ def as_people_do() -> dict[str, Any]:
 def shown(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one row for each way: half-width, and in brackets times √minutes."""
     print(f"{'':10} {'minutes':>8}  " + "  ".join(f"{name:>27}" for name in FIGURES))
-    for row in rows:
+    measured = [
+        [row, *([{**row, "what": "as measured", "half_widths": plain}] if (plain := row.get("as_measured")) else [])]
+        for row in rows
+    ]
+    for row in (each for both in measured for each in both):
         minutes = row["minutes"]
         cells = []
         for name in FIGURES:

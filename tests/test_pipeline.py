@@ -68,6 +68,11 @@ def test_a_trial_holds_everything_that_a_number_needs(side_by_side: Run) -> None
         assert trial.errors == {}
 
 
+def has_yardstick(run: Run) -> bool:
+    machine = run.info.machine
+    return machine.system == "Linux" and machine.sharing is None and len(machine.server_cpus) == 1
+
+
 def test_slices_add_up_to_what_the_trial_says(side_by_side: Run) -> None:
     closed = [trial for trial in side_by_side.trials if trial.load.kind == "closed"]
     assert closed
@@ -77,6 +82,8 @@ def test_slices_add_up_to_what_the_trial_says(side_by_side: Run) -> None:
             assert trial.slices == ()
             continue
         assert sum(one.requests for one in trial.slices) == trial.requests
+        if has_yardstick(side_by_side):
+            assert all(0 < (one.yard_us or 0) < 1000 for one in trial.slices)
         assert sum(one.window_s for one in trial.slices) == pytest.approx(trial.window_s)
         assert sum(one.cpu_s or 0 for one in trial.slices) == pytest.approx(trial.cpu_s)
 

@@ -22,7 +22,7 @@ from sgibench.audit.whole import absent, failed, noise_doubts, thinned
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
 from sgibench.model.kinds import told
-from sgibench.stats import percentile_allowed
+from sgibench.stats import at_one_pace, percentile_allowed
 from sgibench.stats.rates import offered_by, rate_kept
 from sgibench.units import percent, significant
 
@@ -345,7 +345,8 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
         members[group_id(trial)].append(trial)
         cells[trial.cell].append(place)
     about_group = {name: group_doubts(table_rows(trials, around)) for name, trials in members.items()}
-    of_cell = {cell: [run.trials[place] for place in places] for cell, places in cells.items()}
+    paced = at_one_pace(run.trials)
+    of_cell = {cell: [paced[place] for place in places] for cell, places in cells.items()}
     about_cell = {cell: (*cell_doubts(trials, around), *thinned(trials, run)) for cell, trials in of_cell.items()}
     return RunAudit(
         trials=tuple(

@@ -52,8 +52,8 @@ PROFILES = {
         Profile(
             name="quick",
             blocks=6,
-            window_s=1.1,
-            open_window_s=0.6,
+            window_s=0.9,
+            open_window_s=0.85,
             retries=0,
             servers=(
                 "gunicorn-gthread",

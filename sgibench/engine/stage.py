@@ -20,6 +20,7 @@ from sgibench.engine.trials import TOO_LITTLE, Draft
 from sgibench.engine.turned_out import draft_of, target_of
 from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
+from sgibench.engine.yardstick import watched_cpu, yardstick
 from sgibench.model import (
     Group,
     Visits,
@@ -42,9 +43,11 @@ def load_group(
     used = {cell_id: one.used for cell_id, one in fit.items()}
     witness = Witness(workshop.scenarios[group.scenario], used)
     loading = Loading(workshop=workshop, group=group, seed=seed, fit=fit, memory=memory, witness=witness)
-    before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
-    measured = loading.load(windows, targets) if targets else {}
-    disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
+    with yardstick(watched_cpu(workshop.cpus, group, workshop.scenarios[group.scenario], windows)) as yard:
+        pids += yard.pids
+        before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
+        measured = yard.told(loading.load(windows, targets)) if targets else {}
+        disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
     workshop.laps.to("looking at servers")
     if any(target.spawns for target in targets) or any(one.did and one.did.worker for one in fit.values()):
         disturbance = replace(disturbance, foreign_cpu=None)  # their other processes look like somebody else's

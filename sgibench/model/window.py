@@ -58,6 +58,9 @@ class Slice:
     window_s: float
     requests: int
     cpu_s: float | None
+    yard_us: float | None = None
+    """How long a fixed piece of work took on the server's CPU meanwhile, geometric mean; longer where the core was
+    slower. None where nobody looked."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,9 +92,8 @@ def _pss_bytes(trial: Trial) -> float | None:
 
 
 def _front_us(trial: Trial) -> float | None:
-    if trial.front is None or trial.front.cpu_s is None or not trial.requests or trial.cpu_us_per_request is None:
-        return None
-    return trial.front.cpu_s / trial.requests * 1e6
+    share = _share(trial)
+    return None if share is None or trial.cpu_us_per_request is None else share * trial.cpu_us_per_request
 
 
 def _share(trial: Trial) -> float | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgibench import audit, units
+from sgibench import audit, stats, units
 from sgibench.model import Doubt, Failure, Trial
 from sgibench.model.kinds import told
 from sgibench.report.panels import View
@@ -92,6 +92,8 @@ class Evidence:
     """Highest share of the server CPUs that the hypervisor took in any trial; None = nobody could tell."""
     pressure: float | None
     throttled_s: float | None
+    yard_us: tuple[float, float] | None
+    """How long the same piece of work took on the servers' CPUs in slices, 5th and 95th percentile."""
     generator: tuple[GeneratorUse, ...]
     windows: tuple[WindowsMade, ...]
     usual: bool
@@ -121,6 +123,7 @@ def evidence_of(view: View) -> Evidence:
         steal=_highest(trial.steal for trial in measured),
         pressure=_highest(trial.pressure for trial in measured),
         throttled_s=_highest(trial.throttled_s for trial in measured),
+        yard_us=stats.spread_us(trials),
         generator=tuple(_generator(view)),
         windows=tuple(_windows(view)),
         usual=not trials or any(trial.scenario not in {name for name, *_ in own} for trial in trials),

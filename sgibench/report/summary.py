@@ -48,6 +48,7 @@ def summary_of(view: View) -> dict[str, Any]:
         "machine": {"cpu_model": info.machine.cpu_model, "cores": info.machine.cores, "system": info.machine.system},
         "measuring_share": info.measuring_share,
         "spent_s": dict(info.spent_s),
+        "yard_us": stats.spread_us(view.run.trials),
         "trials": {
             status: sum(trial.status == status for trial in view.run.trials) for status in ("ok", "failed", "skipped")
         },

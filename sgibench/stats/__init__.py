@@ -41,6 +41,7 @@ from sgibench.stats.intervals import (
 from sgibench.stats.layers import Layers, Mean, layers_of, mean_of
 from sgibench.stats.looks import look, nominal_levels, settled
 from sgibench.stats.moderation import Spread, Table, moderate, table_of
+from sgibench.stats.pace import at_one_pace, spread_us
 from sgibench.stats.parts import levelled
 from sgibench.stats.ranking import Ranking, rank
 from sgibench.stats.runs import Change, RunComparison, compare_runs, worse_than
@@ -67,6 +68,7 @@ __all__ = [
     "Table",
     "TwoWay",
     "Values",
+    "at_one_pace",
     "block_values",
     "capacity",
     "compare",
@@ -90,6 +92,7 @@ __all__ = [
     "rank",
     "settled",
     "shown_histogram",
+    "spread_us",
     "table_of",
     "two_way",
     "usl",

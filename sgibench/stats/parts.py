@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sgibench.model import Latency, Load, Trial
+from sgibench.stats.pace import at_one_pace
 
 Place = tuple[str, Load, int, int, str, int]
 """Scenario, load, workers, threads, configuration, block: what a reference is looked up by."""
 
 
 def levelled(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Give the trials with all parts brought to the level of the first; the reference's further copies are left out.
+    """Give the trials at one pace of their CPUs, and all parts brought to the level of the first.
 
-    A trial whose part's reference has no figure keeps none: there is nothing to compare it by.
+    The reference's further copies are left out. A trial whose part's reference has no figure keeps none: there is
+    nothing to compare it by.
     """
-    known = tuple(trials)
+    known = at_one_pace(trials)
     again = {(_place(trial), trial.part): trial for trial in known if trial.again}
     if not again:
         return known
