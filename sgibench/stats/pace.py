@@ -3,10 +3,11 @@
 Servers are visited in turn, and a rented CPU is now fast, now slow, as its core's other thread is at work for somebody
 else. By chance it is slow for one server more often than for another. A fixed piece of work beside each slice says how
 slow (`Slice.yard_us`), and a server's own slices say how much that means to it: the slope b of ln(CPU per request) on
-ln(yardstick), each trial's means taken out of both. A trial's figure is then told at the mean pace of its group, as
-x · (mean / own)^b. That is regression on a concomitant variable that no server moves (analysis of covariance; Cochran,
-Biometrics 13, 1957); Lavenberg and Welch (Management Science 27, 1981) call it a control variate. The mean over all
-servers stays where it was, and what chance gave to one of them is taken away.
+ln(yardstick), each trial's means taken out of both. A trial's figure is then told at the mean pace of its group in its
+block, as x · (mean / own)^b. That is regression on a concomitant variable that no server moves (analysis of covariance;
+Cochran, Biometrics 13, 1957); Lavenberg and Welch (Management Science 27, 1981) call it a control variate. What chance
+gave to one server is taken away. What a whole block was slower by stays: where it means more to one server than to
+another, their ratio is not the same at every pace, and the scatter of blocks must say so.
 
 A slope from few slices is uncertain, and a wrong one puts the machine's moments where none were. So each is drawn to
 the mean of its group by as much as it is uncertain beside how much slopes really differ (DerSimonian and Laird,
@@ -20,6 +21,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from sgibench.model import Load, Slice, Trial
 
@@ -45,7 +47,7 @@ class Slope:
 
 
 def at_one_pace(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Give the trials with cost and throughput of closed loops told at the mean pace of their group.
+    """Give the trials with cost and throughput of closed loops told at the mean pace of their group and block.
 
     Trials without a yardstick and failed ones stay as they are, and so do latencies and open loops.
     """
@@ -57,11 +59,14 @@ def at_one_pace(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     factors: dict[int, tuple[float, float]] = {}
     for cells in groups.values():
         paces = {id(trial): _pace(_slices(trial)) for members in cells.values() for trial in members}
-        usual = math.fsum(paces.values()) / len(paces)
+        blocks: dict[int, list[float]] = defaultdict(list)
+        for members in cells.values():
+            for trial in members:
+                blocks[trial.block].append(paces[id(trial)])
         costs, rates = slopes(cells)
         for cell, members in cells.items():
             for trial in members:
-                slower = paces[id(trial)] - usual
+                slower = paces[id(trial)] - fmean(blocks[trial.block])
                 factors[id(trial)] = math.exp(-costs[cell] * slower), math.exp(-rates[cell] * slower)
     return tuple(_told(trial, *factors[id(trial)]) if id(trial) in factors else trial for trial in known)
 
