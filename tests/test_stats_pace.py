@@ -157,6 +157,36 @@ def test_odd_numbers_in_a_file_break_nothing(field: str, odd: float, *, everywhe
         assert 0 < one.rps < math.inf
 
 
+def test_a_yardstick_that_can_be_none_or_slices_that_are_not_the_whole_change_nothing() -> None:
+    run = measured(8)
+    forged = tuple(
+        replace(one, slices=tuple(replace(each, yard_us=(each.yard_us or 1) * 1000) for each in one.slices))
+        if one.server == "a"
+        else one
+        for one in run.trials
+    )
+    assert at_one_pace(forged) == forged
+    half = [replace(one, slices=one.slices[::2]) if one.server == "b" else one for one in run.trials]
+    changed = {one.server for one, after in zip(half, at_one_pace(half), strict=True) if after != one}
+    assert changed == set(COSTS) - {"b"}
+
+
+def test_a_server_with_few_slices_is_told_by_its_own_slope_where_that_is_sure() -> None:
+    """It burns the same CPU time however fast its CPU is; the others' slopes are not its own."""
+    run = measured(9)
+    few = []
+    for one in run.trials:
+        if one.server == "d":
+            kept = [replace(each, round=place) for place, each in enumerate(one.slices[:4])]
+            flat = tuple(replace(each, requests=1000, cpu_s=0.2 * (1 + 0.002 * (each.round - 1.5))) for each in kept)
+            few.append(replace(one, slices=flat, requests=4000, cpu_s=0.8, cpu_us_per_request=200.0))
+        else:
+            few.append(one)
+    for one in at_one_pace(few):
+        if one.server == "d":
+            assert one.cpu_us_per_request == pytest.approx(200.0, rel=0.01)
+
+
 def test_trials_whose_yardsticks_are_worlds_apart_are_told_in_finite_numbers() -> None:
     def far(trial: Trial, each: Slice) -> Slice:
         return replace(each, yard_us=(each.yard_us or 1) * 1e-8 ** (trial.block % 2))

@@ -25,12 +25,14 @@ from statistics import fmean
 
 from sgibench.model import Load, Slice, Trial
 
-LEAST_SLICES = 20
-"""Slices of a server beyond one for each of its trials, before it has a slope of its own."""
+LEAST_DEGREES = 5
+"""Slices of a server beyond one for each of its trials and one more, before it has a slope of its own."""
 SURE = 3.0
 """Standard errors by which the slope of a group lies off 0, or there is none."""
 LEAST, MOST = 1e-9, 1e9
 """What a slice's figures lie between, in seconds and microseconds; anything else in a file is no figure."""
+FARTHEST = math.log(2.0)
+"""Another thread takes half of a core at most: a yardstick that lies farther from those beside it measured no pace."""
 STEEPEST = 1.5
 """Nothing slows down by more than this power of what the yardstick does, which has nothing to wait for."""
 
@@ -63,6 +65,8 @@ def at_one_pace(trials: Iterable[Trial]) -> tuple[Trial, ...]:
         for members in cells.values():
             for trial in members:
                 blocks[trial.block].append(paces[id(trial)])
+        if any(abs(pace - fmean(each)) > FARTHEST for each in blocks.values() for pace in each):
+            continue
         costs, rates = slopes(cells)
         for cell, members in cells.items():
             for trial in members:
@@ -84,7 +88,7 @@ def slopes(cells: Mapping[str, Sequence[Trial]]) -> tuple[dict[str, float], dict
             cost += _centred([math.log(one.cpu_s or 1.0) - math.log(one.requests) for one in slices])
             rate += _centred([math.log(one.requests) - math.log(one.window_s) for one in slices])
         degrees = len(yards) - len(trials) - 1
-        if degrees >= LEAST_SLICES:
+        if degrees >= LEAST_DEGREES:
             costs |= {cell: each} if (each := _slope(yards, cost, degrees)) else {}
             rates |= {cell: each} if (each := _slope(yards, rate, degrees)) else {}
     return _drawn(costs, cells, 0.0, STEEPEST), _drawn(rates, cells, -STEEPEST, 0.0)
@@ -121,10 +125,10 @@ def _place(trial: Trial) -> Place:
 
 
 def _slices(trial: Trial) -> list[Slice]:
-    """Slices with all that it takes."""
-    if trial.load.kind != "closed":
-        return []
-    return [one for one in trial.slices if _are_figures(one.yard_us, one.cpu_s, one.window_s, one.requests)]
+    """Slices of a closed loop, if all have what it takes and they are the whole of the trial."""
+    whole = sum(one.requests for one in trial.slices) == trial.requests and trial.load.kind == "closed"
+    known = all(_are_figures(one.yard_us, one.cpu_s, one.window_s, one.requests) for one in trial.slices)
+    return list(trial.slices) if whole and known else []
 
 
 def _are_figures(*values: float | None) -> bool:
