@@ -7,8 +7,10 @@ READY := $(VENV)/ready
 READY_FOR_TESTS := $(VENV)/ready-for-tests
 ARGS ?=
 
-# The lines of some packages in requirements.lock. pip installs uv, and uv, many times as fast, the rest.
+# The lines of some packages in requirements.lock. pip installs uv, and uv, many times as fast, the rest. Python's own pip
+# will do, if it has one that is new enough: to put one into a new environment takes as long as all the rest.
 locked = sed -E -n '/^($(1))==/,/[^\\]$$/p' requirements.lock
+install_uv = install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
 
 .PHONY: setup bench test lint report ui clean
 .DEFAULT_GOAL := bench
@@ -19,11 +21,12 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	@rm -f $(READY) && rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
 	@echo "installing what sgibench needs into $(VENV) (once, some seconds)"
+	@$(PYTHON) -m venv --without-pip $(VENV)
 	@$(call locked,uv) >$(VENV)/uv.lock
 	@$(call locked,editables|hatchling) >$(VENV)/build.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@$(PYTHON) -m pip --python $(BIN)/python $(install_uv) 2>$(VENV)/pip.log || \
+		{ $(BIN)/python -m ensurepip --default-pip >/dev/null && $(BIN)/python -m pip $(install_uv); }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
 		-c requirements.lock -r pyproject.toml -r $(VENV)/build.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

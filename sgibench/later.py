@@ -7,9 +7,31 @@ checker, which sees the module itself. (SciPy does the same with its own parts.)
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from threading import Thread
 from typing import Any
+
+DRAWS_AND_WRITES = ("matplotlib.figure", "matplotlib.ticker", "pandas", "scipy.special")
+"""What a run that ends with a report needs in the end."""
+
+
+@contextmanager
+def imported_meanwhile(*names: str) -> Iterator[None]:
+    """Import modules in a thread while something else is waited for; afterwards they are there, if they can be."""
+
+    def imports() -> None:
+        for name in names:
+            with suppress(ImportError):  # whoever needs it says so
+                import_module(name)
+
+    thread = Thread(target=imports, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 class Later:

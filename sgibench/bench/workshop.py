@@ -13,6 +13,7 @@ from sgibench.bench.own import Looked, dearest, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.workshop import Listener, Workshop, environment_key
 from sgibench.errors import EnvsError, UsageError
+from sgibench.later import DRAWS_AND_WRITES, imported_meanwhile
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Terms, Trial
 from sgibench.results.asked import write_asked
 from sgibench.serve import envs
@@ -70,7 +71,8 @@ def prepare(
     refused = refusals(cells, entries, terms_of(scenarios))
     fit = [cell for cell in cells if cell not in refused]
     skipped = by_name(refused, fit)
-    ready, unmade = environments(fit, entries, {app.id: app for app in apps}, listener)
+    with imported_meanwhile(*DRAWS_AND_WRITES):
+        ready, unmade = environments(fit, entries, {app.id: app for app in apps}, listener)
     skipped |= {cell.server: unmade[environment_key(cell)] for cell in fit if environment_key(cell) in unmade}
     for server, reason in skipped.items():
         listener.say(f"skipped {server}: {reason}")

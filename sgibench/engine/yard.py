@@ -18,7 +18,7 @@ import sys
 import time
 
 RECORD = struct.Struct("=qq")
-PERIOD_S = 0.012
+PERIOD_S = 0.006
 BYTES = bytes(range(256)) * 32
 TABLE = bytes([*range(1, 256), 0])
 

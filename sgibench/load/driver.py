@@ -25,6 +25,7 @@ from sgibench.load.loading import describe
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
 from sgibench.load.parent import follow_parent, settle_down
+from sgibench.load.rehearsed import Rehearsed
 from sgibench.load.strangers import Strangers
 from sgibench.load.webui.line import EngineLine
 from sgibench.load.webui.opening import open_ui, read_ui
@@ -44,7 +45,7 @@ class Driver:
         self._running: Measurement | Crew | None = None
         self._crew: Crew | None = None
         self._engine = EngineLine(self.say)
-        self._strangers = Strangers()
+        self._strangers, self._rehearsed = Strangers(), Rehearsed()
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "describe": self._describe,
             "measure": self._measure,
@@ -144,7 +145,9 @@ class Driver:
             if read.load_workers > 1:
                 self._running = crew = self._crew_of(read.load_workers)
                 return crew.measure(order, read, self.say)
-            self._running = measurement = Measurement(read, self.say, strangers=self._strangers)
+            self._running = measurement = Measurement(
+                read, self.say, strangers=self._strangers, rehearsed=self._rehearsed
+            )
             return measurement.run()
         except DeclarationError:
             raise

@@ -18,6 +18,7 @@ from sgibench.load import field as fields
 from sgibench.load.measure import Measurement
 from sgibench.load.orders import read_measure
 from sgibench.load.parent import follow_parent, settle_down
+from sgibench.load.rehearsed import Rehearsed
 from sgibench.load.strangers import Strangers
 from sgibench.load.target import Target
 from sgibench.load.together import Agreement
@@ -38,7 +39,7 @@ class Member:
         self._runner: Any = self._environment.create_worker_runner("127.0.0.1", port)
         self._agreed: AsyncResult = AsyncResult()
         self._running: Measurement | None = None
-        self._strangers = Strangers()
+        self._strangers, self._rehearsed = Strangers(), Rehearsed()
         for name, listener in (
             ("sgi_order", self._on_order),
             ("sgi_agreed", self._on_agreed),
@@ -96,7 +97,9 @@ class Member:
     def _obey(self, order: dict[str, Any]) -> None:
         """Carry an order out, and send what was counted."""
         try:
-            self._running = running = Measurement(read_measure(order), self._say, self, strangers=self._strangers)
+            self._running = running = Measurement(
+                read_measure(order), self._say, self, strangers=self._strangers, rehearsed=self._rehearsed
+            )
             shares = running.shares()
             self._runner.send_message(
                 "sgi_shares", {"shares": [{**share, "aborted": running.aborted} for share in shares]}

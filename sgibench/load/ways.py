@@ -42,6 +42,8 @@ TOGETHER_FLOOR_S = 0.02
 TOGETHER_CPU = 0.5
 """And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
 one another is then far below what their answers take."""
+TOGETHER_CONNECTIONS = 256
+"""Over so many at once servers are warmed up together: some hundreds, as one of them may have in a load of its own."""
 GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 4, 1 / 12
 """A queue grows where more waits at the end of turns than at their beginning: by more than so much of what is due, so
 many standard errors (twice as many over the fewest turns), over so many turns; the scatter of a whole number is at
@@ -174,6 +176,14 @@ def may_go_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool
     waits = floor_s >= TOGETHER_FLOOR_S and load.connection == "keep-alive" and load.protocol == "http"
     serviced = any(target.services for target in order.targets)  # whose CPU each of them reads would be everybody's
     return alone and waits and not serviced and order.turn_s is not None and len(order.targets) > 1
+
+
+def may_warm_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool:
+    """Whether servers in a closed loop may be warmed up some at a time: their answers wait, and need nothing."""
+    load = order.load
+    waits = floor_s >= TOGETHER_FLOOR_S and load.connection == "keep-alive" and load.protocol == "http"
+    serviced = any(target.services for target in order.targets)
+    return alone and waits and not serviced and len(order.targets) > 1
 
 
 def together_way(window_s: float, of_servers: float | None, own: float) -> Way | None:

@@ -15,6 +15,7 @@ import gevent
 
 from sgibench.laps import Laps
 from sgibench.load.orders import MeasureOrder
+from sgibench.load.rehearsed import Rehearsed
 from sgibench.load.together import Agreement, Together
 from sgibench.load.visitor import STEP_S, Visited
 from sgibench.load.ways import Pulse
@@ -27,9 +28,10 @@ Say = Callable[[dict[str, Any]], None]
 class Course:
     """What the warm-up and the windows of an order share."""
 
-    def __init__(self, order: MeasureOrder, say: Say, together: Together) -> None:
+    def __init__(self, order: MeasureOrder, say: Say, together: Together, rehearsed: Rehearsed) -> None:
         self.order = order
         self.together = together
+        self.rehearsed = rehearsed
         self.laps = Laps("connecting")
         self.random = Random(order.seed)
         """Gives the same in all processes."""

@@ -14,6 +14,7 @@ from sgibench.load.measure.warming import Warming
 from sgibench.load.measure.windows import Windows
 from sgibench.load.orders import MeasureOrder
 from sgibench.load.outcome import result
+from sgibench.load.rehearsed import Rehearsed
 from sgibench.load.singly import Singly
 from sgibench.load.strangers import Strangers
 from sgibench.load.together import Alone, Together
@@ -24,11 +25,17 @@ class Measurement:
     """One order being carried out, by this process alone or together with others."""
 
     def __init__(
-        self, order: MeasureOrder, say: Say, together: Together | None = None, *, strangers: Strangers | None = None
+        self,
+        order: MeasureOrder,
+        say: Say,
+        together: Together | None = None,
+        *,
+        strangers: Strangers | None = None,
+        rehearsed: Rehearsed | None = None,
     ) -> None:
-        """`strangers`: who else there is on this machine, as this process has seen it so far."""
+        """What this process has seen so far. `strangers`: who else there is on this machine; `rehearsed`: servers."""
         self.order = order
-        self._course = course = Course(order, say, together or Alone())
+        self._course = course = Course(order, say, together or Alone(), rehearsed or Rehearsed())
         self._strangers = strangers or Strangers()
         self._warming = Warming(course)
         self._windows = Windows(course, SettingAside(course, self._strangers))

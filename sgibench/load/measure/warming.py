@@ -6,25 +6,31 @@ servers at once where they may be measured so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic_ns, process_time_ns
+from typing import Self
 
+from sgibench.histogram import Histogram
 from sgibench.load.cpu import TreeClock
 from sgibench.load.measure.course import Course
 from sgibench.load.visitor import STANDING_S, Visited, visiting
-from sgibench.load.ways import Way, may_go_together, together_way
+from sgibench.load.ways import Pulse, Way, may_go_together, together_way
 
 WARMUP_S = 0.25
 """Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
 QUICK_WARMUP_S = 0.1
-"""The same where so short a window holds ENOUGH answers for two to agree."""
+"""The same where so short a window holds ENOUGH answers for a rate."""
 ENOUGH = 300
 STEADY = 0.05
-"""The last two of them differ by less than this share."""
+"""It is when the last of them is by less than this share faster than any before: a warm server gets no faster, and a
+machine that is slow for a moment makes no server cold."""
 LEAST_RATES, LEAST_WARMUPS = 2, 3
-"""So many windows of a warm-up, and so many if it may last so long: the first is cold, and two have to agree."""
-REHEARSALS = 4
-"""So many at the rate of an open loop ..."""
+"""So many windows of a warm-up, and so many if it may last so long: the first is cold."""
+TOGETHER_WARM_CPU = 0.9
+"""Servers that are warmed up at once need at most so much of a CPU, all of them together: else each waited for others,
+and what was seen of their answers says little."""
+REHEARSALS, REHEARSED_AGAIN = 4, 1
+"""So many at the rate of an open loop, and so many where a server was rehearsed at it in an earlier block ..."""
 LEAST_REHEARSED = 60
 """... each as long as so many answers take, but no longer than those of a warm-up. Turns are far longer than answers,
 as a rule, and answers that become slow later are noticed in the turns themselves."""
@@ -51,33 +57,56 @@ class Warming:
         began = monotonic_ns()
         visited.target.think_ns = 0
         with visited.visit():
-            self.until_steady(visited)
+            self.until_steady([visited])
             time_s = (monotonic_ns() - began) / 1e9
             visited.rhythm.look_back(time_s)
         visited.warm(time_s=time_s)
         self._course.share_pulse(visited)
 
-    def until_steady(self, visited: Visited) -> None:
-        """Go on until two windows agree, the first not among them, or the time for it is over."""
+    def warm_up_together(self, several: Sequence[Visited]) -> bool:
+        """Load all of these at once, whose answers wait anyway; whether they left one another in peace."""
+        course = self._course
+        for visited in several:
+            visited.rhythm.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
+        with Shares(several) as shares:
+            began = monotonic_ns()
+            with visiting(several):
+                self.until_steady(several)
+                time_s = (monotonic_ns() - began) / 1e9
+        for visited in several:
+            visited.warm(time_s=time_s)
+            course.share_pulse(visited)
+        return shares.most is not None and shares.most <= TOGETHER_WARM_CPU
+
+    def until_steady(self, several: Sequence[Visited]) -> None:
+        """Go on until, for each of them, a window was no faster than one before; or the time for it is over."""
         course, warmup_s = self._course, self._order.warmup_s
-        rates: list[float] = []
-        length_s, passed_s = QUICK_WARMUP_S, 0.0
-        while len(rates) < LEAST_RATES or passed_s < warmup_s:
-            course.progress(visited, "warmup", passed_s / warmup_s)
-            answered, at = visited.answered, monotonic_ns()
-            if rates:
-                visited.heard.new_stretch()
-            visited.sleep(length_s)
-            visited.target.fold()
-            passed_s += length_s
-            rate = (visited.answered - answered) / (monotonic_ns() - at)
-            agreement = course.agree(visited, rate=rate, fallen_s=visited.patience.fallen_s)
-            rates.append(agreement.sum("rate"))
-            steady = len(rates) >= LEAST_WARMUPS and abs(rates[-1] - rates[-2]) < STEADY * max(rates[-2:])
-            fallen = agreement.most("fallen_s") >= STANDING_S
-            if course.stopped or visited.gave_up or steady or fallen:
+        rates: dict[str, list[float]] = {visited.id: [] for visited in several}
+        length_s, passed_s, windows = QUICK_WARMUP_S, 0.0, 0
+        while windows < LEAST_RATES or passed_s < warmup_s:
+            for visited in several:
+                course.progress(visited, "warmup", passed_s / warmup_s)
+                if windows:
+                    visited.heard.new_stretch()
+            answered, at = [visited.answered for visited in several], monotonic_ns()
+            course.sleep(several, length_s)
+            passed_s, windows = passed_s + length_s, windows + 1
+            passed_ns = monotonic_ns() - at
+            ready = [self._is_ready(*each, passed_ns, rates) for each in zip(several, answered, strict=True)]
+            if course.stopped or all(ready):
                 return
-            length_s = QUICK_WARMUP_S if rates[-1] * 1e9 * QUICK_WARMUP_S >= ENOUGH else WARMUP_S
+            slowest = min(each[-1] for each in rates.values())
+            length_s = QUICK_WARMUP_S if slowest * 1e9 * QUICK_WARMUP_S >= ENOUGH else WARMUP_S
+
+    def _is_ready(self, visited: Visited, answered: int, passed_ns: int, rates: Mapping[str, list[float]]) -> bool:
+        """Add a window's rate to the others; whether its server needs, or can have, no further one."""
+        visited.target.fold()
+        rate = (visited.answered - answered) / passed_ns
+        agreement = self._course.agree(visited, rate=rate, fallen_s=visited.patience.fallen_s)
+        mine = rates[visited.id]
+        mine.append(agreement.sum("rate"))
+        steady = len(mine) >= LEAST_WARMUPS and mine[-1] < (1 + STEADY) * max(mine[:-1])
+        return steady or visited.gave_up is not None or agreement.most("fallen_s") >= STANDING_S
 
     # --- at the rate -------------------------------------------------------------------------------------------------
 
@@ -94,37 +123,71 @@ class Warming:
         if way is None:
             for visited in course.visited:
                 if course.goes_on(visited):
-                    self._rehearse([visited])
+                    self._rehearse_one(visited)
         return way
 
-    def _rehearse(self, several: Sequence[Visited]) -> None:
-        """Go at the rate for a while, with all of these at once."""
+    def _rehearse_one(self, visited: Visited) -> None:
+        """Go at the rate for as long as there is something to learn."""
+        course, known = self._course, self._course.rehearsed
+        visited.rhythm.before = known.of(visited.id)
+        wanted = REHEARSED_AGAIN if visited.rhythm.before else REHEARSALS
+        stretches = round(course.agree(visited, stretches=wanted).most("stretches"))
+        known.remember(visited.id, self._rehearse([visited], stretches))
+
+    def _rehearse(self, several: Sequence[Visited], stretches: int) -> list[Histogram]:
+        """Go at the rate for a while, with all of these at once; gives what each stretch of the first of them was."""
         course = self._course
         for visited in several:
             visited.target.enter("warm-up")
         length_s = min(WARMUP_S, max(LEAST_REHEARSAL_S, LEAST_REHEARSED / (self._order.load.rate_per_s or 1.0)))
         began = monotonic_ns()
         with visiting(several, at_rate=True, apart_s=course.apart_s(several)):
-            for stretch in range(REHEARSALS):
+            for stretch in range(stretches):
                 for visited in several if stretch else ():
                     visited.heard.new_stretch()
                 course.sleep(several, length_s)
             for visited in several:
                 visited.rhythm.look_back((monotonic_ns() - began) / 1e9)
+        heard = [tally.histogram for tally in several[0].heard.stretches]
         for visited in several:
             visited.warm(time_s=(monotonic_ns() - began) / 1e9)
             course.share_pulse(visited)
+        return heard
 
     def _rehearse_together(self, fit: Sequence[Visited]) -> Way | None:
         """Try whether they leave one another in peace, at once: together they may need little of a CPU."""
-        clocks = [TreeClock(pids) for visited in fit for pids in (visited.spec.pids, visited.spec.front_pids) if pids]
-        for clock in clocks:
+        with Shares(fit) as shares:
+            self._rehearse(fit, REHEARSALS)
+        return together_way(self._order.window_s, shares.of_servers, shares.own)
+
+
+class Shares:
+    """Which share of a CPU each side uses while something lasts: all the servers, and this process."""
+
+    def __init__(self, several: Sequence[Visited]) -> None:
+        known = [pids for visited in several for pids in (visited.spec.pids, visited.spec.front_pids) if pids]
+        self._clocks = [TreeClock(pids) for pids in known]
+        self.own = 0.0
+        self.of_servers: float | None = None
+        """None where the system doesn't tell."""
+
+    @property
+    def most(self) -> float | None:
+        """That of the busier side."""
+        return None if self.of_servers is None else max(self.of_servers, self.own)
+
+    def __enter__(self) -> Self:
+        """It begins."""
+        for clock in self._clocks:
             clock.look()
             clock.start()
-        began, own_ns = monotonic_ns(), process_time_ns()
-        self._rehearse(fit)
-        passed_ns = monotonic_ns() - began
-        own = (process_time_ns() - own_ns) / passed_ns
-        used = [clock.stop() for clock in clocks]
-        of_servers = None if None in used or not used else sum(each or 0 for each in used) / passed_ns
-        return together_way(self._order.window_s, of_servers, own)
+        self._began, self._own_ns = monotonic_ns(), process_time_ns()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It is over."""
+        passed_ns = monotonic_ns() - self._began
+        self.own = (process_time_ns() - self._own_ns) / passed_ns
+        used = [clock.stop() for clock in self._clocks]
+        known = [each for each in used if each is not None]
+        self.of_servers = sum(known) / passed_ns if used and len(known) == len(used) else None

@@ -17,10 +17,12 @@ from sgibench.load.measure.warming import Warming
 from sgibench.load.together import Agreement
 from sgibench.load.visitor import CALM_S, Visited, visiting
 from sgibench.load.ways import (
+    TOGETHER_CONNECTIONS,
     Pulse,
     Way,
     closed_way,
     given_up,
+    may_warm_together,
     never_caught_up,
     open_way,
     queue_grew,
@@ -177,16 +179,31 @@ class Windows:
     # --- unbroken ----------------------------------------------------------------------------------------------------
 
     def make_in_warm_up(self, way: Way, warming: Warming) -> None:
-        """One unbroken window for each target, in the visit that warms it up: nothing is drained in between."""
+        """One unbroken window for each target, in the visit that warms it up: nothing is drained in between.
+
+        Those that may be are warmed up some at a time, and then have their windows in visits of their own.
+        """
         self.way, course = way, self._course
+        warm: set[str] = set()
+        if may_warm_together(self._order, course.floor_s, alone=course.together.of == 1):
+            course.laps.to("warm-up")
+            fit = course.those_left()
+            many = max(1, TOGETHER_CONNECTIONS // self._order.load.connections)
+            for some in (fit[first : first + many] for first in range(0, len(fit), many)):
+                if len(some) > 1 and warming.warm_up_together(some):
+                    warm.update(visited.id for visited in some)
         for visited in course.random.sample(course.visited, len(course.visited)):
             if not course.goes_on(visited):
+                continue
+            if visited.id in warm:
+                course.laps.to("between visits")
+                self._one_window(visited)
                 continue
             course.laps.to("warm-up")
             began = monotonic_ns()
             visited.rhythm.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
             with visited.visit():
-                warming.until_steady(visited)
+                warming.until_steady([visited])
                 time_s = (monotonic_ns() - began) / 1e9
                 visited.warm(time_s=time_s)
                 course.share_pulse(visited)
@@ -196,13 +213,18 @@ class Windows:
 
     def _one_after_the_other(self) -> None:
         """One unbroken window for each target."""
-        course, is_open = self._course, self._course.is_open
+        course = self._course
         for visited in course.random.sample(course.visited, len(course.visited)):
             if course.goes_on(visited) and self._holds(visited) and self._gathers(visited):
-                with visited.crowded(), visited.visit(at_rate=is_open):
-                    visited.settle(OPEN_SETTLE_S if is_open else self._order.settle_s)
-                    visited.count_unbroken(self._order.window_s, course.progress_of(visited))
+                self._one_window(visited)
             self._let_go(visited)
+
+    def _one_window(self, visited: Visited) -> None:
+        """Make the unbroken window of a target."""
+        order, is_open = self._order, self._course.is_open
+        with visited.crowded(), visited.visit(at_rate=is_open):
+            visited.settle(OPEN_SETTLE_S if is_open else order.settle_s)
+            visited.count_unbroken(order.window_s, self._course.progress_of(visited))
 
     def _gathers(self, visited: Visited) -> bool:
         """Let users who think come to ask, so that all begin evenly; whether all agree to go on."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sgibench.histogram import Histogram
 from sgibench.load import field as fields
 from sgibench.load import rounds
 from sgibench.load.loading import load_scenario
@@ -33,6 +34,8 @@ class Rhythm:
         self._heard = heard
         self._places = places
         self.pulse = Pulse()
+        self.before: tuple[Histogram, ...] = ()
+        """Stretches of earlier rehearsals at the same rate; the look back is at them, too."""
         self.timeout_s = order.timeout_s
 
     def look_back(self, time_s: float) -> None:
@@ -43,7 +46,7 @@ class Rhythm:
         """
         self._target.fold()
         stretches = self._heard.stretches
-        read = middle_pulse([tally.histogram for tally in stretches])
+        read = middle_pulse([*self.before, *(tally.histogram for tally in stretches)])
         self.pulse = Pulse(**read) if self._cls.requests else self._of_users(read, time_s)
         if any(tally.requests for tally in stretches):
             self._fit_timeout()
