@@ -52,7 +52,7 @@ PROFILES = {
         Profile(
             name="quick",
             blocks=6,
-            window_s=0.9,
+            window_s=1.25,
             open_window_s=0.85,
             retries=0,
             servers=(
@@ -69,7 +69,7 @@ PROFILES = {
             longest_open_s=5.0,
             own_percentile_s=3.0,
             fewer_blocks={"wait": 3},
-            shorter_s={"wait": 0.6},
+            shorter_s={"wait": 0.5},
             connections={"json": 16, "wait": 32},
             class_rates=False,
         ),

@@ -18,8 +18,8 @@ from sgibench.load.ways import Pulse, Way, may_go_together, together_way
 
 WARMUP_S = 0.25
 """Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
-QUICK_WARMUP_S = 0.1
-"""The same where so short a window holds ENOUGH answers for a rate."""
+QUICK_WARMUP_S = 0.05
+"""Length of the first, and of those that hold ENOUGH answers for a rate in it; others are as long as so many take."""
 ENOUGH = 300
 STEADY = 0.05
 """It is when the last of them is by less than this share faster than any before: a warm server gets no faster, and a
@@ -95,8 +95,8 @@ class Warming:
             ready = [self._is_ready(*each, passed_ns, rates) for each in zip(several, answered, strict=True)]
             if course.stopped or all(ready):
                 return
-            slowest = min(each[-1] for each in rates.values())
-            length_s = QUICK_WARMUP_S if slowest * 1e9 * QUICK_WARMUP_S >= ENOUGH else WARMUP_S
+            slowest_per_s = 1e9 * min(each[-1] for each in rates.values())
+            length_s = max(QUICK_WARMUP_S, ENOUGH / slowest_per_s) if slowest_per_s * WARMUP_S > ENOUGH else WARMUP_S
 
     def _is_ready(self, visited: Visited, answered: int, passed_ns: int, rates: Mapping[str, list[float]]) -> bool:
         """Add a window's rate to the others; whether its server needs, or can have, no further one."""
