@@ -346,6 +346,61 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
     assert took_s < counted_s or any(result["window_s"] > 3 for result in results)
 
 
+@pytest.mark.parametrize(("lasting", "again"), [(True, (0.0, 0.6)), (False, (0.6, 1.7))], ids=["lasting", "others"])
+def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(
+    process: LoadProcess, lasting: bool, again: tuple[float, float]
+) -> None:
+    """Four stretches of 60 requests, and one where it is the same server."""
+    first, second = (
+        measured(process, steady(), turn_s=0.1, window_s=0.4, **at_rate(300.0, 8), lasting_ids=lasting)
+        for _block in range(2)
+    )
+    assert first["window"]["visits"] == second["window"]["visits"] == "turns"
+    least, most = again
+    assert least < second["window"]["uncounted"]["warm-up"] / first["window"]["uncounted"]["warm-up"] < most
+
+
+class Notes(Numbered):
+    """Answers after 30 ms, and notes when it was asked first and last."""
+
+    def __init__(self) -> None:
+        super().__init__(self._act)
+        self.asked_s: list[float] = []
+
+    def _act(self, talk: Talk, number: int) -> None:  # noqa: ARG002 - all are alike
+        self.asked_s.append(time.monotonic())
+        time.sleep(0.03)
+        talk.send(RIGHT)
+
+
+def test_servers_in_a_closed_loop_whose_answers_wait_are_warmed_up_at_once(
+    process: LoadProcess, tmp_path: Path, idle: int
+) -> None:
+    servers = [Notes(), Notes(), Notes()]
+    results = measured_all(process, servers, waiting(tmp_path), pids=(idle,), window_s=0.4)
+    for result in results:
+        assert result["window"]["visits"] == "unbroken"
+        assert result["gave_up"] is None
+        assert result["window"]["sent"] == result["requests"] > 0
+        assert result["window"]["uncounted"]["warm-up"] > 0
+    # One after the other, the first would have its window before the last was asked anything.
+    assert max(one.asked_s[0] for one in servers) < min(one.asked_s[-1] for one in servers)
+
+
+def test_servers_that_took_one_another_s_cpu_as_they_warmed_up_are_warmed_up_one_by_one(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            results = measured_all(process, [steady(0.03)] * 6, waiting(tmp_path), pids=(busy.pid,), window_s=0.4)
+        finally:
+            busy.kill()
+    for result in results:
+        assert result["window"]["visits"] == "unbroken"
+        assert result["gave_up"] is None
+        assert result["window"]["sent"] == result["requests"] > 0
+
+
 def test_a_server_that_stops_answering_takes_only_itself_out_of_a_window_that_all_share(
     process: LoadProcess, tmp_path: Path, idle: int
 ) -> None:

@@ -70,6 +70,8 @@ class MeasureOrder:
     """Places of the requests that are asked alone, too, beside the app without a server."""
     singly_s: float = 0.0
     """About so long for all of them together."""
+    lasting_ids: bool = False
+    """Whether what had a target's id in an earlier order was the same server, started afresh since."""
 
 
 def read_measure(order: dict[str, Any]) -> MeasureOrder:
@@ -108,6 +110,7 @@ def read_measure(order: dict[str, Any]) -> MeasureOrder:
             awake=bool(order.get("awake")),
             singly=tuple(map(int, order.get("singly", ()))) if load.kind == "closed" else (),
             singly_s=float(order.get("singly_s", 0.0)) * len(order["targets"]),
+            lasting_ids=bool(order.get("lasting_ids")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoadError(f"measure: an order that can't be read: {type(error).__name__}: {error}") from error

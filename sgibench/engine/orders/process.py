@@ -102,6 +102,7 @@ class LoadProcess:
             "singly": list(singly),
             "load_workers": self.workers,
             "awake": self.awake,
+            "lasting_ids": True,
         }
         dropped: set[str] = set()
 

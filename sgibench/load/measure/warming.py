@@ -129,7 +129,7 @@ class Warming:
     def _rehearse_one(self, visited: Visited) -> None:
         """Go at the rate for as long as there is something to learn."""
         course, known = self._course, self._course.rehearsed
-        visited.rhythm.before = known.of(visited.id)
+        visited.rhythm.before = known.of(visited.id) if self._order.lasting_ids else ()
         wanted = REHEARSED_AGAIN if visited.rhythm.before else REHEARSALS
         stretches = round(course.agree(visited, stretches=wanted).most("stretches"))
         known.remember(visited.id, self._rehearse([visited], stretches))
