@@ -348,7 +348,7 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
 
 @pytest.mark.parametrize(("lasting", "again"), [(True, (0.0, 0.6)), (False, (0.6, 1.7))], ids=["lasting", "others"])
 def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(
-    process: LoadProcess, lasting: bool, again: tuple[float, float]
+    process: LoadProcess, *, lasting: bool, again: tuple[float, float]
 ) -> None:
     """Four stretches of 60 requests, and one where it is the same server."""
     first, second = (
