@@ -346,18 +346,16 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
     assert took_s < counted_s or any(result["window_s"] > 3 for result in results)
 
 
-@pytest.mark.parametrize(("lasting", "again"), [(True, (0.0, 0.6)), (False, (0.6, 1.7))], ids=["lasting", "others"])
-def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(
-    process: LoadProcess, *, lasting: bool, again: tuple[float, float]
-) -> None:
-    """Four stretches of 60 requests, and one where it is the same server."""
-    first, second = (
-        measured(process, steady(), turn_s=0.1, window_s=0.4, **at_rate(300.0, 8), lasting_ids=lasting)
-        for _block in range(2)
-    )
-    assert first["window"]["visits"] == second["window"]["visits"] == "turns"
-    least, most = again
-    assert least < second["window"]["uncounted"]["warm-up"] / first["window"]["uncounted"]["warm-up"] < most
+def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(process: LoadProcess) -> None:
+    """Four stretches of 60 requests, and one where it is the same server; a busy machine only makes them longer."""
+
+    def rehearsed(*, lasting: bool) -> int:
+        result = measured(process, steady(), turn_s=0.1, window_s=0.4, **at_rate(300.0, 8), lasting_ids=lasting)
+        assert result["window"]["visits"] == "turns"
+        return int(result["window"]["uncounted"]["warm-up"])
+
+    at_length = min(rehearsed(lasting=False) for _block in range(3))
+    assert min(rehearsed(lasting=True) for _block in range(3)) < 0.6 * at_length
 
 
 class Notes(Numbered):
