@@ -336,6 +336,34 @@ def planted(value: Any, at: tuple[Any, ...], odd: Any) -> Any:
     return value
 
 
+def without(value: Any, at: tuple[Any, ...]) -> Any:
+    """The value without what is at one place."""
+    value = copy.copy(value)
+    if len(at) == 1:
+        del value[at[0]]
+    else:
+        value[at[0]] = without(value[at[0]], at[1:])
+    return value
+
+
+@pytest.mark.parametrize("file", [store.INFO_FILE, store.TRIALS_FILE])
+def test_a_field_that_is_missing_is_named_or_has_a_default(tmp_path: Path, file: str) -> None:
+    folder = stored(tmp_path, "20260101-000000-aaaa")
+    lines = (folder / file).read_bytes().splitlines(keepends=True) if file == store.TRIALS_FILE else [b""]
+    first = json.loads(lines[0] or (folder / file).read_bytes())
+    refused: list[tuple[str, str]] = []
+    for at in places(first):
+        if not at or not isinstance(at[-1], str):
+            continue
+        (folder / file).write_bytes(b"".join([json.dumps(without(first, at)).encode() + b"\n", *lines[1:]]))
+        try:
+            store.read_run(folder)
+        except ResultsError as error:
+            refused.append((at[-1], str(error)))
+    assert len(refused) > 10
+    assert [told for name, told in refused if name not in told or "__init__" in told] == []
+
+
 @pytest.mark.parametrize("file", [store.INFO_FILE, store.TRIALS_FILE])
 def test_something_odd_at_any_place_is_one_line_or_a_page(tmp_path: Path, file: str) -> None:
     """Every place is tried with every value; a seeded choice of what the reader takes goes on to the pages."""

@@ -86,11 +86,24 @@ def _decode_dataclass(kind: Any, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise _misfit(where, "an object", data)
     hints = _hints(kind)
+    if missing := [name for name in _needed(kind) if name not in data]:
+        raise ValueError(
+            f"{where}: expected {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} missing"
+        )
     known = {name: _decoder(hints[name])(data[name], f"{where}.{name}") for name in hints if name in data}
     try:
         return kind(**known)
-    except (TypeError, ValueError) as error:  # a field is missing, or the noun itself refuses what it is made of
+    except (TypeError, ValueError) as error:  # the noun itself refuses what it is made of
         raise ValueError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _needed(kind: Any) -> tuple[str, ...]:
+    """Fields without a default."""
+    none = dataclasses.MISSING
+    return tuple(
+        each.name for each in dataclasses.fields(kind) if each.default is none and each.default_factory is none
+    )
 
 
 @functools.cache
