@@ -20,13 +20,15 @@ setup: $(READY)
 # Complete or done again: the file `ready` comes last and goes first, so a set-up that was broken off leaves nothing in use.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old or none at all: Python 3.11 or newer is needed"; exit 1; }
 	@rm -f $(READY) && rm -rf $(VENV)
 	@echo "installing what sgibench needs into $(VENV) (once, some seconds)"
 	@$(PYTHON) -m venv --without-pip $(VENV)
 	@$(call locked,uv) >$(VENV)/uv.lock
 	@$(call locked,editables|hatchling) >$(VENV)/build.lock
-	@$(PYTHON) -m pip --python $(BIN)/python $(install_uv) 2>$(VENV)/pip.log || \
-		{ $(BIN)/python -m ensurepip --default-pip >/dev/null && $(BIN)/python -m pip $(install_uv); }
+	@PIP_USER=0 $(PYTHON) -m pip --python $(BIN)/python $(install_uv) 2>$(VENV)/pip.log || \
+		{ $(BIN)/python -m ensurepip --default-pip >/dev/null && PIP_USER=0 $(BIN)/python -m pip $(install_uv); }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
 		-c requirements.lock -r pyproject.toml -r $(VENV)/build.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

@@ -358,6 +358,28 @@ def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(p
     assert min(rehearsed(lasting=True) for _block in range(3)) < 0.6 * at_length
 
 
+def test_a_server_that_is_slower_than_in_earlier_blocks_is_rehearsed_at_length(process: LoadProcess) -> None:
+    first, second = (
+        measured(process, steady(each_s), turn_s=0.03, window_s=1.0, **at_rate(99.0, 8), lasting_ids=True)
+        for each_s in (0.0, 0.04)
+    )
+    assert percentile_ms(first, 0.5) < 40 <= percentile_ms(second, 0.5)
+    assert second["window"]["visits"] == "turns"
+    assert "longer than the 30.0 ms asked for" in second["window"]["why"]
+
+
+def test_a_server_that_gets_slow_after_its_rehearsal_is_not_waited_for_turn_after_turn(process: LoadProcess) -> None:
+    def act(talk: Talk, number: int) -> None:
+        time.sleep(0.04 if number > 130 else 0.0)
+        talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), turn_s=0.03, window_s=2.0, **at_rate(100.0, 8), timeout_s=0.5)
+    assert result["window"]["visits"] == "unbroken"
+    assert "more slowly than in its rehearsal" in result["window"]["why"]
+    assert result["window"]["due"] == result["requests"] == pytest.approx(100 * result["window_s"], abs=2)
+    assert percentile_ms(result, 0.5) >= 40
+
+
 class Notes(Numbered):
     """Answers after 30 ms, and notes when it was asked first and last."""
 

@@ -73,6 +73,8 @@ class Books:
     """And of the one after that."""
     vain_pieces: int = 0
     """Pieces in which a request waited in vain."""
+    out_of_step: int = 0
+    """Turns that began with a server that had not caught up within the time-out."""
     established: int | None = None
     overflow: dict[str, Any] | None = None
     """Of bursts: what came of them."""

@@ -18,6 +18,10 @@ class Rehearsed:
         """Give all stretches in which it answered, the oldest first."""
         return tuple(self._stretches.get(target, ()))
 
+    def forget(self, target: str) -> None:
+        """It is not what it was."""
+        self._stretches.pop(target, None)
+
     def remember(self, target: str, stretches: Sequence[Histogram]) -> None:
         """Add those of a rehearsal."""
         self._stretches[target] += [stretch for stretch in stretches if stretch.count]

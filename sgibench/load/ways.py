@@ -253,6 +253,14 @@ def queue_grew(name: str, each: float) -> str:
     )
 
 
+def slower_than_rehearsed(name: str) -> str:
+    """Say why turns were given up where a server is never as far as its rehearsal says it should be."""
+    return (
+        f"turns were given up: {name} answers more slowly than in its rehearsal, and had not caught up as turns began, "
+        "however long that was waited for"
+    )
+
+
 def waited_in_vain(name: str) -> str:
     """Say why visits were given up where answers fail to come."""
     return f"visits were given up: again and again {name} left a request without an answer until its time was out"

@@ -14,7 +14,7 @@ from sgibench.histogram import Histogram
 from sgibench.load.cpu import TreeClock
 from sgibench.load.measure.course import Course
 from sgibench.load.visitor import STANDING_S, Visited, visiting
-from sgibench.load.ways import Pulse, Way, may_go_together, together_way
+from sgibench.load.ways import Pulse, Way, may_go_together, middle_pulse, together_way
 
 WARMUP_S = 0.25
 """Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
@@ -29,6 +29,8 @@ LEAST_RATES, LEAST_WARMUPS = 2, 3
 TOGETHER_WARM_CPU = 0.9
 """Servers that are warmed up at once need at most so much of a CPU, all of them together: else each waited for others,
 and what was seen of their answers says little."""
+SLOWER = 2.0
+"""Times as slow as in earlier blocks, and what was learned in them is forgotten."""
 REHEARSALS, REHEARSED_AGAIN = 4, 1
 """So many at the rate of an open loop, and so many where a server was rehearsed at it in an earlier block ..."""
 LEAST_REHEARSED = 60
@@ -127,12 +129,24 @@ class Warming:
         return way
 
     def _rehearse_one(self, visited: Visited) -> None:
-        """Go at the rate for as long as there is something to learn."""
+        """Go at the rate for as long as there is something to learn: at length where it is not what it was."""
         course, known = self._course, self._course.rehearsed
-        visited.rhythm.before = known.of(visited.id) if self._order.lasting_ids else ()
-        wanted = REHEARSED_AGAIN if visited.rhythm.before else REHEARSALS
-        stretches = round(course.agree(visited, stretches=wanted).most("stretches"))
-        known.remember(visited.id, self._rehearse([visited], stretches))
+        visited.rhythm.before = before = known.of(visited.id) if self._order.lasting_ids else ()
+        if not course.agree(visited, knows_nothing=not before).any("knows_nothing"):
+            heard = self._rehearse([visited], REHEARSED_AGAIN)
+            if not course.agree(visited, slower=self._is_slower(heard[-1], before)).any("slower"):
+                known.remember(visited.id, heard[-1:])
+                return
+            known.forget(visited.id)
+            visited.rhythm.before = ()
+        if visited.gave_up is None and not course.stopped:
+            known.remember(visited.id, self._rehearse([visited], REHEARSALS))
+
+    def _is_slower(self, heard: Histogram, before: Sequence[Histogram]) -> bool:
+        """Whether answers are so much slower than before that turns, and what it is to be behind, would be others."""
+        now, then = (Pulse(**middle_pulse(each)) for each in ([heard], before))
+        turn_s = self._order.turn_s or 0.0
+        return now.median_s > SLOWER * then.median_s or now.needed_s > max(turn_s, SLOWER * then.needed_s)
 
     def _rehearse(self, several: Sequence[Visited], stretches: int) -> list[Histogram]:
         """Go at the rate for a while, with all of these at once; gives what each stretch of the first of them was."""
@@ -143,7 +157,7 @@ class Warming:
         began = monotonic_ns()
         with visiting(several, at_rate=True, apart_s=course.apart_s(several)):
             for stretch in range(stretches):
-                for visited in several if stretch else ():
+                for visited in several if stretch or stretches < REHEARSALS else ():
                     visited.heard.new_stretch()
                 course.sleep(several, length_s)
             for visited in several:

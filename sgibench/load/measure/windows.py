@@ -27,6 +27,7 @@ from sgibench.load.ways import (
     open_way,
     queue_grew,
     queue_grows,
+    slower_than_rehearsed,
     too_much,
     waited_in_vain,
 )
@@ -138,6 +139,8 @@ class Windows:
                 continue
             if said.most("vain_pieces") > 1 and not last:
                 return waited_in_vain(visited.id)
+            if said.most("out_of_step") > 1 and not last:
+                return slower_than_rehearsed(visited.id)
             longer_s = said.most("longer_s")
             if longer_s >= max(self._order.window_s, visited.rhythm.timeout_s):
                 return never_caught_up(visited.id, longer_s)

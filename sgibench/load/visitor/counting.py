@@ -229,6 +229,7 @@ class Counting:
             "largest_excess_s": books.largest_excess_s,
             "two_largest_excess_s": books.two_largest_excess_s,
             "vain_pieces": books.vain_pieces,
+            "out_of_step": books.out_of_step,
         }
 
     def forget(self, reason: str) -> None:

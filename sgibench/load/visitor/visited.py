@@ -246,6 +246,7 @@ class Visited:
         """The same of a turn: it begins when something was answered in this visit, and the server keeps up."""
         self.settle_for(self.rhythm.turn_settle_s(least_s))
         self.catch_up()
+        self.counting.books.out_of_step += self._behind and not self.cut_short
 
     def settle_for(self, seconds: float) -> None:
         """The same for so long."""
