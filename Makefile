@@ -20,7 +20,7 @@ setup: $(READY)
 # Complete or done again: the file `ready` comes last and goes first, so a set-up that was broken off leaves nothing in use.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3"; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is too old or none at all: Python 3.11 or newer is needed"; exit 1; }
 	@rm -f $(READY) && rm -rf $(VENV)
 	@echo "installing what sgibench needs into $(VENV) (once, some seconds)"
