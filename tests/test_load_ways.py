@@ -96,6 +96,7 @@ def test_a_turn_holds_enough_requests_and_a_window_more_than_one_turn() -> None:
 def test_a_queue_grows_when_turn_after_turn_ends_with_more_waiting() -> None:
     assert queue_grows([1, 1, 1, 1, 0] * 5, 500)
     assert queue_grows([4, 3, 5, 3, 5, 5, 3], 499)
+    assert not queue_grows([1, 1, 1, 0] * 3, 540), "less than one each, in few turns: what was being answered just then"
     assert not queue_grows([1, 3, 0, 4], 499), "2 each, give or take 1.6: four turns are too few to say"
     assert not queue_grows([10, 10, 10], 499)
     assert not queue_grows([1, 0, 0, 0, 0, 0] * 4, 500), "less than one request in a hundred"

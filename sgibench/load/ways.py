@@ -48,6 +48,9 @@ GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 4, 1 / 12
 """A queue grows where more waits at the end of turns than at their beginning: by more than so much of what is due, so
 many standard errors (twice as many over the fewest turns), over so many turns; the scatter of a whole number is at
 least that of rounding it."""
+FAINT_ERRORS = 6.0
+"""And so many where it is less than one request a turn: one that is just being answered at an edge looks like that, and
+after each round of a run there is a look."""
 SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
@@ -242,7 +245,7 @@ def _grows(growths: Sequence[int], due: float) -> bool:
     if mean * turns <= GROWN_SHARE * due:
         return False
     error = math.sqrt(max(pvariance(growths), LEAST_VARIANCE) / turns)
-    return mean > GROWN_ERRORS * (1 + LEAST_GROWING / turns) * error
+    return mean > (GROWN_ERRORS if mean >= 1 else FAINT_ERRORS) * (1 + LEAST_GROWING / turns) * error
 
 
 def queue_grew(name: str, each: float) -> str:
