@@ -175,17 +175,14 @@ def _alternated(visits: Visits, asked_s: float, least_s: float, window_s: float,
 
 def may_go_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool:
     """Whether an open loop may be tried on all servers at once: their answers wait, and nothing else is asked of us."""
-    load = order.load
-    waits = floor_s >= TOGETHER_FLOOR_S and load.connection == "keep-alive" and load.protocol == "http"
-    serviced = any(target.services for target in order.targets)  # whose CPU each of them reads would be everybody's
-    return alone and waits and not serviced and order.turn_s is not None and len(order.targets) > 1
+    return order.turn_s is not None and may_warm_together(order, floor_s, alone=alone)
 
 
 def may_warm_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bool:
-    """Whether servers in a closed loop may be warmed up some at a time: their answers wait, and need nothing."""
+    """Whether servers may be asked at once before anything counts: their answers wait, and they share nothing."""
     load = order.load
     waits = floor_s >= TOGETHER_FLOOR_S and load.connection == "keep-alive" and load.protocol == "http"
-    serviced = any(target.services for target in order.targets)
+    serviced = any(target.services for target in order.targets)  # whose CPU each of them reads would be everybody's
     return alone and waits and not serviced and len(order.targets) > 1
 
 
