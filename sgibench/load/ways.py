@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median_low, pvariance
+from statistics import median_low, pvariance
 
 from sgibench.histogram import Histogram
 from sgibench.load.orders import MeasureOrder
@@ -44,13 +44,9 @@ TOGETHER_CPU = 0.5
 one another is then far below what their answers take."""
 TOGETHER_CONNECTIONS = 256
 """Over so many at once servers are warmed up together: some hundreds, as one of them may have in a load of its own."""
-GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING, LEAST_VARIANCE = 0.01, 4.0, 4, 1 / 12
+GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING = 0.01, 4.0, 4
 """A queue grows where more waits at the end of turns than at their beginning: by more than so much of what is due, so
-many standard errors (twice as many over the fewest turns), over so many turns; the scatter of a whole number is at
-least that of rounding it."""
-FAINT_ERRORS = 6.0
-"""And so many where it is less than one request a turn: one that is just being answered at an edge looks like that, and
-after each round of a run there is a look."""
+many standard errors (twice as many over the fewest turns), over so many turns."""
 SHORTEST_TIMEOUT_S = 5.0
 TIMEOUT_FLOORS, TIMEOUT_P99 = 10.0, 20.0
 """A time-out is at least so many times the scenario's floor, and the warm-up's p99."""
@@ -225,24 +221,28 @@ def never_caught_up(name: str, longer_s: float) -> str:
     return f"turns were given up: in {seconds(longer_s)} beyond its turns {name} did not catch up with what was due"
 
 
-def queue_grows(growths: Sequence[int], due: float) -> bool:
+def queue_grows(growths: Sequence[int], due: float, waiting_start: float = 0) -> bool:
     """Whether turn after turn ends with more requests waiting than it began with.
 
     Each turn begins with a queue of its own, so a server that is a little too slow for its rate, or whose queue takes
     longer than a turn to fill, would seem to keep it. `growths` has what waited at the end of each turn and not at its
-    beginning, `due` counts all requests. The turn with the most growth may have a stop of the machine in it: that alone
-    shows no queue, and hides none that the others show.
+    beginning; `due` counts all requests, `waiting_start` those that waited at the beginning of any turn. The turn with
+    the most growth may have a stop of the machine in it: that alone shows no queue, and hides none that the others show.
     """
     but_one = sorted(growths)[:-1]
-    return any(len(some) >= LEAST_GROWING and _grows(some, due) for some in (growths, but_one))
+    return any(len(some) >= LEAST_GROWING and _grows(some, due, waiting_start) for some in (growths, but_one))
 
 
-def _grows(growths: Sequence[int], due: float) -> bool:
-    mean, turns = fmean(growths), len(growths)
-    if mean * turns <= GROWN_SHARE * due:
+def _grows(growths: Sequence[int], due: float, waiting_start: float) -> bool:
+    """Weigh the growth of some turns against chance: how it scatters, and at least as counts of requests do (Poisson).
+
+    Few turns that happen to end with a request that is just being answered scatter little, and are no queue.
+    """
+    grown, turns = sum(growths), len(growths)
+    if grown <= GROWN_SHARE * due:
         return False
-    error = math.sqrt(max(pvariance(growths), LEAST_VARIANCE) / turns)
-    return mean > (GROWN_ERRORS if mean >= 1 else FAINT_ERRORS) * (1 + LEAST_GROWING / turns) * error
+    by_chance = math.sqrt(max(turns * pvariance(growths), 2 * waiting_start + grown))
+    return grown > GROWN_ERRORS * (1 + LEAST_GROWING / turns) * by_chance
 
 
 def queue_grew(name: str, each: float) -> str:

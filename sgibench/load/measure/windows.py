@@ -145,7 +145,7 @@ class Windows:
             if longer_s >= max(self._order.window_s, visited.rhythm.timeout_s):
                 return never_caught_up(visited.id, longer_s)
             growths = said.each("growths")
-            if not is_closed and queue_grows(growths, said.sum("due")):
+            if not is_closed and queue_grows(growths, said.sum("due"), said.sum("waiting_start")):
                 return queue_grew(visited.id, fmean(growths))
             if is_closed:
                 time_s, spared = said.most("counted_s") * said.sum("places"), "largest_excess_s"

@@ -222,6 +222,7 @@ class Counting:
             "meant_s": books.window_s - books.longer_s,
             "longer_s": books.longer_s,
             "growths": books.growths,
+            "waiting_start": books.waiting_start,
             "due": books.due,
             "busy_s": self._target.tally.busy_ns / 1e9,
             "places": self._places,
