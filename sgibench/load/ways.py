@@ -227,7 +227,7 @@ def queue_grows(growths: Sequence[int], due: float, waiting_start: float = 0) ->
     Each turn begins with a queue of its own, so a server that is a little too slow for its rate, or whose queue takes
     longer than a turn to fill, would seem to keep it. `growths` has what waited at the end of each turn and not at its
     beginning; `due` counts all requests, `waiting_start` those that waited at the beginning of any turn. The turn with
-    the most growth may have a stop of the machine in it: that alone shows no queue, and hides none that the others show.
+    the most growth may have a stop of the machine in it: that alone shows no queue, and hides none that others show.
     """
     but_one = sorted(growths)[:-1]
     return any(len(some) >= LEAST_GROWING and _grows(some, due, waiting_start) for some in (growths, but_one))
