@@ -53,6 +53,16 @@ MACHINE_KINDS = frozenset({"GeneratorBound", "GeneratorLag", "Stolen", "Throttle
 
 
 @dataclass(frozen=True, kw_only=True)
+class Twice:
+    """A figure that a row has in two ways: as it is told, and as its own parts have it."""
+
+    told: str
+    """In words, with what it is a figure of."""
+    parts: str
+    agree: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mode:
     """A bump of a latency distribution that sits where the network's timers sit."""
 
@@ -217,6 +227,8 @@ class Figures:
     """Open loops in turns: who held a CPU in turns that count, and in how many of `pieces`."""
     modes: tuple[Mode, ...] = ()
     """Timer-like bumps found in a histogram."""
+    twice: tuple[Twice, ...] = ()
+    """What can be worked out again from what is stored beside it."""
     window_parts: tuple[float, ...] = ()
     """Requests per second in consecutive parts of the window."""
 

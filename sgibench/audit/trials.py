@@ -18,6 +18,7 @@ from sgibench.audit.rules.counts import UNLIKE, more_inside_than_asked
 from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.rules.machine import kept_from_its_cpus
 from sgibench.audit.tables import group_doubts
+from sgibench.audit.twice import told_twice
 from sgibench.audit.whole import absent, failed, noise_doubts, thinned
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
@@ -141,6 +142,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         foreign_cpu=trial.foreign_cpu,
         disturbed=() if window is None else tuple(window.disturbed.items()),
         modes=timer_modes(trial) if share is not None and share < IDLE_SHARE else (),
+        twice=tuple(told_twice(trial)),
         window_parts=_parts(trial),
     )
 

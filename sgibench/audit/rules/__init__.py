@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     counts.rounds_unlike,
     counts.rate_of_zero,
     counts.rate_against_count,
+    counts.parts_disagree,
     counts.percentiles_in_order,
     counts.p99_below_mean,
     counts.copied_columns,

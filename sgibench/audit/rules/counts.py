@@ -91,6 +91,13 @@ def rate_against_count(row: Figures) -> Iterator[Doubt]:
         yield doubt("WrongCount", f"{significant(row.rps)}/s published, but {detail}{rest}")
 
 
+def parts_disagree(row: Figures) -> Iterator[Doubt]:
+    """Find figures that are not what their own slices and histograms have: somebody, or something, changed one."""
+    for one in row.twice:
+        if not one.agree:
+            yield doubt("WrongCount", f"{one.told}, but {one.parts}")
+
+
 def more_inside_than_asked(row: Figures) -> Iterator[Doubt]:
     """Find an app that counted more requests inside itself at once than its clients could ask at once."""
     if row.inside is not None and row.in_flight_most is not None and row.inside > row.in_flight_most:
