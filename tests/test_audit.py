@@ -465,7 +465,10 @@ def trial(server: str = "uvicorn", block: int = 0, rps: float = 10_000.0, **fiel
             slowest_share=0.9,
         ),
     )
-    return replace(made, **fields)  # type: ignore[arg-type]
+    made = replace(made, **fields)  # type: ignore[arg-type]
+    if made.cpu_s is None or not made.requests or "cpu_us_per_request" in fields:
+        return made
+    return replace(made, cpu_us_per_request=1e6 * made.cpu_s / made.requests)
 
 
 def run_of(trials: list[Trial], ceiling: float | None = None) -> Run:
@@ -599,19 +602,51 @@ def test_a_cells_doubts_are_said_once_with_the_number_of_blocks() -> None:
 
 def test_a_mode_of_the_histogram_at_forty_milliseconds_is_a_plateau_only_with_an_idle_server() -> None:
     histogram = Histogram()
-    histogram.record(np.concatenate([np.linspace(5e5, 3e6, 900), np.linspace(40.5e6, 41.5e6, 100)]).astype(np.int64))
-    stuck = {"histogram_us": histogram.to_data(), "rps": 1000.0}
+    histogram.record(np.concatenate([np.linspace(5e5, 3e6, 2700), np.linspace(40.5e6, 41.5e6, 300)]).astype(np.int64))
+    p50_us, p99_us = (histogram.percentile_us(share) for share in (0.5, 0.99))
+    latency = Latency(mean=32_000.0, p50=p50_us or 0.0, p90=None, p99=p99_us, p999=None, max=2e5)
+    stuck = {"histogram_us": histogram.to_data(), "rps": 1000.0, "latency_us": latency}
     idle = [trial(block=block, cpu_s=0.3, **stuck) for block in range(3)]  # type: ignore[arg-type]
     assert {"Plateau", "ServerIdle"} == kinds_of(audit.audit_run(run_of(idle)))
-    busy = [replace(each, cpu_s=2.9) for each in idle]
+    busy = [trial(block=block, **stuck) for block in range(3)]  # type: ignore[arg-type]
     assert kinds_of(audit.audit_run(run_of(busy))) == set()
 
 
 def test_halves_of_a_window_that_differ_are_unsteady() -> None:
     slices = tuple(
-        Slice(round=i, window_s=0.1, requests=900 + i % 3 if i < 15 else 1100 + i % 3, cpu_s=0.09) for i in range(30)
+        Slice(round=i, window_s=0.1, requests=899 + i % 3 if i < 15 else 1099 + i % 3, cpu_s=2.9 / 30)
+        for i in range(30)
     )
     assert kinds_of(audit.audit_run(run_of([trial(block=block, slices=slices) for block in range(3)]))) == {"Unsteady"}
+
+
+def test_a_figure_that_is_not_what_its_own_parts_have_is_refuted() -> None:
+    histogram = Histogram()
+    histogram.record(np.linspace(1e6, 5.5e6, 30_000).astype(np.int64))
+    p50_us, p99_us = (histogram.percentile_us(share) or 0.0 for share in (0.5, 0.99))
+    honest = trial(
+        slices=tuple(Slice(round=i, window_s=0.1, requests=1000, cpu_s=2.9 / 30) for i in range(30)),
+        histogram_us=histogram.to_data(),
+        latency_us=Latency(mean=3200.0, p50=p50_us, p90=None, p99=p99_us, p999=None, max=5.5e3),
+    )
+    around = audit.Surroundings(server_cpus=1)
+    assert audit.trial_doubts(honest, around) == ()
+    latency = honest.latency_us
+    assert latency is not None
+    one, *others = honest.slices
+    changes: dict[str, dict[str, object]] = {
+        "30,000 right answers, but 28,000 in its slices": {"slices": honest.slices[2:]},
+        "30,000 right answers, but 30,001 in its slices": {"slices": (replace(one, requests=1001), *others)},
+        "of CPU, but 2.82 s in its slices": {"slices": (replace(one, cpu_s=0.02), *others)},
+        "a window of 3.00 s, but 3.10 s of slices": {"slices": (replace(one, window_s=0.2), *others)},
+        "5.00 µs of CPU per request, but": {"cpu_us_per_request": 5.0},
+        "30,300 right answers, but 30,000 in its histogram": {"requests": 30_300, "rps": 10_100.0, "slices": ()},
+        "p99 900 µs, but 5.45 ms in its histogram": {"latency_us": replace(latency, p99=900.0)},
+    }
+    for said, changed in changes.items():
+        doubts = audit.trial_doubts(replace(honest, **changed), around)  # type: ignore[arg-type]
+        wrong = [each.detail for each in doubts if each.kind == "WrongCount"]
+        assert any(said in each for each in wrong), (said, wrong)
 
 
 def test_only_doubts_about_machine_or_generator_are_worth_measuring_again() -> None:
@@ -634,6 +669,8 @@ def late_trial(block: int, late_us: float, *, answers: int = 400, lag_us: float 
     """An open trial whose slowest three in a hundred answers are late by the generator's fault."""
     service = np.linspace(900.0, 1100.0, answers)
     due = service + np.where(np.arange(answers) >= 0.97 * answers, late_us, 0.0)
+    told = histogram_of(due)
+    p50_us = Histogram.from_data(told).percentile_us(0.5)
     generator = trial().generator
     assert generator is not None
     return trial(
@@ -643,9 +680,9 @@ def late_trial(block: int, late_us: float, *, answers: int = 400, lag_us: float 
         window_s=answers / 1000.0,
         requests=answers,
         cpu_s=answers / 1000.0 * 0.9,
-        latency_us=Latency(mean=1000.0, p50=1000.0, p90=1100.0, p99=None, p999=None, max=2e3),
+        latency_us=Latency(mean=1000.0, p50=p50_us, p90=1100.0, p99=None, p999=None, max=2e3),
         histogram_us=histogram_of(service),
-        intended_histogram_us=histogram_of(due),
+        intended_histogram_us=told,
         generator=replace(generator, lag_us_p99=lag_us, queue_max=queue_max),
     )
 
