@@ -223,12 +223,13 @@ def test_the_advice_about_more_blocks_comes_true_four_times_in_five() -> None:
 
 def test_a_ratio_near_delta_needs_far_more_than_a_clear_one_and_a_hopeless_one_gets_no_advice() -> None:
     delta = math.log(1.02)
-    border = more_blocks(Seen(mean=delta, error=0.02, degrees=8, blocks=6), delta, alpha=0.05, level=0.05)
+    border = more_blocks(Seen(mean=1.5 * delta, error=0.02, degrees=8, blocks=6), delta, alpha=0.05, level=0.05)
     clear = more_blocks(Seen(mean=0.2, error=0.05, degrees=8, blocks=6), delta, alpha=0.05, level=0.05 / 15)
     assert border is not None
     assert clear is not None
     assert clear < 20 < border
-    assert more_blocks(Seen(mean=0.0, error=2.0, degrees=8, blocks=6), delta, alpha=0.05, level=0.05) is None
+    for hopeless in (Seen(mean=delta, error=0.02, degrees=8, blocks=6), Seen(mean=0.0, error=2.0, degrees=8, blocks=6)):
+        assert more_blocks(hopeless, delta, alpha=0.05, level=0.05) is None
 
 
 def test_a_block_that_stands_out_is_seen_and_then_nobody_says_how_many_more_would_settle_it() -> None:
