@@ -17,6 +17,7 @@ from sgibench.load.ways import (
     may_go_together,
     middle_pulse,
     open_way,
+    parties_needed,
     queue_grows,
     together_way,
     too_much,
@@ -152,11 +153,13 @@ def test_servers_are_driven_at_once_only_where_their_answers_wait_and_they_leave
     assert not may_go_together(order_of(turn_s=None), 0.05, alone=True)  # unbroken windows were asked for
     assert not may_go_together(order_of(targets=order.targets[:1]), 0.05, alone=True)
     assert not may_go_together(order_of(load=replace(order.load, connection="close")), 0.05, alone=True)
-    way = together_way(2.0, 0.08, 0.02)
-    assert way is not None
+    way = together_way(2.0, [0.08])
     assert way.visits == "together"
-    assert "8.0 % of a CPU" in way.why
-    assert together_way(2.0, 0.6, 0.02) is together_way(2.0, 0.08, 0.6) is together_way(2.0, None, 0.02) is None
+    assert "together they use 8.0 % of a CPU" in way.why
+    way = together_way(2.0, [0.3, 0.4])
+    assert "2 parties, one after the other" in way.why
+    assert "uses 40.0 % of a CPU at most" in way.why
+    assert [parties_needed(share) for share in (0.0, 0.5, 0.51, 1.0)] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +347,50 @@ def test_servers_whose_answers_wait_are_driven_at_once_and_each_owns_its_own_req
     # The counted time of all of them passed at the same time.
     assert counted_s > 0.9 * 4 * 2.0
     assert took_s < counted_s or any(result["window_s"] > 3 for result in results)
+
+
+@contextmanager
+def burning(pause_s: float) -> Iterator[int]:
+    """Start a process that sleeps after each 10 ms of CPU."""
+    loop = f"""
+        import time
+        while True:
+            end_s = time.process_time() + 0.01
+            while time.process_time() < end_s:
+                pass
+            time.sleep({pause_s})
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(loop)]) as busy:
+        yield busy.pid
+        busy.kill()
+
+
+def test_waiting_servers_that_need_too_much_at_once_are_driven_in_parties(process: LoadProcess, tmp_path: Path) -> None:
+    delays_s = (0.03, 0.04, 0.06, 0.09)
+    order = {"turn_s": 0.3, "window_s": 1.5, **at_rate(20.0, 16)}
+    with burning(0.04) as fifth:  # of a CPU; each of four servers has it for its own
+        for _attempt in range(3):  # on a busy machine the load itself may need too much
+            results = measured_all(
+                process, [steady(delay_s) for delay_s in delays_s], waiting(tmp_path), pids=(fifth,), **order
+            )
+            if "parties" in results[0]["window"]["why"]:
+                break
+    for delay_s, result in zip(delays_s, results, strict=True):
+        window = result["window"]
+        assert window["visits"] == "together"
+        assert "in 2 parties, one after the other" in window["why"]
+        assert window["due"] == window["sent"] == result["requests"] == sum(result["intended_histogram"]["counts"])
+        assert window["due"] == pytest.approx(20 * result["window_s"], abs=2)
+        assert percentile_ms(result, 0.5) >= delay_s * 1e3
+
+
+def test_waiting_servers_of_which_hardly_two_may_be_asked_at_once_go_in_turns(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    order = {"turn_s": 0.3, "window_s": 1.5, **at_rate(20.0, 16)}
+    with burning(0.0) as whole:
+        results = measured_all(process, [steady(0.03) for _ in range(3)], waiting(tmp_path), pids=(whole,), **order)
+    assert {result["window"]["visits"] for result in results} <= {"turns", "unbroken"}
 
 
 def test_a_server_that_was_rehearsed_in_an_earlier_block_is_rehearsed_in_short(process: LoadProcess) -> None:

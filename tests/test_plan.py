@@ -140,6 +140,21 @@ def test_the_common_rate_is_a_quarter_of_what_the_slowest_server_can_do() -> Non
     assert common_rates(piloted(broken=None, idle=0.0)) == []
 
 
+def test_a_machine_that_was_slow_while_the_slowest_server_was_counted_makes_no_lower_rate() -> None:
+    quick, slow = piloted(quick=5400.0, slow=3480.0)
+    seen = [replace(quick, warmup_rps=5100.0), replace(slow, warmup_rps=5000.0)]
+    (rate,) = common_rates(seen)
+    assert (rate.slowest, rate.slowest_rps, rate.rate_per_s) == ("slow", 5000.0, 1200.0)
+    (rate,) = common_rates([quick, replace(slow, warmup_rps=90_000.0)])  # fast for as long as its warm-up lasts
+    assert (rate.slowest, rate.rate_per_s) == ("quick", 1400.0)
+    (rate,) = common_rates([replace(slow, warmup_rps=90_000.0)])
+    assert rate.rate_per_s == 1700.0  # half of what was counted, no more
+    (rate,) = common_rates(seen, 0.5)  # a share that was asked for is one of what was counted
+    assert (rate.slowest_rps, rate.rate_per_s) == (3480.0, 1700.0)
+    (rate,) = common_rates([replace(slow, warmup_rps=5000.0, unit="message")])  # others than answers
+    assert rate.slowest_rps == 3480.0
+
+
 def test_servers_that_are_many_times_as_fast_get_a_rate_of_their_own_besides() -> None:
     trials = piloted(waitress=158.0, gunicorn_gthread=160.0, uvicorn_h11=1275.0, hypercorn_uvloop=1280.0)
     everybody, loops = common_rates(trials, 0.5, classes=True)

@@ -24,6 +24,10 @@ SLOW_SHARE = 0.5
 """Where a quarter would bring too few answers for a p99."""
 
 
+TIMES_COUNTED = 2.0
+"""What a warm-up shows is believed up to so many times what was counted: a quarter of it is half of that at most."""
+
+
 def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
     """Keep, of a scenario's closed loads, those with the most connections: open loads are derived from them."""
     most: dict[str, int] = defaultdict(int)
@@ -56,9 +60,9 @@ def common_rates(
 ) -> list[PilotRate]:
     """Choose the rate of each group from the pilot block: a share of the slowest server's saturation, two digits.
 
-    Without a `share` it is a quarter, or half where a quarter is not `enough` for a p99. With `classes`, those that are
-    many times as fast get a rate of their own besides, by the slowest of their class. A group in which no server gave a
-    result gets no rate.
+    Without a `share` it is a quarter, or half where a quarter is not `enough` for a p99, and what a server can do is
+    told by its warm-up, too. With `classes`, those that are many times as fast get a rate of their own besides, by the
+    slowest of their class. A group in which no server gave a result gets no rate.
     """
 
     def rate_by(slowest: Trial, servers: Iterable[str] = ()) -> PilotRate:
@@ -68,7 +72,7 @@ def common_rates(
         return usual if enough(usual.rate_per_s) else _rate_by(slowest, SLOW_SHARE, servers)
 
     groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
-    for trial in pilot:
+    for trial in pilot if share is not None else map(_at_best, pilot):
         if trial.rps:
             groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
     rates = []
@@ -78,6 +82,16 @@ def common_rates(
         if classes:
             rates += [rate_by(some[0], [trial.server for trial in some]) for some in faster]
     return rates
+
+
+def _at_best(trial: Trial) -> Trial:
+    """Take what a server did in the warm-up for what it can do, if that is more than was counted.
+
+    The two are some seconds apart, and a pilot's windows are short: the machine may be slow for all of one.
+    """
+    if not trial.rps or not trial.warmup_rps or trial.unit != "request":
+        return trial
+    return replace(trial, rps=max(trial.rps, min(trial.warmup_rps, TIMES_COUNTED * trial.rps)))
 
 
 def classes_of(trials: Sequence[Trial]) -> list[list[Trial]]:

@@ -193,6 +193,7 @@ def _with_numbers(trial: Trial, measured: Measured, disturbance: Disturbance | N
     return replace(
         trial,
         warmup_s=measured.warmup_s,
+        warmup_rps=measured.warmup_rps,
         window_s=measured.window_s,
         requests=measured.requests,
         rps=measured.requests / measured.window_s,

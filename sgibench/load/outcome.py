@@ -54,6 +54,7 @@ def result(shares: Sequence[Share], *, is_open: bool) -> dict[str, Any]:
     return {
         "id": first["id"],
         "warmup_s": first["warmup_s"],
+        "warmup_rps": first["warmup_rps"],
         "window_s": window_s,
         "requests": requests,
         "requests_uncounted": _sum(shares, "requests_uncounted"),

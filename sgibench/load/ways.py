@@ -42,6 +42,8 @@ TOGETHER_FLOOR_S = 0.02
 TOGETHER_CPU = 0.5
 """And only if all of them together need at most so much of a CPU, and the load process of its own: what they wait for
 one another is then far below what their answers take."""
+LEAST_PARTY = 2
+"""Fewer servers at once are no party: they go in turns."""
 TOGETHER_CONNECTIONS = 256
 """Over so many at once servers are warmed up together: some hundreds, as one of them may have in a load of its own."""
 GROWN_SHARE, GROWN_ERRORS, LEAST_GROWING = 0.01, 4.0, 4
@@ -182,11 +184,24 @@ def may_warm_together(order: MeasureOrder, floor_s: float, *, alone: bool) -> bo
     return alone and waits and not serviced and len(order.targets) > 1
 
 
-def together_way(window_s: float, of_servers: float | None, own: float) -> Way | None:
-    """Decide whether all servers go on at once, after they did for a while: `of_servers` is what they used of a CPU."""
-    if of_servers is None or max(of_servers, own) > TOGETHER_CPU:
-        return None
-    why = f"all servers at the same time: their answers wait, and together they use {percent(of_servers)} of a CPU"
+def parties_needed(share: float) -> int:
+    """How many parties servers should be asked in that used so much of a CPU at once, or made the load process use it.
+
+    1: they may stay as they are.
+    """
+    return max(1, math.ceil(share / TOGETHER_CPU))
+
+
+def together_way(window_s: float, shares: Sequence[float]) -> Way:
+    """Say how servers are measured at once, all of them or in parties; `shares` has what each party used of a CPU."""
+    of_them = f"{percent(max(shares))} of a CPU"
+    if len(shares) == 1:
+        why = f"all servers at the same time: their answers wait, and together they use {of_them}"
+    else:
+        why = (
+            f"servers at the same time in {len(shares)} parties, one after the other: their answers wait, and a party "
+            f"uses {of_them} at most"
+        )
     return Way(visits="together", length_s=window_s, why=why)
 
 

@@ -57,6 +57,8 @@ class Trial:
     startup_s: float | None = None
     """From launch until every worker answered."""
     warmup_s: float | None = None
+    warmup_rps: float | None = None
+    """Closed: answers per second in the fastest window of the warm-up, of those that had enough for a rate."""
     window_s: float | None = None
     """Counted time, the sum of the slices."""
     requests: int | None = None

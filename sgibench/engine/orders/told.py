@@ -70,6 +70,7 @@ class Measured:
 
     id: str
     warmup_s: float | None = None
+    warmup_rps: float | None = None
     window_s: float = 0.0
     requests: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)

@@ -117,9 +117,9 @@ class Measurement:
         for visited in course.visited:
             if course.goes_on(visited):
                 warming.warm_up(visited)
-        together = warming.rehearse_all() if course.is_open else None
-        if together is not None:
-            windows.make_together(together)
+        parties = warming.rehearse_all() if course.is_open else []
+        if parties:
+            windows.make_together(parties)
         else:
             windows.make()
 

@@ -7,6 +7,7 @@ servers at once where they may be measured so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import monotonic_ns, process_time_ns
 from typing import Self
 
@@ -14,13 +15,13 @@ from sgibench.histogram import Histogram
 from sgibench.load.cpu import TreeClock
 from sgibench.load.measure.course import Course
 from sgibench.load.visitor import STANDING_S, Visited, visiting
-from sgibench.load.ways import Pulse, Way, may_go_together, middle_pulse, together_way
+from sgibench.load.ways import LEAST_PARTY, Pulse, may_go_together, middle_pulse, parties_needed
 
 WARMUP_S = 0.25
 """Length of the windows compared to find out whether the rate is steady; a warm-up this short is a reminder."""
 QUICK_WARMUP_S = 0.05
 """Length of the first, and of those that hold ENOUGH answers for a rate in it; others are as long as so many take."""
-ENOUGH = 300
+ENOUGH, MOSTLY = 300, 0.8
 STEADY = 0.05
 """It is when the last of them is by less than this share faster than any before: a warm server gets no faster, and a
 machine that is slow for a moment makes no server cold."""
@@ -107,26 +108,28 @@ class Warming:
         agreement = self._course.agree(visited, rate=rate, fallen_s=visited.patience.fallen_s)
         mine = rates[visited.id]
         mine.append(agreement.sum("rate"))
+        if mine[-1] * passed_ns > MOSTLY * ENOUGH:
+            visited.warmup_rps = max(visited.warmup_rps or 0.0, mine[-1] * 1e9)
         steady = len(mine) >= LEAST_WARMUPS and mine[-1] < (1 + STEADY) * max(mine[:-1])
         return steady or visited.gave_up is not None or agreement.most("fallen_s") >= STANDING_S
 
     # --- at the rate -------------------------------------------------------------------------------------------------
 
-    def rehearse_all(self) -> Way | None:
-        """Learn how slow answers are at the rate that will be measured: of all servers at once, or one by one.
+    def rehearse_all(self) -> list[Party]:
+        """Learn how slow answers are at the rate that will be measured: of servers at once, or one by one.
 
-        Gives the way all of them are measured at once, where they left one another in peace.
+        Gives who is measured at once: all, or parties that left one another in peace; nobody where they go in turns.
         """
-        course, way = self._course, None
+        course, parties = self._course, list[Party]()
         course.laps.to("rehearsal")
         if may_go_together(self._order, course.floor_s, alone=course.together.of == 1):
             fit = course.those_left()
-            way = self._rehearse_together(fit) if len(fit) > 1 else None
-        if way is None:
+            parties = self._rehearse_together(course.random.sample(fit, len(fit)))
+        if not parties:
             for visited in course.visited:
                 if course.goes_on(visited):
                     self._rehearse_one(visited)
-        return way
+        return parties
 
     def _rehearse_one(self, visited: Visited) -> None:
         """Go at the rate for as long as there is something to learn: at length where it is not what it was."""
@@ -168,11 +171,33 @@ class Warming:
             course.share_pulse(visited)
         return heard
 
-    def _rehearse_together(self, fit: Sequence[Visited]) -> Way | None:
-        """Try whether they leave one another in peace, at once: together they may need little of a CPU."""
-        with Shares(fit) as shares:
-            self._rehearse(fit, REHEARSALS)
-        return together_way(self._order.window_s, shares.of_servers, shares.own)
+    def _rehearse_together(self, several: Sequence[Visited]) -> list[Party]:
+        """Try whether they leave one another in peace, at once or in parties: together they may need little of a CPU.
+
+        Nobody, where not even parties do, or the system doesn't tell what they use.
+        """
+        if len(several) < LEAST_PARTY:
+            return []
+        with Shares(several) as shares:
+            self._rehearse(several, REHEARSALS)
+        if shares.of_servers is None or shares.most is None:
+            return []
+        many = parties_needed(shares.most)
+        if many == 1:
+            return [Party(members=several, of_servers=shares.of_servers)]
+        if len(several) < many * LEAST_PARTY:
+            return []
+        parties = [self._rehearse_together(several[first::many]) for first in range(many)]
+        return [each for party in parties for each in party] if all(parties) else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Party:
+    """Servers that are measured at the same time."""
+
+    members: Sequence[Visited]
+    of_servers: float
+    """What they used of a CPU in their rehearsal, all together."""
 
 
 class Shares:

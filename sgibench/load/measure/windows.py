@@ -7,13 +7,14 @@ in them, for unbroken windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from time import monotonic_ns
 
 from sgibench.load.measure.aside import SettingAside
 from sgibench.load.measure.course import Course
-from sgibench.load.measure.warming import Warming
+from sgibench.load.measure.warming import Party, Warming
 from sgibench.load.together import Agreement
 from sgibench.load.visitor import CALM_S, Visited, visiting
 from sgibench.load.ways import (
@@ -28,6 +29,7 @@ from sgibench.load.ways import (
     queue_grew,
     queue_grows,
     slower_than_rehearsed,
+    together_way,
     too_much,
     waited_in_vain,
 )
@@ -158,11 +160,16 @@ class Windows:
 
     # --- all at once -------------------------------------------------------------------------------------------------
 
-    def make_together(self, way: Way) -> None:
-        """One window for all targets at the same time; in which order their requests come is drawn."""
-        self.way, course = way, self._course
-        course.laps.to("between visits")
-        fit = course.those_left()
+    def make_together(self, parties: Sequence[Party]) -> None:
+        """One window for all targets of a party at the same time, one party after the other."""
+        self.way = together_way(self._order.window_s, [party.of_servers for party in parties])
+        for party in parties:
+            self._course.laps.to("between visits")
+            self._one_window_of([visited for visited in party.members if self._course.goes_on(visited)])
+
+    def _one_window_of(self, fit: list[Visited]) -> None:
+        """Make a window of these at the same time; in which order their requests come is drawn."""
+        course = self._course
         course.random.shuffle(fit)
         if not fit:
             return

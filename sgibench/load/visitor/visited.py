@@ -91,6 +91,8 @@ class Visited:
         self.counting = Counting(self.target, heard, self.clocks, laps, places=places)
         self.held = Held(order, self.spec, self.target, together, self.patience)
         self.warmup_s: float | None = None
+        self.warmup_rps: float | None = None
+        """Answers to all processes in the fastest window of the warm-up that had ENOUGH of them for a rate."""
         self._resident_bytes = set_back(self.spec.pids) if self.cls.terms.peak and first else None
         """What the server held before it was asked anything by this order."""
         self._visits = 0
@@ -400,6 +402,7 @@ class Visited:
         return {
             "id": self.id,
             "warmup_s": self.warmup_s,
+            "warmup_rps": self.warmup_rps,
             "visits": way.visits,
             "why": way.why,
             "timeout_s": self.rhythm.timeout_s,
