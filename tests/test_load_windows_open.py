@@ -6,6 +6,7 @@ script.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -382,6 +383,31 @@ def test_waiting_servers_that_need_too_much_at_once_are_driven_in_parties(proces
         assert window["due"] == window["sent"] == result["requests"] == sum(result["intended_histogram"]["counts"])
         assert window["due"] == pytest.approx(20 * result["window_s"], abs=2)
         assert percentile_ms(result, 0.5) >= delay_s * 1e3
+
+
+def test_a_server_that_is_waited_for_after_the_rehearsal_makes_the_others_no_less_busy(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    """Four servers that need too much at once; while the answers of one are waited for, for seconds, all are idle."""
+    turn = threading.Lock()
+
+    def slow(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        with turn:
+            time.sleep(0.2)
+        talk.send(RIGHT)
+
+    def busy(talk: Talk, number: int) -> None:  # noqa: ARG001
+        time.sleep(0.03)
+        end_s = time.thread_time() + 0.0025
+        while time.thread_time() < end_s:
+            pass
+        talk.send(RIGHT)
+
+    scripts = [Numbered(slow), *(Numbered(busy) for _ in range(3))]
+    order = {"turn_s": 0.3, "window_s": 1.5, **at_rate(20.0, 16)}
+    results = measured_all(process, scripts, waiting(tmp_path), pids=(os.getpid(),), **order)
+    for result in results:
+        assert "all servers at the same time" not in result["window"]["why"]
 
 
 def test_waiting_servers_of_which_hardly_two_may_be_asked_at_once_go_in_turns(

@@ -7,6 +7,7 @@ servers at once where they may be measured so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import monotonic_ns, process_time_ns
 from typing import Self
@@ -40,6 +41,9 @@ as a rule, and answers that become slow later are noticed in the turns themselve
 LEAST_REHEARSAL_S = 0.05
 
 
+NOTHING = nullcontext()
+
+
 class Warming:
     """The warm-up of an order."""
 
@@ -71,11 +75,10 @@ class Warming:
         course = self._course
         for visited in several:
             visited.rhythm.agreed(Pulse(median_s=visited.cls.floor_s))  # so connections do not start all at once
-        with Shares(several) as shares:
-            began = monotonic_ns()
-            with visiting(several):
-                self.until_steady(several)
-                time_s = (monotonic_ns() - began) / 1e9
+        began = monotonic_ns()
+        with visiting(several), Shares(several) as shares:
+            self.until_steady(several)
+            time_s = (monotonic_ns() - began) / 1e9
         for visited in several:
             visited.warm(time_s=time_s)
             course.share_pulse(visited)
@@ -151,14 +154,19 @@ class Warming:
         turn_s = self._order.turn_s or 0.0
         return now.median_s > SLOWER * then.median_s or now.needed_s > max(turn_s, SLOWER * then.needed_s)
 
-    def _rehearse(self, several: Sequence[Visited], stretches: int) -> list[Histogram]:
-        """Go at the rate for a while, with all of these at once; gives what each stretch of the first of them was."""
+    def _rehearse(
+        self, several: Sequence[Visited], stretches: int, meanwhile: AbstractContextManager[object] = NOTHING
+    ) -> list[Histogram]:
+        """Go at the rate for a while, with all of these at once; gives what each stretch of the first of them was.
+
+        `meanwhile` is entered as long as requests are due, not while they are waited for afterwards.
+        """
         course = self._course
         for visited in several:
             visited.target.enter("warm-up")
         length_s = min(WARMUP_S, max(LEAST_REHEARSAL_S, LEAST_REHEARSED / (self._order.load.rate_per_s or 1.0)))
         began = monotonic_ns()
-        with visiting(several, at_rate=True, apart_s=course.apart_s(several)):
+        with visiting(several, at_rate=True, apart_s=course.apart_s(several)), meanwhile:
             for stretch in range(stretches):
                 for visited in several if stretch or stretches < REHEARSALS else ():
                     visited.heard.new_stretch()
@@ -178,8 +186,8 @@ class Warming:
         """
         if len(several) < LEAST_PARTY:
             return []
-        with Shares(several) as shares:
-            self._rehearse(several, REHEARSALS)
+        shares = Shares(several)
+        self._rehearse(several, REHEARSALS, shares)
         if shares.of_servers is None or shares.most is None:
             return []
         many = parties_needed(shares.most)
@@ -201,7 +209,10 @@ class Party:
 
 
 class Shares:
-    """Which share of a CPU each side uses while something lasts: all the servers, and this process."""
+    """Which share of a CPU each side uses while something lasts: all the servers, and this process.
+
+    Not while answers are waited for afterwards: one server that hangs would make all of them seem idle.
+    """
 
     def __init__(self, several: Sequence[Visited]) -> None:
         known = [pids for visited in several for pids in (visited.spec.pids, visited.spec.front_pids) if pids]
