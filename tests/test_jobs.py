@@ -41,7 +41,8 @@ def run_in_apps(program: str, data: Path) -> str:
 
 def test_jobs_of_threads_and_processes_are_counted_once_each_with_the_time_they_took(tmp_path: Path) -> None:
     program = (
-        "import os, time\n"
+        "import os, time, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)  # of a fork after threads, since Python 3.12\n"
         "from jobs import do, jobs, pool, FINISHED\n"
         "handed = [jobs().hand_in(10) for _ in range(30)]\n"
         "list(pool().map(do, handed[:20]))\n"
