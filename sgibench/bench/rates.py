@@ -22,8 +22,6 @@ a moment: at half of it p99 of servers that are slow tells how often that happen
 """
 SLOW_SHARE = 0.5
 """Where a quarter would bring too few answers for a p99."""
-
-
 TIMES_COUNTED = 2.0
 """What a warm-up shows is believed up to so many times what was counted: a quarter of it is half of that at most."""
 

@@ -23,6 +23,8 @@ WARMUP_S = 0.25
 QUICK_WARMUP_S = 0.05
 """Length of the first, and of those that hold ENOUGH answers for a rate in it; others are as long as so many take."""
 ENOUGH, MOSTLY = 300, 0.8
+"""Answers for a rate, and the share of them that a window may hold at least: it is as long as the last one's rate says.
+"""
 STEADY = 0.05
 """It is when the last of them is by less than this share faster than any before: a warm server gets no faster, and a
 machine that is slow for a moment makes no server cold."""
@@ -39,8 +41,6 @@ LEAST_REHEARSED = 60
 """... each as long as so many answers take, but no longer than those of a warm-up. Turns are far longer than answers,
 as a rule, and answers that become slow later are noticed in the turns themselves."""
 LEAST_REHEARSAL_S = 0.05
-
-
 NOTHING = nullcontext()
 
 
@@ -126,8 +126,7 @@ class Warming:
         course, parties = self._course, list[Party]()
         course.laps.to("rehearsal")
         if may_go_together(self._order, course.floor_s, alone=course.together.of == 1):
-            fit = course.those_left()
-            parties = self._rehearse_together(course.random.sample(fit, len(fit)))
+            parties = self._rehearse_together(course.random.sample(course.visited, len(course.visited)))
         if not parties:
             for visited in course.visited:
                 if course.goes_on(visited):
@@ -184,18 +183,19 @@ class Warming:
 
         Nobody, where not even parties do, or the system doesn't tell what they use.
         """
-        if len(several) < LEAST_PARTY:
+        fit = [visited for visited in several if self._course.goes_on(visited)]
+        if len(fit) < LEAST_PARTY:
             return []
-        shares = Shares(several)
-        self._rehearse(several, REHEARSALS, shares)
+        shares = Shares(fit)
+        self._rehearse(fit, REHEARSALS, shares)
         if shares.of_servers is None or shares.most is None:
             return []
         many = parties_needed(shares.most)
         if many == 1:
-            return [Party(members=several, of_servers=shares.of_servers)]
-        if len(several) < many * LEAST_PARTY:
+            return [Party(members=fit, of_servers=shares.of_servers)]
+        if len(fit) < many * LEAST_PARTY:
             return []
-        parties = [self._rehearse_together(several[first::many]) for first in range(many)]
+        parties = [self._rehearse_together(fit[first::many]) for first in range(many)]
         return [each for party in parties for each in party] if all(parties) else []
 
 
