@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import threading
 import time
@@ -514,6 +515,7 @@ EARLY = b"x" * 8_000_000
 def test_after_an_answer_that_comes_before_the_body_was_sent_nothing_is_written_into_that_body(
     *, known: bool, open_loop: bool
 ) -> None:
+    early: list[int] = []
     bodies: list[bytes] = []
 
     def script(talk: Talk) -> None:
@@ -526,11 +528,13 @@ def test_after_an_answer_that_comes_before_the_body_was_sent_nothing_is_written_
                 heard += piece
             if not heard:
                 return
+            early.append(talk.number)
             server.note_request()
             talk.send(OK)  # long before the body was read
             whole = heard.index(b"\r\n\r\n") + 4 + len(EARLY)
-            while len(heard) < whole and (piece := talk.sock.recv(min(1 << 16, whole - len(heard)))):
-                heard += piece
+            with contextlib.suppress(ConnectionResetError):
+                while len(heard) < whole and (piece := talk.sock.recv(min(1 << 16, whole - len(heard)))):
+                    heard += piece
             bodies.append(bytes(heard[-len(EARLY) :]) if len(heard) == whole else bytes(heard[200:]))
         always(OK)(talk)
 
@@ -541,7 +545,8 @@ def test_after_an_answer_that_comes_before_the_body_was_sent_nothing_is_written_
         play(target, answered(target, 6))
         assert not target.tally.errors
         assert_accounted(target, server)
-    assert bodies
+        # A busy machine may still be reading what came after its answers.
+        assert target.wait_until(lambda: len(bodies) == len(early) > 0, 60), (len(bodies), early)
     assert {body.strip(b"x") for body in bodies} == {b""}
 
 
