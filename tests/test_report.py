@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import math
 import re
@@ -493,6 +494,28 @@ def swinging(trial: Trial, swing: dict[int, float]) -> Trial:
     if trial.server != "swings" or trial.cpu_us_per_request is None:
         return trial
     return replace(trial, cpu_us_per_request=trial.cpu_us_per_request * swing[trial.block])
+
+
+def test_a_sentence_says_how_many_blocks_settle_what_is_unknown_if_anybody_would_make_them() -> None:
+    """And of each only what is known of each."""
+    told = set()
+    near = tuple(replace(CLEAR[0], id=f"server-{cost}", cpu_us=cost) for cost in (100, 101, 104))
+    for seed, scatter in itertools.product(range(4), (0.01, 0.02, 0.04, 0.08)):
+        run = make_run(Making(seed=seed, servers=near, scenarios=("json",), blocks=6, samples=20, scatter=scatter))
+        (panel,) = view_of(run).panels
+        (said,) = answer_of(panel).said
+        ranking = panel.ranking("cpu_us_per_request")
+        best, *others = [row.cell for row in ranking.rows]
+        unknown = [one for cell in others if (one := ranking.between(best, cell)) and one.verdict == "unknown"]
+        needed = [one.more_blocks for one in unknown]
+        told.add("number" if "four times in five" in said.text else "many" if "settling" in said.text else "none")
+        if not needed or None in needed:
+            assert "settl" not in said.text
+        elif max(filter(None, needed)) <= 60:
+            assert f"; {max(filter(None, needed))} more block" in said.text
+        else:
+            assert re.search("; settling (it|each) would take more than 60 more blocks", said.text)
+    assert told == {"number", "many", "none"}
 
 
 @pytest.mark.parametrize("seed", range(6))

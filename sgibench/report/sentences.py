@@ -20,6 +20,8 @@ from sgibench.report.wire import told_of_bursts
 INTERFACES: tuple[Interface, ...] = ("wsgi", "asgi", "rsgi")
 ABOUT = 1.05
 """Figures whose highest is within this factor of the lowest are given as one."""
+MOST_TOLD = 60
+"""Ten default runs: nobody makes more blocks than that, so their number is not told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,13 +191,16 @@ def _ratio(against: Mapping[str, Comparison], other: Row, telling: Telling) -> s
 
 
 def _settle(beside: Sequence[Row], against: Mapping[str, Comparison]) -> str:
-    """Say how many further blocks would settle what is unknown."""
+    """Say how many further blocks would settle what is unknown; nothing where that is not known of each."""
     found = [against.get(row.key) for row in beside]
-    missing = [one.more_blocks for one in found if one and one.low is not None and one.more_blocks]
-    if not missing:
+    unknown = [one.more_blocks for one in found if one and one.low is not None and one.verdict == "unknown"]
+    needed = [more for more in unknown if more]
+    if not needed or len(needed) < len(unknown):
         return ""
-    which = "it" if len(beside) == 1 else "each"
-    return f"; {units.many(max(missing), 'more block')} would settle {which} four times in five"
+    which = "it" if len(unknown) == 1 else "each"
+    if max(needed) > MOST_TOLD:
+        return f"; settling {which} would take more than {MOST_TOLD} more blocks"
+    return f"; {units.many(max(needed), 'more block')} would settle {which} four times in five"
 
 
 def _throughput(panel: Panel, rows: Sequence[Row]) -> str:
