@@ -125,6 +125,7 @@ def test_in_locusts_file_only_rows_with_failures_and_their_sum_are_refuted() -> 
         ("utf-8 with a mark", lambda text: codecs.BOM_UTF8 + text.encode()),
         ("carriage returns doubled", lambda text: text.replace("\n", "\r\r\n").encode()),
         ("old Mac line ends", lambda text: text.replace("\n", "\r").encode()),
+        ("no end of the last line", lambda text: text.rstrip().encode()),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -381,6 +382,22 @@ def test_an_answer_of_ab_that_is_of_another_length_and_not_2xx_is_one_failure() 
     assert (row.requests_ok, row.errors) == (0, 200)
     (row,) = read(AB.format(taken="0.551", complete=200, length=133, wrong=100, rate="363.02"))
     assert (row.requests_ok, row.errors) == (100, 133)
+
+
+def test_connections_that_are_closed_without_a_byte_are_failures_though_ab_calls_none_failed() -> None:
+    """Recorded: a server that closed each of 400 connections had "Complete requests: 400, Failed requests: 0"."""
+    text = AB.format(taken="0.254", complete=400, length=0, wrong=0, rate="1574.76")
+    (row,) = read(text + "Total transferred:      0 bytes\n")
+    assert (row.requests_ok, row.errors) == (0, 400)
+    assert {"WrongCount", "ErrorsSeen"} <= kinds(row)
+    (row,) = read(text + f"Total transferred:      {400 * 95} bytes\n")
+    assert (row.requests_ok, row.errors, kinds(row)) == (400, 0, set())
+
+
+def test_failures_that_may_be_right_answers_are_told_of_how_many_and_not_beside_them() -> None:
+    (row,) = read(AB.format(taken="0.551", complete=200, length=180, wrong=0, rate="363.02"))
+    (found,) = (one for one in audit.doubts_of(row) if one.kind == "ErrorsSeen")
+    assert found.detail.startswith("180 failed requests of 200: ")
 
 
 def test_a_run_of_two_milliseconds_is_as_long_as_its_count_and_rate_say() -> None:
@@ -674,6 +691,11 @@ def run_audit(path: Path) -> tuple[int, str]:
         ),
         (b'{"metrics": {"http_req_duration": {"avg": true}}}', "http_reqs has no count and rate"),
         (b'{"summary": {"total": 1}, "latencyPercentiles": {"p5', "breaks off or is broken at line 1"),
+        (
+            b'{"summary": {"total": null, "requestsPerSec": null}, "latencyPercentiles": {}}',
+            "has no figure at all",
+        ),
+        (b"id,rps\n" + b"a,\n" * 200_000, "line 100002: has more than 100,000 rows"),
         (b"id,rps\nA,fast\n", "line 2: rps is 'fast', not a number"),
         (b"id,rps\n", "no row below its header"),
         (b"id,rps\nA," + b"9" * 400 + b"\n", "not a number"),
@@ -713,6 +735,19 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
 def test_the_command_reads_a_file_and_exits_by_whether_it_is_refuted() -> None:
     assert run_audit(DATA / "tools" / "wrk-1.txt")[0] == 0
     assert run_audit(DATA / "tools" / "wrk-3.txt")[0] == 1
+
+
+def test_what_cannot_be_read_keeps_nobody_else_from_being_audited(tmp_path: Path) -> None:
+    broken, missing = tmp_path / "broken.txt", tmp_path / "missing.txt"
+    broken.write_text("hello")
+    sound = DATA / "tools" / "wrk-3.txt"
+    done = CliRunner().invoke(program, ["audit", str(broken), str(sound), str(missing)], standalone_mode=False)
+    assert done.exit_code == 2
+    assert "1 refuted" in done.stdout
+    assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == ["broken.txt", str(missing)]
+    code, said = run_audit(missing)
+    assert code == 2
+    assert "there is no such file" in said
 
 
 def test_tables_with_semicolons_and_decimal_commas_are_read() -> None:

@@ -319,7 +319,7 @@ def test_a_server_that_stalls_is_a_time_out() -> None:
     with serving(script) as server, target_of(server, HELLO, timeout_s=2.0) as target:
         play(target, answered(target, 20))
         assert dict(target.tally.errors) == {"timeout": 1}
-        assert "within 2 s" in target.tally.samples["timeout"]
+        assert "within 2.00 s" in target.tally.samples["timeout"]
         assert_accounted(target, server)
 
 

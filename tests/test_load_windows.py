@@ -159,7 +159,7 @@ def test_a_server_that_stops_for_good_in_an_unbroken_window_hung_however_much_it
         assert result["requests"] > 0
         assert result["errors"] == {"timeout": 3}
         assert result["gave_up"]["reason"] == "hung"
-        assert "in the end no connection had an answer within 2 s" in result["gave_up"]["detail"]
+        assert "in the end no connection had an answer within 2.00 s" in result["gave_up"]["detail"]
 
 
 def test_answers_lost_at_the_very_end_of_a_window_are_no_hung_server(process: LoadProcess) -> None:

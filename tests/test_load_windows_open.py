@@ -7,6 +7,7 @@ script.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -106,6 +107,24 @@ def test_what_is_due_but_can_not_be_sent_within_the_time_out_is_an_error_of_the_
     assert percentile_ms(result, 0.99, "intended_histogram") >= 1500
 
 
+def test_a_server_that_is_too_slow_for_its_rate_answers_to_the_end_and_did_not_hang(process: LoadProcess) -> None:
+    """20/s at most, 120/s asked for: as the drain ends all connections wait for an answer, none for as long as that."""
+    turn = threading.Lock()
+
+    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
+        with turn:
+            time.sleep(0.05)
+        talk.send(RIGHT)
+
+    result = measured(process, Numbered(act), window_s=2.0, **at_rate(120.0, 8), timeout_s=3.0)
+    errors = result["errors"]
+    assert result["gave_up"] is None
+    assert set(errors) == {"unsent", "unanswered"}
+    assert errors["unanswered"] <= 8
+    assert result["requests"] + sum(errors.values()) == result["window"]["due"]
+    assert result["requests"] <= 20 * (2.0 + 3.0) * 1.1 + 8
+
+
 @pytest.mark.parametrize("turn_s", [None, 0.3], ids=["unbroken", "turns"])
 def test_a_server_that_stops_near_the_end_of_a_window_owes_the_answers_that_were_due(
     process: LoadProcess, turn_s: float | None, tmp_path: Path
@@ -190,7 +209,8 @@ def test_where_a_server_falls_behind_in_each_turn_turns_are_given_up_before_that
     result = measured(process, Numbered(act), at=0.0, then=tired.set, **order)
     window = result["window"]
     assert window["visits"] == "unbroken"
-    assert "did not catch up" in window["why"]
+    # The other is what a busy machine may see first.
+    assert re.search(r"did not catch up|in each of them the queue of \S+ grew", window["why"])
     assert result["window_s"] == pytest.approx(2.0, abs=0.3)
     assert window["due"] == window["sent"] == result["requests"]
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -228,6 +229,18 @@ def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
     assert failure
     assert failure.reason == "hung"
     assert trial_of(run, "faulty-none").status == "ok"
+
+
+def test_what_failed_under_one_load_is_not_told_of_the_next_as_if_it_had_been_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgibench.bench.request.ANSWER_TIMEOUT_S", 1.0)
+    run = run_of(tmp_path, "faulty-hangs", "faulty-none", rate_per_s=50.0)
+    closed, opened = (trial.failure for trial in run.trials if trial.server == "faulty-hangs")
+    assert closed
+    assert opened
+    assert opened == replace(closed, detail=f"not asked at this load, after it failed at another: {closed.detail}")
+    assert all(trial.status == "ok" for trial in run.trials if trial.server == "faulty-none")
 
 
 def test_a_server_that_leaks_or_leaves_its_place_is_doubted_and_the_others_are_not(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from sgibench import units
-from sgibench.model import Estimate, Metric, Run, Slo
+from sgibench.model import Estimate, Failure, Metric, Run, Slo
 from sgibench.report import terminal, words
 from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
 
@@ -70,6 +70,22 @@ def test_a_failed_server_says_why_in_place_of_a_number() -> None:
     assert len(rows) == 2
     assert not any("/s" in row or "±" in row for row in rows)
     assert "Failed: broken-one in json, 3 of 3 trials: exited: exit status 3 in mid-trial" in out
+
+
+def test_what_failed_at_a_rate_alone_has_its_reason_at_the_end() -> None:
+    """And with `--quiet` it stands nowhere else."""
+    run = make_run(Making(scenarios=("json",), rates=(200.0,)))
+    failure = Failure(reason="crashed", detail="exit status 3", log_tail="")
+    name = QUICK[0].id
+    trials = [
+        replace(trial, status="failed", failure=failure, rps=None, requests=None, latency_us=None)
+        if trial.server == name and trial.load.kind == "open" and trial.block == 1
+        else trial
+        for trial in run.trials
+    ]
+    out = printed(replace(run, trials=tuple(trials)))
+    assert f"Failed: {name} in json at open-200, 1 of 3 trials: crashed: exit status 3" in " ".join(out.split())
+    assert out.count("Failed: ") == 1
 
 
 def test_without_unicode_the_output_is_plain_ascii() -> None:

@@ -138,7 +138,7 @@ def test_runs_are_found_by_the_start_of_their_name_and_by_latest(tmp_path: Path,
     assert store.find_run(tmp_path, "latest").name == names[1]
     assert store.find_run(tmp_path, "20260101").name == names[0]
     assert store.find_run(tmp_path, str(tmp_path / names[0])).name == names[0]
-    with pytest.raises(ResultsError, match="2 match"):
+    with pytest.raises(UsageError, match="2 match"):
         store.find_run(tmp_path, "2026")
 
 

@@ -149,6 +149,8 @@ class Figures:
     errors: float | None = None
     answered_wrong: float | None = None
     """Those of them that were answers, of a wrong status; None where the tool does not tell them from the others."""
+    in_both: bool = False
+    """Some of the errors may be right answers and are counted as such, too."""
     error_text: str = ""
     outside_text: str = ""
     """What went wrong before or between the windows, where nothing counts; empty when nothing did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 from sgibench import audit as auditing
 from sgibench.audit import Audited
 from sgibench.cli.subjects import json_option, results_option
-from sgibench.errors import plain
+from sgibench.errors import SgibenchError, UsageError, one_line, plain
 from sgibench.model import Doubt
 from sgibench.paths import exists, is_folder
 from sgibench.results import store
@@ -29,20 +30,35 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
 
     Read are CSV rows as in docs/audit.md and what wrk, wrk2, oha, hey, k6, Locust, ab, vegeta, bombardier, h2load,
     autocannon and HttpArena write, as text, JSON or CSV; found by looking into the file. Exit 1 when a row is refuted,
-    so that its figures can't all be true, or when a trial of ours failed or is missing.
+    so that its figures can't all be true, or when a trial of ours failed or is missing; 2 when a target can't be read,
+    after all others were audited.
     """
-    audited = [row for target in targets for row in _audit_one(target, results)]
+    audited: list[Audited] = []
+    unread = []
+    for target in targets:
+        try:
+            audited.extend(_audit_one(target, results))
+        except SgibenchError as error:
+            unread.append(error)
+    if unread and len(targets) == 1:
+        raise UsageError(str(unread[0]))
+    for refused in unread:
+        click.echo(plain(one_line(f"sgibench: {refused}")), err=True)
     if as_json:
         click.echo(json.dumps([_for_machines(row) for row in audited], indent=1))
     else:
         _show(audited, Console())
-    sys.exit(1 if any(row.refuted or row.failed for row in audited) else 0)
+    sys.exit(UsageError.exit_code if unread else 1 if any(row.refuted or row.failed for row in audited) else 0)
 
 
 def _audit_one(target: str, results: Path) -> Sequence[Audited]:
     path = Path(target)
     if exists(target) and not is_folder(target):
         return auditing.audit_rows(auditing.read_file(path))
+    if not exists(target) and (os.sep in target or path.suffix):
+        raise UsageError(
+            f"{target}: expected a file, the name of a run in {results}, or its folder; there is no such file"
+        )
     return auditing.audit_run(store.read_run(store.find_run(results, target))).rows
 
 

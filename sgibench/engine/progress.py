@@ -245,6 +245,8 @@ def tell(trial: Trial) -> str:
     if trial.status != "ok":
         reason = hidden(f"{trial.failure.reason}: {trial.failure.detail}") if trial.failure else "no reason recorded"
         return plain(f"{name}: {trial.status}, {reason}")
+    if trial.load.kind == "open" and trial.latency_us is None:
+        return f"{name}: {units.rate(trial.rps)}, the rate was not kept, so there is no latency"
     p50_us = trial.latency_us.p50 if trial.latency_us else None
     return (
         f"{name}: {units.rate(trial.rps)}, {units.microseconds(trial.cpu_us_per_request)} of CPU per request, "

@@ -22,6 +22,7 @@ from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
 from sgibench.engine.yardstick import watched_cpu, yardstick
 from sgibench.model import (
+    Failure,
     Group,
     Visits,
     Windows,
@@ -58,6 +59,7 @@ def load_group(
     drafts = [
         replace(
             draft_of(cell, runners[cell.id], workshop.cpus.servers, ours),
+            failure=_told(runners[cell.id], asked=cell.id in fit),
             order=order,
             started_at=started_at,
             floor_s=workshop.scenarios[cell.scenario].floor_s,
@@ -75,6 +77,14 @@ def load_group(
         if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
             runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
     return drafts
+
+
+def _told(contestant: Contestant, *, asked: bool) -> Failure | None:
+    """Give what went wrong; what did so under an earlier load is told as that, and is no finding about this one."""
+    found = contestant.failure
+    if found is None or asked or not contestant.measured:
+        return found
+    return replace(found, detail=f"not asked at this load, after it failed at another: {found.detail}")
 
 
 def _visits(measured: Measured | None, windows: Windows) -> Visits:

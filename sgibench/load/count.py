@@ -25,6 +25,8 @@ from sgibench.load.wire.connection import Connection
 WAITED_IN_VAIN = frozenset({"timeout", "unanswered"})
 """Kinds of errors that end a wait: of the request's latency only a lower bound is known."""
 
+WHOLE_WAIT = 0.9
+"""Of the time-out: a request that was given up sooner, as the drain was over, says nothing about who answers at all."""
 LEAST_IN_VAIN = 2
 """So many requests have to wait in vain before a server is said to answer no more."""
 
@@ -260,8 +262,12 @@ class Counted(Lines):
         return self.tally if self.counting and moment_ns >= self.from_ns else self.outside
 
     def _on_error(self, conn: Connection, error: WireError) -> None:
-        """Count a failed request; and remember of which connections the last ones waited in vain."""
-        if self.counting and conn.since and error.kind in WAITED_IN_VAIN:
+        """Count a failed request; and remember of which connections the last ones waited in vain, long enough.
+
+        Of a server that is only too slow for its rate, all connections are asked to the end of the drain, in turn.
+        """
+        waited = bool(conn.since) and monotonic_ns() - conn.since >= WHOLE_WAIT * self.timeout_ns
+        if self.counting and waited and error.kind in WAITED_IN_VAIN:
             count, times = self._vain.get(conn.index, (-1, 0))
             self._vain[conn.index] = (conn.count, times + 1 if count == conn.count else 1)
         super()._on_error(conn, error)

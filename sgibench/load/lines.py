@@ -18,6 +18,7 @@ from sgibench.load.wire.answer import Answer, WireError
 from sgibench.load.wire.connection import Connection, kind_of, resolve
 from sgibench.load.wire.poller import make_poller
 from sgibench.model.kinds import ErrorKind
+from sgibench.units import seconds
 
 RETRY_NS = 20_000_000
 """Pause before a connection that was refused is opened again, where there are few."""
@@ -240,8 +241,8 @@ class Lines:
     def _told_late(self, conn: Connection) -> str:
         """Say what did not come in time."""
         if conn.ask is not None and conn.ask.rest is not None and not conn.went_on:
-            return f"no 100 Continue within {self.timeout_ns / 1e9:g} s, so the body was never sent"
-        return f"no whole answer within {self.timeout_ns / 1e9:g} s"
+            return f"no 100 Continue within {seconds(self.timeout_ns / 1e9)}, so the body was never sent"
+        return f"no whole answer within {seconds(self.timeout_ns / 1e9)}"
 
     def _hang_up(self, conn: Connection, *, by_reset: bool = False) -> None:
         """Close a connection."""

@@ -23,6 +23,7 @@ from sgibench.load.wire.h2.stream import Stream
 from sgibench.load.wire.poller import READ, TROUBLE, WRITE, Poller
 from sgibench.load.wire.tls import PENDING
 from sgibench.model.kinds import kind_named
+from sgibench.units import seconds
 
 
 class Line(Connection):
@@ -195,14 +196,14 @@ class Multiplexed(Target):
 
     def _out_of_time(self, conn: Connection, latest_ns: int) -> None:
         """Give up one request; where nothing at all came for so long, the line with all that is in flight on it."""
-        limit_s = self.timeout_ns / 1e9
+        limit = seconds(self.timeout_ns / 1e9)
         shut = _shut(conn)
         if isinstance(conn, Lane) and conn.line.heard_ns < latest_ns:
-            self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit_s:g} s{shut}"))
+            self._drop(conn.line, WireError("timeout", f"nothing came on the connection within {limit}{shut}"))
         elif isinstance(conn, Lane) and not self.program.keep_alive:
-            self._drop(conn.line, WireError("timeout", f"no whole answer within {limit_s:g} s{shut}"))
+            self._drop(conn.line, WireError("timeout", f"no whole answer within {limit}{shut}"))
         else:
-            self._on_error(conn, WireError("timeout", f"no whole answer within {limit_s:g} s{shut}"))
+            self._on_error(conn, WireError("timeout", f"no whole answer within {limit}{shut}"))
 
     # --- the loop --------------------------------------------------------------------------------------------------
 

@@ -277,11 +277,13 @@ class _Sheet:
     def left_out(self, view: View) -> None:
         """Name what failed or could not take part, with the reason."""
         for panel in view.panels:
-            for row in panel.rows:
-                if row.entry.failed_blocks:
-                    where = f"{row.label} in {panel.title}"
-                    count = f"{row.entry.failed_blocks} of {units.many(len(row.entry.trials), 'trial')}"
-                    self.line(f"Failed: {where}, {count}: {words.failure_words(row.entry.failure)}", "red")
+            for standing in {one.key: one for one in (panel.main, *panel.opens, *panel.curve)}.values():
+                at = "" if standing is panel.main else f" at {standing.key.load.id}"
+                for entry in standing.entries.values():
+                    if entry.failed_blocks:
+                        where = f"{entry.label} in {panel.title}{at}"
+                        count = f"{entry.failed_blocks} of {units.many(len(entry.trials), 'trial')}"
+                        self.line(f"Failed: {where}, {count}: {words.failure_words(entry.failure)}", "red")
         self.beside_figures(view.run.info)
         for notice in filter(None, (words.sharing(view.run.info.machine), *view.run.notices)):
             self.line(f"Notice: {notice}", "yellow")

@@ -297,19 +297,22 @@ def list_runs(results: Path) -> list[Path]:
 
 
 def find_run(results: Path, name: str | None) -> Path:
-    """Find a run by folder, by name under `results`, by the start of its name, or the newest when `name` is None."""
+    """Find a run by folder, by name under `results`, by the start of its name, or the newest when `name` is None.
+
+    Raises UsageError when that is not one run.
+    """
     if name is not None and is_file(Path(name) / INFO_FILE):
         return Path(name)
     runs = list_runs(results)
     if name is None or name == "latest":
         if not runs:
-            raise ResultsError(f"no run in {results} yet: start one with sgibench run")
+            raise UsageError(f"no run in {results} yet: start one with sgibench run")
         return runs[0]
     matching = [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:
         return matching[0]
     found = _names(matching or runs[:3])
-    raise ResultsError(
+    raise UsageError(
         f"expected the name of one run in {results}, got {strict.shown(name)}; {len(matching)} match ({found})"
     )
 

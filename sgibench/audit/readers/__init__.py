@@ -19,8 +19,6 @@ from sgibench.errors import UsageError
 
 __all__ = ["read_file", "read_rows"]
 
-_MOST_ROWS = 100_000
-
 
 def read_file(path: Path) -> list[Figures]:
     """Read a file of any known format. Raises UsageError, in one line that names it."""
@@ -59,9 +57,17 @@ def _read(known: Format, material: Material) -> list[Figures]:
         rows = known.read(material)
     except ValueError as error:
         raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {error}")) from error
-    if len(rows) > _MOST_ROWS:
-        raise UsageError(f"{material.name}: {len(rows)} rows of {known.name}; at most {_MOST_ROWS} are audited")
+    nothing = next((row.id for row in rows if not _says_anything(row)), None)
+    if nothing is not None:
+        raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {nothing} has no figure at all"))
     return rows
+
+
+def _says_anything(row: Figures) -> bool:
+    """Whether a row has a figure that could be wrong; a tool's summary that never ran has none."""
+    counts = (row.requests_ok, row.errors, row.cut_off, row.connections, row.duration_s, row.server_cpu_share)
+    latencies = (row.mean_ms, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms, row.quantiles_ms)
+    return row.rps is not None or any((*counts, *latencies, row.at_once, row.floor_ms, row.round_rps))
 
 
 def _one_line(text: str) -> str:

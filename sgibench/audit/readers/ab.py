@@ -6,6 +6,8 @@ those under 10 ms are left out. `Complete requests` holds failed ones and answer
 only says that an answer was not as long as the first, which pages of varying length are too. Without `-k` every request
 opens a connection. A run by number ends when the slowest of the last answers has come; the other connections are idle
 meanwhile, up to the longest answer. Its `Non-2xx responses` are redirects, too: it does not tell them from failures.
+A connection that is closed without a byte is a complete request to it, and none of those that failed: only the bytes
+transferred tell.
 """
 
 from __future__ import annotations
@@ -28,9 +30,17 @@ _KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exce
 _NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
 _KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
 _TOTAL = re.compile(
-    r"^[ \t]*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*\n", re.MULTILINE
+    r"^[ \t]*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*(?P<end>\n|\Z)",
+    re.MULTILINE,
 )
-_PERCENTILE = re.compile(r"^[ \t]*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?:\(longest request\))?\n", re.MULTILINE)
+_PERCENTILE = re.compile(
+    r"^[ \t]*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?P<end>(?:\(longest request\))?\n|\(longest request\)\Z|\Z)",
+    re.MULTILINE,
+)
+_BYTES = re.compile(r"Total transferred:\s+(\d+) bytes")
+LEAST_BYTES = len(b"HTTP/1.0 200\r\n\r\n")
+"""No answer is shorter."""
+_LENGTH = "length unlike the first answer's"
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
 _ALL = 100
@@ -49,11 +59,10 @@ def _row(run: str, name: str) -> Figures:
     known = {what: float(match[1]) for what, match in found.items() if match}
     if len(known) < len(_COUNTS):
         raise ValueError(f"{name} has no line `{next(what for what in found if what not in known)}:`")
-    total = _TOTAL.search(run)
-    at = {int(each["percent"]): _ms(each["value"]) for each in _PERCENTILE.finditer(run)}
-    requests, failures = known["Complete requests"], _failures(run)
+    total, at = _total(run), _percentiles(run)
+    requests, failures = known["Complete requests"], _failures(run, known["Complete requests"])
     taken_s = finer(known["Time taken for tests"], requests, known["Requests per second"], _STEP_S)
-    wrong = sum(count for what, count in failures.items() if not what.startswith("length"))
+    wrong = sum(count for what, count in failures.items() if what != _LENGTH)
     return Figures(
         id=name,
         connections=known["Concurrency Level"],
@@ -65,6 +74,7 @@ def _row(run: str, name: str) -> Figures:
         # An answer may be of another length and not 2xx: neither count is added to the other.
         errors=wrong + max(sum(failures.values()) - wrong - failures.get(NOT_OK, 0.0), 0.0),
         answered_wrong=failures.get(NOT_OK, 0.0),
+        in_both=_LENGTH in failures,
         timed=requests,
         error_text=counted(failures),
         rps=known["Requests per second"],
@@ -80,14 +90,37 @@ def _row(run: str, name: str) -> Figures:
     )
 
 
-def _failures(run: str) -> dict[str, float]:
+def _total(run: str) -> re.Match[str] | None:
+    """Find the connection times; a last line without its end may be cut off, and its maximum lack digits."""
+    found = _TOTAL.search(run)
+    cut = (
+        found is not None and not found["end"] and float(found["max"]) < max(map(float, found.group("mean", "median")))
+    )
+    return None if cut else found
+
+
+def _percentiles(run: str) -> dict[int, float | None]:
+    """Read per cent -> milliseconds; a last line without its end that is less than the one before may be cut off."""
+    found: dict[int, float | None] = {}
+    last = 0.0
+    for each in _PERCENTILE.finditer(run):
+        if each["end"] or float(each["value"]) >= last:
+            found[int(each["percent"])], last = _ms(each["value"]), float(each["value"])
+    return found
+
+
+def _failures(run: str, requests: float) -> dict[str, float]:
     kinds, failed, not_ok = _KINDS.search(run), _FAILED.search(run), _NOT_OK.search(run)
     if kinds:
         counts = [float(count or 0) for count in kinds.groups()]
-        named = dict(zip(("connect", "receive", "length unlike the first answer's", "exception"), counts, strict=True))
+        named = dict(zip(("connect", "receive", _LENGTH, "exception"), counts, strict=True))
     else:
         named = {"failed": float(failed[1]) if failed else 0.0}
-    return {what: count for what, count in (named | {NOT_OK: float(not_ok[1]) if not_ok else 0.0}).items() if count}
+    named[NOT_OK] = float(not_ok[1]) if not_ok else 0.0
+    transferred = _BYTES.search(run)
+    if transferred:  # all of it, heads as well
+        named["closed without an answer"] = max(requests - float(transferred[1]) // LEAST_BYTES, 0.0)
+    return {what: count for what, count in named.items() if count}
 
 
 def _ms(text: str) -> float | None:

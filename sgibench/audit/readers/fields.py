@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
 
 _TIMES_MS = {
     **dict.fromkeys(("ns",), 1e-6),
@@ -23,6 +25,8 @@ _PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, rev
 _WHOLE = re.compile(TIME)
 _CLIENT_PORT = re.compile(r":\d{1,5}(?=->)")
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
+MOST_ROWS = 100_000
+"""Rows of one file that are audited."""
 MOST_KINDS = 5
 """Kinds of failures that are named; more of them are nobody's sentence."""
 
@@ -82,9 +86,17 @@ def objects(documents: Iterable[object], *members: str) -> list[Mapping[str, Any
 
 def sections(text: str, start: re.Pattern[str], *, above: bool = False) -> list[str]:
     """Cut a text before each match of `start`; what stands before the first is prose, or belongs to it (`above`)."""
-    places = [match.start() for match in start.finditer(text)]
+    places = [match.start() for match in not_too_many(start.finditer(text))]
     begins = [0, *places[1:]] if above or not places else places
     return [text[begin:end] for begin, end in zip(begins, [*places[1:], len(text)], strict=True)]
+
+
+def not_too_many(rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass rows on; raises ValueError with the first that is too many, before more time goes into it."""
+    for place, row in enumerate(rows):
+        if place >= MOST_ROWS:
+            raise ValueError(f"has more than {MOST_ROWS:,} rows: no more are audited")
+        yield row
 
 
 def labels(name: str, runs: Sequence[object]) -> list[str]:

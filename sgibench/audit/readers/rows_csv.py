@@ -12,7 +12,7 @@ import csv
 import io
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import number, separator_of, with_points
+from sgibench.audit.readers.fields import not_too_many, number, separator_of, with_points
 from sgibench.audit.readers.material import Material
 
 COLUMNS = (
@@ -60,7 +60,7 @@ def read(material: Material) -> list[Figures]:
     separator = separator_of(text.partition("\n")[0][:2000])
     reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
     try:
-        for record in reader:
+        for record in not_too_many(reader):
             fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
             figures = {key: with_points(value, separator) for key, value in fields.items() if key in FIGURE_COLUMNS}
             rows.append(_row(fields | figures))

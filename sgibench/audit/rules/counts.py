@@ -31,13 +31,21 @@ def errors_seen(row: Figures) -> Iterator[Doubt]:
     """Any wrong answer, reset, refusal or time-out; also rounds of 0 that did not reach the published mean."""
     if row.errors:
         rest = f": {row.error_text}" if row.error_text else ""
-        beside = "" if row.requests_ok is None else f" beside {count(row.requests_ok)} right answers"
-        yield doubt("ErrorsSeen", f"{count(row.errors)} failed requests{beside}{rest}")
+        yield doubt("ErrorsSeen", f"{count(row.errors)} failed requests{_beside(row)}{rest}")
     elif row.outside_text:
         yield doubt("ErrorsSeen", f"outside the window, in warm-up or between visits: {row.outside_text}")
     failed = sum(1 for value in row.round_rps if value <= 0)
     if failed and not any(True for _ in failed_rounds_averaged(row)):
         yield doubt("ErrorsSeen", f"{failed} of {len(row.round_rps)} rounds failed")
+
+
+def _beside(row: Figures) -> str:
+    """Say what the failures stand beside; where a tool's failures may be right answers, too, of how many they are."""
+    if row.requests_ok is None:
+        return ""
+    if row.in_both and row.timed is not None:
+        return f" of {count(row.timed)}"
+    return f" beside {count(row.requests_ok)} right answers"
 
 
 def failed_rounds_averaged(row: Figures) -> Iterator[Doubt]:

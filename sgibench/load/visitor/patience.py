@@ -12,6 +12,7 @@ from time import monotonic_ns
 from sgibench.load.target import Target
 from sgibench.load.visitor.heard import Heard
 from sgibench.model.kinds import kind_named
+from sgibench.units import seconds
 
 STANDING_S = 2.0
 """A target on which no connection stands, or nothing is right, for so long is given up."""
@@ -75,13 +76,13 @@ class Patience:
         """Give up when nothing came right, and something timed out or this has been going on for too long."""
         answered, timeouts = self._before_visit
         if not self.cut_short and self._target.fell_silent:
-            self.give_up("hung", f"in the end no connection had an answer within {timeout_s:g} s")
+            self.give_up("hung", f"in the end no connection had an answer within {seconds(timeout_s)}")
         if self.cut_short or self._heard.answered > answered:
             self._fruitless_s = 0.0
             return
         self._fruitless_s += length_s
         if self._heard.timeouts > timeouts:
-            self.give_up("hung", f"a whole visit brought no right answer within {timeout_s:g} s")
+            self.give_up("hung", f"a whole visit brought no right answer within {seconds(timeout_s)}")
         self.judge_standing()
         if self._fruitless_s >= STANDING_S:
             self.give_up_fruitless(f"{self._fruitless_s:.1f} s of visits")
