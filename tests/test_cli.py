@@ -225,5 +225,5 @@ def test_every_command_helps_with_an_example(name: str, tmp_path: Path) -> None:
 
 def test_report_without_a_run_says_how_to_get_one(tmp_path: Path) -> None:
     done = sgibench("report", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "start one with sgibench run" in one_line(done)
