@@ -69,18 +69,23 @@ def test_requests_that_are_never_answered_are_lost_and_their_waiting_is_not(proc
     assert percentile_ms(result, 0.5, "intended_histogram") < 1000
 
 
-def test_a_rate_that_is_not_kept_shows_as_a_queue_that_grows_and_everything_due_is_still_counted(
-    process: LoadProcess,
-) -> None:
-    """200/s on a server that can do at most 100/s."""
+def one_after_the_other(every_s: float) -> Numbered:
+    """Answer all connections from one queue, one answer in `every_s`."""
     turn = threading.Lock()
 
     def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
         with turn:
-            time.sleep(0.01)
+            time.sleep(every_s)
         talk.send(RIGHT)
 
-    result = measured(process, Numbered(act), window_s=1.0, **at_rate(200.0, 8), timeout_s=10.0)
+    return Numbered(act)
+
+
+def test_a_rate_that_is_not_kept_shows_as_a_queue_that_grows_and_everything_due_is_still_counted(
+    process: LoadProcess,
+) -> None:
+    """200/s on a server that can do at most 100/s."""
+    result = measured(process, one_after_the_other(0.01), window_s=1.0, **at_rate(200.0, 8), timeout_s=10.0)
     window = result["window"]
     assert window["due"] == pytest.approx(200 * result["window_s"], abs=2)
     assert window["sent"] == window["due"] == result["requests"]  # the queue was drained
@@ -109,14 +114,7 @@ def test_what_is_due_but_can_not_be_sent_within_the_time_out_is_an_error_of_the_
 
 def test_a_server_that_is_too_slow_for_its_rate_answers_to_the_end_and_did_not_hang(process: LoadProcess) -> None:
     """20/s at most, 120/s asked for: as the drain ends all connections wait for an answer, none for as long as that."""
-    turn = threading.Lock()
-
-    def act(talk: Talk, number: int) -> None:  # noqa: ARG001 - all are alike
-        with turn:
-            time.sleep(0.05)
-        talk.send(RIGHT)
-
-    result = measured(process, Numbered(act), window_s=2.0, **at_rate(120.0, 8), timeout_s=3.0)
+    result = measured(process, one_after_the_other(0.05), window_s=2.0, **at_rate(120.0, 8), timeout_s=3.0)
     errors = result["errors"]
     assert result["gave_up"] is None
     assert set(errors) == {"unsent", "unanswered"}
