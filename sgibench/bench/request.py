@@ -88,6 +88,8 @@ class Request:
     own: OwnRequest = field(default_factory=OwnRequest)
     """What was said about an app of the user's; `apps` names it."""
     server_cpus: tuple[int, ...] | None = None
+    awake: bool = True
+    """Whether CPUs that wait for requests are kept from sleeping, where that can be done."""
     service_cpus: tuple[int, ...] | None = None
     """None for those that servers and load leave over, else the servers'."""
     database: str | None = None
@@ -350,7 +352,8 @@ def cpu_plan(request: Request, backends: int = 1) -> machine.CpuPlan:
         raise UsageError(
             f"--load-workers {workers}: each drives load on a CPU of its own, and there are {there} for them"
         )
-    return machine.with_load_on(plan, workers) if len(plan.load) < workers else plan
+    plan = machine.with_load_on(plan, workers) if len(plan.load) < workers else plan
+    return machine.kept_awake(plan) if request.awake else plan
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

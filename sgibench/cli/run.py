@@ -114,6 +114,7 @@ def _request(  # noqa: PLR0917 - one argument a subject
         delta=care.delta,
         baseline=care.baseline,
         load_workers=cpus.load_workers,
+        awake=cpus.awake,
         server_cpus=machine.parse_cpus(cpus.server_cpus) if cpus.server_cpus else None,
         service_cpus=machine.parse_cpus(cpus.service_cpus) if cpus.service_cpus else None,
         database=what.database,

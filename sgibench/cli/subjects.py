@@ -286,6 +286,12 @@ class Cpus:
     server_cpus: str | None = option(
         "--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load."
     )
+    awake: bool = option(
+        "--awake/--no-awake",
+        default=True,
+        show_default=True,
+        help="Keep the CPUs of servers and load from sleeping while they wait for requests (Linux).",
+    )
     service_cpus: str | None = option(
         "--service-cpus",
         metavar="LIST",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from sgibench.engine.orders import Measured
 from sgibench.engine.services import Witness, families_of
 from sgibench.engine.trials import TOO_LITTLE, Draft
 from sgibench.engine.turned_out import draft_of, target_of
+from sgibench.engine.waking import APART, kept_awake, scheduled_together, wakeful_cpus
 from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
 from sgibench.engine.yardstick import watched_cpu, yardstick
@@ -44,12 +45,16 @@ def load_group(
     used = {cell_id: one.used for cell_id, one in fit.items()}
     witness = Witness(workshop.scenarios[group.scenario], used)
     loading = Loading(workshop=workshop, group=group, seed=seed, fit=fit, memory=memory, witness=witness)
-    with yardstick(watched_cpu(workshop.cpus, group, workshop.scenarios[group.scenario], windows)) as yard:
-        pids += yard.pids
+    scenario = workshop.scenarios[group.scenario]
+    wakeful = _wakeful(workshop, group, [*pids, *(pid for family in families_of(used.values()) for pid in family)])
+    with yardstick(watched_cpu(workshop.cpus, group, scenario, windows)) as yard, kept_awake(wakeful) as wakers:
+        pids += (*yard.pids, *wakers)
         before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
         measured = yard.told(loading.load(windows, targets)) if targets else {}
         disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
     workshop.laps.to("looking at servers")
+    if wakers:
+        disturbance = replace(disturbance, pressure=None)  # what keeps CPUs awake waits for them all the time
     if any(target.spawns for target in targets) or any(one.did and one.did.worker for one in fit.values()):
         disturbance = replace(disturbance, foreign_cpu=None)  # their other processes look like somebody else's
     for target in targets:
@@ -77,6 +82,15 @@ def load_group(
         if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
             runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
     return drafts
+
+
+def _wakeful(workshop: Workshop, group: Group, pids: Sequence[int]) -> tuple[int, ...]:
+    """CPUs that are kept awake; none where what runs there could not displace that."""
+    cpus = wakeful_cpus(workshop.cpus, group, workshop.scenarios[group.scenario])
+    if not cpus or scheduled_together(pids):
+        return cpus
+    workshop.say_once(APART)
+    return ()
 
 
 def _told(contestant: Contestant, *, asked: bool) -> Failure | None:

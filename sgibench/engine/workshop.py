@@ -83,6 +83,12 @@ class Workshop:
     told: set[str] = field(default_factory=set)
     """Sentences about how windows are made that were said already; each is said once."""
 
+    def say_once(self, sentence: str) -> None:
+        """Say something that holds for the whole run, at its first occasion."""
+        if sentence not in self.told:
+            self.told.add(sentence)
+            self.listener.say(sentence)
+
 
 def environment_key(cell: Cell) -> str:
     """Name the environment of a cell: one for each server and app."""

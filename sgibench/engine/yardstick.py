@@ -93,7 +93,7 @@ def yardstick(cpu: int | None) -> Iterator[Yardstick]:
     with tempfile.TemporaryFile() as file:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL, process_group=0
             )
         except OSError:
             yield Yardstick()

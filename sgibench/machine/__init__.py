@@ -9,6 +9,7 @@ from __future__ import annotations
 from sgibench.machine.cpus import (
     CpuPlan,
     core_of,
+    kept_awake,
     parse_cpus,
     plan_beside,
     plan_cpus,
@@ -31,6 +32,7 @@ __all__ = [
     "cpu_ns",
     "describe",
     "family_cpu_s",
+    "kept_awake",
     "parse_cpus",
     "plan_beside",
     "plan_cpus",

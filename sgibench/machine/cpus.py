@@ -5,16 +5,19 @@ A core belongs to one side: its hardware threads share arithmetic and caches. Wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
 from sgibench.errors import UsageError, shown
 from sgibench.machine.files import SYS_CPU, read
+from sgibench.machine.processes import LINUX
 from sgibench.model import Machine
 
 
@@ -26,6 +29,13 @@ class CpuPlan:
     load: tuple[int, ...]
     note: str | None
     """Why servers and load get in each other's way, or None when each has cores of its own."""
+    awake: bool = False
+    """Whether these CPUs are kept from sleeping while they wait for requests; see `kept_awake`."""
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every CPU that servers or load run on, once."""
+        return tuple(sorted({*self.servers, *self.load}))
 
     def load_alone(self, load_workers: int) -> bool:
         """Whether each load worker has a CPU that no server runs on; where the system can't pin, whether it may.
@@ -49,7 +59,33 @@ def usable_cpus() -> tuple[int, ...]:
 
 def plan_of(host: Machine) -> CpuPlan:
     """Give the plan that a stored machine was measured by."""
-    return CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.sharing)
+    return CpuPlan(servers=host.server_cpus, load=host.load_cpus, note=host.sharing, awake=host.awake)
+
+
+def kept_awake(plan: CpuPlan) -> CpuPlan:
+    """Have its CPUs kept awake, where that takes nothing from servers and load.
+
+    Not where they share a core or can't be pinned, as work on one thread of a core slows down the other one, and not
+    under a limit of CPU time, which it would use up.
+    """
+    cores = {core_of(cpu) for cpu in plan.all}
+    apart = plan.note is None and len(cores) == len(plan.all) > 0
+    return replace(plan, awake=LINUX and apart and cpu_quota() is None and _idle_policy_allowed())
+
+
+def _idle_policy_allowed() -> bool:
+    """Whether a thread may take the policy SCHED_IDLE (sched(7)): a thread that ends is asked to."""
+    allowed = []
+
+    def take_it() -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            allowed.append(True)
+
+    thread = threading.Thread(target=take_it)
+    thread.start()
+    thread.join()
+    return bool(allowed)
 
 
 def core_of(cpu: int) -> int:
@@ -98,7 +134,7 @@ def with_load_on(plan: CpuPlan, load_workers: int) -> CpuPlan:
     load = tuple(sorted([*others, *plan.servers][:load_workers])) if plan.load else ()
     shared = ",".join(str(cpu) for cpu in load if cpu in plan.servers)
     note = f"{load_workers} load workers need more CPUs than there are, so they share CPU {shared} with the servers"
-    return CpuPlan(servers=plan.servers, load=load, note=plan.note or note) if shared else plan
+    return replace(plan, load=load, note=plan.note or note) if shared else plan
 
 
 def _side_by_side(servers: tuple[int, ...], load: tuple[int, ...]) -> CpuPlan:

@@ -36,6 +36,7 @@ def describe(cpus: CpuPlan) -> Machine:
         cpus_usable=usable_cpus(),
         server_cpus=cpus.servers,
         load_cpus=cpus.load,
+        awake=cpus.awake,
         kernel=platform.release(),
         system=_system(),
         governor=read(SYS_CPU / "cpu0/cpufreq/scaling_governor"),

@@ -47,6 +47,8 @@ class Machine:
     sysctls: Mapping[str, str]
     not_measured: Mapping[str, str]
     """What this host can't tell, and why."""
+    awake: bool = False
+    """Whether the CPUs of servers and load were kept from sleeping while they waited for requests."""
 
     @property
     def sharing(self) -> str | None:

@@ -1,6 +1,6 @@
 """A small process between the engine and one command, so that nothing outlives the engine, however that dies.
 
-It starts the command in a session of its own, tells the engine the pid, and waits. When the engine asks, or its end of
+It starts the command in a group of its own, tells the engine the pid, and waits. When the engine asks, or its end of
 the pipe closes (Ctrl-C, a crash, SIGKILL), everything that the command ever started is killed: on Linux this process
 is a subreaper, so even a process that left its group becomes its child and is found. Where this process itself is
 killed, Linux does it: the command's group holds a leash, and dies when its other end is gone. It runs as a plain script
@@ -19,6 +19,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from typing import Any
 
@@ -68,7 +69,7 @@ def wake_on_child() -> int:
 
 
 def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Start the command: its own session, its CPUs, its streams, which are its alone from here on."""
+    """Start the command: its own group, its CPUs, its streams, which are its alone from here on."""
     log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     streams = [log if fd is None else fd for fd in (order["stdout"], order["stderr"])]
     guard = os.getpid()
@@ -79,7 +80,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL if order["stdin"] is None else order["stdin"],
             stdout=streams[0],
             stderr=streams[1],
-            start_new_session=True,
+            process_group=0,
             pass_fds=(leash,) if LINUX else (),
             preexec_fn=lambda: prepare(guard, order, leash),  # noqa: PLW1509 - one thread only
         )
@@ -98,6 +99,7 @@ def prepare(guard: int, order: dict[str, Any], leash: int) -> None:
     if order["account"] is not None:
         become(order["account"])  # first: a change of account takes back what is asked for next
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    leave_terminal()
     put_on(leash)
     if os.getppid() != guard:
         os._exit(1)  # it died before this process had said that it wants to follow
@@ -111,6 +113,23 @@ def prepare(guard: int, order: dict[str, Any], leash: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
         return  # macOS refuses more than its own limit; what it has is kept
+
+
+def leave_terminal() -> None:
+    """Give up the engine's terminal, as a session of its own would: who reads from it stops where it is in no front.
+
+    It stays in the engine's session all the same, since that is what the kernel shares CPUs out to (see `waking`).
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return  # there is none
+    try:
+        fcntl.ioctl(terminal, termios.TIOCNOTTY)
+    except OSError:
+        return
+    finally:
+        os.close(terminal)
 
 
 def put_on(leash: int) -> None:
@@ -167,7 +186,7 @@ def reap(leader: int) -> bool:
 
 
 def kill_all(leader: int) -> None:
-    """SIGKILL the session and every descendant until none is left, for at most five seconds."""
+    """SIGKILL the group and every descendant until none is left, for at most five seconds."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         alive = descendants() if LINUX else {leader}

@@ -109,7 +109,7 @@ class Guarded:
                 stdout=subprocess.PIPE,
                 cwd=command.cwd,
                 env=dict(command.env),
-                start_new_session=True,
+                process_group=0,
                 pass_fds=(*theirs.values(), *command.holds),
             )
         except OSError as error:

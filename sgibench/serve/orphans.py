@@ -1,7 +1,7 @@
 """The second line of defence: what a command started is found and killed where its guard was killed and could not.
 
-A guard finds what left its command's session because it is its subreaper; when it is dead, that is lost. What is left
-to go by is the session, which the command began, and its log, which whatever it started has open for writing. Where the
+A guard finds what left its command's group because it is its subreaper; when it is dead, that is lost. What is left to
+go by is the group, which the command began, and its log, which whatever it started has open for writing. Where the
 engine was killed with it, the next command that finds their scratch folder goes by the logs in it.
 """
 
@@ -28,7 +28,7 @@ def birth_of(pid: int) -> float | None:
 
 
 def bury(leader: int, born: float | None, log: Path | None) -> None:
-    """Kill what lives of the session that `leader` began, and what has its log open, until nothing of both is left."""
+    """Kill what lives of the group that `leader` began, and what has its log open, until nothing of both is left."""
     _kill_all(lambda: _left_of(leader, born, log))
 
 
@@ -48,18 +48,18 @@ def _kill_all(left: Callable[[], list[psutil.Process]]) -> None:
 
 def _left_of(leader: int, born: float | None, log: Path | None) -> list[psutil.Process]:
     now = birth_of(leader)
-    ours = now is None or now == born  # else the number is another process's by now, and so is its session
+    ours = now is None or now == born  # else the number is another process's by now, and so is its group
     return [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and ((ours and _session(process.pid) == leader) or _holds(process, log))
+        if process.pid != os.getpid() and ((ours and _group(process.pid) == leader) or _holds(process, log))
         if _lives(process)
     ]
 
 
-def _session(pid: int) -> int | None:
+def _group(pid: int) -> int | None:
     try:
-        return os.getsid(pid)
+        return os.getpgid(pid)
     except OSError:
         return None
 

@@ -21,6 +21,7 @@ def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
         ("server CPUs", len(a.server_cpus), len(b.server_cpus)),
         ("kernel", a.kernel, b.kernel),
         ("governor", a.governor, b.governor),
+        ("CPUs while they wait", _waiting(a), _waiting(b)),
         ("Python", a.python, b.python),
         ("sgibench", old.version, new.version),
         ("profile", old.profile, new.profile),
@@ -36,6 +37,10 @@ def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
         if moved:
             found.append(f"{server}: {', '.join(moved)}")
     return tuple(found)
+
+
+def _waiting(machine: Machine) -> str:
+    return "kept awake" if machine.awake else "may sleep"
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:

@@ -1,0 +1,80 @@
+"""CPUs that wait for requests are kept from sleeping, so that latency is the servers' and not the machine's.
+
+A CPU with nothing to do stops. On a virtual machine its hypervisor then gives the core to others, and must first get it
+back when a request comes; on other machines the core has to leave a sleep that may be deep. Either takes tens of
+microseconds to milliseconds, as often as requests come, and more on one day than on another. So on each CPU of servers
+and load a task of the policy SCHED_IDLE (sched(7)) runs, which every other task displaces at once: what `idle=poll`
+does for a whole machine (kernel-parameters of the kernel's admin-guide), without root, and while a load lasts.
+
+SCHED_IDLE only counts among tasks of one scheduling group. Sessions are such groups where the kernel makes them
+(CONFIG_SCHED_AUTOGROUP), and so are control groups: between two of these the CPU would be shared. So guards start what
+they guard in the engine's session, and where a server is in another group after all, its CPUs are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sgibench.engine import waker
+from sgibench.machine import CpuPlan
+from sgibench.model import Group, Scenario
+
+END_S = 5.0
+"""Ample for a process that was killed."""
+APART = "a server or a service is in a scheduling group of its own, so the CPUs may sleep while they wait for requests"
+
+
+def wakeful_cpus(cpus: CpuPlan, group: Group, scenario: Scenario) -> tuple[int, ...]:
+    """CPUs that have time to sleep under a load, where they may be kept from it.
+
+    Under a closed loop, servers of apps that don't wait have work all the time.
+    """
+    waits = group.load.kind == "open" or scenario.floor_s > 0
+    return cpus.all if cpus.awake and waits else ()
+
+
+def scheduled_together(pids: Iterable[int]) -> bool:
+    """Whether all these processes are in this one's scheduling group; those that ended don't count."""
+    ours = _scheduling_group("self")
+    return all(theirs is None or theirs == ours for theirs in map(_scheduling_group, map(str, pids)))
+
+
+def _scheduling_group(process: str) -> tuple[str, str] | None:
+    """Autogroup and control groups of a process (sched(7), cgroups(7)); None when it is gone."""
+    found = []
+    for name in ("autogroup", "cgroup"):
+        try:
+            found.append(Path(f"/proc/{process}/{name}").read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            if not Path(f"/proc/{process}").exists():
+                return None
+            found.append("")  # the kernel has no such groups
+        except OSError:
+            return None
+    autogroup, controlled = found
+    return autogroup.partition(" ")[0], controlled
+
+
+@contextlib.contextmanager
+def kept_awake(cpus: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    """Keep CPUs from sleeping; gives the processes that do so, which are no strangers."""
+    with contextlib.ExitStack() as alive:
+        yield tuple(process.pid for cpu in cpus if (process := _waker(cpu, alive)) is not None)
+
+
+def _waker(cpu: int, alive: contextlib.ExitStack) -> subprocess.Popen[bytes] | None:
+    command = [sys.executable, "-I", "-S", str(Path(waker.__file__)), str(cpu), str(os.getpid())]
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
+        )
+    except OSError:
+        return None
+    alive.callback(process.wait, END_S)
+    alive.callback(process.kill)
+    return process

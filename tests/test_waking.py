@@ -1,0 +1,158 @@
+"""CPUs that are kept from sleeping: what does so gives way at once, ends with whoever began it, and is used where it may.
+
+Linux hands CPUs out by groups of tasks: what a guard starts must be in the same one, or the CPU would be shared.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import psutil
+import pytest
+
+from sgibench import machine
+from sgibench.engine.waking import kept_awake, scheduled_together, wakeful_cpus
+from sgibench.machine import LINUX, CpuPlan, usable_cpus
+from sgibench.model import Group, Load, Scenario
+from sgibench.serve.guarded import Command, Guarded
+from sgibench.stats.conditions import differences
+from tests.results_maker import Making, make_run
+
+pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux has a policy for work that gives way to all other")
+
+BUSY = "import time\nends = time.monotonic() + 60\nwhile time.monotonic() < ends: pass"
+
+
+def until(true: Callable[[], bool], within_s: float = 30.0) -> bool:
+    ends = time.monotonic() + within_s
+    while not true() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return true()
+
+
+def busy_on(cpu: int, tmp_path: Path) -> Guarded:
+    return Guarded(Command(argv=(sys.executable, "-c", BUSY), env=dict(os.environ), log=tmp_path / "log", cpus=(cpu,)))
+
+
+def test_who_keeps_a_cpu_awake_gives_way_to_what_a_guard_started(tmp_path: Path) -> None:
+    cpu = usable_cpus()[0]
+    with kept_awake([cpu]) as (waker,):
+        assert until(lambda: os.sched_getscheduler(waker) == os.SCHED_IDLE)
+        assert os.sched_getaffinity(waker) == {cpu}
+        with busy_on(cpu, tmp_path) as busy:
+            assert scheduled_together([busy.pid, waker])
+            assert until(lambda: (machine.cpu_ns(busy.pid) or 0) > 0.2e9)
+            before = [machine.cpu_ns(pid) or 0 for pid in (busy.pid, waker)]
+            assert until(lambda: (machine.cpu_ns(busy.pid) or 0) > before[0] + 0.5e9)
+            mine, its = (((machine.cpu_ns(pid) or 0) - one) for pid, one in zip((busy.pid, waker), before, strict=True))
+        assert its < 0.05 * mine, "they don't share the CPU: one has it, and the other what is left over"
+        assert machine.cpu_ns(waker)
+    assert not psutil.pid_exists(waker)
+
+
+def test_a_cpu_without_work_does_not_sleep() -> None:
+    cpu = usable_cpus()[0]
+    with kept_awake([cpu]) as (waker,):
+        assert until(lambda: (machine.cpu_ns(waker) or 0) > 0.3e9), "all other work on this CPU leaves it some time"
+
+
+def test_it_ends_when_whoever_began_it_is_killed() -> None:
+    keeping = (
+        "import sys, time\n"
+        "from sgibench.engine.waking import kept_awake\n"
+        "with kept_awake([int(sys.argv[1])]) as wakers:\n"
+        "    print(*wakers, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    argv = [sys.executable, "-c", keeping, str(usable_cpus()[0])]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert psutil.pid_exists(pid)
+        process.kill()
+    assert until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_server_of_another_session_could_not_displace_it() -> None:
+    if machine.describe(machine.plan_cpus(1)).sysctls.get("kernel.sched_autogroup_enabled") != "1":
+        pytest.skip("this kernel makes no groups of sessions; sysctl kernel.sched_autogroup_enabled=1 does")
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as apart:
+        assert not scheduled_together([os.getpid(), apart.pid])
+        apart.kill()
+    assert scheduled_together([os.getpid()])
+    assert scheduled_together([apart.pid]), "who is gone takes no CPU"
+
+
+def test_a_command_has_no_terminal_though_it_stays_in_the_session(tmp_path: Path) -> None:
+    asking = (
+        "import os\n"
+        "try:\n"
+        "    os.open('/dev/tty', os.O_RDWR)\n"
+        "    print('has a terminal')\n"
+        "except OSError as error:\n"
+        "    print('has none, of session', os.getsid(0), flush=True)\n"
+    )
+    owner = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from sgibench.serve.guarded import Command, Guarded\n"
+        "os.close(os.open('/dev/tty', os.O_RDWR))\n"
+        "command = Command(argv=(sys.executable, '-c', sys.argv[1]), env=dict(os.environ), log=Path(sys.argv[2]))\n"
+        "with Guarded(command) as asked:\n"
+        "    assert asked.wait(30)\n"
+    )
+    log = tmp_path / "log"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", owner, asking, str(log)])  # noqa: S606 - it has a terminal of its own
+    _pid, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert log.read_text().strip() == f"has none, of session {pid}"
+
+
+def awake_of(plan: CpuPlan) -> bool:
+    return machine.kept_awake(plan).awake
+
+
+def test_cpus_are_kept_awake_only_where_that_takes_nothing_from_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: None)
+    monkeypatch.setattr("sgibench.machine.cpus.core_of", lambda cpu: cpu // 2)
+    apart = CpuPlan(servers=(0,), load=(2,), note=None)
+    assert awake_of(apart)
+    assert not awake_of(replace(apart, note="they share a core"))
+    assert not awake_of(CpuPlan(servers=(), load=(), note=None))
+    assert not awake_of(replace(apart, servers=(0, 1))), "two threads of one core: one slows down the other"
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: 4.0)
+    assert not awake_of(apart), "it would use the limit up"
+
+
+def test_they_may_sleep_under_loads_that_leave_them_no_time_to() -> None:
+    group = make_run(Making(scenarios=("json",), control=False)).info.plan.blocks[0].stages[0].groups[0]
+    opened = replace(group, load=Load(kind="open", connections=8, rate_per_s=100.0))
+    plan = CpuPlan(servers=(0,), load=(2,), note=None, awake=True)
+
+    def found(plan: CpuPlan, group: Group, floor_s: float = 0.0) -> tuple[int, ...]:
+        return wakeful_cpus(plan, group, cast("Scenario", SimpleNamespace(floor_s=floor_s)))
+
+    assert found(plan, opened) == (0, 2)
+    assert found(plan, group) == ()
+    assert found(plan, group, 0.05) == (0, 2), "servers that wait leave their CPU alone"
+    assert found(replace(plan, awake=False), opened) == ()
+
+
+def test_runs_of_cpus_that_slept_and_of_such_that_did_not_are_told_apart() -> None:
+    info = make_run(Making(scenarios=("json",), control=False)).info
+    awake = replace(info, machine=replace(info.machine, awake=True))
+    assert "CPUs while they wait: may sleep in the old run, kept awake in the new" in differences(info, awake)
+    assert differences(awake, awake) == ()
