@@ -1,4 +1,4 @@
-"""CPUs that are kept from sleeping: what does so gives way at once, ends with whoever began it, and is used where it may.
+"""CPUs kept from sleeping: what does so gives way at once, ends with whoever began it, and is used where it may.
 
 Linux hands CPUs out by groups of tasks: what a guard starts must be in the same one, or the CPU would be shared.
 """

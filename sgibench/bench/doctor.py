@@ -64,6 +64,7 @@ def examine(results: Path) -> list[Finding]:
         _descriptors,
         _backlog,
         _governor,
+        _sleep,
         *[lambda name=name: _program(name) for name in OPTIONAL],
     )
     return [check() for check in checks]
@@ -214,6 +215,18 @@ def _governor() -> Finding:
             advice="as root: cpupower frequency-set -g performance",
         )
     return Finding(name="frequency", state="fine", detail="the CPU's governor is 'performance'")
+
+
+def _sleep() -> Finding:
+    if why := machine.why_not_awake(machine.plan_cpus(1)):
+        return Finding(
+            name="sleep",
+            state="limited",
+            detail=f"CPUs may sleep while they wait for requests, which adds to latency: {why}",
+            advice="compare p99 with care; it holds the time in which a CPU wakes up",
+        )
+    detail = "CPUs of servers and load are kept from it while they wait for requests at a fixed rate"
+    return Finding(name="sleep", state="fine", detail=detail)
 
 
 def _program(name: str) -> Finding:

@@ -52,6 +52,7 @@ class Search:
     )
     seed: int | None = again(Care, "seed")
     resume: str | None = again(Care, "resume")
+    awake: bool = again(Cpus, "awake")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,7 @@ def capacity(search: Search, what: Stored, own: Own, size: Size, output: Output)
         threads=(size.threads,),
         seed=search.seed,
         retries=search.retries,
+        awake=search.awake,
         catalogues=what.catalogues,
         own=own_request(own),
         database=what.database,

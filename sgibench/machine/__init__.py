@@ -15,6 +15,7 @@ from sgibench.machine.cpus import (
     plan_cpus,
     plan_of,
     usable_cpus,
+    why_not_awake,
     with_load_on,
 )
 from sgibench.machine.files import read_bytes
@@ -43,5 +44,6 @@ __all__ = [
     "tree_cpu_s",
     "tree_memory",
     "usable_cpus",
+    "why_not_awake",
     "with_load_on",
 ]

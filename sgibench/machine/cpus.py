@@ -63,14 +63,24 @@ def plan_of(host: Machine) -> CpuPlan:
 
 
 def kept_awake(plan: CpuPlan) -> CpuPlan:
-    """Have its CPUs kept awake, where that takes nothing from servers and load.
+    """Have its CPUs kept awake, where that takes nothing from servers and load."""
+    return replace(plan, awake=why_not_awake(plan) is None)
 
-    Not where they share a core or can't be pinned, as work on one thread of a core slows down the other one, and not
-    under a limit of CPU time, which it would use up.
+
+def why_not_awake(plan: CpuPlan) -> str | None:
+    """Say why its CPUs can't be kept awake, or None when they can.
+
+    Work on one thread of a core slows down the other one, and work under a limit of CPU time uses it up.
     """
-    cores = {core_of(cpu) for cpu in plan.all}
-    apart = plan.note is None and len(cores) == len(plan.all) > 0
-    return replace(plan, awake=LINUX and apart and cpu_quota() is None and _idle_policy_allowed())
+    if not LINUX:
+        return f"{platform.system()} has no policy for work that gives way to all other at once"
+    if plan.note is not None or not plan.all:
+        return plan.note or "there are no CPUs of which it is known who runs there"
+    if len({core_of(cpu) for cpu in plan.all}) < len(plan.all):
+        return f"CPUs {','.join(map(str, plan.all))} are threads of fewer cores"
+    if cpu_quota() is not None:
+        return "it would use up the container's limit of CPU time"
+    return None if _idle_policy_allowed() else "the policy SCHED_IDLE is not allowed here"
 
 
 def _idle_policy_allowed() -> bool:
