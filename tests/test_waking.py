@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from sgibench import machine
+from sgibench.bench.request import Request, cpu_plan
 from sgibench.engine.waking import kept_awake, scheduled_together, wakeful_cpus
 from sgibench.machine import LINUX, CpuPlan, usable_cpus
 from sgibench.model import Group, Load, Scenario
@@ -49,7 +50,7 @@ def test_who_keeps_a_cpu_awake_gives_way_to_what_a_guard_started(tmp_path: Path)
         assert until(lambda: os.sched_getscheduler(waker) == os.SCHED_IDLE)
         assert os.sched_getaffinity(waker) == {cpu}
         with busy_on(cpu, tmp_path) as busy:
-            assert scheduled_together([busy.pid, waker])
+            assert scheduled_together([busy.pid, waker], [cpu])
             assert until(lambda: (machine.cpu_ns(busy.pid) or 0) > 0.2e9)
             before = [machine.cpu_ns(pid) or 0 for pid in (busy.pid, waker)]
             assert until(lambda: (machine.cpu_ns(busy.pid) or 0) > before[0] + 0.5e9)
@@ -86,11 +87,14 @@ def test_a_server_of_another_session_could_not_displace_it() -> None:
     if machine.describe(machine.plan_cpus(1)).sysctls.get("kernel.sched_autogroup_enabled") != "1":
         pytest.skip("this kernel makes no groups of sessions; sysctl kernel.sched_autogroup_enabled=1 does")
     argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    first, last = usable_cpus()[0], usable_cpus()[-1]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as apart:
-        assert not scheduled_together([os.getpid(), apart.pid])
+        os.sched_setaffinity(apart.pid, {first})
+        assert not scheduled_together([os.getpid(), apart.pid], [first])
+        assert first == last or scheduled_together([apart.pid], [last]), "it may not run there"
         apart.kill()
-    assert scheduled_together([os.getpid()])
-    assert scheduled_together([apart.pid]), "who is gone takes no CPU"
+    assert scheduled_together([os.getpid()], [first])
+    assert scheduled_together([apart.pid], [first]), "who is gone takes no CPU"
 
 
 def test_a_command_has_no_terminal_though_it_stays_in_the_session(tmp_path: Path) -> None:
@@ -135,6 +139,27 @@ def test_cpus_are_kept_awake_only_where_that_takes_nothing_from_anybody(monkeypa
     assert not awake_of(replace(apart, servers=(0, 1))), "two threads of one core: one slows down the other"
     monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: 4.0)
     assert not awake_of(apart), "it would use the limit up"
+
+
+@pytest.mark.parametrize(
+    ("changes", "awake"),
+    [
+        ({}, True),
+        ({"awake": False}, False),
+        ({"apps": ("my.app:app",)}, False),
+        ({"database": "postgresql://me@localhost/items"}, False),
+        ({"database": "postgresql"}, True),
+    ],
+)
+def test_they_may_sleep_where_programs_that_sgibench_did_not_start_may_serve(
+    *, changes: dict[str, object], awake: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: None)
+    plan = CpuPlan(servers=(0,), load=(2,), note=None)
+    monkeypatch.setattr("sgibench.bench.request.machine.plan_cpus", lambda *_: plan)
+    monkeypatch.setattr("sgibench.machine.cpus.core_of", lambda cpu: cpu // 2)
+    request = replace(Request(results=Path("results"), argv=("sgibench",)), **cast("dict[str, Any]", changes))
+    assert cpu_plan(request).awake is awake
 
 
 def test_they_may_sleep_under_loads_that_leave_them_no_time_to() -> None:

@@ -353,7 +353,12 @@ def cpu_plan(request: Request, backends: int = 1) -> machine.CpuPlan:
             f"--load-workers {workers}: each drives load on a CPU of its own, and there are {there} for them"
         )
     plan = machine.with_load_on(plan, workers) if len(plan.load) < workers else plan
-    return machine.kept_awake(plan) if request.awake else plan
+    return machine.kept_awake(plan) if request.awake and _serves_alone(request) else plan
+
+
+def _serves_alone(request: Request) -> bool:
+    """Whether sgibench starts all that servers need; programs it doesn't know of would share awake CPUs in pieces."""
+    return not own_apps(request.apps) and not parse_database(request.database).existing
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

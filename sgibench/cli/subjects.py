@@ -290,7 +290,7 @@ class Cpus:
         "--awake/--no-awake",
         default=True,
         show_default=True,
-        help="Keep the CPUs of servers and load from sleeping while they wait for requests (Linux).",
+        help="Keep the CPUs of servers and load from sleeping while they wait for requests; not with an app of yours.",
     )
     service_cpus: str | None = option(
         "--service-cpus",

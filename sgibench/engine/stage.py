@@ -87,7 +87,7 @@ def load_group(
 def _wakeful(workshop: Workshop, group: Group, pids: Sequence[int]) -> tuple[int, ...]:
     """CPUs that are kept awake; none where what runs there could not displace that."""
     cpus = wakeful_cpus(workshop.cpus, group, workshop.scenarios[group.scenario])
-    if not cpus or scheduled_together(pids):
+    if not cpus or scheduled_together(pids, cpus):
         return cpus
     workshop.say_once(APART)
     return ()

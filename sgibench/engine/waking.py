@@ -38,10 +38,19 @@ def wakeful_cpus(cpus: CpuPlan, group: Group, scenario: Scenario) -> tuple[int, 
     return cpus.all if cpus.awake and waits else ()
 
 
-def scheduled_together(pids: Iterable[int]) -> bool:
-    """Whether all these processes are in this one's scheduling group; those that ended don't count."""
-    ours = _scheduling_group("self")
-    return all(theirs is None or theirs == ours for theirs in map(_scheduling_group, map(str, pids)))
+def scheduled_together(pids: Iterable[int], cpus: Iterable[int]) -> bool:
+    """Whether all these processes, as far as they may run on the CPUs, are in this one's scheduling group."""
+    ours, watched = _scheduling_group("self"), {*cpus}
+    there = (pid for pid in pids if _may_run_on(pid, watched))
+    return all(theirs is None or theirs == ours for theirs in map(_scheduling_group, map(str, there)))
+
+
+def _may_run_on(pid: int, cpus: set[int]) -> bool:
+    """Whether a process may run on one of the CPUs; one that is gone may not."""
+    try:
+        return not cpus.isdisjoint(os.sched_getaffinity(pid))
+    except ProcessLookupError:
+        return False
 
 
 def _scheduling_group(process: str) -> tuple[str, str] | None:
