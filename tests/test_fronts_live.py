@@ -318,7 +318,7 @@ def test_a_front_that_does_not_start_fails_its_deployment_with_its_own_words(tmp
 
 
 def test_a_balancer_hides_a_server_that_is_killed_and_says_what_was_lost_and_until_when(tmp_path: Path) -> None:
-    run = run_of(tmp_path, "nginx-rr2+waitress", "waitress", scenarios=("failover",), window_s=4.0)
+    run = run_of(tmp_path, "nginx-rr2+waitress", "waitress", scenarios=("failover",), window_s=8.0)
     (trial,) = run.trials  # one server alone can't have one of two taken away
     assert "one of 2 servers behind a front" in run.info.skipped["waitress in failover"]
     assert trial.server == "nginx-rr2+waitress"

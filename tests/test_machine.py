@@ -13,6 +13,7 @@ import pytest
 
 from sgibench import machine
 from sgibench.errors import UsageError
+from sgibench.machine.cpus import cpu_quota
 
 pinning = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux, which can pin processes")
 
@@ -105,6 +106,33 @@ def test_the_load_may_wait_awake_only_where_each_of_its_processes_has_a_cpu(monk
     assert not machine.CpuPlan(servers=(0, 1), load=(0, 1), note="shared").load_alone(1)
     monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: 1.5)
     assert not machine.plan_cpus(1, 1, usable=range(2)).load_alone(1)
+
+
+@pytest.mark.parametrize(
+    ("said", "limits", "quota"),
+    [
+        ("0::/", {".": "150000 100000"}, 1.5),
+        ("0::/", {".": "max 100000"}, None),
+        (
+            "1:cpu:/x\n0::/user.slice/run.scope",
+            {"user.slice": "max 100000", "user.slice/run.scope": "50000 20000"},
+            2.5,
+        ),
+        ("0::/user.slice/run.scope", {"user.slice": "100000 100000", "user.slice/run.scope": "300000 100000"}, 1.0),
+        ("0::/user.slice", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_tightest_limit_of_all_control_groups_counts(
+    said: str, limits: dict[str, str], quota: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sgibench.machine.cpus.CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr("sgibench.machine.cpus.OWN_CGROUPS", tmp_path / "own")
+    (tmp_path / "own").write_text(said)
+    for name, limit in limits.items():
+        (tmp_path / "groups" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name / "cpu.max").write_text(limit + "\n")
+    assert cpu_quota() == (None if quota is None else pytest.approx(quota))
 
 
 def test_lists_of_cpus_are_read_as_taskset_writes_them() -> None:

@@ -20,6 +20,9 @@ from sgibench.machine.files import SYS_CPU, read
 from sgibench.machine.processes import LINUX
 from sgibench.model import Machine
 
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CpuPlan:
@@ -185,12 +188,29 @@ def parse_cpus(text: str) -> tuple[int, ...]:
 
 
 def cpu_quota() -> float | None:
-    """CPUs allowed by the container's limit (cgroup v2 `cpu.max`, v1 `cfs_quota_us`)."""
-    if (text := read(Path("/sys/fs/cgroup/cpu.max"))) is not None:
-        quota, _, period = text.partition(" ")
-        return None if quota == "max" else int(quota) / int(period or 100_000)
-    quota_us = read(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-    period_us = read(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+    """CPUs allowed by the tightest limit on this process's control groups (v2 `cpu.max`, v1 `cfs_quota_us`)."""
+    allowed = [_allowed(read(group / "cpu.max")) for group in control_groups()]
+    if found := [cpus for cpus in allowed if cpus is not None]:
+        return min(found)
+    quota_us = read(CGROUPS / "cpu/cpu.cfs_quota_us")
+    period_us = read(CGROUPS / "cpu/cpu.cfs_period_us")
     if quota_us is None or period_us is None or int(quota_us) < 0:
         return None
     return int(quota_us) / int(period_us)
+
+
+def _allowed(limit: str | None) -> float | None:
+    """Read `quota period`, in microseconds; None without a limit."""
+    quota, _, period = (limit or "max").partition(" ")
+    return None if quota == "max" else int(quota) / int(period or 100_000)
+
+
+def control_groups() -> list[Path]:
+    """Folders of the control groups (v2) that this process is in, from the first that it can see to its own.
+
+    In a container that is one, of which /proc/self/cgroup says "0::/" (cgroups(7)).
+    """
+    lines = (read(OWN_CGROUPS) or "").splitlines()
+    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    own = CGROUPS / path.strip("/")
+    return [*reversed([folder for folder in own.parents if folder.is_relative_to(CGROUPS)]), own]
