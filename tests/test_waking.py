@@ -26,6 +26,7 @@ from sgibench.machine import LINUX, CpuPlan, usable_cpus
 from sgibench.model import Group, Load, Scenario
 from sgibench.serve.guarded import Command, Guarded
 from sgibench.stats.conditions import differences
+from tests.killed_owner import ends_with_its_owner
 from tests.results_maker import Making, make_run
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux has a policy for work that gives way to all other")
@@ -74,13 +75,7 @@ def test_it_ends_when_whoever_began_it_is_killed() -> None:
         "    print(*wakers, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    argv = [sys.executable, "-c", keeping, str(usable_cpus()[0])]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
-        assert psutil.pid_exists(pid)
-        process.kill()
-    assert until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert ends_with_its_owner(keeping, str(usable_cpus()[0]))
 
 
 def test_a_server_of_another_session_could_not_displace_it() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +16,7 @@ from sgibench.engine.yardstick import Yardstick, watched_cpu, yardstick
 from sgibench.machine import LINUX, CpuPlan, usable_cpus
 from sgibench.model import Group, Load, Scenario, Slice, Windows
 from sgibench.model.behaviour import Watched
+from tests.killed_owner import ends_with_its_owner
 from tests.results_maker import Making, make_run
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux pins processes")
@@ -73,13 +72,7 @@ def test_it_ends_when_whoever_laid_it_is_killed() -> None:
         "    print(*yards.pids, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    argv = [sys.executable, "-c", laying, str(usable_cpus()[0])]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
-        assert psutil.pid_exists(pid)
-        process.kill()
-    assert until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert ends_with_its_owner(laying, str(usable_cpus()[0]))
 
 
 def test_it_is_laid_only_where_it_says_something() -> None:
