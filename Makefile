@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_FOR_TESTS := $(VENV)/ready-for-tests
 ARGS ?=
+# Else every process compiles all that it imports, some seconds each time; what is compiled is ignored by git.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The lines of some packages in requirements.lock. pip installs uv, and uv, many times as fast, the rest. Python's own pip
 # will do, if it has one that is new enough: to put one into a new environment takes as long as all the rest.

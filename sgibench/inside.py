@@ -8,6 +8,7 @@ counts, so that they tell of the same time.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -122,8 +123,8 @@ def read_cache(data: Path) -> CacheUse | None:
 
 
 def _pages(data: Path, name: str) -> list[Path]:
-    with contextlib.suppress(OSError):
-        return [path for path in (data / name).iterdir() if path.name.isdecimal() and path.is_file()]
+    with contextlib.suppress(OSError), os.scandir(data / name) as found:
+        return [Path(page.path) for page in found if page.name.isdecimal() and page.is_file()]
     return []
 
 
