@@ -722,6 +722,9 @@ def test_a_pause_at_the_end_of_a_window_is_no_rate_that_was_not_kept() -> None:
     turns = replace(row, waiting_end=310, pieces=10)
     assert kinds(turns) == set()
     assert kinds(replace(turns, p50_ms=78.0)) == {"RateNotKept"}
+    stopped = replace(row, due=1000, requests_ok=1000, waiting_end=22, pieces=50)
+    assert kinds(replace(stopped, grown_most=22)) == set(), "one turn of fifty ended in a stop"
+    assert kinds(replace(stopped, grown_most=2)) == {"RateNotKept"}, "all of them grew"
 
 
 def test_waiting_requests_that_differ_by_chance_are_no_growing_queue() -> None:

@@ -282,6 +282,8 @@ def test_open_loops_go_in_turns_with_a_schedule_of_their_own_in_each(process: Lo
         assert window["pieces"] == len(result["slices"]) > 1
         assert window["due"] == pytest.approx(300 * result["window_s"], abs=1 + window["pieces"])
         assert window["due"] == window["sent"] == result["requests"]
+        grown = window["waiting_end"] - window["waiting_start"]
+        assert grown / window["pieces"] <= window["grown_most"] <= window["waiting_end"]
         assert result["intended_histogram"]["counts"]
         assert sum(result["intended_histogram"]["counts"]) == window["due"]
 

@@ -134,6 +134,8 @@ class Figures:
     """Open loops: requests that were due and not answered when the window began; of all its visits together."""
     waiting_end: float | None = None
     """The same when it ended."""
+    grown_most: float | None = None
+    """Open loops of several visits: the most by which it grew in one."""
     least_early: float | None = None
     """Open loops: the fewest of these at any moment of the window's first third."""
     least_late: float | None = None

@@ -106,6 +106,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         due=offered.due,
         waiting_start=offered.waiting_start,
         waiting_end=offered.waiting_end,
+        grown_most=offered.grown_most,
         least_early=offered.least_early,
         least_late=offered.least_late,
         pieces=offered.pieces,

@@ -183,6 +183,7 @@ class Books:
             "queue_max": self.queue_max,
             "waiting_start": self.waiting_start,
             "waiting_end": self.waiting_end,
+            "growths": self.growths,
             "least_early": self.least_early if len(self.pieces) == 1 else None,
             "least_late": self.least_late if len(self.pieces) == 1 else None,
             "think_ns": self.think_ns,

@@ -140,6 +140,7 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "timeout_s": first["timeout_s"],
         **of_open,
         **{name: None if any(share[name] is None for share in shares) else _sum(shares, name) for name in LEAST},
+        "grown_most": _grown_most(shares) if is_open else None,
         "sent": _sum(shares, "sent"),
         "in_time": _sum(shares, "in_time"),
         "censored": _sum(shares, "censored"),
@@ -154,6 +155,12 @@ def _window(shares: Sequence[Share], window_s: float, *, is_open: bool) -> dict[
         "errors_outside": _counted(shares, "errors_uncounted"),
         "lateness_histogram_us": pack(merged(shares, "lateness")) if is_open else None,
     }
+
+
+def _grown_most(shares: Sequence[Share]) -> int | None:
+    """By how much more waited at the end of a visit than at its beginning, where that was most; None of one visit."""
+    grown = [sum(parts) for parts in zip(*(share["growths"] for share in shares), strict=False)]
+    return max(grown) if len(grown) > 1 else None
 
 
 def _sum(shares: Sequence[Share], key: str) -> Any:

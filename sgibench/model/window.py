@@ -101,6 +101,8 @@ class Window:
     """Open: requests due and not answered, sent or not, when the window began (all visits together)."""
     waiting_end: int | None = None
     """The same at its edge. With a connection for each, a server that falls behind has no queue, but more of these."""
+    grown_most: int | None = None
+    """Open, in several visits: the most by which more waited at the end of one than at its beginning."""
     least_early: int | None = None
     """Open, in one visit: the fewest requests due and not answered that were seen at any moment of its first third."""
     least_late: int | None = None

@@ -30,6 +30,8 @@ LEAST_RISE = 2
 RISE_NOISE = 2.0
 """Times the root of both numbers: in simulated queues of random arrivals and services at 0.7 of the capacity this is
 exceeded by chance in under 1 of 100 windows of 3 s."""
+MANY_PIECES = 4
+"""Of so many visits, the one that grew most may have ended in a stop: a queue grows in the others, too."""
 WAITED_SHARE = 0.25
 """Of the growth in one visit: what came while the median request waited, at least. A steady growth gives one half."""
 
@@ -46,6 +48,8 @@ class Offered:
     """Requests that were due and not answered when the window began; of all its visits together."""
     waiting_end: float | None = None
     """The same when it ended."""
+    grown_most: float | None = None
+    """Of several visits: the most by which more waited at the end of one than at its beginning."""
     least_early: float | None = None
     """The fewest requests that were due and not answered at any moment of the window's first third."""
     least_late: float | None = None
@@ -83,6 +87,8 @@ def _grown(offered: Offered, due: float) -> float | None:
     growth = offered.growth
     if growth is None or offered.waiting_start is None:
         return None
+    if offered.pieces >= MANY_PIECES:
+        growth -= max(0.0, offered.grown_most or 0.0)
     by_chance = NOISE * math.sqrt(max(0.0, 2 * offered.waiting_start + growth))
     return growth if growth > max(GROWTH_SHARE * due, LEAST_GROWTH, by_chance) else None
 
@@ -115,6 +121,7 @@ def offered_by(trial: Trial) -> Offered:
             due=offered.due if window.due is None else window.due,
             waiting_start=_known(window.waiting_start, window.queue_start),
             waiting_end=_known(window.waiting_end, window.queue_end),
+            grown_most=window.grown_most,
             least_early=window.least_early,
             least_late=window.least_late,
             pieces=window.pieces,

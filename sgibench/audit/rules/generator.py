@@ -60,6 +60,7 @@ def rate_not_kept(row: Figures) -> Iterator[Doubt]:
         answered=row.requests_ok,
         waiting_start=row.waiting_start,
         waiting_end=row.waiting_end,
+        grown_most=row.grown_most,
         least_early=row.least_early,
         least_late=row.least_late,
         pieces=row.pieces,
