@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sgibench import units
-from sgibench.engine.windows import guessed_s, trials_in
+from sgibench.engine.windows import guessed_s, guesses_s, trials_in
 from sgibench.errors import plain
-from sgibench.model import Block, Cell, Plan, Stage, Trial
+from sgibench.model import Block, Cell, Plan, Stage, Trial, Windows
 from sgibench.names import shortened
 from sgibench.secrets import hidden
 
@@ -61,52 +61,64 @@ PHASES = {"starting": (0.0, 0.05), "verifying": (0.05, 0.05), "warmup": (0.1, 0.
 
 
 class Clock:
-    """How many trials are left and how long they will take, judged by the stages that ended.
-
-    Trials are stored together when their stage ends, so time is spread over stages, not counted by trial.
-    """
+    """How many trials are left and how long they take: as was guessed, times what that proved to be off by."""
 
     def __init__(self) -> None:
         self.total = 0
         self.ended = 0
         self.blocks = 0
-        self._guess_s = 0.0
+        self._windows = Windows(window_s=0.0, slice_s=None)
         self._began_s = time.monotonic()
-        self._before_stage = 0
+        self._guess_s = 0.0
+        """Of all that is, or was, to do."""
+        self._done_s = 0.0
+        """How much of it stages were that have ended."""
         self._in_stage: dict[str, float] = {}
+        """Cell -> its share that is done."""
+        self._guesses_s: dict[str, float] = {}
+        """The guess of each."""
 
     def planned(self, plan: Plan, done: int) -> None:
         """Start counting; `done` trials were on disk already."""
         self.total, self.ended, self.blocks = trials_in(plan) - done, 0, len(plan.blocks)
-        self._guess_s = guessed_s(plan) / max(1, trials_in(plan))
+        self._windows = plan.windows
+        self._guess_s = guessed_s(plan) * self.total / max(1, trials_in(plan))
         self._began_s = time.monotonic()
 
     def stage_started(self, stage: Stage) -> None:
         """Open a stage with all of its cells undone."""
-        self._before_stage = self.ended
-        self._in_stage = {cell.id: 0.0 for group in stage.groups for cell in group.cells}
+        self._done_s += self._done_in_stage_s
+        self._guesses_s = guesses_s(self._windows, stage)
+        self._in_stage = dict.fromkeys(self._guesses_s, 0.0)
 
     def repeating(self, stage: Stage) -> None:
         """Count the trials that were not planned."""
         self.total += sum(len(group.cells) for group in stage.groups)
+        self._guess_s += sum(guesses_s(self._windows, stage).values())
 
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Move a cell of the stage on."""
         start, share = PHASES.get(phase, (1.0, 0.0))
         self._in_stage[cell.id] = max(self._in_stage.get(cell.id, 0.0), start + share * done)
 
-    def trial_ended(self) -> None:
-        """One more; the whole stage is over by then."""
+    def trial_ended(self, trial: Trial) -> None:
+        """One more."""
         self.ended += 1
-        self._in_stage = dict.fromkeys(self._in_stage, 1.0)
+        self._in_stage[trial.cell] = 1.0
+
+    @property
+    def _done_in_stage_s(self) -> float:
+        return sum(share * self._guesses_s.get(cell, 0.0) for cell, share in self._in_stage.items())
 
     def left_s(self) -> float:
         """Seconds until the last trial."""
-        done = self._before_stage + sum(self._in_stage.values())
-        elapsed_s = time.monotonic() - self._began_s
+        if self.ended >= self.total:
+            return 0.0
+        done_s = self._done_s + self._done_in_stage_s
         # The guess weighs as much as one trial, so that the first minute is not ruled by its first second.
-        each_s = (elapsed_s + self._guess_s) / (done + 1)
-        return each_s * max(0.0, self.total - done)
+        one_s = self._guess_s / self.total
+        off_by = (time.monotonic() - self._began_s + one_s) / (done_s + one_s) if one_s else 0.0
+        return off_by * max(0.0, self._guess_s - done_s)
 
 
 class Lines(Silent):
@@ -147,7 +159,7 @@ class Lines(Silent):
 
     def trial_ended(self, trial: Trial) -> None:
         """Say what came out."""
-        self._clock.trial_ended()
+        self._clock.trial_ended(trial)
         left = units.seconds(self._clock.left_s())
         self.say(f"[{self._clock.ended}/{self._clock.total}, {left} left] {tell(trial)}")
 
@@ -211,7 +223,7 @@ class LiveMatrix(Silent):
 
     def trial_ended(self, trial: Trial) -> None:
         """Show what came out."""
-        self._clock.trial_ended()
+        self._clock.trial_ended(trial)
         self._bar.update(self._task, completed=self._clock.ended)
         self._last = [*self._last, Text(tell(trial), style="red" if trial.status == "failed" else "")][-LAST_SHOWN:]
         self._draw()

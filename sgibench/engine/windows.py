@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from sgibench.model import Group, Plan, Windows
+from sgibench.model import Group, Plan, Stage, Windows
 
 SHORT_WARMUP_S = 0.25
 """For a server that an earlier load of its stage has warmed up."""
@@ -62,16 +62,19 @@ LENGTHENED = 2.0
 
 def guessed_s(plan: Plan) -> float:
     """About how long a plan will take, before anything of it was timed."""
-    total_s = 0.0
-    for block in plan.blocks:
-        for stage in block.stages:
-            total_s += START_S * len(stage.groups[0].cells)
-            for place, group in enumerate(stage.groups):
-                window_s = windows_for(plan.windows, group, first=place == 0).window_s
-                at_once = _likely_at_once(plan.windows, group, window_s)
-                total_s += window_s * (1 + AROUND_SHARE) * (1 if at_once else len(group.cells))
-                total_s += AROUND_S * (2 if at_once else len(group.cells))
-    return total_s
+    return sum(sum(guesses_s(plan.windows, stage).values()) for block in plan.blocks for stage in block.stages)
+
+
+def guesses_s(windows: Windows, stage: Stage) -> dict[str, float]:
+    """The same of one stage, by cell; the first load on a server has its start."""
+    guesses = dict[str, float]()
+    for place, group in enumerate(stage.groups):
+        window_s = windows_for(windows, group, first=place == 0).window_s
+        share = 1 / len(group.cells) if _likely_at_once(windows, group, window_s) else 1.0
+        around_s = AROUND_S * min(1.0, 2 * share)
+        each_s = window_s * (1 + AROUND_SHARE) * share + around_s + (0.0 if place else START_S)
+        guesses |= {cell.id: each_s for cell in group.cells}
+    return guesses
 
 
 def _likely_at_once(windows: Windows, group: Group, window_s: float) -> bool:
