@@ -16,6 +16,7 @@ import psutil
 
 MOST_FILES = 1 << 20
 """More than anything here opens; some systems call their limit infinite and then refuse to grant it."""
+STDERR = 2
 CGROUP = Path("/sys/fs/cgroup")
 KERNEL = Path("/proc/sys/kernel")
 PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -31,6 +32,15 @@ def raise_open_files() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             return wanted
     return soft if soft != resource.RLIM_INFINITY else MOST_FILES
+
+
+def open_standard_streams() -> None:
+    """Have the first three files open, if only to nothing: what is opened later would be taken for them."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= STDERR:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - positional only
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ import pytest
 
 from sgibench import machine
 from sgibench.bench.request import Request, cpu_plan
-from sgibench.engine.waking import kept_awake, scheduled_together, wakeful_cpus
+from sgibench.engine.waking import APART, goes_first, kept_awake, scheduled_together, wakeful_cpus, with_truth
 from sgibench.machine import LINUX, CpuPlan, usable_cpus
 from sgibench.model import Group, Load, Scenario
 from sgibench.serve.guarded import Command, Guarded
@@ -47,7 +48,8 @@ def busy_on(cpu: int, tmp_path: Path) -> Guarded:
 
 def test_who_keeps_a_cpu_awake_gives_way_to_what_a_guard_started(tmp_path: Path) -> None:
     cpu = usable_cpus()[0]
-    with kept_awake([cpu]) as (waker,):
+    with kept_awake([cpu]) as wakers:
+        (waker,) = wakers.pids
         assert until(lambda: os.sched_getscheduler(waker) == os.SCHED_IDLE)
         assert os.sched_getaffinity(waker) == {cpu}
         with busy_on(cpu, tmp_path) as busy:
@@ -63,19 +65,75 @@ def test_who_keeps_a_cpu_awake_gives_way_to_what_a_guard_started(tmp_path: Path)
 
 def test_a_cpu_without_work_does_not_sleep() -> None:
     cpu = usable_cpus()[0]
-    with kept_awake([cpu]) as (waker,):
+    with kept_awake([cpu]) as wakers:
+        (waker,) = wakers.pids
         assert until(lambda: (machine.cpu_ns(waker) or 0) > 0.3e9), "all other work on this CPU leaves it some time"
 
 
+KEEPING = (
+    "import sys, time\n"
+    "from sgibench.engine.waking import kept_awake\n"
+    "with kept_awake([int(sys.argv[1])]) as wakers:\n"
+    "    print(*wakers.pids, flush=True)\n"
+    "    time.sleep(60)\n"
+)
+
+
 def test_it_ends_when_whoever_began_it_is_killed() -> None:
-    keeping = (
-        "import sys, time\n"
-        "from sgibench.engine.waking import kept_awake\n"
-        "with kept_awake([int(sys.argv[1])]) as wakers:\n"
-        "    print(*wakers, flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    assert ends_with_its_owner(keeping, str(usable_cpus()[0]))
+    assert ends_with_its_owner(KEEPING, str(usable_cpus()[0]))
+
+
+def test_it_rests_while_whoever_began_it_is_stopped() -> None:
+    argv = [sys.executable, "-c", KEEPING, str(usable_cpus()[0])]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        waker = psutil.Process(int(owner.stdout.readline()))
+        assert until(lambda: (machine.cpu_ns(waker.pid) or 0) > 0.1e9)
+        owner.send_signal(signal.SIGSTOP)
+        assert until(lambda: waker.status() == psutil.STATUS_SLEEPING)
+        owner.send_signal(signal.SIGCONT)
+        used_ns = machine.cpu_ns(waker.pid) or 0
+        assert until(lambda: (machine.cpu_ns(waker.pid) or 0) > used_ns + 0.1e9), "it goes on"
+        owner.kill()
+    assert until(lambda: not waker.is_running())
+
+
+def test_one_that_is_ended_or_stopped_keeps_nothing_awake() -> None:
+    cpu = usable_cpus()[0]
+    with kept_awake([cpu]) as wakers:
+        assert until(lambda: wakers.at_work)
+        os.kill(wakers.pids[0], signal.SIGSTOP)
+        assert until(lambda: not wakers.at_work)
+        os.kill(wakers.pids[0], signal.SIGCONT)
+        assert until(lambda: wakers.at_work)
+        os.kill(wakers.pids[0], signal.SIGKILL)
+        assert until(lambda: not wakers.at_work)
+
+
+def test_a_server_that_gives_way_itself_would_not_go_first() -> None:
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    cpu = usable_cpus()[0]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as server:
+        os.sched_setaffinity(server.pid, {cpu})
+        assert goes_first([server.pid], [cpu])
+        os.sched_setscheduler(server.pid, os.SCHED_IDLE, os.sched_param(0))
+        assert not goes_first([server.pid], [cpu])
+        server.kill()
+    assert goes_first([server.pid], [cpu]), "who is gone gives way to nobody"
+
+
+def test_what_gives_way_itself_keeps_no_cpu_awake() -> None:
+    asking = "from sgibench import machine\nprint(machine.why_not_awake(machine.CpuPlan(servers=(0,), load=(1,), note=None)))"
+    argv = [sys.executable, "-c", f"import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n{asking}"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "SCHED_IDLE itself" in said or "threads of fewer cores" in said
+
+
+@pytest.mark.parametrize(("told", "waited", "awake"), [((), True, True), ((), False, False), ((APART,), True, False)])
+def test_a_run_says_of_its_cpus_what_happened(*, told: tuple[str, ...], waited: bool, awake: bool) -> None:
+    host = replace(make_run(Making()).info.machine, awake=True)
+    assert with_truth(host, {*told}, waited=waited).awake is awake
+    assert not with_truth(replace(host, awake=False), {*told}, waited=waited).awake
 
 
 def test_a_server_of_another_session_could_not_displace_it() -> None:

@@ -24,6 +24,7 @@ from sgibench.engine.contestant import Contestant, Key, key_of
 from sgibench.engine.serving import serving
 from sgibench.engine.stage import load_group
 from sgibench.engine.trials import Draft, to_trial
+from sgibench.engine.waking import with_truth
 from sgibench.engine.windows import SHORT_WARMUP_S
 from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
@@ -164,7 +165,10 @@ def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Seque
         raise LoadError(f"{error}. What was found is kept: {again()}") from None
     ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
-    writer.write_info(replace(writer.info, finished_at=ended, services={**writer.info.services, **services}))
+    host = with_truth(writer.info.machine, workshop.told, waited=True)
+    writer.write_info(
+        replace(writer.info, finished_at=ended, machine=host, services={**writer.info.services, **services})
+    )
     return Outcome(folder=writer.folder, finished=finished)
 
 

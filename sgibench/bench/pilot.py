@@ -96,7 +96,9 @@ def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Pa
     windows = pilot_windows(workshop.windows)
     plan = make_plan(cells, blocks=1, windows=windows, seed=seed, control=False, parts=parts)
     workshop.listener.say("pilot block: how much can the slowest server do?")
-    pilots = replace(workshop, windows=windows, listener=Silent(), retries=0, apart_blocks=0, after_block=None)
+    pilots = replace(
+        workshop, windows=windows, listener=Silent(), retries=0, apart_blocks=0, after_block=None, told=set()
+    )
     with_services = {cell.scenario for cell in cells if workshop.catalogue.app(cell.app).uses}
     plain = {name for name, one in workshop.scenarios.items() if not (one.watched.any or one.jobs)} - with_services
     for attempt in dict.fromkeys((in_few_stages(plan, plain), plan)):

@@ -30,6 +30,7 @@ from sgibench.bench.services import refuse_unreachable
 from sgibench.bench.workshop import Prepared, calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.ledger import Ledger
 from sgibench.engine.runner import run_plan
+from sgibench.engine.waking import with_truth
 from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.laps import Laps
@@ -304,6 +305,7 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
+    waited = any(trial.load.kind == "open" or trial.floor_s for trial in trials)
     spent_s = laps.since(before_s)
     counted_s = spent_s.get(COUNTED) or sum(trial.window_s or 0.0 for trial in trials[len(before) :])
     pilot_s = sum(before_s.values()) - sum(preparing_s.values())
@@ -311,6 +313,7 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
         replace(
             writer.info,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds") if finished else None,
+            machine=with_truth(info.machine, workshop.told, waited=waited or not finished),
             services={**info.services, **services},
             stopped=f"settled after {blocks} of {len(info.plan.blocks)} blocks" if early else None,
             measuring_share=min(1.0, counted_s / sum(spent_s.values())),

@@ -19,7 +19,7 @@ from sgibench import __version__
 from sgibench.cli import config
 from sgibench.cli.empty import refuse_empty
 from sgibench.errors import SgibenchError, UsageError, one_line, plain
-from sgibench.limits import raise_open_files
+from sgibench.limits import open_standard_streams, raise_open_files
 from sgibench.secrets import hidden
 
 INTERRUPTED = 130
@@ -75,6 +75,7 @@ def program() -> None:
 
 def main() -> None:
     """Run the command line; turn what can go wrong into one line and an exit code."""
+    open_standard_streams()
     raise_open_files()
     end_like_ctrl_c()
     for stream in (sys.stdout, sys.stderr):

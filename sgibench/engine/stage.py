@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from sgibench.engine.orders import Measured
 from sgibench.engine.services import Witness, families_of
 from sgibench.engine.trials import TOO_LITTLE, Draft
 from sgibench.engine.turned_out import draft_of, target_of
-from sgibench.engine.waking import APART, kept_awake, scheduled_together, wakeful_cpus
+from sgibench.engine.waking import APART, BROKEN_OFF, goes_first, kept_awake, wakeful_cpus
 from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
 from sgibench.engine.yardstick import watched_cpu, yardstick
@@ -46,14 +46,16 @@ def load_group(
     witness = Witness(workshop.scenarios[group.scenario], used)
     loading = Loading(workshop=workshop, group=group, seed=seed, fit=fit, memory=memory, witness=witness)
     scenario = workshop.scenarios[group.scenario]
-    wakeful = _wakeful(workshop, group, [*pids, *(pid for family in families_of(used.values()) for pid in family)])
+    wakeful = _wakeful(workshop, group, _at_work(fit.values()))
     with yardstick(watched_cpu(workshop.cpus, group, scenario, windows)) as yard, kept_awake(wakeful) as wakers:
-        pids += (*yard.pids, *wakers)
+        pids += (*yard.pids, *wakers.pids)
         before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
         measured = yard.told(loading.load(windows, targets)) if targets else {}
         disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
+        if wakeful and not (wakers.at_work and goes_first(_at_work(fit.values()), wakeful)):
+            workshop.say_once(BROKEN_OFF)
     workshop.laps.to("looking at servers")
-    if wakers:
+    if wakeful:
         disturbance = replace(disturbance, pressure=None)  # what keeps CPUs awake waits for them all the time
     if any(target.spawns for target in targets) or any(one.did and one.did.worker for one in fit.values()):
         disturbance = replace(disturbance, foreign_cpu=None)  # their other processes look like somebody else's
@@ -84,10 +86,16 @@ def load_group(
     return drafts
 
 
+def _at_work(fit: Iterable[Contestant]) -> list[int]:
+    """All processes of servers, and of services that no other command uses, as they are now."""
+    servers = [pid for one in fit for pids in one.process.lasting_by_part().values() for pid in pids]
+    return [*servers, *(pid for family in families_of(one.used for one in fit) for pid in family)]
+
+
 def _wakeful(workshop: Workshop, group: Group, pids: Sequence[int]) -> tuple[int, ...]:
     """CPUs that are kept awake; none where what runs there could not displace that."""
     cpus = wakeful_cpus(workshop.cpus, group, workshop.scenarios[group.scenario])
-    if not cpus or scheduled_together(pids, cpus):
+    if not cpus or goes_first([os.getpid(), *pids], cpus):
         return cpus
     workshop.say_once(APART)
     return ()

@@ -81,6 +81,8 @@ def why_not_awake(plan: CpuPlan) -> str | None:
         return plan.note or "there are no CPUs of which it is known who runs there"
     if len({core_of(cpu) for cpu in plan.all}) < len(plan.all):
         return f"CPUs {','.join(map(str, plan.all))} are threads of fewer cores"
+    if os.sched_getscheduler(0) == os.SCHED_IDLE:
+        return "this process has the policy SCHED_IDLE itself (chrt -i), so what it starts would displace nothing"
     if cpu_quota() is not None:
         return "it would use up the container's limit of CPU time"
     return None if _idle_policy_allowed() else "the policy SCHED_IDLE is not allowed here"
