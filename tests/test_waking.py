@@ -123,7 +123,8 @@ def test_a_server_that_gives_way_itself_would_not_go_first() -> None:
 
 
 def test_what_gives_way_itself_keeps_no_cpu_awake() -> None:
-    asking = "from sgibench import machine\nprint(machine.why_not_awake(machine.CpuPlan(servers=(0,), load=(1,), note=None)))"
+    plan = "machine.CpuPlan(servers=(0,), load=(1,), note=None)"
+    asking = f"from sgibench import machine\nprint(machine.why_not_awake({plan}))"
     argv = [sys.executable, "-c", f"import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n{asking}"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "SCHED_IDLE itself" in said or "threads of fewer cores" in said
