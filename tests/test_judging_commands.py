@@ -290,6 +290,32 @@ def test_an_audit_of_what_crashed_or_is_missing_says_no_with_the_reason(tmp_path
     assert kinds["granian-asgi/asgi_plain/json/closed-64/w1t8"] == {"Missing"}
 
 
+def test_a_planned_server_without_a_trial_is_named_beside_the_numbers(tmp_path: Path) -> None:
+    write_run(without(BASE, "waitress"), tmp_path / "results")
+    told = "waitress: no trial of it is stored, though it was planned"
+    printed = inside(tmp_path, "report", "latest").stdout
+    assert told in " ".join(printed.split())
+    page = next((tmp_path / "reports").glob("2026*.html")).read_text()
+    assert f"<b>Missing</b>: {told}" in page
+    assert "no doubts" not in page
+    (run,) = json.loads(inside(tmp_path, "report", "latest", "--json").stdout)["runs"]
+    assert [(one["kind"], one["detail"]) for one in run["summary"]["doubts"]] == [("Missing", told)]
+    write_run(BASE, tmp_path / "whole")
+    assert "Missing" not in inside(tmp_path, "report", "latest", "--results", "whole").stdout
+
+
+def test_the_advice_about_what_is_missing_is_one_that_can_be_followed(tmp_path: Path) -> None:
+    lost = without(BASE, "waitress")
+    cut = replace(BASE, trials=tuple(trial for trial in BASE.trials if trial.block < 3))
+    for number, run in enumerate((lost, cut)):
+        for finished, way in ((run.info.finished_at, "Measure it anew"), (None, "--resume")):
+            told = replace(run, info=replace(run.info, finished_at=finished))
+            write_run(told, tmp_path / f"{number}{finished is None}")
+            said = inside(tmp_path, "audit", "latest", "--results", f"{number}{finished is None}").stdout
+            assert way in said
+            assert ("--resume" in said) == (finished is None)
+
+
 @pytest.mark.parametrize(
     ("name", "figure"),
     [("rps", "1e308"), ("cpu_us_per_request", "NaN"), ("rps", "-5.0"), ("cpu_us_per_request", "1e-320")],

@@ -19,7 +19,7 @@ from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.rules.machine import kept_from_its_cpus
 from sgibench.audit.tables import group_doubts
 from sgibench.audit.twice import told_twice
-from sgibench.audit.whole import absent, failed, noise_doubts, thinned
+from sgibench.audit.whole import absent, failed, missing, noise_doubts, thinned
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
 from sgibench.model.kinds import told
@@ -325,6 +325,8 @@ class RunAudit:
     """About the run as a whole."""
     absent: tuple[Audited, ...] = ()
     """Cells that were planned and of which no trial is there, and searches without an outcome."""
+    missing: tuple[Doubt, ...] = ()
+    """The first of these in short, for a table in which nobody would miss them."""
 
     @property
     def rows(self) -> tuple[Audited, ...]:
@@ -370,6 +372,7 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
         groups=about_group,
         run=noise_doubts(run),
         absent=absent(run),
+        missing=missing(run),
     )
 
 

@@ -5,9 +5,10 @@ A server that breaks leaves no figure to refute; so what is not there is audited
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from sgibench.audit.figures import Audited, doubt
+from sgibench.audit.figures import ADVICE, Audited, doubt
 from sgibench.model import Doubt, Failure, Metric, Run, Trial
 from sgibench.stats import noise_floors
 from sgibench.stats.gaps import broken_off
@@ -15,6 +16,12 @@ from sgibench.units import many, percent, significant
 
 LEAST_P = 0.001
 """Of a p-value that is written out."""
+NAMED = 5
+"""Of those without a trial, before the others are only counted."""
+LOST = "Measure it anew, in another run: this one came to its end, so what is missing was lost after it was measured."
+"""What to do where there is nothing to go on with: `--resume` refuses a run that came to its end."""
+BROKEN_OFF = ADVICE["Missing"]
+"""What to do about any other run."""
 
 
 def noise_doubts(run: Run) -> tuple[Doubt, ...]:
@@ -56,21 +63,58 @@ def thinned(trials: Sequence[Trial], run: Run) -> tuple[Doubt, ...]:
         why = _reason(lost[0].failure)
         return (doubt("Thinned", f"{good} of {len(trials)} blocks gave a result; {why}"),)
     fewer = broken_off(trials, run)
-    return (doubt("Thinned", fewer),) if good and fewer else ()
+    return (_not_there("Thinned", fewer, run),) if good and fewer else ()
 
 
-def absent(run: Run) -> tuple[Audited, ...]:
-    """Missing: cells of the plan without a single trial; Failed: searches for capacity that ended in a failure."""
-    there = {trial.cell for trial in run.trials}
-    planned = dict.fromkeys(
+def _not_there(kind: str, detail: str, run: Run) -> Doubt:
+    """Make a doubt about what is not in the files of a run, with what can still be done about it."""
+    return replace(doubt(kind, detail), advice=BROKEN_OFF if run.info.finished_at is None else LOST)
+
+
+def missing(run: Run) -> tuple[Doubt, ...]:
+    """Missing: whom the tables of a run lack altogether, or somewhere, although they were planned."""
+    lost = _without_a_trial(run)
+    if not lost:
+        return ()
+    partly = {_who(trial.cell) for trial in run.trials}
+    names = list(dict.fromkeys(cell if _who(cell) in partly else _who(cell) for cell in lost))
+    others = len(names) - NAMED
+    listed = ", ".join(names[:NAMED]) + (f" and {others} more" if others > 0 else "")
+    said = "no trial of it is stored, though it was planned"
+    if len(names) > 1:
+        said = "no trial of them is stored, though they were planned"
+    return (_not_there("Missing", f"{listed}: {said}", run),)
+
+
+def _who(cell: str) -> str:
+    """Give the server's part of a cell's name; a name from a file may hold slashes itself."""
+    return cell.rsplit("/", 4)[0]
+
+
+def _planned(run: Run) -> Collection[str]:
+    """Give the cells of the plan that could take part, in its order; a search plans no trials."""
+    if run.info.slo:
+        return ()
+    return dict.fromkeys(
         cell.id for block in run.info.plan.blocks for stage in block.stages for group in stage.groups
         for cell in group.cells
         if cell.server not in run.info.skipped
     )  # fmt: skip
-    missing = [] if run.info.slo else [cell for cell in planned if cell not in there]
+
+
+def _without_a_trial(run: Run) -> Sequence[str]:
+    there = {trial.cell for trial in run.trials}
+    return [cell for cell in _planned(run) if cell not in there]
+
+
+def absent(run: Run) -> tuple[Audited, ...]:
+    """Missing: cells of the plan without a single trial; Failed: searches for capacity that ended in a failure."""
     searches = [found for found in run.info.capacity if found.failure is not None]
     return (
-        *(Audited(id=cell, doubts=(doubt("Missing", "planned, and no trial of it is stored"),)) for cell in missing),
+        *(
+            Audited(id=cell, doubts=(_not_there("Missing", "planned, and no trial of it is stored", run),))
+            for cell in _without_a_trial(run)
+        ),
         *(
             Audited(
                 id=f"capacity of {found.server}/{found.app}/{found.scenario}#{found.block}",

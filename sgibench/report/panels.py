@@ -160,7 +160,7 @@ class View:
     doubted_trials: Mapping[str, int]
     """Kind of doubt -> how many trials it was raised about."""
     doubts: tuple[Doubt, ...] = ()
-    """About the run as a whole."""
+    """About the run as a whole, and about what is in none of its tables."""
 
 
 def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
@@ -182,7 +182,7 @@ def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
         panels=panels,
         looks=looks,
         doubted_trials=dict(kinds.most_common()),
-        doubts=found.run,
+        doubts=(*found.run, *found.missing),
     )
 
 
