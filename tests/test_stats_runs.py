@@ -9,6 +9,7 @@ import pytest
 
 from sgibench import stats
 from sgibench.model import Run
+from sgibench.stats.conditions import differences
 from sgibench.stats.runs import BETWEEN_FLOOR, REFERENCED_FLOOR, between_variance, satterthwaite, welch
 from tests.results_maker import QUICK, Contestant, Making, make_run
 
@@ -139,6 +140,20 @@ def test_what_differs_is_said_with_the_machine_first() -> None:
     assert any("kernel" in each for each in found.differences)
     assert "waitress: surplus absent -> 2.0" in found.differences
     assert not next(change for change in found.changes if change.cell.startswith("waitress")).unchanged
+
+
+def test_another_python_of_a_server_and_another_setting_of_the_system_are_said() -> None:
+    old = run(1)
+    environment = replace(old.info.environments["waitress"], python="3.11.7")
+    machine = replace(old.info.machine, sysctls={"net.core.somaxconn": "128", "only.here": "1"})
+    known = replace(old.info.machine, sysctls={"net.core.somaxconn": "4096"})
+    info = replace(old.info, machine=machine, environments={**old.info.environments, "waitress": environment})
+    found = differences(replace(old.info, machine=known), info)
+    before = old.info.environments["waitress"].python
+    assert found == (
+        "net.core.somaxconn: 4096 in the old run, 128 in the new",
+        f"waitress: Python {before} -> 3.11.7",
+    )
 
 
 def test_cells_of_one_run_only_and_cells_that_failed_are_listed_and_not_compared() -> None:

@@ -27,9 +27,16 @@ def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
         ("profile", old.profile, new.profile),
     ]
     found = [f"{name}: {before} in the old run, {after} in the new" for name, before, after in named if before != after]
+    found += [
+        f"{name}: {a.sysctls[name]} in the old run, {b.sysctls[name]} in the new"
+        for name in sorted(a.sysctls.keys() & b.sysctls.keys())
+        if a.sysctls[name] != b.sysctls[name]
+    ]
     for server in sorted(old.environments.keys() & new.environments.keys()):
+        pythons = [info.environments[server].python for info in (old, new)]
         before, after = (_versions(info.environments[server].packages) for info in (old, new))
-        moved = [
+        moved = [] if pythons[0] == pythons[1] else [f"Python {pythons[0]} -> {pythons[1]}"]
+        moved += [
             f"{name} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
             for name in sorted(before.keys() | after.keys())
             if before.get(name) != after.get(name)
