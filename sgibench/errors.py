@@ -28,10 +28,18 @@ UNPRINTABLE = re.compile(
 """What has no place in a page or on a terminal, whoever put it into a name or a log: it would move the cursor, turn
 text round, or worse."""
 
+LINE_ENDS = re.compile("[\t\n\r\u2028\u2029]")
+"""What has no place in a name, although text that is shown as it is may hold it."""
+
 
 def plain(text: str) -> str:
     """Give a text without what would act on a terminal."""
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def in_line(text: str) -> str:
+    """Give names and strangers' words without what would act on a terminal or end the line they stand in."""
+    return LINE_ENDS.sub("\N{REPLACEMENT CHARACTER}", plain(text))
 
 
 def one_line(text: str) -> str:

@@ -426,6 +426,29 @@ def test_names_that_are_markup_or_act_on_a_terminal_are_only_shown(tmp_path: Pat
         assert command[0] != "compare" or (shown and all("[link=x]" in line for line in shown)), "no markup is taken"
 
 
+def test_a_name_with_line_ends_stays_in_its_line(tmp_path: Path) -> None:
+    odd = "waitress\nslower: b\r\tc\u2028d"
+    servers = tuple(dataclasses.replace(one, id=odd if one.id == "waitress" else one.id) for one in QUICK)
+    stored(tmp_path / "results", "20260101-000000-aaaa", make_run(Making(scenarios=("json",), blocks=3)))
+    made = make_run(Making(scenarios=("json",), blocks=3, servers=servers, seed=2, skipped={odd: odd}))
+    there = dataclasses.replace(
+        made, trials=tuple(trial for trial in made.trials if trial.server != odd or trial.block)
+    )
+    stored(tmp_path / "results", "20260102-000000-bbbb", there)
+    for command in (
+        ("report", "latest"),
+        ("audit", "latest"),
+        ("compare", "20260101", "20260102", "--fail-on", "slower"),
+        ("compare", "20260102", "20260102"),
+    ):
+        done = inside(tmp_path, *command)
+        assert done.returncode in {0, 1}, done.stderr
+        shown = done.stdout + done.stderr
+        assert "waitress\N{REPLACEMENT CHARACTER}slower" in shown, command
+        assert not {"\r", "\t", "\u2028"} & {*shown}, command
+        assert not any(line.startswith("slower: b") for line in shown.split("\n")), command
+
+
 # --- a plan that is resumed -------------------------------------------------------------------------------------------
 
 

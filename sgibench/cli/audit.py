@@ -15,7 +15,7 @@ from rich.text import Text
 from sgibench import audit as auditing
 from sgibench.audit import Audited
 from sgibench.cli.subjects import json_option, results_option
-from sgibench.errors import SgibenchError, UsageError, one_line, plain
+from sgibench.errors import SgibenchError, UsageError, in_line, one_line, plain
 from sgibench.model import Doubt
 from sgibench.paths import exists, is_folder
 from sgibench.results import store
@@ -76,7 +76,7 @@ def _show(audited: Sequence[Audited], console: Console) -> None:
     refuted, failed = sum(row.refuted for row in audited), sum(row.failed for row in audited)
     for row in audited:
         if row.doubts:
-            console.print(Text(plain(row.id), style="bold"), soft_wrap=True)
+            console.print(Text(in_line(row.id), style="bold"), soft_wrap=True)
             for doubt in row.doubts:
                 console.print(_line(doubt), soft_wrap=True)
     broken = f", {failed} failed, missing or thinned" if failed else ""
@@ -85,4 +85,4 @@ def _show(audited: Sequence[Audited], console: Console) -> None:
 
 def _line(doubt: Doubt) -> Text:
     style = "bold red" if doubt.kind in auditing.REFUTING | auditing.FAILING else "yellow"
-    return Text.assemble("  ", (doubt.kind, style), plain(f": {doubt.detail}. {doubt.advice}"))
+    return Text.assemble("  ", (doubt.kind, style), in_line(f": {doubt.detail}. {doubt.advice}"))

@@ -15,7 +15,7 @@ from rich.console import Console
 from sgibench import report, units
 from sgibench.cli.options import Delta
 from sgibench.cli.subjects import reports_option, results_option
-from sgibench.errors import ResultsError, UsageError, plain
+from sgibench.errors import ResultsError, UsageError, in_line
 from sgibench.model import Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.narrow import show
@@ -119,7 +119,7 @@ def compare(  # noqa: PLR0917 - click calls it by name
         )
     if fail_on is not None and faults:
         for text in dict.fromkeys(fault.text for fault in faults):
-            click.echo(plain(text), err=True)
+            click.echo(in_line(text), err=True)
         sys.exit(1)
 
 
@@ -154,7 +154,7 @@ def _show(found: list[RunComparison], console: Console) -> None:
     for one in found:
         lines += [comparison.gap_words(gap) for gap in one.gaps]
     for line in dict.fromkeys(lines):
-        say(line)
+        say(in_line(line))
     for one in found:
         if one.changes:
             say(f"\n{words.FIGURES[one.metric]}, second run / first run", "bold")

@@ -12,7 +12,7 @@ from rich.console import Console
 from sgibench import report as reporting
 from sgibench.cli.runs import read_all
 from sgibench.cli.subjects import json_option, rank_option, reports_option, results_option
-from sgibench.errors import ResultsError, plain
+from sgibench.errors import ResultsError, in_line
 from sgibench.model import Metric, Run
 from sgibench.report import terminal
 from sgibench.report.naming import computing, page_name
@@ -58,5 +58,5 @@ def _write_all(
         except ResultsError as error:
             if named:
                 raise
-            click.echo(plain(f"left out: {error}"), err=True)
+            click.echo(in_line(f"left out: {error}"), err=True)
         taken.add(name)

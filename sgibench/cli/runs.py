@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sgibench.errors import ResultsError, plain
+from sgibench.errors import ResultsError, in_line
 from sgibench.model import Run
 from sgibench.results import store
 
@@ -19,5 +19,5 @@ def read_all(results: Path) -> Sequence[Run]:
         try:
             runs.append(store.read_run(folder))
         except ResultsError as error:
-            click.echo(plain(f"left out: {error}"), err=True)
+            click.echo(in_line(f"left out: {error}"), err=True)
     return runs

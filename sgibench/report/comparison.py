@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgibench import units
-from sgibench.errors import plain
+from sgibench.errors import in_line, plain
 from sgibench.model import Estimate, Metric
 from sgibench.report import words
 from sgibench.report.narrow import Column, Line
@@ -57,12 +57,12 @@ def table(found: RunComparison) -> list[Line]:
     lines = []
     for group, changes in groups.items():
         if group:
-            lines.append(Line(cells=(plain(group), *[""] * (len(COLUMNS) - 1)), style="bold", title=True))
+            lines.append(Line(cells=(in_line(group), *[""] * (len(COLUMNS) - 1)), style="bold", title=True))
         for change in changes:
             cells = _row(found.metric, change)
             name = _server(change.cell, with_app=with_app)
             style = VERDICT_STYLES[change.comparison.verdict]
-            lines.append(Line(cells=tuple(map(plain, (name, *cells[1:]))), style=style, gap=change is changes[-1]))
+            lines.append(Line(cells=tuple(map(in_line, (name, *cells[1:]))), style=style, gap=change is changes[-1]))
     return lines
 
 

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sgibench import stats, units
-from sgibench.errors import plain
+from sgibench.errors import in_line, plain
 from sgibench.model import Estimate, Metric, Run, RunInfo
 from sgibench.report import behaviours, inside, jobs, services, wire, words
 from sgibench.report.balancing import balance_of
@@ -97,12 +97,13 @@ class _Sheet:
         self.ascii = console.options.ascii_only
 
     def plain(self, text: str) -> str:
-        """Turn a string into signs that this console can print."""
-        return written(text, ascii_only=self.ascii)
+        """Turn a string into signs that this console can print, in one line."""
+        return written(in_line(text), ascii_only=self.ascii)
 
     def text(self, text: str, style: str = "") -> Text:
-        """Turn a string into what is printed, never read as markup."""
-        return Text(self.plain(text), style=style)
+        """Turn a line into what is printed, never read as markup; a line end before it leaves an empty one."""
+        above = "\n" * text.startswith("\n")
+        return Text(above + self.plain(text[len(above) :]), style=style)
 
     def line(self, text: str, style: str = "") -> None:
         self.console.print(self.text(text, style), highlight=False)
