@@ -408,6 +408,61 @@ def test_a_run_of_two_milliseconds_is_as_long_as_its_count_and_rate_say() -> Non
     assert kinds(row) == {"WrongCount"}
 
 
+AB_TIMES = """
+Total:        21   47  53.7     28     223
+
+Percentage of the requests served within a certain time (ms)
+  50%     28
+  90%     54
+  99%    {p99}
+ 100%    {most} (longest request)
+"""
+AC_SLOW = (DATA / "recorded" / "ac-slow.json").read_text(encoding="utf-8")
+HEY = (DATA / "tools" / "hey-5.txt").read_text(encoding="utf-8")
+
+
+def contradictions(row: Figures) -> str:
+    """Give the details of the doubts that refute a row."""
+    return "; ".join(each.detail for each in audit.doubts_of(row) if each.kind in audit.REFUTING)
+
+
+def test_figures_under_the_tools_rounding_have_an_order_too() -> None:
+    """Whole milliseconds are off by one, and not by 25: a p99 of 3 ms below a median of 28 ms passed."""
+    plain = AB.format(taken="2.532", complete=500, length=0, wrong=0, rate="197.49") + AB_TIMES
+    (row,) = read(plain.format(p99=217, most=223))
+    assert contradictions(row) == ""
+    (row,) = read(plain.format(p99=3, most=223))
+    assert "p90 54.0 ms above p99 3.00 ms" in contradictions(row)
+    (row,) = read(plain.format(p99=217, most=2))
+    assert "p99 217 ms above max 2.00 ms" in contradictions(row)
+    (row,) = read(plain.replace("21   47", "21    4").format(p99=217, most=223))
+    assert "mean 4.00 ms below the minimum 21.0 ms" in contradictions(row)
+
+
+@pytest.mark.parametrize(
+    ("text", "honest", "false", "says"),
+    [
+        (AC_SLOW, r'"p99":\s*\d+', '"p99":1', "above p99 1.00 ms"),
+        (AC_SLOW, r'("totalCount".*?|"p0_001".*?|)"max":\s*\d+', '"max":2', "above max 2.00 ms"),
+        (HEY, r"99% in \S+ secs", "99% in 0.0001 secs", "above p99 100 µs"),
+        (HEY, r"Slowest:\s+\S+ secs", "Slowest: 0.0001 secs", "above max 100 µs"),
+    ],
+)
+def test_a_small_figure_below_those_that_it_must_exceed_refutes(text: str, honest: str, false: str, says: str) -> None:
+    assert contradictions(read(text)[0]) == ""
+    assert says in contradictions(read(re.sub(honest, false, text, count=1))[0])
+
+
+def test_small_figures_that_rounding_explains_are_none() -> None:
+    """Locust cuts its largest answer on the console and rounds its percentiles; hey prints tenths of milliseconds."""
+    row = Figures(id="a", resolution=0.05, resolution_ms=1.0, printed_mean_ms=2.4)
+    assert kinds(replace(row, printed_ms=((0.5, 2.0), (0.99, 9.0), (0.9999, 10.0), (1.0, 9.0)))) == set()
+    assert kinds(replace(row, printed_ms=((0.5, 0.0), (0.99, 2.0), (1.0, 2.0)))) == set()
+    assert kinds(replace(row, printed_ms=((0.5, 2.0), (0.99, 9.0), (1.0, 5.0)))) == {"WrongCount"}
+    hey = replace(row, resolution_ms=0.1, printed_mean_ms=0.1)
+    assert kinds(replace(hey, printed_ms=((0.0, 0.0), (0.5, 0.3), (0.99, 0.3), (1.0, 0.4)))) == set()
+
+
 def test_ghzs_summary_is_not_heys() -> None:
     text = (DATA / "tools" / "hey-5.txt").read_text().replace("Summary:\n", "Summary:\n  Count:\t200\n")
     assert "lacks a summary without `Count:` (ghz's, of gRPC)" in refusal(text)

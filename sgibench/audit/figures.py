@@ -190,12 +190,17 @@ class Figures:
     """The iterations that were due, begun or not."""
     unlike_kinds: str = ""
     """What a sum adds to requests that is none; empty when it adds like things."""
+    printed_ms: tuple[tuple[float, float], ...] = ()
+    """Latencies as they were printed, in their order, where some are too coarse for the fields above: quantile (0 = the
+    minimum, 1 = the maximum) and milliseconds. Only whether they contradict one another is asked of them."""
+    printed_mean_ms: float | None = None
+    """The same of the mean."""
     bucketed: bool = False
     """The percentiles were read from a histogram that is there: those that fall into one bucket are the same figure."""
     resolution: float = 0.005
     """How much a latency figure may be off by the tool's rounding, as a share of it ..."""
     resolution_ms: float = 0.0
-    """... and beyond that, for tools that cut or round to whole milliseconds."""
+    """... and beyond that, the step of tools that cut or round to so many milliseconds."""
     server_cpu_share: float | None = None
     """CPU that the server used, 1 = all that was meant for it."""
     cpus_given: float | None = None

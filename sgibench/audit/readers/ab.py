@@ -1,18 +1,19 @@
 """ApacheBench's text output; several runs may follow one another.
 
 Its first `Time per request` is connections x duration / requests by definition, so it can't confirm anything; the mean
-that is read is `Total` of its connection times, connecting included. All its latencies are whole milliseconds, so
-those under 10 ms are left out. `Complete requests` holds failed ones and answers of any status. A failure of `Length`
-only says that an answer was not as long as the first, which pages of varying length are too. Without `-k` every request
-opens a connection. A run by number ends when the slowest of the last answers has come; the other connections are idle
-meanwhile, up to the longest answer. Its `Non-2xx responses` are redirects, too: it does not tell them from failures.
-A connection that is closed without a byte is a complete request to it, and none of those that failed: only the bytes
-transferred tell.
+that is read is `Total` of its connection times, connecting included. All its latencies are whole milliseconds: of those
+under 10 ms only the order is asked. `Complete requests` holds failed ones and answers of any status. A failure of
+`Length` only says that an answer was not as long as the first, which pages of varying length are too. Without `-k`
+every request opens a connection. A run by number ends when the slowest of the last answers has come; the other
+connections are idle meanwhile, up to the longest answer. Its `Non-2xx responses` are redirects, too: it does not tell
+them from failures. A connection that is closed without a byte is a complete request to it, and none of those that
+failed: only the bytes transferred tell.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import counted, finer, labels, sections
@@ -30,7 +31,8 @@ _KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exce
 _NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
 _KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
 _TOTAL = re.compile(
-    r"^[ \t]*Total:\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*(?P<end>\n|\Z)",
+    r"^[ \t]*Total:\s+(?P<min>\d+)\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*"
+    r"(?P<end>\n|\Z)",
     re.MULTILINE,
 )
 _PERCENTILE = re.compile(
@@ -59,7 +61,9 @@ def _row(run: str, name: str) -> Figures:
     known = {what: float(match[1]) for what, match in found.items() if match}
     if len(known) < len(_COUNTS):
         raise ValueError(f"{name} has no line `{next(what for what in found if what not in known)}:`")
-    total, at = _total(run), _percentiles(run)
+    total = _total(run)
+    printed = _percentiles(run, float(total["min"]) if total else 0.0)
+    at = {percent: _fine(value) for percent, value in printed.items()}
     requests, failures = known["Complete requests"], _failures(run, known["Complete requests"])
     taken_s = finer(known["Time taken for tests"], requests, known["Requests per second"], _STEP_S)
     wrong = sum(count for what, count in failures.items() if what != _LENGTH)
@@ -85,6 +89,8 @@ def _row(run: str, name: str) -> Figures:
         p99_ms=at.get(99),
         max_ms=_ms(total["max"]) if total else at.get(_ALL),
         quantiles_ms=tuple((q / 100, value) for q, value in sorted(at.items()) if value is not None and q < _ALL),
+        printed_ms=_in_order(total, printed),
+        printed_mean_ms=float(total["mean"]) if total else None,
         resolution=_RESOLUTION,
         resolution_ms=1.0,
     )
@@ -99,13 +105,18 @@ def _total(run: str) -> re.Match[str] | None:
     return None if cut else found
 
 
-def _percentiles(run: str) -> dict[int, float | None]:
+def _in_order(total: re.Match[str] | None, printed: Mapping[int, float]) -> tuple[tuple[float, float], ...]:
+    """Give all times as quantile -> milliseconds; `Total` has a minimum, a median and a maximum as well."""
+    known = {0.5: float(total["median"]), 0.0: float(total["min"]), 1.0: float(total["max"])} if total else {}
+    return tuple(sorted((known | {percent / 100: value for percent, value in printed.items()}).items()))
+
+
+def _percentiles(run: str, last: float) -> dict[int, float]:
     """Read per cent -> milliseconds; a last line without its end that is less than the one before may be cut off."""
-    found: dict[int, float | None] = {}
-    last = 0.0
+    found: dict[int, float] = {}
     for each in _PERCENTILE.finditer(run):
         if each["end"] or float(each["value"]) >= last:
-            found[int(each["percent"])], last = _ms(each["value"]), float(each["value"])
+            last = found[int(each["percent"])] = float(each["value"])
     return found
 
 
@@ -124,5 +135,8 @@ def _failures(run: str, requests: float) -> dict[str, float]:
 
 
 def _ms(text: str) -> float | None:
-    value = float(text)
+    return _fine(float(text))
+
+
+def _fine(value: float) -> float | None:
     return None if value < _COARSE_MS else value

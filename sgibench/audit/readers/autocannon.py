@@ -1,10 +1,11 @@
 """autocannon's JSON (`--json`), one run a document.
 
-Latencies are whole milliseconds, so those under 10 ms are left out. `requests` counts answers of any status; its
-average is over the whole samples (seconds, unless `-L` makes them shorter; with `-w` those of all workers are added).
-Requests that timed out are in no latency. What was sent and neither answered nor still under way at the end is lost,
-and autocannon does not count it as an error. It does not say whether a rate was asked for (`-R`, `-r`): only a run that
-ends with all connections busy is a closed loop for certain; one with more latencies than answers was corrected.
+Latencies are whole milliseconds, so of those under 10 ms only the order is asked. `requests` counts answers of any
+status; its average is over the whole samples (seconds, unless `-L` makes them shorter; with `-w` those of all workers
+are added). Requests that timed out are in no latency. What was sent and neither answered nor still under way at the end
+is lost, and autocannon does not count it as an error. It does not say whether a rate was asked for (`-R`, `-r`): only a
+run that ends with all connections busy is a closed loop for certain; one with more latencies than answers was
+corrected.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
     def get(key: str) -> float:
         return number(found.get(key), key) or 0.0
 
+    def printed(key: str) -> float | None:
+        return number(latency.get(key), f"latency.{key}")
+
     def ms(key: str) -> float | None:
-        value = number(latency.get(key), f"latency.{key}")
+        value = printed(key)
         return None if value is None or 0 <= value < _COARSE_MS else value
 
     total, sent = number(requests.get("total"), "requests.total"), number(requests.get("sent"), "requests.sent")
@@ -74,6 +78,9 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         p99_ms=at[0.99],
         max_ms=ms("max"),
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        # Its minimum is that of the times that are not 0, so it is none.
+        printed_ms=tuple((q, value) for key, q in (*_NAMED, ("max", 1.0)) if (value := printed(key)) is not None),
+        printed_mean_ms=printed("average"),
         resolution=_RESOLUTION,
         resolution_ms=1.0,
     )

@@ -3,7 +3,7 @@
 The figures are those of the JSON (`autocannon`), less what it leaves out: neither the answers nor what is still under
 way are printed, so the answers are average × samples, and connections are left out (a rate, `-R`, is not told either).
 `N requests in` are those sent. Numbers are written as the machine's language writes them. Latencies are whole
-milliseconds: those under 10 ms are left out.
+milliseconds: of those under 10 ms only the order is asked.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ def _row(run: str, name: str) -> Figures:
         p99_ms=at[0.99],
         max_ms=_ms(latencies.get("Max")),
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        printed_ms=tuple(
+            (q, value)
+            for column, q in (*_QUANTILES, ("Max", 1.0))
+            if (value := _printed(latencies.get(column))) is not None
+        ),
+        printed_mean_ms=_printed(latencies.get("Avg")),
         resolution=_RESOLUTION,
         resolution_ms=1.0,
     )
@@ -114,7 +120,11 @@ def _short(text: str) -> float:
     return float(text.removesuffix(unit)) * _THOUSANDS[unit]
 
 
-def _ms(text: str | None) -> float | None:
+def _printed(text: str | None) -> float | None:
     value = (text or "").removesuffix("ms").strip()
-    found = float(value) if re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", value) else None
+    return float(value) if re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", value) else None
+
+
+def _ms(text: str | None) -> float | None:
+    found = _printed(text)
     return None if found is None or found < _COARSE_MS else found

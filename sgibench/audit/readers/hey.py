@@ -10,7 +10,7 @@ from __future__ import annotations
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import counted, labels, sections
 from sgibench.audit.readers.material import Material
-from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, read_summary
+from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, STEP_MS, read_summary
 
 MOST_KEPT = 1_000_000
 
@@ -43,5 +43,8 @@ def _row(run: str, name: str) -> Figures:
         p99_ms=found.quantiles_ms.get(0.99),
         max_ms=found.max_ms,
         quantiles_ms=tuple(sorted(found.quantiles_ms.items())),
+        printed_ms=found.printed_ms,
+        printed_mean_ms=found.printed_mean_ms,
         resolution=RESOLUTION,
+        resolution_ms=STEP_MS,
     )

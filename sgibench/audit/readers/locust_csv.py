@@ -1,10 +1,10 @@
 """Locust's statistics CSV (`--csv NAME` writes NAME_stats.csv and NAME_stats_history.csv), with its columns since 0.8.
 
 One row for each request name, and the aggregate. Request counts and rates include failures. Percentiles are rounded to
-whole milliseconds under 100 ms and to two digits above, so those under 10 ms are left out. It does not say how many
-users ran (the history does), and users may wait between requests: Little's law can't be asked. Request types other than
-HTTP methods are whatever their author fired: an aggregate that adds them to requests counts unlike things. The history
-holds running totals; of each name its last line counts.
+whole milliseconds under 100 ms and to two digits above, so of those under 10 ms only the order is asked. It does not
+say how many users ran (the history does), and users may wait between requests: Little's law can't be asked. Request
+types other than HTTP methods are whatever their author fired: an aggregate that adds them to requests counts unlike
+things. The history holds running totals; of each name its last line counts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _NAMES = {
     "total request count": "request count",
     "total failure count": "failure count",
     "total average response time": "average response time",
+    "total min response time": "min response time",
     "total max response time": "max response time",
 }
 """What older versions and the history call a column."""
@@ -115,6 +116,7 @@ def _row(record: Mapping[str, str], name: str, kinds: set[str]) -> Figures:
         failed=get("failure count"),
         rate=get("requests/s"),
         mean_ms=get("average response time"),
+        min_ms=get("min response time"),
         max_ms=get("max response time"),
         at={q: value for q, value in at.items() if value is not None},
         is_total=_is_total(record),
@@ -137,16 +139,18 @@ def row_of(
     failed: float | None,
     rate: float | None,
     mean_ms: float | None,
+    min_ms: float | None,
     max_ms: float | None,
     at: Mapping[float, float],
     is_total: bool,
     kinds: Iterable[str],
 ) -> Figures:
-    """Make a row of Locust's figures; percentiles that are too coarse are left out.
+    """Make a row of Locust's figures; of percentiles that are too coarse only the order counts.
 
     A name that was never asked for has no rate; a total without a single request has one of 0.
     """
     fine = {q: value for q, value in at.items() if not 0 <= value < COARSE_MS}
+    printed = ((0.0, min_ms), *sorted(at.items()), (1.0, max_ms)) if count else ()
     return Figures(
         id=row_id,
         label=label,
@@ -162,6 +166,8 @@ def row_of(
         max_ms=max_ms or None,
         quantiles_ms=tuple(sorted(fine.items())),
         unlike_kinds=unlike_kinds(kinds) if is_total else "",
+        printed_ms=tuple((q, value) for q, value in printed if value is not None),
+        printed_mean_ms=mean_ms if count else None,
         resolution=RESOLUTION,
         resolution_ms=1.0,
     )

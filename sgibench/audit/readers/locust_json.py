@@ -53,6 +53,7 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         failed=get("num_failures"),
         rate=count / lasted_s if count and lasted_s else None,
         mean_ms=spent_ms / count if spent_ms is not None and count else None,
+        min_ms=get("min_response_time"),
         max_ms=get("max_response_time"),
         at=dict(_quantiles(part(found, "response_times"), label)),
         is_total=False,

@@ -1,7 +1,8 @@
 """Locust's table on the console, with its columns since 0.8; the last complete one counts, as it is printed again.
 
-Its figures are those of the CSV, latencies in whole milliseconds: those under 10 ms are left out. Only the table of the
-end, which has percentiles below it, has rates of the whole run; those printed on the way are of the last seconds.
+Its figures are those of the CSV, latencies in whole milliseconds: of those under 10 ms only the order is asked. Only
+the table of the end, which has percentiles below it, has rates of the whole run; those printed on the way are of the
+last seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.locust_csv import COARSE_MS, row_of
+from sgibench.audit.readers.locust_csv import row_of
 from sgibench.audit.readers.material import Material
 
 HEADER = re.compile(r"\bName\s+# reqs\s+# fails\b.*req(?:s|uests)?/s", re.MULTILINE)
@@ -89,13 +90,12 @@ def _line(line: str, columns: list[str], *, typed: bool) -> Line | None:
 
 
 def _row(line: Line, percentiles: Mapping[str, float], name: str, kinds: set[str], *, at_the_end: bool) -> Figures:
-    def fine(*columns: str) -> float | None:
-        value = next((line.figures[column] for column in columns if column in line.figures), None)
-        return None if value is None or value < COARSE_MS else value
+    def shown(*columns: str) -> float | None:
+        return next((line.figures[column] for column in columns if column in line.figures), None)
 
     shares = {float(column[:-1]) / 100: value for column, value in percentiles.items() if column.endswith("%")}
     at = {q: value for q, value in shares.items() if q < 1}
-    median = fine("Med", "Median")
+    median = shown("Med", "Median")
     rates = [line.figures[each] for each in ("req/s", "reqs/s") if each in line.figures]
     return row_of(
         f"{name}: {line.label}",
@@ -103,8 +103,9 @@ def _row(line: Line, percentiles: Mapping[str, float], name: str, kinds: set[str
         count=line.figures.get("# reqs"),
         failed=line.figures.get("# fails"),
         rate=rates[0] if rates and at_the_end else None,
-        mean_ms=fine("Avg"),
-        max_ms=fine("Max"),
+        mean_ms=shown("Avg"),
+        min_ms=shown("Min"),
+        max_ms=shown("Max"),
         at=at or ({} if median is None else {0.5: median}),
         is_total=line.name in _TOTALS,
         kinds=kinds,

@@ -8,12 +8,13 @@ it used.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import counted, labels, number, objects, part, scaled, sections
 from sgibench.audit.readers.material import Material
-from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, read_summary
+from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, STEP_MS, read_summary
 
 _CUT_OFF = "aborted due to deadline"
 _NAMED = (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
@@ -63,7 +64,7 @@ def _status(code: str) -> int:
 
 def _text_row(run: str, name: str) -> Figures:
     found = read_summary(run, name)
-    return _row(
+    row = _row(
         name,
         found.statuses,
         found.errors,
@@ -72,7 +73,13 @@ def _text_row(run: str, name: str) -> Figures:
         mean_ms=found.mean_ms,
         max_ms=found.max_ms,
         at=found.quantiles_ms,
+    )
+    return replace(
+        row,
+        printed_ms=found.printed_ms,
+        printed_mean_ms=found.printed_mean_ms,
         resolution=RESOLUTION,
+        resolution_ms=STEP_MS,
     )
 
 
@@ -86,7 +93,6 @@ def _row(
     mean_ms: float | None,
     max_ms: float | None,
     at: Mapping[float, float],
-    resolution: float = Figures.resolution,
 ) -> Figures:
     failed = {f"{status} answers": count for status, count in statuses.items() if status >= FIRST_FAILURE}
     broken = {what: count for what, count in errors.items() if what != _CUT_OFF}
@@ -108,5 +114,4 @@ def _row(
         p99_ms=at.get(0.99),
         max_ms=max_ms,
         quantiles_ms=tuple(sorted(at.items())),
-        resolution=resolution,
     )

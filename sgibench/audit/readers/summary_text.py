@@ -1,6 +1,6 @@
 """The layout that hey gave its summary and oha took over: fields, percentiles, answers by status, errors by text.
 
-Both print seconds with four decimals: a figure under 1 ms has one digit and is left out.
+Both print seconds with four decimals: of a figure under 1 ms, one digit, only the order is asked.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ FIRST_FAILURE = 400
 RESOLUTION = 0.05
 """Half of the last printed digit, for the smallest figure that is read."""
 
+STEP_MS = 0.1
+"""What they print no finer."""
+
 _COARSE_MS = 1.0
 _STEP_S = 0.0001
 _RATE = re.compile(r"Requests/sec:[ \t]+(\d+(?:\.\d+)?)\s")
-_TIME = re.compile(rf"\b(?P<name>Total|Slowest|Average):[ \t]+(?P<value>{TIME})")
+_TIME = re.compile(rf"\b(?P<name>Total|Slowest|Fastest|Average):[ \t]+(?P<value>{TIME})")
 _PERCENTILE = re.compile(rf"(?P<percent>\d+(?:\.\d+)?)% in (?P<value>{TIME})")
 _STATUS = re.compile(r"\[(?P<status>\d{3})\][ \t]+(?P<count>\d+) responses?")
 _ERROR = re.compile(r"\[(?P<count>\d+)\][ \t]+(?P<text>(?!\d+ responses|\|)\S.*)$", re.MULTILINE)
@@ -28,7 +31,7 @@ _ERROR = re.compile(r"\[(?P<count>\d+)\][ \t]+(?P<text>(?!\d+ responses|\|)\S.*)
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One run as printed; latencies that are too coarse are left out."""
+    """One run as printed; latencies that are too coarse stand in `printed_ms` alone."""
 
     duration_s: float
     rps: float
@@ -36,6 +39,9 @@ class Summary:
     max_ms: float | None
     quantiles_ms: dict[float, float]
     """Quantile from 0 to 1 -> milliseconds."""
+    printed_ms: tuple[tuple[float, float], ...]
+    """As in `Figures`."""
+    printed_mean_ms: float | None
     statuses: dict[int, float]
     errors: dict[str, float]
 
@@ -54,15 +60,19 @@ def read_summary(run: str, name: str) -> Summary:
     errors = {found["text"].strip()[:100]: float(found["count"]) for found in _ERROR.finditer(broken)}
     if not statuses and not errors:
         raise ValueError(f"{name} breaks off in its `{STATUSES}`: no whole line of it is left")
-    found_at = ((float(each["percent"]) / 100, _ms(each["value"])) for each in _PERCENTILE.finditer(run))
+    found_at = [(float(each["percent"]) / 100, each["value"]) for each in _PERCENTILE.finditer(run)]
+    # hey prints `0% in 0.0000 secs` for percentiles that it has too few answers for.
+    at = {q: value for q, value in found_at if 0 < q < 1}
+    in_order = ((0.0, times.get("Fastest")), *sorted(at.items()), (1.0, times.get("Slowest")))
     return Summary(
         duration_s=finer(duration_ms / 1e3, sum(statuses.values()) + sum(errors.values()), float(rate[1]), _STEP_S)
         or 0.0,
         rps=float(rate[1]),
         mean_ms=_ms(times.get("Average")),
         max_ms=_ms(times.get("Slowest")),
-        # hey prints `0% in 0.0000 secs` for percentiles that it has too few answers for.
-        quantiles_ms={q: value for q, value in found_at if value is not None and 0 < q < 1},
+        quantiles_ms={q: fine for q, value in at.items() if (fine := _ms(value)) is not None},
+        printed_ms=tuple((q, value) for q, text in in_order if (value := time_ms(text)) is not None),
+        printed_mean_ms=time_ms(times.get("Average")),
         statuses=statuses,
         errors=errors,
     )

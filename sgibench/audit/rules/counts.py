@@ -114,19 +114,46 @@ def more_inside_than_asked(row: Figures) -> Iterator[Doubt]:
 
 
 def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
-    """p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= p50 / 2."""
-    named = [("p50", row.p50_ms), ("p90", row.p90_ms), ("p95", row.p95_ms), ("p99", row.p99_ms)]
-    printed = [(f"p{q * 100:g}", value) for q, value in row.quantiles_ms]
-    known = [(name, value) for name, value in [*(printed or named), ("max", row.max_ms)] if value is not None]
-    for (low_name, low), (high_name, high) in pairwise(known):
-        if low > high * (1 + row.resolution) + row.resolution_ms:
-            yield doubt("WrongCount", f"{low_name} {ms(low)} above {high_name} {ms(high)}")
-    if row.mean_ms is None:
+    """Minimum <= p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= half of p50.
+
+    Rounding explains one step of what the tool prints, however small the figures are.
+    """
+    printed = _printed(row)
+    for (low_q, low), (high_q, high) in pairwise(printed):
+        if low > _rounded_up(row, high):
+            yield doubt("WrongCount", f"{_name(low_q)} {ms(low)} above {_name(high_q)} {ms(high)}")
+    mean, known = _mean(row), dict(printed)
+    if mean is None:
         return
-    if row.max_ms is not None and row.mean_ms > row.max_ms * (1 + row.resolution) + row.resolution_ms:
-        yield doubt("WrongCount", f"mean {ms(row.mean_ms)} above the maximum {ms(row.max_ms)}")
-    if row.p50_ms is not None and row.mean_ms < row.p50_ms / 2 * (1 - row.resolution) - row.resolution_ms:
-        yield doubt("WrongCount", f"mean {ms(row.mean_ms)} below half of p50 {ms(row.p50_ms)}")
+    least, middle, most = known.get(0.0), known.get(0.5), known.get(1.0)
+    if most is not None and mean > _rounded_up(row, most):
+        yield doubt("WrongCount", f"mean {ms(mean)} above the maximum {ms(most)}")
+    if least is not None and least > _rounded_up(row, mean):
+        yield doubt("WrongCount", f"mean {ms(mean)} below the minimum {ms(least)}")
+    if middle is not None and mean < middle / 2 * (1 - row.resolution) - row.resolution_ms:
+        yield doubt("WrongCount", f"mean {ms(mean)} below half of p50 {ms(middle)}")
+
+
+def _printed(row: Figures) -> list[tuple[float, float]]:
+    """All latencies of a row in the order in which they must rise, as quantile (1 = the maximum) and milliseconds."""
+    if row.printed_ms:
+        return list(row.printed_ms)
+    named = ((0.5, row.p50_ms), (0.9, row.p90_ms), (0.95, row.p95_ms), (0.99, row.p99_ms))
+    shown = (*(row.quantiles_ms or named), (1.0, row.max_ms))
+    return [(q, value) for q, value in shown if value is not None]
+
+
+def _mean(row: Figures) -> float | None:
+    return row.mean_ms if row.mean_ms is not None else row.printed_mean_ms
+
+
+def _name(q: float) -> str:
+    return {0.0: "min", 1.0: "max"}.get(q, f"p{q * 100:g}")
+
+
+def _rounded_up(row: Figures, value: float) -> float:
+    """Give the most that a printed figure may stand for."""
+    return value * (1 + row.resolution) + row.resolution_ms
 
 
 def p99_below_mean(row: Figures) -> Iterator[Doubt]:
@@ -136,22 +163,24 @@ def p99_below_mean(row: Figures) -> Iterator[Doubt]:
     implies one (Little: connections / rate); then the slowest answer is at most the maximum, else the duration (no
     answer inside the window takes longer), else nothing in the row is known to be slower than p99.
     """
-    if row.p99_ms is None:
+    known = dict(_printed(row))
+    p99, most = row.p99_ms if row.p99_ms is not None else known.get(0.99), known.get(1.0)
+    mean = _mean(row) if row.p99_ms is None else row.mean_ms
+    if p99 is None:
         return
-    if row.mean_ms is not None:
-        mean, said = row.mean_ms, f"mean {ms(row.mean_ms)}"
-        slowest = row.max_ms if row.max_ms is not None else row.p99_ms
-    elif row.load == "closed" and row.connections and row.rps:
+    if mean is not None:
+        said = f"mean {ms(mean)}"
+        slowest = most if most is not None else p99
+    elif row.p99_ms is not None and row.load == "closed" and row.connections and row.rps:
         mean = row.connections / row.rps * 1e3 - (row.connect_ms or 0.0)
         said = f"{count(row.connections)} connections at {significant(row.rps)}/s need a mean of {ms(mean)}, which is"
         mean /= 1 + LITTLE_TOLERANCE
-        slowest = row.max_ms if row.max_ms is not None else (row.duration_s or 0.0) * 1e3
+        slowest = most if most is not None else (row.duration_s or 0.0) * 1e3
     else:
         return
-    room = (1 - TAIL) * row.p99_ms + TAIL * max(slowest, row.p99_ms)
-    if mean > room * (1 + row.resolution) + row.resolution_ms:
-        known = "" if row.max_ms is None else f", and a maximum of {ms(row.max_ms)} can't make up for it"
-        yield doubt("WrongCount", f"{said} above p99 {ms(row.p99_ms)}{known}")
+    if mean > _rounded_up(row, (1 - TAIL) * p99 + TAIL * max(slowest, p99)):
+        known_most = "" if most is None else f", and a maximum of {ms(most)} can't make up for it"
+        yield doubt("WrongCount", f"{said} above p99 {ms(p99)}{known_most}")
 
 
 def copied_columns(row: Figures) -> Iterator[Doubt]:
