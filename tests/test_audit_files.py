@@ -230,8 +230,6 @@ def test_texts_of_several_tools_in_one_file_are_read_each_by_its_own_reader(firs
         texts = [path.read_text(encoding="utf-8") for path in (first, second)]
         both = read(f"# Notes\n\n```\n{texts[0]}\n```\n\nand then\n\n```\n{texts[1]}\n```\n", "notes.md")
         nameless = [[replace(row, id="") for row in rows] for rows in (one + two, both)]
-        if first == second == DATA / "recorded" / "locust-console.txt":
-            continue  # its table is printed again and again: the last one counts
         assert nameless[0] == nameless[1], (first.name, second.name)
         assert len({row.id for row in both}) == len(both)
 
@@ -424,6 +422,30 @@ HEY = (DATA / "tools" / "hey-5.txt").read_text(encoding="utf-8")
 def contradictions(row: Figures) -> str:
     """Give the details of the doubts that refute a row."""
     return "; ".join(each.detail for each in audit.doubts_of(row) if each.kind in audit.REFUTING)
+
+
+def test_each_run_of_locusts_console_is_read_and_its_tables_on_the_way_are_not() -> None:
+    """The first of two runs was passed over, whatever stood in it."""
+    text = (DATA / "recorded" / "locust-console.txt").read_text(encoding="utf-8")
+    one = read(text, "c.txt")
+    for prompt in ("", "$ locust --headless\n"):
+        both = read(prompt + text + prompt + text, "c.txt")
+        assert [replace(row, id="") for row in both] == [replace(row, id="") for row in one * 2]
+        assert [row.id.partition(":")[0] for row in both] == ["c.txt#1"] * len(one) + ["c.txt#2"] * len(one)
+    headless = "\n".join(line for line in text.split("\n") if "Starting Locust" not in line)
+    assert len(read(headless * 2)) == 2 * len(one), "counts that fall tell a run as well"
+    wrong = re.sub(r"(GET +/slow +)51( +52 +52)", r"\g<1>9000\2", text, count=1)
+    assert any("p50 9.00 s above" in contradictions(row) for row in read(wrong + text))
+    assert not any("p50 9.00 s above" in contradictions(row) for row in read(text + text))
+    assert "breaks off" in refusal(text + text.partition("Aggregated")[0])
+
+
+def test_locusts_counts_that_were_reset_are_of_the_same_run() -> None:
+    text = (DATA / "recorded" / "locust-console.txt").read_text(encoding="utf-8")
+    first, header, rest = text.partition("Type     Name")
+    early = (header + rest.partition("All users")[0]).replace("         0     0(0.00%)", "    9999     0(0.00%)", 1)
+    reset = f"{first}{early}host/INFO/locust.runners: Resetting stats\n{header}{rest}"
+    assert read(reset) == read(text)
 
 
 def test_figures_under_the_tools_rounding_have_an_order_too() -> None:

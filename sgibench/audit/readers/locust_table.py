@@ -1,8 +1,8 @@
-"""Locust's table on the console, with its columns since 0.8; the last complete one counts, as it is printed again.
+"""Locust's table on the console, with its columns since 0.8; of each run the last whole one counts.
 
-Its figures are those of the CSV, latencies in whole milliseconds: of those under 10 ms only the order is asked. Only
-the table of the end, which has percentiles below it, has rates of the whole run; those printed on the way are of the
-last seconds.
+A table is printed again and again while a run lasts. Its figures are those of the CSV, latencies in whole milliseconds:
+of those under 10 ms only the order is asked. Only the table of the end, which has percentiles below it, has rates of
+the whole run; those printed on the way are of the last seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sgibench.audit.figures import Figures
+from sgibench.audit.readers.fields import labels
 from sgibench.audit.readers.locust_csv import row_of
 from sgibench.audit.readers.material import Material
 
@@ -22,6 +24,9 @@ _RULE = re.compile(r"^[\s|+-]+$")
 _FAILED = re.compile(r"(?P<count>\d+)\(\d+(?:\.\d+)?%\)")
 _NUMBER = re.compile(r"\d{1,30}(?:\.\d{1,30})?")
 _TOTALS = ("Aggregated", "Total")
+_RESTART = re.compile(r"\bStarting Locust\b")
+_RESET = re.compile(r"\bResetting stats\b")
+"""With `--reset-stats`, once all users are there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,30 @@ class Line:
 
 
 def read(material: Material) -> list[Figures]:
-    """Read the last table that has its total, and the percentiles that stand below it."""
-    lines = material.plain.split("\n")
+    """Read of each run the last table that has its total, and the percentiles that stand below it."""
+    runs = _runs(material.plain.split("\n"))
+    return [row for run, name in zip(runs, labels(material.name, runs), strict=True) for row in _rows(run, name)]
+
+
+def _runs(lines: list[str]) -> list[list[str]]:
+    """Cut where Locust starts again, or counts less than before although nobody reset its counts."""
+    cuts, counted, reset = [0], 0.0, False
+    tables, restarted = 0, None
+    for place, line in enumerate(lines):
+        if _RESTART.search(line):
+            restarted = place if tables else None
+        elif _RESET.search(line):
+            reset = True
+        elif HEADER.search(line):
+            total = next((row.figures.get("# reqs", 0.0) for row in _table(lines, place) if row.name in _TOTALS), None)
+            if restarted is not None or (total is not None and total < counted and not reset):
+                cuts.append(place if restarted is None else restarted)
+            tables, restarted, reset = tables + 1, None, False
+            counted = counted if total is None else total
+    return [lines[begin:end] for begin, end in pairwise([*cuts, len(lines)])]
+
+
+def _rows(lines: list[str], name: str) -> list[Figures]:
     tables = [_table(lines, place) for place, line in enumerate(lines) if HEADER.search(line)]
     whole = [table for table in tables if any(line.name in _TOTALS for line in table)]
     if not whole:
@@ -48,7 +75,7 @@ def read(material: Material) -> list[Figures]:
     percentiles = [_table(lines, place) for place, line in enumerate(lines) if _PERCENTILES.search(line)]
     below = {line.label: line.figures for line in (percentiles[-1] if percentiles else [])}
     kinds = {line.kind for line in whole[-1] if line.name not in _TOTALS}
-    return [_row(line, below.get(line.label, {}), material.name, kinds, at_the_end=bool(below)) for line in whole[-1]]
+    return [_row(line, below.get(line.label, {}), name, kinds, at_the_end=bool(below)) for line in whole[-1]]
 
 
 def _table(lines: list[str], header: int) -> list[Line]:
