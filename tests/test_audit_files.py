@@ -169,6 +169,7 @@ LOGS: dict[str, Callable[[list[str]], list[str]]] = {
     "a pod": lambda lines: [f"[pod/load-7d/wrk] {line}" for line in lines],
     "a time": lambda lines: [f"2026-05-01T10:00:01.1234567Z {line}" for line in lines],
     "a time in brackets": lambda lines: [f"[2026-05-01 10:00:01,123] {line}" for line in lines],
+    "a Markdown quote": lambda lines: [f"> {line}" for line in lines],
     "an indented block": lambda lines: ["1. ours", "", *(f"   {line}" for line in lines)],
     "without blanks at both ends": lambda lines: [line.strip() for line in lines],
 }
@@ -483,6 +484,59 @@ def test_small_figures_that_rounding_explains_are_none() -> None:
     assert kinds(replace(row, printed_ms=((0.5, 2.0), (0.99, 9.0), (1.0, 5.0)))) == {"WrongCount"}
     hey = replace(row, resolution_ms=0.1, printed_mean_ms=0.1)
     assert kinds(replace(hey, printed_ms=((0.0, 0.0), (0.5, 0.3), (0.99, 0.3), (1.0, 0.4)))) == set()
+
+
+H2LOAD = (DATA / "recorded" / "h2load-ok.txt").read_text(encoding="utf-8")
+H2LOAD_TIMED = (DATA / "recorded" / "h2load-D.txt").read_text(encoding="utf-8")
+CONSOLE = (DATA / "recorded" / "locust-console.txt").read_text(encoding="utf-8")
+LOCUST = """Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Requests/s,Failures/s
+GET,/,133,0,50,70.1,65.12,0.0
+GET,/slow,27,0,48,67.1,13.22,0.0
+,Aggregated,160,0,55,69.6,78.34,0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "honest", "false", "says"),
+    [
+        (H2LOAD, "codes: 20000 2xx", "codes: 60000 2xx", "60,000 answers by status, but 20,000 requests started"),
+        (H2LOAD, "codes: 20000 2xx, 0 3xx, 0 4xx", "codes: 9 2xx, 0 3xx, 19991 4xx", "but 9 answers of 2xx and 3xx"),
+        (H2LOAD, "codes: 20000 2xx", "codes: 9 2xx", "9 answers by status, but 20,000 requests started"),
+        (H2LOAD, "requests: 20000 total", "requests: 99 total", "99 requests in total, but 20,000 done"),
+        (H2LOAD_TIMED, "codes: 340 2xx", "codes: 9000 2xx", "9,000 answers by status, but 350 requests started"),
+        (AC_SLOW, '"total":570,', '"total":5700,', "5,700 requests in total, but 570 answers of 2xx and 0 others"),
+        (AC_SLOW, '"sent":580', '"sent":1', "570 requests in total, but 1 were sent"),
+        (AC_SLOW, '"count":570', '"count":3', "570 answers of 2xx, but 3 by its statuses"),
+        (AC_SLOW, '"duration":3.05', '"duration":30.5', "30.5 s, but 3.05 s from start to finish"),
+        (LOCUST, "65.12,0.0", "65.12,9.0", "9.00 failures/s, but 0 failures in 2.04 s"),
+        (LOCUST, "65.12", "651.2", "651/s, which its requests make in 204 ms, but the rows of this run take 2.04 s"),
+        (LOCUST, "78.34", "783.4", "783/s, which its requests make in 204 ms"),
+        (CONSOLE, "  92.71        0.00", " 992.71        0.00", "993/s, which its requests make in 309 ms"),
+        (CONSOLE, " 249.75        0.00", " 249.75       70.00", "70.0 failures/s, but 0 failures in 3.31 s"),
+    ],
+)
+def test_counts_of_the_same_requests_that_differ_refute(text: str, honest: str, false: str, says: str) -> None:
+    assert honest in text
+    assert says not in "".join(contradictions(row) for row in read(text))
+    assert says in "".join(contradictions(row) for row in read(text.replace(honest, false, 1)))
+
+
+def test_counts_that_tools_take_at_other_moments_are_no_contradiction() -> None:
+    """What is under way when a run by time begins and ends; autocannon's total without its failures (`-E`)."""
+    under_way = H2LOAD_TIMED.replace("codes: 340 2xx", "codes: 352 2xx")
+    without_failures = (DATA / "recorded" / "ac-half.json").read_text(encoding="utf-8")
+    without_failures = without_failures.replace('"total":35549', '"total":17775')
+    for text in (under_way, without_failures):
+        assert not any(" but " in contradictions(row) and "in total" in contradictions(row) for row in read(text))
+    assert contradictions(read(under_way)[0]) == ""
+
+
+@pytest.mark.parametrize("name", ["ac-slow.json", "ac-half.json"])
+def test_json_in_a_markdown_quote_is_read(name: str) -> None:
+    text = (DATA / "recorded" / name).read_text(encoding="utf-8")
+    for each in (text, json.dumps(json.loads(text[text.index("{") :]), indent=2)):
+        quoted = "Ours:\n\n" + "\n".join(f"> {line}" for line in each.splitlines()) + "\n\nend\n"
+        assert read(quoted, name) == read(text, name)
 
 
 def test_ghzs_summary_is_not_heys() -> None:

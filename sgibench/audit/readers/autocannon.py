@@ -10,15 +10,22 @@ corrected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import counted, edge_ms, labels, number, objects, part
 from sgibench.audit.readers.material import Material
+from sgibench.units import seconds
 
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_CLOCK_SHARE = 0.05
+_CLOCK_S = 1.0
+"""What starting and ending its clients may take."""
 _NAMED = (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p97_5", 0.975), ("p99", 0.99))
 
 
@@ -83,7 +90,51 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         printed_mean_ms=printed("average"),
         resolution=_RESOLUTION,
         resolution_ms=1.0,
+        twice=tuple(_told_twice(found, total, sent, places)),
     )
+
+
+def _told_twice(found: Mapping[str, Any], total: float, sent: float | None, places: float) -> Iterator[Twice]:
+    """Compare what it counts twice; with `--excludeErrorStats` its total is of 2xx alone."""
+    counts = {key: number(found.get(key), key) for key in (*_CLASSES, "non2xx", "mismatches")}
+    right, wrong = counts["2xx"], counts["non2xx"] or 0.0
+    if right is not None:
+        room = places + (counts["mismatches"] or 0.0)
+        yield Twice(
+            told=f"{total:,.0f} requests in total",
+            parts=f"{right:,.0f} answers of 2xx and {wrong:,.0f} others",
+            agree=right - room <= total <= right + wrong + room,
+        )
+    if sent is not None:
+        yield Twice(
+            told=f"{total:,.0f} requests in total", parts=f"{sent:,.0f} were sent", agree=total <= sent + places
+        )
+    by_class: defaultdict[str, float] = defaultdict(float)
+    for status, each in part(found, "statusCodeStats").items():
+        many = number(each.get("count"), f"statusCodeStats.{status}.count") if isinstance(each, dict) else None
+        by_class[f"{status[:1]}xx"] += many or 0.0
+    for key in _CLASSES if by_class else ():
+        told = counts[key]
+        if told is not None:
+            parts = f"{by_class[key]:,.0f} by its statuses"
+            yield Twice(told=f"{told:,.0f} answers of {key}", parts=parts, agree=abs(told - by_class[key]) <= places)
+    lasted_s, clock_s = number(found.get("duration"), "duration"), _clock_s(found)
+    if lasted_s is not None and clock_s is not None:
+        yield Twice(
+            told=f"a duration of {seconds(lasted_s)}",
+            parts=f"{seconds(clock_s)} from start to finish",
+            agree=abs(lasted_s - clock_s) <= _CLOCK_SHARE * clock_s + _CLOCK_S,
+        )
+
+
+def _clock_s(found: Mapping[str, Any]) -> float | None:
+    """Give the time from `start` to `finish`; None when one is missing or no moment, or they go backwards."""
+    try:
+        begun, ended = (datetime.fromisoformat(str(found.get(key))) for key in ("start", "finish"))
+        lasted_s = (ended - begun).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return lasted_s if lasted_s > 0 else None
 
 
 def _duration_s(found: Mapping[str, Any], requests: Mapping[str, Any]) -> float | None:

@@ -11,8 +11,9 @@ is over the main duration, while `finished in` holds the warm-up before it and t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import TIME, counted, edge_ms, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 
@@ -37,6 +38,9 @@ _WHOLE = 0.002
 """A run by time whose heading was cut off: its rate is over whole seconds, as near as its figures are printed."""
 _RESOLUTION_MS = 0.001
 """It cuts latencies to whole microseconds."""
+_EDGE_SHARE = 0.1
+_EDGE_EACH = 100.0
+"""In a run by time, answers under way when it begins and ends, as a share of all and for each client (`-m`)."""
 _PACED = 1.01
 """The quickest client over the slowest; `--rps` keeps them within a request of one another."""
 
@@ -65,6 +69,8 @@ def _row(run: str, name: str) -> Figures:
     refused = (
         {f"{kind} answers": float(statuses[place]) for kind, place in (("4xx", 3), ("5xx", 4))} if statuses else {}
     )
+    told = statuses.groups() if statuses else ()
+    edge = _EDGE_SHARE * count["done"] + _EDGE_EACH * (_clients(run) or 1.0) if _BY_TIME in run else 0.0
     named = {key: measured_ms(value) for key, value in latency.groupdict().items()} if latency else {}
     at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
@@ -86,6 +92,29 @@ def _row(run: str, name: str) -> Figures:
         max_ms=measured_ms(latency["max"]) if latency else None,
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         resolution_ms=_RESOLUTION_MS,
+        twice=tuple(_told_twice(count, [float(each) for each in told], edge)),
+    )
+
+
+def _told_twice(count: Mapping[str, float], statuses: Sequence[float], edge: float) -> Iterator[Twice]:
+    """Compare what it counts of the same requests; a status is counted when it comes, an answer at its end."""
+    done, begun = count["done"], max(count["started"], count["done"])
+    yield Twice(
+        told=f"{count['total']:,.0f} requests in total", parts=f"{done:,.0f} done", agree=done <= count["total"]
+    )
+    if not statuses:
+        return
+    answers, right = sum(statuses), sum(statuses[:2])
+    ended = done - count["errored"] - edge
+    yield Twice(
+        told=f"{answers:,.0f} answers by status",
+        parts=f"{begun:,.0f} requests started, {done:,.0f} of them done",
+        agree=ended <= answers <= begun + edge,
+    )
+    yield Twice(
+        told=f"{count['right']:,.0f} succeeded",
+        parts=f"{right:,.0f} answers of 2xx and 3xx",
+        agree=count["right"] <= right + edge,
     )
 
 

@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import median
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import number, separator_of, with_points
 from sgibench.audit.readers.material import Material
+from sgibench.units import seconds, significant
 
 COARSE_MS = 10.0
 RESOLUTION = 0.05
+_SAME_TIME = 0.1
+_RATE_STEP = 0.011
+"""Older versions and the console print rates with two digits behind the point."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 _WORDS = ("type", "name")
 _TOTALS = frozenset({"aggregated", "total"})
@@ -53,10 +59,12 @@ def read(material: Material) -> list[Figures]:
         records = [*_records(material.text.lstrip("\n"))]
     except csv.Error as error:
         raise ValueError(f"its CSV is broken: {error}") from error
-    if records and "timestamp" in records[0]:
+    is_history = bool(records) and "timestamp" in records[0]
+    if is_history:
         records = _last_of_each(records)
     kinds = {each["type"].strip() for each in records if not _is_total(each)}
-    return [_row(each, material.name, kinds) for each in records if any(each.values())]
+    rows = [_row(each, material.name, kinds) for each in records if any(each.values())]
+    return rows if is_history else of_one_run(rows)
 
 
 def _today(column: str | None) -> str:
@@ -98,7 +106,7 @@ def _last_of_each(records: Iterable[dict[str, str]]) -> list[dict[str, str]]:
         rate = 0.0 if count == 0 else count / spent_s if count and spent_s > 0 else None
         # Percentiles of a history line are of its last ten seconds, the totals of the whole run.
         shown = {key: value for key, value in each.items() if not key.endswith("%")}
-        kept.append(shown | {"requests/s": "" if rate is None else repr(rate)})
+        kept.append(shown | {"requests/s": "" if rate is None else repr(rate), "failures/s": ""})
     return kept
 
 
@@ -115,6 +123,7 @@ def _row(record: Mapping[str, str], name: str, kinds: set[str]) -> Figures:
         count=get("request count"),
         failed=get("failure count"),
         rate=get("requests/s"),
+        failure_rate=get("failures/s"),
         mean_ms=get("average response time"),
         min_ms=get("min response time"),
         max_ms=get("max response time"),
@@ -138,6 +147,7 @@ def row_of(
     count: float | None,
     failed: float | None,
     rate: float | None,
+    failure_rate: float | None = None,
     mean_ms: float | None,
     min_ms: float | None,
     max_ms: float | None,
@@ -170,4 +180,38 @@ def row_of(
         printed_mean_ms=mean_ms if count else None,
         resolution=RESOLUTION,
         resolution_ms=1.0,
+        twice=tuple(_failures_twice(count, failed, rate, failure_rate)),
     )
+
+
+def _failures_twice(
+    count: float | None, failed: float | None, rate: float | None, failure_rate: float | None
+) -> Iterator[Twice]:
+    """Compare the rate of failures with their count: both rates are over the same time."""
+    if not count or failed is None or not rate or failure_rate is None:
+        return
+    expected = failed * rate / count
+    yield Twice(
+        told=f"{significant(failure_rate)} failures/s",
+        parts=f"{failed:,.0f} failures in {seconds(count / rate)} are {significant(expected)}/s",
+        agree=abs(failure_rate - expected) <= _SAME_TIME * expected + _RATE_STEP,
+    )
+
+
+def of_one_run(rows: Sequence[Figures]) -> list[Figures]:
+    """Compare the times that requests and their rates make: Locust takes all rates over the time of the whole run."""
+    lasted = [row.duration_s for row in rows if row.duration_s]
+    if len(lasted) < 2:  # noqa: PLR2004 - one has nothing to differ from
+        return list(rows)
+    usual_s = median(lasted)
+    return [replace(row, twice=(*row.twice, *_time_twice(row, usual_s))) for row in rows]
+
+
+def _time_twice(row: Figures, usual_s: float) -> Iterator[Twice]:
+    if row.duration_s and row.rps:
+        room = _SAME_TIME + _RATE_STEP / row.rps
+        yield Twice(
+            told=f"{significant(row.rps)}/s, which its requests make in {seconds(row.duration_s)}",
+            parts=f"the rows of this run take {seconds(usual_s)}",
+            agree=usual_s / (1 + room) <= row.duration_s <= usual_s * (1 + room),
+        )

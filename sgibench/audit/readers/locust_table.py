@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import labels
-from sgibench.audit.readers.locust_csv import row_of
+from sgibench.audit.readers.locust_csv import of_one_run, row_of
 from sgibench.audit.readers.material import Material
 
 HEADER = re.compile(r"\bName\s+# reqs\s+# fails\b.*req(?:s|uests)?/s", re.MULTILINE)
@@ -75,7 +75,9 @@ def _rows(lines: list[str], name: str) -> list[Figures]:
     percentiles = [_table(lines, place) for place, line in enumerate(lines) if _PERCENTILES.search(line)]
     below = {line.label: line.figures for line in (percentiles[-1] if percentiles else [])}
     kinds = {line.kind for line in whole[-1] if line.name not in _TOTALS}
-    return [_row(line, below.get(line.label, {}), name, kinds, at_the_end=bool(below)) for line in whole[-1]]
+    rows = [_row(line, below.get(line.label, {}), name, kinds, at_the_end=bool(below)) for line in whole[-1]]
+    # Versions that print no failures/s end with rates of the last seconds.
+    return of_one_run(rows) if any("failures/s" in line.figures for line in whole[-1]) else rows
 
 
 def _table(lines: list[str], header: int) -> list[Line]:
@@ -130,6 +132,7 @@ def _row(line: Line, percentiles: Mapping[str, float], name: str, kinds: set[str
         count=line.figures.get("# reqs"),
         failed=line.figures.get("# fails"),
         rate=rates[0] if rates and at_the_end else None,
+        failure_rate=line.figures.get("failures/s") if at_the_end else None,
         mean_ms=shown("Avg"),
         min_ms=shown("Min"),
         max_ms=shown("Max"),

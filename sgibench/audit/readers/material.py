@@ -38,6 +38,8 @@ _BLANK_LINES = re.compile(r"\n{4,}")
 """A pattern that looks across lines must not look across a million of them."""
 _QUOTE = re.compile(r"^[ \t]*(?:(?:>|//)[ \t]?)+")
 """Of Markdown, and of a comment in a script."""
+_CITED = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
+"""Of Markdown alone: no line of JSON begins so."""
 _NAME = re.compile(r"(?:\[[\w./ :-]{1,80}\]|[\w./-]{1,80} *\|)")
 """`loadgen-1  | ` of docker compose, `[pod/load/wrk] ` of kubectl."""
 _MOMENT = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?:[ \t]|$)")
@@ -87,7 +89,7 @@ def material_of(text: str, name: str) -> Material:
     """Prepare text whose origin is `name`."""
     text = _without_log_prefix(_LINE_END.sub("\n", _COLOURS.sub("", text.lstrip("\ufeff"))))
     lines = (_QUOTE.sub("", line[:LONGEST_LINE]).rstrip() for line in text.split("\n"))
-    documents, broken = _documents(text)
+    documents, broken = _documents(_CITED.sub("", text))
     plain = _BLANK_LINES.sub("\n\n\n", "\n".join(lines)).replace("\u00a0", " ")
     return Material(name=name, text=text, plain=plain, documents=documents, broken_json=broken)
 
