@@ -292,7 +292,7 @@ def test_an_existing_environment_is_found_read_and_never_changed(venv: Path) -> 
     assert base.packages == {"shoplib": "1.5", "waitress": "2.1.2"}
     overlay = ensure_overlay(base, Wanted(requirements=("h11==0.16.0",)))
     code = "import h11, shoplib; print(h11.__version__, shoplib.who)"
-    told = subprocess.run([str(overlay.bin / "python"), "-c", code], capture_output=True, check=True, text=True)
+    told = subprocess.run([str(overlay.bin / "python"), "-B", "-c", code], capture_output=True, check=True, text=True)
     assert told.stdout == "0.16.0 yours\n"
     assert {"h11==0.16.0", "shoplib==1.5"} <= set(overlay.info.packages)
     assert everything_in(venv) == before
