@@ -37,8 +37,8 @@ WAYS = ("SIGINT", "SIGTERM", "SIGKILL", "SIGHUP", "terminal")
 """The last: the terminal in which it runs is closed."""
 PATIENCE_S = 60.0
 SETTLED_S = 15.0
-"""Who is there so long after a run has ended is left behind; on a machine with much else to do guards come to their turn
-late. How long it took is in the table."""
+"""Who is there so long after a run has ended is left behind; on a machine with much else to do guards have to wait.
+How long it took is in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,8 +56,9 @@ START_S, AROUND_S, AROUND_SHARE = 0.5, 0.7, 0.35
 """Guesses: of what a server's start takes; and a load on it beside its window, in seconds and as a share of that."""
 
 
-LENGTHENED = 2.0
-"""A window that its rate makes so many times as long as it was meant is one of a low rate."""
+LENGTHENED, LOW_RATE_PER_S = 2.0, 200.0
+"""A window that its rate makes so many times as long as it was meant is one of a low rate, which is at most this: eight
+threads that wait for 50 ms do 160/s."""
 
 
 def guessed_s(plan: Plan) -> float:
@@ -80,6 +81,8 @@ def guesses_s(windows: Windows, stage: Stage) -> dict[str, float]:
 def _likely_at_once(windows: Windows, group: Group, window_s: float) -> bool:
     """Whether a group's servers will, as a guess, be asked at once: rates are so low only where answers wait."""
     asked_s = windows.open_window_s or windows.window_s
+    if (group.load.rate_per_s or 0.0) > LOW_RATE_PER_S:
+        return False
     return group.load.kind == "open" and windows.turn_s is not None and window_s > LENGTHENED * asked_s
 
 
