@@ -29,13 +29,13 @@ def main(cpu: int, parent: int) -> None:
         for _ in range(TURNS):
             give_way()
         if time.monotonic() >= next_look_s:
-            while is_stopped(parent):
+            while _is_stopped(parent):
                 time.sleep(LOOK_S)
             next_look_s = time.monotonic() + LOOK_S
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped; one that is gone is not."""
+def _is_stopped(pid: int) -> bool:
+    """Whether a process is stopped; one that is gone is not. `serve.guarded`, which has it too, is no import here."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - this runs without what pathlib imports
             line = file.read()

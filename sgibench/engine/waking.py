@@ -26,6 +26,7 @@ from pathlib import Path
 from sgibench.engine import waker
 from sgibench.machine import CpuPlan
 from sgibench.model import Group, Machine, Scenario
+from sgibench.serve.guarded import is_stopped
 
 END_S = 5.0
 """Ample for a process that was killed."""
@@ -129,7 +130,7 @@ class Wakers:
     def at_work(self) -> bool:
         """Whether there is one for each CPU, and none has been ended or stopped."""
         return all(
-            process is not None and process.poll() is None and not waker.is_stopped(process.pid)
+            process is not None and process.poll() is None and not is_stopped(process.pid)
             for process in self._processes
         )
 

@@ -81,9 +81,8 @@ def guesses_s(windows: Windows, stage: Stage) -> dict[str, float]:
 def _likely_at_once(windows: Windows, group: Group, window_s: float) -> bool:
     """Whether a group's servers will, as a guess, be asked at once: rates are so low only where answers wait."""
     asked_s = windows.open_window_s or windows.window_s
-    if (group.load.rate_per_s or 0.0) > LOW_RATE_PER_S:
-        return False
-    return group.load.kind == "open" and windows.turn_s is not None and window_s > LENGTHENED * asked_s
+    low = group.load.kind == "open" and (group.load.rate_per_s or 0.0) <= LOW_RATE_PER_S
+    return low and windows.turn_s is not None and window_s > LENGTHENED * asked_s
 
 
 def trials_in(plan: Plan) -> int:
