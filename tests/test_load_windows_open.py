@@ -203,13 +203,14 @@ def test_where_a_server_falls_behind_in_each_turn_turns_are_given_up_before_that
             time.sleep(0.0125 if tired.is_set() else 0.0)
         talk.send(RIGHT)
 
-    order: dict[str, Any] = {"window_s": 2.0, "turn_s": 0.2, "timeout_s": 5.0, **at_rate(100.0, 64)}
+    # A dozen turns show it; on a busy machine some are over before the server is told to be tired.
+    order: dict[str, Any] = {"window_s": 6.0, "turn_s": 0.2, "timeout_s": 5.0, **at_rate(100.0, 64)}
     result = measured(process, Numbered(act), at=0.0, then=tired.set, **order)
     window = result["window"]
     assert window["visits"] == "unbroken"
     # The other is what a busy machine may see first.
     assert re.search(r"did not catch up|in each of them the queue of \S+ grew", window["why"])
-    assert result["window_s"] == pytest.approx(2.0, abs=0.3)
+    assert result["window_s"] == pytest.approx(6.0, abs=0.3)
     assert window["due"] == window["sent"] == result["requests"]
 
 
