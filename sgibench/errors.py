@@ -3,7 +3,7 @@
     SgibenchError                 one clear line for a person; never a traceback
     ├── UsageError            wrong words on the command line            -> exit 2
     ├── DeclarationError      a file of the catalogue is not as expected -> exit 2
-    ├── ResultsError          a run can't be read or written             -> exit 1
+    ├── ResultsError          a run can't be read or written             -> exit 2
     ├── EnvsError             an isolated environment can't be made      -> that server is skipped
     ├── ServerError           a server did not start, answer, or survive -> that trial is failed
     │   └── MisdeclaredError  a declaration's function raised or gave nonsense -> that variant is failed by name
@@ -78,7 +78,9 @@ class DeclarationError(SgibenchError):
 
 
 class ResultsError(SgibenchError):
-    """A results folder can't be written, or what it holds can't be read."""
+    """A results folder can't be written, or what it holds can't be read: no answer, so no "no" either."""
+
+    exit_code = 2
 
 
 class EnvsError(SgibenchError):

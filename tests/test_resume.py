@@ -138,7 +138,7 @@ def test_a_plan_that_names_what_does_not_exist_is_refused_in_one_line(finished: 
     path = folder / store.INFO_FILE
     path.write_text(path.read_text().replace('"server": "faulty-none"', '"server": "faulty-n*"'))
     done = resumed(tmp_path, "--resume", folder.name, "--catalogue", str(FAULTY))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "no server is called 'faulty-n*'" in done.stderr
 
 
@@ -173,7 +173,7 @@ def test_a_run_of_another_machine_or_other_packages_is_not_mixed_with_this_one(f
             info["environments"]["faulty-none"]["packages"] = ["waitress==1.0"]
         (folder / store.INFO_FILE).write_text(json.dumps(info))
         done = resumed(tmp_path, "--quiet", "--resume", str(folder), "--catalogue", str(FAULTY))
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert words in done.stderr
         assert (folder / store.TRIALS_FILE).read_bytes() == (original / store.TRIALS_FILE).read_bytes()
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from sgibench import report, units
 from sgibench.cli.options import Delta
 from sgibench.cli.subjects import reports_option, results_option
-from sgibench.errors import ResultsError, UsageError, in_line
+from sgibench.errors import UsageError, in_line
 from sgibench.model import Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.narrow import show
@@ -89,10 +89,7 @@ def compare(  # noqa: PLR0917 - click calls it by name
     Runs differ from one another by themselves, and the intervals know it. Two versions measured inside one run are
     compared more sharply. Latency at a fixed rate is compared where both runs had the same rate (run --rate-of FIRST).
     """
-    try:
-        old, new = (store.read_run(store.find_run(results, name)) for name in (first, second))
-    except ResultsError as error:  # 1 is for a comparison that says no
-        raise UsageError(str(error)) from None
+    old, new = (store.read_run(store.find_run(results, name)) for name in (first, second))
     limit = max(old.info.delta, new.info.delta) if delta is None else delta
     found = [compare_runs(old, new, metric=metric, delta=limit) for metric in dict.fromkeys(metrics)]
     _refuse_other_machines(old, new, found[0], across_machines=across_machines)
