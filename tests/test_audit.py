@@ -525,6 +525,23 @@ def test_a_trial_with_lost_connections_is_refuted() -> None:
     assert found.refuted
 
 
+def test_fewer_at_work_on_a_busy_machine_are_doubted_and_not_refuted_when_the_trial_tells_of_them() -> None:
+    """13.9 of 16 connections were refuted although the load itself had counted 13.9."""
+    idle = {"latency_us": Latency(mean=2800.0, p50=2700.0, p90=None, p99=6000.0, p999=None, max=2e5)}
+
+    def found(**changed: object) -> set[str]:
+        audited = audit.audit_run(run_of([trial(block=block, **{**idle, **changed}) for block in range(3)]))  # type: ignore[arg-type]
+        return kinds_of(audited)
+
+    assert found() == {"LittleMismatch"}
+    assert found(window=Window(visits="sliced", in_flight=28.03)) == {"FewerAtWork"}
+    assert found(window=Window(visits="sliced", in_flight=32.0)) == {"LittleMismatch"}
+    assert found(pressure=0.56, cpu_s=2.0) == {"FewerAtWork", "Pressed"}
+    assert found(foreign_cpu=0.08) == {"LittleMismatch", "Pressed"}, "8 % of the time is not an eighth of the rate"
+    many = Latency(mean=3600.0, p50=3500.0, p90=None, p99=6000.0, p999=None, max=2e5)
+    assert "LittleMismatch" in found(latency_us=many, pressure=0.56), "no machine makes connections more than they are"
+
+
 def test_what_went_wrong_outside_the_window_is_doubted_but_not_what_a_kill_cost() -> None:
     lost = trial(block=0, window=Window(visits="sliced", errors_outside={"closed": 3}))
     (found,) = audit.trial_doubts(lost, audit.Surroundings())
@@ -748,6 +765,9 @@ def test_waiting_requests_that_differ_by_chance_are_no_growing_queue() -> None:
         (Figures(id="visits", connections=64, rps=1020, mean_ms=55.0, duration_s=3.0, pieces=30), set()),
         (Figures(id="one visit", connections=64, rps=1020, mean_ms=55.0, duration_s=3.0), {"LittleMismatch"}),
         (Figures(id="edges", connections=64, rps=40, mean_ms=1200.0, duration_s=5.0), set()),
+        (Figures(id="stall", connections=10, rps=90, mean_ms=90.0, max_ms=400.0, duration_s=2.0), {"FewerAtWork"}),
+        (Figures(id="short", connections=10, rps=90, mean_ms=90.0, max_ms=150.0, duration_s=2.0), {"LittleMismatch"}),
+        (Figures(id="half", connections=10, rps=90, mean_ms=60.0, max_ms=1999.0, duration_s=2.0), {"LittleMismatch"}),
         (Figures(id="more than edges", connections=64, rps=30, mean_ms=1200.0, duration_s=5.0), {"LittleMismatch"}),
     ],
     ids=lambda value: value.id if isinstance(value, Figures) else "",

@@ -83,6 +83,7 @@ def _row(run: str, name: str) -> Figures:
         errors=count["failed"],
         answered_wrong=sum(refused.values()),
         timed=count["done"],
+        cut_off=max(count["started"] - count["done"], 0.0) if _BY_TIME in run else None,
         error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
         rps=float(finished["rate"]),
         mean_ms=measured_ms(latency["mean"]) if latency else None,

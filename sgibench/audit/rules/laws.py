@@ -6,12 +6,17 @@ import math
 from collections.abc import Iterator
 
 from sgibench.audit.figures import Figures, doubt, ms
+from sgibench.audit.rules.machine import pressed
 from sgibench.model import Doubt
 from sgibench.units import count, percent, significant
 
 LITTLE_TOLERANCE = 0.05
 """Honest closed-loop rows lie within 3 % of Little's law. What the edges of a window lose comes on top: up to one
 answer of each connection, which is mean / duration."""
+SAME_COUNT = 0.01
+"""Of the connections. The load's count and rate x mean are sums of the same times."""
+MOST_STALLED = 0.25
+"""Of a run, that a stall at its end may have taken before its figures are those of no load at all."""
 RECONNECT_S = 0.2
 """No connection takes longer to open, unless its first packet was lost: retransmits come after 1 s."""
 CLIENT_OWN_MS = 0.002
@@ -58,7 +63,8 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     """In a closed loop, rate x mean latency is the number of connections that were being served (Little, 1961).
 
     Users between two requests are none of them, where their number is known; where it is not, and where a mean was
-    raised afterwards, the law refutes in one direction only.
+    raised afterwards, the law refutes in one direction only. Where the row itself tells why fewer were at work, its
+    figures may all be true, and are not those of a saturation (FewerAtWork).
     """
     if row.load != "closed" or not row.connections or not row.rps or not row.mean_ms:
         return
@@ -77,7 +83,34 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     each = f"({ms(row.mean_ms)} + {ms(opening_ms)} to connect)" if opening_ms else ms(row.mean_ms)
     detail = f"{significant(row.rps)}/s × {each} = {significant(busy)} connections at work"
     thinking = f" and {significant(idle)} users thinking" if idle else ""
-    yield doubt("LittleMismatch", f"{detail}{thinking}, of {count(row.connections)}")
+    said, why = f"{detail}{thinking}, of {count(row.connections)}", fewer_because(row, off + rounded, busy, taken_s)
+    yield doubt("FewerAtWork", f"{said}: {why}") if why else doubt("LittleMismatch", said)
+
+
+def fewer_because(row: Figures, off: float, busy: float, taken_s: float) -> str:
+    """Say what the row itself tells about connections that were not at work; empty when nothing in it does.
+
+    `off` is the share of them, below 0, that Little's law misses. A load that counted as many at work as the figures
+    say contradicts none of them. What a busy machine took is no more than it was busy. A stall that the end of a run
+    cuts off is in no latency: it may have been as long as the longest answer, or, where a tool tells that requests of
+    all connections were under way at the end, as they liked, but for most of the run.
+    """
+    if off >= 0 or not row.connections:
+        return ""
+    # With errors, `busy` is the load's own count and holds no time to connect.
+    opening = 0.0 if row.errors else (row.rps or 0.0) * (row.connect_ms or 0.0) / 1e3
+    if row.in_flight is not None and abs(busy - opening - row.in_flight) <= SAME_COUNT * row.connections:
+        return "the load itself counted no more"
+    taken = max(row.pressure or 0.0, row.foreign_cpu or 0.0) if any(pressed(row)) else row.steal or 0.0
+    if -off <= taken:
+        return f"others held the machine for {percent(taken)} of the time"
+    if row.in_flight is None and row.max_ms and row.duration_s and lost_at_edges(row, taken_s):
+        all_waited = (row.cut_off or 0.0) >= row.connections
+        stalled = MOST_STALLED if all_waited else min(row.max_ms / 1e3 / row.duration_s, MOST_STALLED)
+        if -off <= LITTLE_TOLERANCE + stalled:
+            known = f"{count(row.cut_off or 0.0)} requests" if all_waited else f"answers as long as {ms(row.max_ms)}"
+            return f"a stall at the end of the run, which cut off {known}, would explain that"
+    return ""
 
 
 def lost_at_edges(row: Figures, taken_s: float) -> float:
