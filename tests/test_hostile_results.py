@@ -426,6 +426,16 @@ def test_names_that_are_markup_or_act_on_a_terminal_are_only_shown(tmp_path: Pat
         assert command[0] != "compare" or (shown and all("[link=x]" in line for line in shown)), "no markup is taken"
 
 
+@pytest.mark.timeout(100)
+def test_a_name_of_very_many_signs_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Each shorter cut of a name was measured in turn before it was drawn: of a million signs, for days."""
+    long = "w" * 100_000
+    servers = tuple(dataclasses.replace(one, id=long if one.id == "waitress" else one.id) for one in QUICK)
+    stored(tmp_path / "results", "20260101-000000-aaaa", make_run(Making(scenarios=(long,), blocks=2, servers=servers)))
+    for command in (["report"], ["audit"], ["compare", "latest"]):
+        assert inside(tmp_path, *command, "latest").returncode in {0, 1}
+
+
 def test_a_name_with_line_ends_stays_in_its_line(tmp_path: Path) -> None:
     odd = "waitress\nslower: b\r\tc\u2028d"
     servers = tuple(dataclasses.replace(one, id=odd if one.id == "waitress" else one.id) for one in QUICK)

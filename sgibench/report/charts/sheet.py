@@ -44,6 +44,8 @@ SIGNS: tuple[tuple[str, float], ...] = (
 """Signs and how wide they are in sizes of the letters, in DejaVu Sans: a wide one of the fonts a page may meet."""
 WIDE = {sign: width for signs, width in SIGNS for sign in signs}
 OTHER_SIGN = 0.65
+MOST_SIGNS = int(NAME_ROOM / (SMALL * min(WIDE.values())))
+"""No more of a name fits into its room, however narrow its signs are; a stranger's name may have a million."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """By shape number; `style.css` and the legend show the same."""
 FILLING = (1.0, 0.92, 1.08, 0.92, 1.08, 1.15, 1.15, 1.5)
@@ -154,9 +156,9 @@ class Sheet:
 
 def fitting(text: str) -> tuple[str, float]:
     """Give a name as it fits into its room, whole or cut in its middle, and the size of its letters."""
-    if width_of(text) * TEXT <= NAME_ROOM:
+    if len(text) <= MOST_SIGNS and width_of(text) * TEXT <= NAME_ROOM:
         return text, TEXT
-    cuts = (middled(text, signs) for signs in range(len(text), 0, -1))
+    cuts = (middled(text, signs) for signs in range(min(len(text), MOST_SIGNS), 0, -1))
     return next((cut for cut in cuts if width_of(cut) * SMALL <= NAME_ROOM), "…"), SMALL
 
 
