@@ -581,7 +581,7 @@ def test_slow_closed_loops_lose_an_answer_of_each_connection_at_the_edges() -> N
     (quick,) = read(
         slow.replace("3.00s", "30.00ms").replace("870 requests", "87000 requests").replace("29.00\n", "2900.00\n")
     )
-    assert kinds(quick) == {"FewerAtWork"}, "answers of 4 s: one such stall at the end of 30 s would explain it"
+    assert kinds(quick) == {"LoadUneven"}, "answers of 4 s: one such stall at the end of 30 s would explain it"
     assert kinds(replace(quick, max_ms=400.0)) == {"LittleMismatch"}
 
 

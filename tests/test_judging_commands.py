@@ -304,6 +304,45 @@ def test_a_planned_server_without_a_trial_is_named_beside_the_numbers(tmp_path: 
     assert "Missing" not in inside(tmp_path, "report", "latest", "--results", "whole").stdout
 
 
+def test_two_lines_that_tell_unlike_things_of_one_trial_refute_it_and_copies_and_repeats_do_not(
+    tmp_path: Path,
+) -> None:
+    """The last line counted, without a word."""
+    run = make_run(Making(scenarios=("json",), blocks=2))
+    one = run.trials[0]
+    assert one.rps is not None
+    other = replace(one, rps=one.rps * 1.5)
+    lines = {
+        "twice": (other, *run.trials),
+        "copied": (one, *run.trials),
+        "again": (*run.trials, replace(other, retries=1)),
+    }
+    for name, trials in lines.items():
+        write_run(replace(run, trials=trials), tmp_path / name)
+        audited = inside(tmp_path, "audit", "latest", "--results", name)
+        told = [line for line in audited.stdout.splitlines() if "lines of its file tell of this one execution" in line]
+        assert len(told) == (name == "twice"), name
+        inside(tmp_path, "report", "latest", "--results", name)
+        page = next((tmp_path / "reports").glob("2*.html")).read_text()
+        assert ("lines of its file tell of this one execution" in page) == (name == "twice"), name
+
+
+def test_an_audit_says_in_one_line_what_it_left_out_of_a_file(tmp_path: Path) -> None:
+    """A last line that was garbage was dropped silently."""
+    path = write_run(make_run(Making(scenarios=("json",))), tmp_path / "results") / store.TRIALS_FILE
+    whole = path.read_bytes()
+    for end, told in (
+        (b"garbage\n", "can't be read and was left out"),
+        (b'{"cell":', "half-written, as a run that was"),
+    ):
+        path.write_bytes(whole + end)
+        done = inside(tmp_path, "audit", "latest", "--json")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("Notice: ")
+        assert told in line
+        assert json.loads(done.stdout)
+
+
 def test_the_advice_about_what_is_missing_is_one_that_can_be_followed(tmp_path: Path) -> None:
     lost = without(BASE, "waitress")
     cut = replace(BASE, trials=tuple(trial for trial in BASE.trials if trial.block < 3))

@@ -17,7 +17,7 @@ ADVICE = {
     "RateNotKept": "Rank no latency: the server fell behind, so it depends on how long one watched; lower the rate.",
     "ClientPorts": "Keep connections alive or use several client addresses: the client ran out, not the server.",
     "LittleMismatch": "Do not quote the row: connections stood still or the latency describes only some requests.",
-    "FewerAtWork": "Rank no throughput by it: for a part of the run connections were idle; use a quieter machine.",
+    "LoadUneven": "Rank no throughput by it: the load was not what it should be; measure longer, on a quieter machine.",
     "Impossible": "Throw the row away: no run can give these figures, whatever was measured.",
     "Plateau": "Look for Nagle with delayed ACK (TCP_NODELAY) or for retransmits: the server was waiting, not working.",
     "Starvation": "Quote no mean or percentile alone: a part of the connections got hardly any service.",

@@ -6,26 +6,25 @@ blocks: `Noisy` and `TooFew` are about a cell, `NoDiscrimination` about a group;
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 
 from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Look, Mode, doubt
-from sgibench.audit.rules import IDLE_SHARE, NOISY, TIMER_BANDS_MS, doubts_of
-from sgibench.audit.rules.counts import UNLIKE, more_inside_than_asked
+from sgibench.audit.rules import IDLE_SHARE, TIMER_BANDS_MS, doubts_of
+from sgibench.audit.rules.counts import more_inside_than_asked
 from sgibench.audit.rules.generator import generator_lag
 from sgibench.audit.rules.machine import kept_from_its_cpus
+from sgibench.audit.spread import spread
 from sgibench.audit.tables import group_doubts
 from sgibench.audit.twice import told_twice
-from sgibench.audit.whole import absent, failed, missing, noise_doubts, thinned
+from sgibench.audit.whole import absent, failed, missing, noise_doubts, thinned, told_unlike
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
 from sgibench.model.kinds import told
 from sgibench.stats import at_one_pace, percentile_allowed
 from sgibench.stats.rates import offered_by, rate_kept
-from sgibench.units import percent, significant
 
 LEAST_BLOCKS = 3
 """With fewer there is no spread worth the name, not even for the quick profile."""
@@ -261,7 +260,8 @@ def cell_doubts(trials: Sequence[Trial], around: Surroundings) -> tuple[Doubt, .
     late = doubts_of(cell_figures(good, around), (generator_lag,))
     if len(good) < LEAST_BLOCKS:
         return (*late, doubt("TooFew", f"{len(good)} of {len(trials)} blocks gave a result"))
-    return (*late, *_spread(good, around))
+    kept = [kept_from_its_cpus(figures_of(trial, around)) for trial in good]
+    return (*late, *spread(good, kept))
 
 
 def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
@@ -271,31 +271,6 @@ def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
     return replace(
         rows[0], late=late_of(good), queued=any(row.queued for row in rows), lag_ms_p99=max(lags_ms, default=None)
     )
-
-
-def _spread(good: Sequence[Trial], around: Surroundings) -> tuple[Doubt, ...]:
-    """Noisy: the primary figure (CPU per request; the rate where there is none) scatters by more than 10 %.
-
-    WrongCount: blocks whose rates differ by orders of magnitude are not repeats of one measurement. Where others took
-    the server's CPUs from it, they may well be, and then that is Noisy, too.
-    """
-    known = [(trial, trial.rps) for trial in good if trial.rps is not None and trial.rps > 0]
-    rates = [rps for _, rps in known]
-    if rates and max(rates) >= UNLIKE * min(rates):
-        spread = f"blocks from {significant(min(rates))} to {significant(max(rates))}/s"
-        own = [rps for trial, rps in known if not kept_from_its_cpus(figures_of(trial, around))]
-        if own and max(own) >= UNLIKE * min(own):
-            return (doubt("WrongCount", f"{spread} have no mean of any kind"),)
-        return (doubt("Noisy", f"{spread}, while other processes took the server's CPUs"),)
-    named = (("CPU per request", [t.cpu_us_per_request for t in good]), ("requests per second", [t.rps for t in good]))
-    for name, values in named:
-        found = [value for value in values if value is not None and value > 0]
-        if len(found) == len(good):
-            spread_share = stdev(math.log(value) for value in found)
-            low, high = significant(min(found)), significant(max(found))
-            detail = f"{name} scatters by {percent(spread_share)} over {len(found)} blocks, from {low} to {high}"
-            return (doubt("Noisy", detail),) if spread_share > NOISY else ()
-    return ()
 
 
 def table_rows(trials: Iterable[Trial], around: Surroundings) -> list[Figures]:
@@ -343,7 +318,8 @@ class RunAudit:
 def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit:
     """Audit all trials of a run; `floors_s` are the scenarios' declared floors, when the catalogue is at hand."""
     around = surroundings_of(run, floors_s)
-    own = [_by_itself(trial, around) for trial in run.trials]
+    unlike = told_unlike(run)
+    own = [joined((*_by_itself(trial, around), *unlike.get((trial.block, trial.cell), ()))) for trial in run.trials]
     members: dict[str, list[Trial]] = defaultdict(list)
     cells: dict[str, list[int]] = defaultdict(list)
     for place, trial in enumerate(run.trials):
@@ -379,6 +355,14 @@ def audit_run(run: Run, floors_s: Mapping[str, float] | None = None) -> RunAudit
 def _by_itself(trial: Trial, around: Surroundings) -> tuple[Doubt, ...]:
     """Doubts about a trial that don't depend on the blocks beside it; lateness is judged where it is shown."""
     return tuple(each for each in trial_doubts(trial, around) if each.kind != "GeneratorLag")
+
+
+def joined(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
+    """Each kind once, with all that raised it."""
+    details: dict[str, list[str]] = defaultdict(list)
+    for each in doubts:
+        details[each.kind].append(each.detail)
+    return tuple(doubt(kind, "; ".join(said)) for kind, said in details.items())
 
 
 def summed_up(blocks: Sequence[Sequence[Doubt]]) -> tuple[Doubt, ...]:

@@ -5,8 +5,9 @@ A server that breaks leaves no figure to refute; so what is not there is audited
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from sgibench.audit.figures import ADVICE, Audited, doubt
 from sgibench.model import Doubt, Failure, Metric, Run, Trial
@@ -49,6 +50,34 @@ NAMES: Mapping[Metric, str] = {
 def failed(trial: Trial) -> tuple[Doubt, ...]:
     """Failed: the trial has a reason in place of figures."""
     return (doubt("Failed", _reason(trial.failure)),) if trial.status == "failed" else ()
+
+
+def told_unlike(run: Run) -> Mapping[tuple[int, str], tuple[Doubt, ...]]:
+    """WrongCount, by block and cell: lines that tell of one execution and differ, of which only the last counts.
+
+    An execution is a block, a cell and how often it was measured again. How a server stopped is a line of another kind
+    and already part of all of them; copies of one line tell nothing new.
+    """
+    lines: dict[tuple[int, str, int], list[Trial]] = defaultdict(list)
+    for trial in (*run.repeated, *run.trials):
+        lines[trial.block, trial.cell, trial.retries].append(trial)
+    found: dict[tuple[int, str], tuple[Doubt, ...]] = {}
+    for (block, cell, _retries), told in lines.items():
+        unlike = next((one for one in told if one != told[-1]), None)
+        if unlike is not None:
+            differ = _difference(unlike, told[-1])
+            detail = f"{len(told)} lines of its file tell of this one execution and differ: {differ}; the last counts"
+            found[block, cell] = (doubt("WrongCount", detail),)
+    return found
+
+
+def _difference(one: Trial, last: Trial) -> str:
+    """Say in what two lines differ, figures that a person looks at first."""
+    for name, unit in (("rps", "/s"), ("cpu_us_per_request", " µs of CPU per request"), ("requests", " right answers")):
+        before, after = getattr(one, name), getattr(last, name)
+        if before != after:
+            return " and ".join("no figure" if each is None else f"{each:,.6g}{unit}" for each in (before, after))
+    return next(field.name for field in fields(Trial) if getattr(one, field.name) != getattr(last, field.name))
 
 
 def _reason(failure: Failure | None) -> str:

@@ -59,7 +59,10 @@ def _audit_one(target: str, results: Path) -> Sequence[Audited]:
         raise UsageError(
             f"{target}: expected a file, the name of a run in {results}, or its folder; there is no such file"
         )
-    return auditing.audit_run(store.read_run(store.find_run(results, target))).rows
+    run = store.read_run(store.find_run(results, target))
+    for notice in run.notices:
+        click.echo(in_line(f"Notice: {run.path.name}: {notice}"), err=True)
+    return auditing.audit_run(run).rows
 
 
 def _for_machines(row: Audited) -> Mapping[str, object]:

@@ -267,7 +267,8 @@ def _read_trials(path: Path) -> tuple[list[Trial], list[str]]:
         return [], [f"{path.name} is not there yet: no trial has finished"]
     trials = with_stops(trials, stops)
     if not line.endswith(b"\n"):
-        return trials, [f"the last line of {path.name} is half-written and was left out"]
+        torn = "half-written, as a run that was killed leaves it, and was left out"
+        return trials, [f"the last line of {path.name} is {torn}"]
     return trials, [f"the last line of {path.name} can't be read and was left out"] if broken is not None else []
 
 

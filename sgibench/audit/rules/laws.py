@@ -63,8 +63,8 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     """In a closed loop, rate x mean latency is the number of connections that were being served (Little, 1961).
 
     Users between two requests are none of them, where their number is known; where it is not, and where a mean was
-    raised afterwards, the law refutes in one direction only. Where the row itself tells why fewer were at work, its
-    figures may all be true, and are not those of a saturation (FewerAtWork).
+    raised afterwards, the law refutes in one direction only. Where the row itself tells why others were at work than
+    should, its figures may all be true, and are not those of a saturation (LoadUneven).
     """
     if row.load != "closed" or not row.connections or not row.rps or not row.mean_ms:
         return
@@ -83,34 +83,45 @@ def littles_law(row: Figures) -> Iterator[Doubt]:
     each = f"({ms(row.mean_ms)} + {ms(opening_ms)} to connect)" if opening_ms else ms(row.mean_ms)
     detail = f"{significant(row.rps)}/s × {each} = {significant(busy)} connections at work"
     thinking = f" and {significant(idle)} users thinking" if idle else ""
-    said, why = f"{detail}{thinking}, of {count(row.connections)}", fewer_because(row, off + rounded, busy, taken_s)
-    yield doubt("FewerAtWork", f"{said}: {why}") if why else doubt("LittleMismatch", said)
+    said, why = f"{detail}{thinking}, of {count(row.connections)}", uneven_because(row, off, busy, taken_s)
+    yield doubt("LoadUneven", f"{said}: {why}") if why else doubt("LittleMismatch", said)
 
 
-def fewer_because(row: Figures, off: float, busy: float, taken_s: float) -> str:
-    """Say what the row itself tells about connections that were not at work; empty when nothing in it does.
+def uneven_because(row: Figures, off: float, busy: float, taken_s: float) -> str:
+    """Say what the row itself tells about a load that was not what it was meant to be; empty when nothing in it does.
 
-    `off` is the share of them, below 0, that Little's law misses. A load that counted as many at work as the figures
-    say contradicts none of them. What a busy machine took is no more than it was busy. A stall that the end of a run
-    cuts off is in no latency: it may have been as long as the longest answer, or, where a tool tells that requests of
-    all connections were under way at the end, as they liked, but for most of the run.
+    `off` is the share of the connections by which Little's law is missed. A load that counted as many at work as the
+    figures say contradicts none of them: fewer when it could not ask in time, more when answers outlasted the window.
+    What a busy machine took is no more than it was busy.
     """
-    if off >= 0 or not row.connections:
+    if not row.connections:
         return ""
     # With errors, `busy` is the load's own count and holds no time to connect.
     opening = 0.0 if row.errors else (row.rps or 0.0) * (row.connect_ms or 0.0) / 1e3
     if row.in_flight is not None and abs(busy - opening - row.in_flight) <= SAME_COUNT * row.connections:
-        return "the load itself counted no more"
+        outlasting = row.pieces * (row.max_ms or 0.0) / 1e3 / (row.duration_s or math.inf)
+        if off <= LITTLE_TOLERANCE + outlasting:
+            return "the load itself counted so many"
     taken = max(row.pressure or 0.0, row.foreign_cpu or 0.0) if any(pressed(row)) else row.steal or 0.0
-    if -off <= taken:
+    if 0 < -off <= taken:
         return f"others held the machine for {percent(taken)} of the time"
-    if row.in_flight is None and row.max_ms and row.duration_s and lost_at_edges(row, taken_s):
-        all_waited = (row.cut_off or 0.0) >= row.connections
-        stalled = MOST_STALLED if all_waited else min(row.max_ms / 1e3 / row.duration_s, MOST_STALLED)
-        if -off <= LITTLE_TOLERANCE + stalled:
-            known = f"{count(row.cut_off or 0.0)} requests" if all_waited else f"answers as long as {ms(row.max_ms)}"
-            return f"a stall at the end of the run, which cut off {known}, would explain that"
-    return ""
+    return stalled_at_the_end(row, off, taken_s)
+
+
+def stalled_at_the_end(row: Figures, off: float, taken_s: float) -> str:
+    """Say whether one stall that another tool's run cut off would explain that fewer were at work: it is in no latency.
+
+    It may have been as long as the longest answer, or, where the tool tells that requests of all connections were under
+    way at the end, as it liked, but not for most of the run.
+    """
+    if off >= 0 or not row.connections or row.in_flight is not None or not row.max_ms or not row.duration_s:
+        return ""
+    all_waited = (row.cut_off or 0.0) >= row.connections
+    stalled = MOST_STALLED if all_waited else min(row.max_ms / 1e3 / row.duration_s, MOST_STALLED)
+    if -off > LITTLE_TOLERANCE + stalled or not lost_at_edges(row, taken_s):
+        return ""
+    known = f"{count(row.cut_off or 0.0)} requests" if all_waited else f"answers as long as {ms(row.max_ms)}"
+    return f"a stall at the end of the run, which cut off {known}, would explain that"
 
 
 def lost_at_edges(row: Figures, taken_s: float) -> float:
