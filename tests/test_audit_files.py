@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from sgibench import audit
 from sgibench.audit import Figures
-from sgibench.audit.readers import material, rows_csv
+from sgibench.audit.readers import csv_tables, material
 from sgibench.cli import program
 from sgibench.errors import UsageError
 
@@ -561,6 +561,57 @@ def test_wrk_opens_whole_connections_for_each_thread() -> None:
     assert wrk(threads=3, connections=3).connections == 3
 
 
+@pytest.mark.parametrize("rate", ["1000", "1000.0", "1,000.00", "1.00e+03", "1000.0000"])
+def test_rates_of_odd_digits_are_read(rate: str) -> None:
+    """They were said to break off; of 30,000 requests only the last three digits would have been read."""
+    text = WRK.format(threads=1, connections=100, mean="100.00ms", max="150.00ms", errors="", distribution="")
+    (row,) = read(text.replace("1000.00\n", f"{rate}\n").replace("30000 requests", "30,000 requests"))
+    assert (row.rps, row.requests_ok) == (1000.0, 30_000.0)
+    assert kinds(row) == set()
+    (hey,) = read(re.sub(r"(Requests/sec:\s+)[\d.]+", rf"\g<1>{rate}", HEY))
+    assert hey.rps == 1000.0
+
+
+def test_a_rate_that_is_none_or_breaks_off_is_named() -> None:
+    text = WRK.format(threads=1, connections=100, mean="100.00ms", max="150.00ms", errors="", distribution="")
+    assert "`Requests/sec:` 'fast', which is no number" in refusal(text.replace("1000.00\n", "fast\n"))
+    cut = text.partition("1000.00\n")[0]
+    for end in ("1", "1000", "1000.0", "1,0"):
+        assert "breaks off" in refusal(cut + end)
+
+
+CSV = {
+    "rows": "id,connections,rps,mean_ms\nA,10,1000,10\nB,10,1000,90\n",
+    "locust": (DATA / "recorded" / "lo_stats.csv").read_text(encoding="utf-8"),
+}
+
+
+@pytest.mark.parametrize("name", CSV)
+def test_csv_is_read_as_people_paste_it(name: str) -> None:
+    """Only a file that begins with its columns was read, and only as one table."""
+    text = CSV[name]
+
+    def found(written: str) -> list[tuple[set[str], float | None]]:
+        return [(kinds(row), row.rps) for row in read(written)]
+
+    plain = found(text)
+    quoted = "".join(f"> {line}\n" for line in text.splitlines())
+    assert found(quoted) == plain
+    assert found(f"# Results\n\nAs measured, id by id:\n\n{quoted}\nThat is all, really.\n") == plain
+    assert found(f"Results\n\n```csv\n{text}```\n\nGood, was it?\n") == plain
+    assert found(f"{text}{text}") == plain * 2
+    assert found(f"before:\n```\n{text}```\nafter:\n```\n{text}```\n") == plain * 2
+    assert len({row.id for row in read(text + text)}) == len(plain) * (1 if name == "rows" else 2)
+
+
+def test_tables_of_two_kinds_are_both_read_and_a_table_beside_a_tools_text_is_refused() -> None:
+    whole = WRK.format(threads=1, connections=100, mean="100.00ms", max="150.00ms", errors="", distribution="")
+    both = read(CSV["rows"] + CSV["locust"])
+    assert len(both) == len(read(CSV["rows"])) + len(read(CSV["locust"]))
+    assert "rows.csv beside wrk text" in refusal(f"{CSV['rows']}\n{whole}")
+    assert "line 6: rps is 'fast'" in refusal(CSV["rows"] + "id,rps\nC,1\nD,fast\n")
+
+
 def test_wrks_raised_mean_refutes_nothing_above_and_a_low_one_refutes() -> None:
     assert kinds(wrk(mean="140.00ms")) == set()
     assert kinds(wrk(mean="60.00ms")) == {"LittleMismatch"}
@@ -916,7 +967,7 @@ def test_negative_and_absurd_figures_are_doubted_and_break_nothing() -> None:
     assert "requests/s of -5, mean (ms) of -3" in found.detail
     for value in ("1e308", "-1e308", "1e14", "1e-308"):
         columns = [
-            each for each in rows_csv.COLUMNS if each not in ("id", "source", "label", "group", "expected_doubts")
+            each for each in csv_tables.COLUMNS if each not in ("id", "source", "label", "group", "expected_doubts")
         ]
         text = ",".join(["id", *columns]) + "\n" + ",".join(["a", *(value for _ in columns)]) + "\n"
         (row,) = read(text)

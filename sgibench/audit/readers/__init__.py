@@ -41,14 +41,21 @@ def _rows(material: Material) -> list[Figures]:
     except ValueError as error:
         raise UsageError(_one_line(f"{material.name} {error}")) from None
     found = [known for known in FORMATS if matches(known, material)]
+    tables = [known for known in found if known.whole]
+    others = [*(known for known in found if not known.whole), *(known for known, _part in parts)]
+    if tables and others:
+        both = f"{tables[0].name} beside {others[0].name}"
+        raise UsageError(_one_line(f"{material.name} holds {both}: audit each in a file of its own"))
+    if tables:
+        return [row for known in tables for row in _read(known, material)]
     if not parts and not found:
         raise UsageError(_one_line(f"{material.name}: {nearest(material)}"))
-    if not parts and (found[0].whole or len(found) == 1):
+    if not parts and len(found) == 1:
         return _read(found[0], material)
     # Notes hold texts and JSON beside one another: none is passed over.
     texts = parts or [(known, material) for known in found if known.start is not None][:1]
-    others = [(known, material) for known in found if known.start is None and not known.whole]
-    told_apart = [*texts, *((known, replace(each, name=f"{each.name} ({known.name})")) for known, each in others)]
+    beside = [(known, material) for known in found if known.start is None]
+    told_apart = [*texts, *((known, replace(each, name=f"{each.name} ({known.name})")) for known, each in beside)]
     return [row for known, each in told_apart for row in _read(known, each)]
 
 

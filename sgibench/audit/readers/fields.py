@@ -21,6 +21,8 @@ _TIMES_MS = {
 _ONE = r"\d{1,20}(?:\.\d{0,20})?[ ]?(?:" + "|".join(sorted(_TIMES_MS, key=len, reverse=True)) + r")(?![A-Za-z])?"
 TIME = rf"(?:{_ONE}){{1,4}}"
 """A pattern for one time as tools write it: 12.34ms, 1.0 secs, 1m23.5s. To be read by `time_ms`."""
+NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}|\d{1,20})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
+"""A pattern for one count or rate, also with commas between thousands or an exponent. To be read by `plain_number`."""
 _PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
 _WHOLE = re.compile(TIME)
 _CLIENT_PORT = re.compile(r":\d{1,5}(?=->)")
@@ -56,6 +58,11 @@ def number(value: object, what: str) -> float | None:
         said = repr(value)
         raise ValueError(f"{what} is {said if len(said) <= 60 else said[:50] + '…'}, not a number")  # noqa: PLR2004 - one line
     return found
+
+
+def plain_number(text: str) -> float:
+    """Read what NUMBER found: 1234.56, 1,234.56, 1.23e+04."""
+    return float(text.replace(",", ""))
 
 
 def separator_of(header: str) -> str:

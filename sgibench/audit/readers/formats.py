@@ -16,6 +16,7 @@ from sgibench.audit.readers import (
     autocannon,
     autocannon_text,
     bombardier,
+    csv_tables,
     h2load,
     hey,
     httparena,
@@ -54,7 +55,7 @@ class Format:
     start: re.Pattern[str] | None = None
     """What every run of a text begins with, where another tool's may follow it in the same file."""
     whole: bool = False
-    """Nothing else can stand in the same file."""
+    """A table, beside which only tables can stand in the same file."""
     hint: str | tuple[str, ...] = ()
     """Words that the tool leaves in files that are not of this format; each tips the scales of what is nearest."""
 
@@ -86,8 +87,8 @@ def _columns(header: Callable[[Material], set[str]], *names: str) -> tuple[Sign,
 
 
 _ANY_FIGURE = Sign(
-    words="a column of figures (" + ", ".join(sorted(rows_csv.FIGURE_COLUMNS)) + ")",
-    present=lambda material: bool(rows_csv.header_of(material) & rows_csv.FIGURE_COLUMNS),
+    words="a column of figures (" + ", ".join(sorted(csv_tables.FIGURE_COLUMNS)) + ")",
+    present=lambda material: bool(rows_csv.header_of(material) & csv_tables.FIGURE_COLUMNS),
 )
 _K6_METRICS = Sign(
     words='"http_req_duration" among its "metrics"',

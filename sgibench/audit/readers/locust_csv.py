@@ -16,7 +16,8 @@ from dataclasses import replace
 from statistics import median
 
 from sgibench.audit.figures import Figures, Twice
-from sgibench.audit.readers.fields import number, separator_of, with_points
+from sgibench.audit.readers.csv_tables import Table, first_line, heads_locust, tables_of
+from sgibench.audit.readers.fields import labels, number, with_points
 from sgibench.audit.readers.material import Material
 from sgibench.units import seconds, significant
 
@@ -45,25 +46,29 @@ _HIGH = (("99%", 0.99), ("99.9%", 0.999), ("99.99%", 0.9999))
 
 
 def header_of(material: Material) -> set[str]:
-    """Name the columns of the first line, in today's words; empty when it is none of a CSV."""
-    first = material.text.lstrip("\n").partition("\n")[0][:2000]
-    try:
-        return {_today(cell) for row in csv.reader([first], delimiter=separator_of(first)) for cell in row}
-    except csv.Error:
-        return set()
+    """Name the columns of its first table in today's words, or of its first line where it has none."""
+    tables = tables_of(material, heads_locust)
+    return {_today(cell) for cell in (tables[0] if tables else first_line(material)).header}
 
 
 def read(material: Material) -> list[Figures]:
-    """Read all rows: of the history, the last of each name."""
+    """Read all rows of all tables: of a history, the last of each name."""
+    tables = tables_of(material, heads_locust)
+    return [
+        row for table, name in zip(tables, labels(material.name, tables), strict=True) for row in _rows_of(table, name)
+    ]
+
+
+def _rows_of(table: Table, name: str) -> list[Figures]:
     try:
-        records = [*_records(material.text.lstrip("\n"))]
+        records = [*_records(table)]
     except csv.Error as error:
         raise ValueError(f"its CSV is broken: {error}") from error
     is_history = bool(records) and "timestamp" in records[0]
     if is_history:
         records = _last_of_each(records)
     kinds = {each["type"].strip() for each in records if not _is_total(each)}
-    rows = [_row(each, material.name, kinds) for each in records if any(each.values())]
+    rows = [_row(each, name, kinds) for each in records if any(each.values())]
     return rows if is_history else of_one_run(rows)
 
 
@@ -72,13 +77,15 @@ def _today(column: str | None) -> str:
     return _NAMES.get(name, name)
 
 
-def _records(text: str) -> Iterator[dict[str, str]]:
-    separator = separator_of(text.partition("\n")[0][:2000])
-    reader = csv.reader(io.StringIO(text), delimiter=separator)
+def _records(table: Table) -> Iterator[dict[str, str]]:
+    separator = table.separator
+    reader = csv.reader(io.StringIO(table.text), delimiter=separator)
     header = [_today(cell) for cell in next(reader, [])]
     for cells in reader:
         if 0 < len(cells) < len(header):
-            raise ValueError(f"its line {reader.line_num} has {len(cells)} of {len(header)} fields: it breaks off")
+            raise ValueError(
+                f"its line {table.before + reader.line_num} has {len(cells)} of {len(header)} fields: it breaks off"
+            )
         if cells:
             plain = (
                 cell.strip() if key in _WORDS else with_points(cell.strip(), separator)

@@ -1,4 +1,4 @@
-"""`rows.csv`: one published row a line, with the columns of COLUMNS; the format for results that were copied by hand.
+"""`rows.csv`: one published row a line, with the columns of `csv_tables.COLUMNS`; for results that were copied by hand.
 
 `connections` are kept busy in a closed loop; `threads` is what limits how many requests the server serves at once
 (times `workers`), empty when nothing does; `requests_ok` counts right answers only; `server_cpu_share` is 1 when all of
@@ -12,60 +12,31 @@ import csv
 import io
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import not_too_many, number, separator_of, with_points
+from sgibench.audit.readers.csv_tables import FIGURE_COLUMNS, first_line, heads_rows, tables_of
+from sgibench.audit.readers.fields import not_too_many, number, with_points
 from sgibench.audit.readers.material import Material
-
-COLUMNS = (
-    "id",
-    "source",
-    "label",
-    "group",
-    "connections",
-    "workers",
-    "threads",
-    "declared_wait_ms",
-    "duration_s",
-    "requests_ok",
-    "rps",
-    "mean_ms",
-    "p50_ms",
-    "p99_ms",
-    "max_ms",
-    "server_cpu_share",
-    "round_rps",
-    "expected_doubts",
-)
-
-FIGURE_COLUMNS = frozenset(COLUMNS) - {"id", "source", "label", "group", "expected_doubts"}
-"""Any of these beside `id` makes a table."""
 
 
 def header_of(material: Material) -> set[str]:
-    """Name the columns of the first line, quoted or not; empty when it is none of a CSV."""
-    first = material.text.lstrip("\n").partition("\n")[0][:2000]
-    try:
-        return {
-            cell.strip()
-            for row in csv.reader([first], delimiter=separator_of(first), skipinitialspace=True)
-            for cell in row
-        }
-    except csv.Error:
-        return set()
+    """Name the columns of its first table, or of its first line where it has none."""
+    tables = tables_of(material, heads_rows)
+    return {*(tables[0] if tables else first_line(material)).header}
 
 
 def read(material: Material) -> list[Figures]:
     """Read all rows; a field that is no number is an error that names its line and column."""
     rows = []
-    text = material.text.lstrip("\n")
-    separator = separator_of(text.partition("\n")[0][:2000])
-    reader = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
-    try:
-        for record in not_too_many(reader):
-            fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
-            figures = {key: with_points(value, separator) for key, value in fields.items() if key in FIGURE_COLUMNS}
-            rows.append(_row(fields | figures))
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
+    for table in tables_of(material, heads_rows):
+        reader = csv.DictReader(io.StringIO(table.text), delimiter=table.separator, skipinitialspace=True)
+        try:
+            for record in not_too_many(reader):
+                fields = {(key or "").strip(): value.strip() for key, value in record.items() if isinstance(value, str)}
+                figures = {
+                    key: with_points(value, table.separator) for key, value in fields.items() if key in FIGURE_COLUMNS
+                }
+                rows.append(_row(fields | figures))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"line {table.before + reader.line_num}: {error}") from error
     if not rows:
         raise ValueError("it has no row below its header")
     return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sgibench.audit.readers.fields import TIME, finer, measured_ms, time_ms
+from sgibench.audit.readers.fields import NUMBER, TIME, finer, measured_ms, plain_number, time_ms
 
 START = re.compile(r"^.{0,40}?\bSummary:", re.MULTILINE)
 STATUSES = "Status code distribution:"
@@ -22,7 +22,7 @@ STEP_MS = 0.1
 
 _COARSE_MS = 1.0
 _STEP_S = 0.0001
-_RATE = re.compile(r"Requests/sec:[ \t]+(\d+(?:\.\d+)?)\s")
+_RATE = re.compile(rf"Requests/sec:[ \t]+({NUMBER})\s")
 _TIME = re.compile(rf"\b(?P<name>Total|Slowest|Fastest|Average):[ \t]+(?P<value>{TIME})")
 _PERCENTILE = re.compile(rf"(?P<percent>\d+(?:\.\d+)?)% in (?P<value>{TIME})")
 _STATUS = re.compile(r"\[(?P<status>\d{3})\][ \t]+(?P<count>\d+) responses?")
@@ -65,9 +65,11 @@ def read_summary(run: str, name: str) -> Summary:
     at = {q: value for q, value in found_at if 0 < q < 1}
     in_order = ((0.0, times.get("Fastest")), *sorted(at.items()), (1.0, times.get("Slowest")))
     return Summary(
-        duration_s=finer(duration_ms / 1e3, sum(statuses.values()) + sum(errors.values()), float(rate[1]), _STEP_S)
+        duration_s=finer(
+            duration_ms / 1e3, sum(statuses.values()) + sum(errors.values()), plain_number(rate[1]), _STEP_S
+        )
         or 0.0,
-        rps=float(rate[1]),
+        rps=plain_number(rate[1]),
         mean_ms=_ms(times.get("Average")),
         max_ms=_ms(times.get("Slowest")),
         quantiles_ms={q: fine for q, value in at.items() if (fine := _ms(value)) is not None},

@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import TIME, edge_ms, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.fields import NUMBER, TIME, edge_ms, labels, measured_ms, plain_number, sections, time_ms
 from sgibench.audit.readers.material import Material
+from sgibench.errors import shown
 
 RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500}+)(?!\s*\n\s*\d+ connections)")
 """autocannon's first line is the same, and its second has no threads."""
@@ -23,8 +24,10 @@ START = re.compile(
     rf"{RUN.pattern}|^[ \t]*\d{{1,6}} threads? and \d{{1,9}} connections[ \t]*\n(?=\s*Thread )|^{_STATS}", re.MULTILINE
 )
 """A paste may lack the first lines of a run."""
-RATE = re.compile(r"Requests/sec:[ \t]+(\d+\.\d{2})(?!\d)")
-TOTAL = re.compile(rf"(?P<requests>\d+) requests in (?P<time>{TIME})")
+RATE = re.compile(rf"Requests/sec:[ \t]+({NUMBER})(?:(?<=\.\d\d)(?![\w.,])|(?=[ \t]*\n))")
+"""At the end of a text two digits behind the point, as wrk prints them, tell that none was lost."""
+TOTAL = re.compile(rf"(?<![\d.,])(?P<requests>{NUMBER}) requests in (?P<time>{TIME})")
+_ODD_RATE = re.compile(r"Requests/sec:[ \t]+(\S{1,40})[^\n]*\n")
 _CONNECTIONS = re.compile(r"(?P<threads>\d+) threads? and (?P<connections>\d+) connections")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
@@ -63,6 +66,9 @@ def _runs(text: str) -> list[str]:
 def _row(run: str, name: str, *, closes: bool) -> Figures:
     total, rate, latency = TOTAL.search(run), RATE.search(run), _LATENCY.search(run)
     if total is None or rate is None:
+        odd = _ODD_RATE.search(run)
+        if total is not None and odd is not None:
+            raise ValueError(f"{name} has `Requests/sec:` {shown(odd[1])}, which is no number such as 1234.56")
         missing = "line such as `1000 requests in 10.00s`" if total is None else "`Requests/sec:`"
         raise ValueError(f"{name} has no {missing}: its output breaks off")
     run = run[: rate.end()]  # what follows is of nobody's run
@@ -71,7 +77,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
     connect, read_, write, late = (float(each) for each in socket.groups()[1:]) if socket else (0.0,) * 4
     broken = connect + read_ + write
     wrong = float(not_ok[1]) if not_ok else 0.0
-    requests = float(total["requests"])
+    requests = plain_number(total["requests"])
     duration_s = (time_ms(total["time"]) or 0.0) / 1e3
     said = [f"{wrong:.0f} answers that are neither 2xx nor 3xx"] if wrong else []
     own_table = run.partition(_UNCORRECTED)[0]
@@ -92,7 +98,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
         answered_wrong=wrong,
         timed=max(requests - late, 0.0),
         error_text=", ".join([*said, *([socket[1]] if socket and broken + late else [])]),
-        rps=float(rate[1]),
+        rps=plain_number(rate[1]),
         edge_ms=edge_ms(measured_ms(latency["mean"]), time_ms(latency["spread"])) if latency else None,
         mean_ms=measured_ms(latency["mean"]) if latency else None,
         p50_ms=at.get(50.0),
