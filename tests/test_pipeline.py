@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -365,6 +366,8 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(tmp_p
     assert Path(told["report"]).is_file()
     assert len(store.read_run(Path(told["run"])).trials) >= 2
     assert wait_until_gone(tmp_path) == []
+    left = dict(re.findall(r"^\[(\d+)/100, (.+?) left\]", err, re.MULTILINE))
+    assert left["1"] == left["2"], "both servers' trials of a load have ended together"
 
 
 def test_a_stream_is_stored_with_its_first_chunk_and_gaps_and_the_report_shows_them(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import pytest
 from rich.console import Console
@@ -23,12 +24,13 @@ def shown(run: Run, console: Console, *, quiet: bool = False) -> Silent:
         for block in plan.blocks:
             for stage in block.stages:
                 listener.stage_started(block, stage)
-                cells = [cell for group in stage.groups for cell in group.cells]
-                for cell in cells:
-                    listener.step(cell, "measure", 0.5)
-                for trial in run.trials:
-                    if trial.block == block.index and trial.cell in {cell.id for cell in cells}:
-                        listener.trial_ended(trial)
+                for group in stage.groups:
+                    for cell in group.cells:
+                        listener.step(cell, "measure", 0.5)
+                    cells = {cell.id for cell in group.cells}
+                    listener.trials_ended(
+                        [trial for trial in run.trials if trial.block == block.index and trial.cell in cells]
+                    )
     return listener
 
 
@@ -42,6 +44,22 @@ def test_a_pipe_gets_one_plain_line_a_trial() -> None:
     assert sum(line.startswith("[") for line in lines) == len(run.trials)
     assert "\x1b" not in out.getvalue()
     assert f"[{len(run.trials)}/{len(run.trials)}, 0 s left]" in lines[-1]
+
+
+def test_lines_of_one_load_say_the_same_time_left() -> None:
+    """All of them come when it has ended; where each counted by itself, the first said too much and the last less."""
+    out = io.StringIO()
+    run = make_run(Making(blocks=3))
+    shown(run, Console(file=out, force_terminal=False))
+    told = [line[1:].split("/", 1) for line in out.getvalue().splitlines() if line.startswith("[")]
+    assert [int(number) for number, _ in told] == [*range(1, len(run.trials) + 1)]
+    left = [rest.partition(", ")[2].partition(" left]")[0] for _, rest in told]
+    sizes = [len(group.cells) for block in run.info.plan.blocks for stage in block.stages for group in stage.groups]
+    ends = list(accumulate(sizes))
+    assert ends[-1] == len(left)
+    assert max(sizes) > 1
+    for first, end in pairwise([0, *ends]):
+        assert len({*left[first:end]}) == 1, left
 
 
 def test_a_terminal_gets_a_live_picture_with_bar_and_time_left() -> None:
@@ -86,9 +104,8 @@ def test_the_time_left_is_right_within_a_stage_too_and_ends_at_nothing(monkeypat
                 clock.step(cell, "measure", 0.5)
             took_s = 1.7 * sum(guesses[cell.id] for cell in group.cells)
             now_s, left_s = now_s + took_s, left_s - took_s
-            for trial in run.trials:
-                if trial.block == block.index and trial.cell in {cell.id for cell in group.cells}:
-                    clock.trial_ended(trial)
+            cells = {cell.id for cell in group.cells}
+            clock.trials_ended([one for one in run.trials if one.block == block.index and one.cell in cells])
             assert clock.left_s() == pytest.approx(left_s, rel=0.1, abs=1e-6)
     assert clock.left_s() == 0
 

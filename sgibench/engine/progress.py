@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -52,7 +53,7 @@ class Silent:
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Take no note."""
 
-    def trial_ended(self, trial: Trial) -> None:
+    def trials_ended(self, trials: Sequence[Trial]) -> None:
         """Take no note."""
 
 
@@ -101,10 +102,10 @@ class Clock:
         start, share = PHASES.get(phase, (1.0, 0.0))
         self._in_stage[cell.id] = max(self._in_stage.get(cell.id, 0.0), start + share * done)
 
-    def trial_ended(self, trial: Trial) -> None:
-        """One more."""
-        self.ended += 1
-        self._in_stage[trial.cell] = 1.0
+    def trials_ended(self, trials: Sequence[Trial]) -> None:
+        """Count those of a load, all of them before anybody asks how much is left."""
+        self.ended += len(trials)
+        self._in_stage |= dict.fromkeys((trial.cell for trial in trials), 1.0)
 
     @property
     def _done_in_stage_s(self) -> float:
@@ -157,11 +158,13 @@ class Lines(Silent):
         """Only keep the time."""
         self._clock.step(cell, phase, done)
 
-    def trial_ended(self, trial: Trial) -> None:
-        """Say what came out."""
-        self._clock.trial_ended(trial)
+    def trials_ended(self, trials: Sequence[Trial]) -> None:
+        """Say what came out, in a line for each; they have ended at one moment, so all have the same time left."""
+        first = self._clock.ended + 1
+        self._clock.trials_ended(trials)
         left = units.seconds(self._clock.left_s())
-        self.say(f"[{self._clock.ended}/{self._clock.total}, {left} left] {tell(trial)}")
+        for number, trial in enumerate(trials, first):
+            self.say(f"[{number}/{self._clock.total}, {left} left] {tell(trial)}")
 
 
 class LiveMatrix(Silent):
@@ -221,11 +224,12 @@ class LiveMatrix(Silent):
         self._now[_label(cell)] = (phase, done)
         self._draw()
 
-    def trial_ended(self, trial: Trial) -> None:
+    def trials_ended(self, trials: Sequence[Trial]) -> None:
         """Show what came out."""
-        self._clock.trial_ended(trial)
+        self._clock.trials_ended(trials)
         self._bar.update(self._task, completed=self._clock.ended)
-        self._last = [*self._last, Text(tell(trial), style="red" if trial.status == "failed" else "")][-LAST_SHOWN:]
+        told = [Text(tell(trial), style="red" if trial.status == "failed" else "") for trial in trials]
+        self._last = [*self._last, *told][-LAST_SHOWN:]
         self._draw()
 
     def _draw(self) -> None:

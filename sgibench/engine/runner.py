@@ -65,10 +65,11 @@ def _run_stage(workshop: Workshop, block: Block, number: int, stage: Stage, ledg
         for place, group in enumerate(stage.groups):
             windows = windows_for(workshop.windows, group, first=place == 0)
             seed = block.seed + STAGES * number + place
-            for draft in load_group(workshop, windows, group, seed, contestants):
-                trial = to_trial(draft, block.index, retries=retries)
+            drafts = load_group(workshop, windows, group, seed, contestants)
+            ended = [to_trial(draft, block.index, retries=retries) for draft in drafts]
+            for trial in ended:
                 ledger.add(trial)
-                workshop.listener.trial_ended(trial)
+            workshop.listener.trials_ended(ended)
     for contestant in contestants.values():
         if contestant.measured:
             ledger.add(contestant.stopped(block.index, retries))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -44,8 +44,8 @@ class Listener(Protocol):
     def step(self, cell: Cell, phase: str, done: float) -> None:
         """Something moved on inside a cell: `starting`, `verifying`, `warmup`, `measure`, `stopping`."""
 
-    def trial_ended(self, trial: Trial) -> None:
-        """A trial is on disk."""
+    def trials_ended(self, trials: Sequence[Trial]) -> None:
+        """The trials of a load are on disk; they have ended together."""
 
 
 @dataclass(frozen=True, kw_only=True)
