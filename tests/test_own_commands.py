@@ -58,6 +58,7 @@ def test_it_is_served_as_installed_and_as_advised(project: Path) -> None:
     words += " --server gunicorn-asgi --configuration default --configuration recommended"
     done = sgibench(project, *words.split(), "--app", "shop:create_app()")
     assert done.returncode == 0, done.stderr
+    assert "--awake" not in done.stderr, "nobody asked for it"
     groups = json.loads(done.stdout)["summary"]["groups"]
     assert {group["configuration"] for group in groups} == {"default", "recommended"}
     assert {row["status"] for group in groups for row in group["rows"]} == {"ok"}
@@ -67,8 +68,11 @@ def test_its_capacity_is_searched_for(project: Path) -> None:
     words = (
         "capacity --app shop:app --slo p50<500ms --server waitress --blocks 1 --precision 90% --connections 4 --json"
     )
-    done = sgibench(project, *words.split())
+    done = sgibench(project, *words.split(), "--awake")
     assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("--awake: ")]
+    assert len(told) == 1
+    assert "with an app of your own CPUs may sleep while they wait for requests" in told[0]
     (row,) = json.loads(done.stdout)["capacity"]
     assert (row["app"], row["scenario"]) == ("shop:app", "requests")
 

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from sgibench import machine
-from sgibench.bench.request import Request, cpu_plan
+from sgibench.bench.request import Request, cpu_plan, why_asleep
 from sgibench.engine.waking import APART, goes_first, kept_awake, scheduled_together, wakeful_cpus, with_truth
 from sgibench.machine import LINUX, CpuPlan, usable_cpus
 from sgibench.model import Group, Load, Scenario
@@ -200,7 +200,9 @@ def test_cpus_are_kept_awake_only_where_that_takes_nothing_from_anybody(monkeypa
     [
         ({}, True),
         ({"awake": False}, False),
+        ({"awake": True}, True),
         ({"apps": ("my.app:app",)}, False),
+        ({"apps": ("my.app:app",), "awake": True}, False),
         ({"database": "postgresql://me@localhost/items"}, False),
         ({"database": "postgresql"}, True),
     ],
@@ -214,6 +216,32 @@ def test_they_may_sleep_where_programs_that_sgibench_did_not_start_may_serve(
     monkeypatch.setattr("sgibench.machine.cpus.core_of", lambda cpu: cpu // 2)
     request = replace(Request(results=Path("results"), argv=("sgibench",)), **cast("dict[str, Any]", changes))
     assert cpu_plan(request).awake is awake
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"awake": True, "apps": ("my.app:app",)}, "with an app of your own CPUs may sleep"),
+        ({"awake": True, "database": "postgresql://me@localhost/items"}, "with a database that existed CPUs may sleep"),
+        ({"awake": True, "quota": 1.0}, "it would use up the container's limit of CPU time"),
+        ({"awake": True}, None),
+        ({"awake": False, "apps": ("my.app:app",)}, None),
+        ({"apps": ("my.app:app",)}, None),
+    ],
+)
+def test_who_asks_for_them_to_be_kept_awake_is_told_why_they_are_not(
+    *, changes: dict[str, object], why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody else: who says nothing, or lets them sleep, has what was asked for."""
+    monkeypatch.setattr("sgibench.machine.cpus.cpu_quota", lambda: changes.get("quota"))
+    plan = CpuPlan(servers=(0,), load=(2,), note=None)
+    monkeypatch.setattr("sgibench.bench.request.machine.plan_cpus", lambda *_: plan)
+    monkeypatch.setattr("sgibench.machine.cpus.core_of", lambda cpu: cpu // 2)
+    asked = {name: value for name, value in changes.items() if name != "quota"}
+    request = replace(Request(results=Path("results"), argv=("sgibench",)), **cast("dict[str, Any]", asked))
+    told = why_asleep(request, cpu_plan(request))
+    assert (told is None) == (why is None)
+    assert why is None or (told is not None and told.startswith("--awake: ") and why in told)
 
 
 def test_they_may_sleep_under_loads_that_leave_them_no_time_to() -> None:

@@ -88,8 +88,9 @@ class Request:
     own: OwnRequest = field(default_factory=OwnRequest)
     """What was said about an app of the user's; `apps` names it."""
     server_cpus: tuple[int, ...] | None = None
-    awake: bool = True
-    """Whether CPUs that wait for requests are kept from sleeping, where that can be done."""
+    awake: bool | None = None
+    """Whether CPUs that wait for requests are kept from sleeping, where that can be done; None for yes, but nobody
+    asked."""
     service_cpus: tuple[int, ...] | None = None
     """None for those that servers and load leave over, else the servers'."""
     database: str | None = None
@@ -353,12 +354,26 @@ def cpu_plan(request: Request, backends: int = 1) -> machine.CpuPlan:
             f"--load-workers {workers}: each drives load on a CPU of its own, and there are {there} for them"
         )
     plan = machine.with_load_on(plan, workers) if len(plan.load) < workers else plan
-    return machine.kept_awake(plan) if request.awake and _serves_alone(request) else plan
+    return machine.kept_awake(plan) if request.awake is not False and _not_ours(request) is None else plan
 
 
-def _serves_alone(request: Request) -> bool:
-    """Whether sgibench starts all that servers need; programs it doesn't know of would share awake CPUs in pieces."""
-    return not own_apps(request.apps) and not parse_database(request.database).existing
+def _not_ours(request: Request) -> str | None:
+    """Name what programs may work for that sgibench did not start: they would share awake CPUs in pieces; or None."""
+    if own_apps(request.apps):
+        return "an app of your own"
+    return "a database that existed" if parse_database(request.database).existing else None
+
+
+def why_asleep(request: Request, plan: machine.CpuPlan) -> str | None:
+    """Say why CPUs may sleep although `--awake` was asked for; None when they are kept awake, or nobody asked."""
+    if not request.awake or plan.awake:
+        return None
+    if (theirs := _not_ours(request)) is not None:
+        return (
+            f"--awake: with {theirs} CPUs may sleep while they wait for requests: programs that sgibench did not "
+            "start may work there, and would get half of a CPU that is kept awake"
+        )
+    return f"--awake: CPUs may sleep while they wait for requests: {machine.why_not_awake(plan)}"
 
 
 def baseline_of(request: Request, servers: Sequence[ServerEntry]) -> str:

@@ -25,7 +25,7 @@ from sgibench.bench.own import Looked, look_at, own_info
 from sgibench.bench.pilot import find_rates
 from sgibench.bench.plan import make_plan
 from sgibench.bench.rates import with_rates
-from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early
+from sgibench.bench.request import Request, Selection, baseline_of, choose, mine_of, refuse_early, why_asleep
 from sgibench.bench.services import refuse_unreachable
 from sgibench.bench.workshop import Prepared, calibrated, described, equip, load_process, prepare, recorded
 from sgibench.engine.ledger import Ledger
@@ -142,6 +142,8 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
         refuse_unreachable(house)
         refuse_what_fits_nowhere(request, asked)
         chosen = asked.chosen
+        if (asleep := why_asleep(request, chosen.cpus)) is not None:
+            listener.say(asleep)
         laps.to(ENVIRONMENTS)
         ready = prepare(asked.cells, chosen.servers, asked.apps, listener, scenarios)
         lesson = None

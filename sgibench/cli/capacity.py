@@ -52,7 +52,7 @@ class Search:
     )
     seed: int | None = again(Care, "seed")
     resume: str | None = again(Care, "resume")
-    awake: bool = again(Cpus, "awake")
+    awake: bool | None = again(Cpus, "awake")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -286,11 +286,11 @@ class Cpus:
     server_cpus: str | None = option(
         "--server-cpus", metavar="LIST", help="CPUs for the servers, e.g. 0,2-3. The rest is for the load."
     )
-    awake: bool = option(
+    awake: bool | None = option(
         "--awake/--no-awake",
-        default=True,
-        show_default=True,
-        help="Keep the CPUs of servers and load from sleeping while they wait for requests; not with an app of yours.",
+        default=None,
+        help="Keep the CPUs of servers and load from sleeping while they wait for requests; never with an app of your "
+        "own, or with a database that existed. [default: awake]",
     )
     service_cpus: str | None = option(
         "--service-cpus",
