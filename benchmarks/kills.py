@@ -3,8 +3,8 @@
     python benchmarks/kills.py --kills 100 --seed 1
 
 Each run has two load workers and starts with an empty cache, so that environments are made in it. After each end: no
-process goes on, the next command takes the scratch folder away, every trial that was on disk is still there, and
-`--resume` completes the plan. Exit 1 when anything of this does not hold.
+process goes on, the next command takes the scratch folder away, every trial that was on disk is still there, `--resume`
+completes the plan, and the exit status says what ended it. Exit 1 when anything of this does not hold.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ WORK = (
 ).split()
 WAYS = ("SIGINT", "SIGTERM", "SIGKILL", "SIGHUP", "terminal")
 """The last: the terminal in which it runs is closed."""
+ENDED_BY = {**{way: signal.Signals[way] for way in WAYS[:-1]}, "terminal": signal.SIGHUP}
 PATIENCE_S = 60.0
 SETTLED_S = 15.0
 """Who is there so long after a run has ended is left behind; on a machine with much else to do guards have to wait.
@@ -61,12 +62,14 @@ class Kill:
     """Whether all that was on disk is still there."""
     completed: bool | None
     """Whether `--resume` completed the plan; None when there was nothing to resume."""
+    told: bool
+    """Whether its exit status is that of what ended it."""
     detail: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether all is as it should be."""
-        return not self.left and not self.scratch and self.kept and self.completed is not False
+        return not self.left and not self.scratch and self.kept and self.completed is not False and self.told
 
 
 def of_campaign(folder: Path) -> dict[int, str]:
@@ -139,6 +142,7 @@ class Campaign:
             scratch=sorted(each.name for each in (self.folder / "tmp").glob("sgibench-*")),
             kept=kept,
             completed=completed,
+            told=finished or status in {128 + ENDED_BY[way], -ENDED_BY[way]},  # the latter before it has begun
             detail=detail or f"exit {status}",
         )
 

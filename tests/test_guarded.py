@@ -172,6 +172,17 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_log_whose_folder_is_gone_is_named_and_nothing_else_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A command that is ended while it starts something takes its scratch folder along."""
+    log = tmp_path / "gone" / "log"
+    with pytest.raises(NotStartedError) as error, Guarded(Command(argv=("true",), env=dict(os.environ), log=log)):
+        pass
+    assert str(error.value) == f"{log}: No such file or directory"
+    assert capfd.readouterr().err == ""
+
+
 def test_a_machine_that_has_no_descriptor_left_is_not_the_commands_fault(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     command = Command(argv=("/bin/true",), env={}, cwd=tmp_path)

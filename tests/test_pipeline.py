@@ -355,13 +355,19 @@ def test_an_engine_killed_in_mid_trial_leaves_no_process_and_keeps_every_finishe
     assert run.info.finished_at is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [(signal.SIGINT, 130, "stopped; what"), (signal.SIGTERM, 143, "stopped by SIGTERM; what")],
+)
+def test_a_run_that_is_stopped_keeps_what_it_has_and_still_writes_a_report(
+    tmp_path: Path, number: int, status: int, words: str
+) -> None:
     command = start_command(tmp_path, "--json")
     wait_for_trials(tmp_path, 2)
     command.send_signal(number)
     out, err = command.communicate(timeout=180)
-    assert command.returncode == 130, err
+    assert command.returncode == status, err
+    assert words in err
     told = json.loads(out)
     assert Path(told["report"]).is_file()
     assert len(store.read_run(Path(told["run"])).trials) >= 2

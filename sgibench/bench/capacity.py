@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sgibench import units
+from sgibench import ending, units
 from sgibench.bench.going_on import going_on
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
@@ -153,23 +153,23 @@ def resume_capacity(
 
 def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
     again = partial(going_on, "capacity", writer.info, workshop.services)
-    finished = False
+    ended_by = None
     try:
         for block in writer.info.plan.blocks:
             for number, stage in enumerate(block.stages):
                 _search_stage(workshop, writer, (block, number, stage), slo, before)
-        finished = True
-    except KeyboardInterrupt:
-        workshop.listener.say(f"stopped; what was found is kept: {again()}")
+    except KeyboardInterrupt as interrupt:
+        ended_by = ending.signal_of(interrupt)
+        workshop.listener.say(f"stopped{ending.by(ended_by)}; what was found is kept: {again()}")
     except LoadError as error:
         raise LoadError(f"{error}. What was found is kept: {again()}") from None
-    ended = datetime.now(UTC).isoformat(timespec="seconds") if finished else None
+    ended = datetime.now(UTC).isoformat(timespec="seconds") if ended_by is None else None
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
     host = with_truth(writer.info.machine, workshop.told, waited=True)
     writer.write_info(
         replace(writer.info, finished_at=ended, machine=host, services={**writer.info.services, **services})
     )
-    return Outcome(folder=writer.folder, finished=finished)
+    return Outcome(folder=writer.folder, ended_by=ended_by)
 
 
 def _search_stage(

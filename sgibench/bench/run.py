@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sgibench import __version__, catalogue, machine, units
+from sgibench import __version__, catalogue, ending, machine, units
 from sgibench.bench.alone import AloneCosts
 from sgibench.bench.asked_for import AskedFor, asked_for, refuse_what_fits_nowhere
 from sgibench.bench.going_on import going_on
@@ -53,11 +54,12 @@ class Outcome:
     """Where the run is, and whether it came to its end."""
 
     folder: Path
-    finished: bool
+    ended_by: signal.Signals | None = None
+    """The signal that broke it off; None where it came to its end."""
 
 
 def run(request: Request, listener: Listener) -> Outcome:
-    """Measure what was asked for; a Ctrl-C or SIGTERM ends it early and keeps every finished trial."""
+    """Measure what was asked for; Ctrl-C, SIGTERM and SIGHUP end it early and keep every finished trial."""
     with opened(request, listener) as road:
         chosen = road.chosen
         baseline = baseline_of(request, chosen.servers)
@@ -295,15 +297,15 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
     done = frozenset((trial.block, trial.cell) for trial in before)
     listener.planned(info.plan, len(done))
     again = partial(going_on, "run", info, workshop.services)
-    finished = False
+    ended_by = None
     try:
         run_plan(info.plan, workshop, ledger, done, enough)
-        finished = True
-    except KeyboardInterrupt:
-        listener.say(f"stopped; what was measured is kept: {again()}")
+    except KeyboardInterrupt as interrupt:
+        ended_by = ending.signal_of(interrupt)
+        listener.say(f"stopped{ending.by(ended_by)}; what was measured is kept: {again()}")
     except LoadError as error:
         raise LoadError(f"{error}. What was measured is kept: {again()}") from None
-    trials = ledger.trials
+    finished, trials = ended_by is None, ledger.trials
     blocks = len({trial.block for trial in trials})
     early = finished and blocks < len(info.plan.blocks)
     services = workshop.services.infos(workshop.cpus.servers) if workshop.services else {}
@@ -324,7 +326,7 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
             },
         )
     )
-    return Outcome(folder=writer.folder, finished=finished)
+    return Outcome(folder=writer.folder, ended_by=ended_by)
 
 
 def _commit() -> str | None:

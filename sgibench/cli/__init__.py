@@ -1,7 +1,7 @@
 """The command line: every command is one small function in a module of its own name, imported when it is asked for.
 
-Exit 0: fine. 1: the answer is "no" (a failed check, a regression, nothing could be measured). 2: wrong use. A problem
-is one line on stderr; only a bug shows a traceback.
+Exit 0: fine. 1: the answer is "no" (a failed check, a regression, nothing could be measured). 2: wrong use. 128 + the
+signal: one ended it. A problem is one line on stderr; only a bug shows a traceback.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
+from typing import NoReturn
 
 import click
 
-from sgibench import __version__
+from sgibench import __version__, ending
 from sgibench.cli import config
 from sgibench.cli.empty import refuse_empty
 from sgibench.errors import SgibenchError, UsageError, one_line, plain
 from sgibench.limits import open_standard_streams, raise_open_files
 from sgibench.secrets import hidden
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 COMMANDS = {
     "list": ("listing", "list_command"),
@@ -77,7 +74,7 @@ def main() -> None:
     """Run the command line; turn what can go wrong into one line and an exit code."""
     open_standard_streams()
     raise_open_files()
-    end_like_ctrl_c()
+    ending.end_like_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that is no text of the terminal's can't end us
@@ -91,10 +88,10 @@ def main() -> None:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sgibench"
         click.echo(plain(one_line(f"{where}: {error.format_message()} (more: {where} --help)")), err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except click.exceptions.Abort as abort:
+        exit_by(ending.signal_of(abort.__context__))  # click has made it of an interrupt
+    except KeyboardInterrupt as interrupt:
+        exit_by(ending.signal_of(interrupt))
     except UsageError as error:
         click.echo(plain(one_line(f"sgibench: {hidden(str(error))}")), err=True)
         sys.exit(error.exit_code)
@@ -103,6 +100,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         end_background_work()
+
+
+def exit_by(number: signal.Signals) -> NoReturn:
+    """End as what a signal has ended; which one it was is said, but for Ctrl-C."""
+    if told := ending.by(number):
+        click.echo(f"sgibench: ended{told}", err=True)
+    sys.exit(ending.status_of(number))
 
 
 def refuse_nowhere() -> None:
@@ -117,17 +121,3 @@ def end_background_work() -> None:
     """End compilers that a thread of this process still waits for; the interpreter would wait for the thread."""
     if "sgibench.serve.envs" in sys.modules:
         sys.modules["sgibench.serve.envs"].stop_all()
-
-
-def end_like_ctrl_c() -> None:
-    """Make SIGTERM, and the end of the terminal, end a command the way Ctrl-C does: it cleans up and keeps its results.
-
-    A signal that whoever started the command wants ignored (nohup) stays ignored.
-    """
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, interrupt)

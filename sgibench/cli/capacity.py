@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from sgibench import bench, machine, report, secrets
+from sgibench import bench, ending, machine, report, secrets
 from sgibench.bench.profiles import PROFILES
 from sgibench.cli.options import Share
 from sgibench.cli.own import Own, own_request
@@ -22,8 +22,6 @@ from sgibench.errors import UsageError, plain
 from sgibench.report import terminal
 from sgibench.results import store
 from sgibench.results.codec import encode
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +110,7 @@ def capacity(search: Search, what: Stored, own: Own, size: Size, output: Output)
         console = Console()
         terminal.capacity(found, console)
         console.print(Text(plain(f"Results: {found.path}\nReport:  {page}")), soft_wrap=True)
-    if not outcome.finished:
-        sys.exit(INTERRUPTED)
+    if outcome.ended_by is not None:
+        sys.exit(ending.status_of(outcome.ended_by))
     if not any(one.rate_per_s for one in found.info.capacity):
         sys.exit(1)

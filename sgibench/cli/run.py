@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
-from sgibench import bench, machine, report, secrets, units
+from sgibench import bench, ending, machine, report, secrets, units
 from sgibench.bench.profiles import PROFILES
 from sgibench.catalogue.reading import nearest
 from sgibench.cli.options import AskedRate
@@ -26,7 +26,6 @@ from sgibench.model.terms import MULTIPLEXED
 from sgibench.report import terminal
 from sgibench.results import store
 
-INTERRUPTED = 130
 LEAST_TOLD_S = 0.5
 """Phases shorter than this are not named."""
 
@@ -63,8 +62,8 @@ def run(  # noqa: PLR0917 - one argument a subject
         )
     else:
         _conclude(measured, page, output.rank_by)
-    if not outcome.finished:
-        sys.exit(INTERRUPTED)
+    if outcome.ended_by is not None:
+        sys.exit(ending.status_of(outcome.ended_by))
     if not any(trial.status == "ok" for trial in measured.trials):
         sys.exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from sgibench import bench, catalogue, secrets
+from sgibench import bench, catalogue, ending, secrets
 from sgibench.bench import serving
 from sgibench.bench.choice import (
     LEAST_RATE,
@@ -174,15 +175,17 @@ def _order(found: catalogue.Catalogue, preset: Preset, form: Form, own_target: A
 def _attend(
     process: LoadProcess, engine: serving.Serving, order: dict[str, object], form: Form, session: UiRun
 ) -> None:
-    """Answer the web UI until Ctrl-C."""
+    """Answer the web UI until Ctrl-C, which is its usual end; another signal ends it as any command."""
     try:
         url, opened = process.ui(order)
         taken = f" (port {form.port} is taken)" if opened != form.port else ""
         click.echo(f"Locust web UI: {url}{taken}   Ctrl-C ends it")
         process.attend(engine.answer, engine.watch)
-    except KeyboardInterrupt:
-        unsaved = _unsaved(session)
-        click.echo(f"\nstopped; {unsaved} tests were not saved" if unsaved else "\nstopped")
+    except KeyboardInterrupt as interrupt:
+        number, unsaved = ending.signal_of(interrupt), _unsaved(session)
+        click.echo(f"\nstopped{ending.by(number)}" + (f"; {unsaved} tests were not saved" if unsaved else ""))
+        if number is not signal.SIGINT:
+            sys.exit(ending.status_of(number))
     except LoadError as error:  # it was killed, or hangs: nobody can press Save any more
         kept = f". The tests are kept: {engine.answer('save', {})['folder']}" if _unsaved(session) else ""
         raise LoadError(f"{error}{kept}") from None

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import termios
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -70,7 +70,10 @@ def wake_on_child() -> int:
 
 def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Start the command: its own group, its CPUs, its streams, which are its alone from here on."""
-    log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        log = os.open(order["log"] or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    except OSError as error:
+        give_up(order["log"], error)  # its folder is gone where the engine was ended meanwhile
     streams = [log if fd is None else fd for fd in (order["stdout"], order["stderr"])]
     guard = os.getpid()
     leash, _held = os.pipe()  # the other end stays open for as long as this process lives
@@ -85,12 +88,17 @@ def start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             preexec_fn=lambda: prepare(guard, order, leash),  # noqa: PLW1509 - one thread only
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        say({"error": f"{order['argv'][0]}: {why}", "errno": getattr(error, "errno", None)})
-        raise SystemExit(1) from None
+        give_up(order["argv"][0], error)
     finally:
         for fd in {log, leash, *(fd for fd in (order["stdin"], *streams) if fd is not None)}:
             os.close(fd)
+
+
+def give_up(what: str, error: Exception) -> NoReturn:
+    """Tell the engine why the command can't be started, and end."""
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    say({"error": f"{what}: {why}", "errno": getattr(error, "errno", None)})
+    raise SystemExit(1) from None
 
 
 def prepare(guard: int, order: dict[str, Any], leash: int) -> None:
