@@ -293,7 +293,7 @@ def test_a_part_that_was_stopped_is_named(monkeypatch: pytest.MonkeyPatch) -> No
             ):
                 monkeypatch.setattr(ServerProcess, "pids_by_part", lambda _, pids=pids: pids)
                 said = process.stopped()
-                assert said == (None if told is None else f"{told} from outside (SIGSTOP)")
+                assert said == (None if told is None else f"{told} (SIGSTOP)")
                 assert process._unready("refused") == (said or "refused, asked of its front nginx")
         finally:
             runs.kill()

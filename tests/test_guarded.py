@@ -18,7 +18,7 @@ import pytest
 from sgibench.engine.orders import LoadProcess, line
 from sgibench.errors import EnvsError, LoadError
 from sgibench.serve import envs, scratch
-from sgibench.serve.guarded import Command, Guarded, NotStartedError
+from sgibench.serve.guarded import Command, Guarded, NotStartedError, Standstill
 
 PATIENCE_S = 30.0
 FAMILY = """
@@ -170,6 +170,27 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
         Guarded(Command(argv=("/nowhere/server",), env={}, cwd=tmp_path)),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("looks", "given_up"),
+    [
+        ([(0.0, True), (0.5, True), (1.0, True), (1.5, True), (2.0, True)], True),
+        ([(0.0, True), (0.5, True), (1.0, False), (1.5, True), (3.0, True)], False),
+        # Ctrl-Z: whoever looks was stopped, too; an hour later the others go on a moment after it.
+        ([(0.0, False), (3600.0, True), (3600.5, True), (3601.0, False)], False),
+        ([(0.0, True), (3600.0, True), (3600.5, True), (3600.9, False)], False),
+    ],
+)
+def test_who_stands_still_is_given_up_and_who_was_stopped_with_the_run_is_not(
+    *, looks: list[tuple[float, bool]], given_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standstill, now_s = Standstill(), 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    seen = []
+    for now_s, stopped in looks:  # noqa: B007 - the clock reads it
+        seen.append(standstill.seen(stopped=stopped))
+    assert any(seen) is given_up
 
 
 def test_a_log_whose_folder_is_gone_is_named_and_nothing_else_is_said(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -554,6 +555,34 @@ def test_a_request_that_is_never_answered_is_named(tmp_path: Path, monkeypatch: 
     asked = tuple(Asked(method="GET", path=path) for path in ("/", "/events"))
     with pytest.raises(UsageError, match=r"did not answer GET /events in time: what never ends \(a stream"):
         look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "--app odd:app: importing it stopped its process (SIGSTOP)"),
+        ("", "called without a server its process was stopped (SIGSTOP) by GET /stop"),
+    ],
+)
+def test_an_app_that_stops_itself_is_named_and_not_waited_for(source: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent(f"""
+            import os, signal
+            {source}
+            def app(environ, start_response):
+                if environ["PATH_INFO"] == "/stop":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+                return [b"ok"]
+        """),
+        encoding="utf-8",
+    )
+    asked = tuple(Asked(method="GET", path=path) for path in ("/", "/stop"))
+    began_s = time.monotonic()
+    with pytest.raises(UsageError) as error:
+        look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+    assert told in str(error.value)
+    assert time.monotonic() - began_s < 45, "it was waited for, for a minute or more"
 
 
 def test_headers_of_the_users_reach_the_app_without_a_server_as_a_server_hands_them_over() -> None:

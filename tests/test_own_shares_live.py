@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,43 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     assert done.returncode == 0, done.stderr
     return store.read_run(folder / json.loads(done.stdout)["run"])
+
+
+STOPS = """
+import os, signal, sys, time
+
+BORN = time.monotonic()
+
+def app(environ, start_response):
+    if "beside-" in sys.argv[-1] and time.monotonic() > BORN + 3:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+"""Stops itself where it is called without a server, once it is measured there."""
+
+
+@pytest.mark.timeout(200)
+def test_an_app_that_stops_itself_beside_its_servers_holds_up_nothing(tmp_path: Path) -> None:
+    """A minute and a half was waited for its next answer, while the whole run stood still."""
+    (tmp_path / "stops.py").write_text(STOPS, encoding="utf-8")
+    (tmp_path / "requirements.txt").touch()
+    words = (
+        "run --app stops:app --blocks 1 --window 4 --connections 4 --rate none --no-control --json --server waitress"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "sgibench.cli", *words.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (told,) = (line for line in done.stderr.splitlines() if "(SIGSTOP)" in line)
+    assert told.startswith("stops:app: called without a server its process was stopped (SIGSTOP) and did not go on, so")
+    run = store.read_run(tmp_path / json.loads(done.stdout)["run"])
+    assert [trial.status for trial in run.trials] == ["ok"]
+    assert run.info.spent_s["one request at a time"] < 30
 
 
 @pytest.mark.timeout(400)

@@ -232,6 +232,42 @@ def test_a_server_that_hangs_under_load_fails_and_the_others_go_on(
     assert trial_of(run, "faulty-none").status == "ok"
 
 
+def test_a_server_that_stops_itself_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    """It was waited for: for 30 s at its start, for a time-out under a load, and for 10 s until it was killed."""
+    run = run_of(tmp_path, "faulty-stops", "faulty-stops-at-start", "faulty-stops-when-asked", "faulty-none")
+    for server, words in (
+        ("faulty-stops", "it was stopped (SIGSTOP) under load"),
+        ("faulty-stops-at-start", "it was stopped (SIGSTOP) before it answered"),
+        ("faulty-stops-when-asked", "it was stopped (SIGSTOP) when it was asked"),
+    ):
+        failure = trial_of(run, server).failure
+        assert failure, server
+        assert (failure.reason, words in failure.detail) == ("stopped", True), failure
+    assert trial_of(run, "faulty-none").status == "ok"
+    spent = run.info.spent_s
+    assert spent["starting"] < 20
+    assert spent["stopping"] < 8
+    assert sum(spent.get(phase, 0.0) for phase in ("warm-up", "counted", "draining", "loading")) < 10
+
+
+def test_a_run_that_is_stopped_with_all_its_processes_goes_on_with_them(tmp_path: Path) -> None:
+    """Whoever goes on first finds the others stopped, which have done nothing wrong."""
+    command = start_command(tmp_path, "--json", "--blocks", "4")
+    wait_for_trials(tmp_path, 2)
+    family = [psutil.Process(command.pid), *psutil.Process(command.pid).children(recursive=True)]
+    for one in family:
+        one.suspend()
+    time.sleep(4)
+    for one in family:
+        one.resume()
+        time.sleep(0.3 if one is family[0] else 0)
+    out, err = command.communicate(timeout=180)
+    assert command.returncode == 0, err
+    trials = store.read_run(Path(json.loads(out)["run"])).trials
+    assert not [trial.failure for trial in trials if trial.failure and trial.failure.reason == "stopped"]
+    assert trials[-1].status == "ok", trials[-1].failure
+
+
 def test_what_failed_under_one_load_is_not_told_of_the_next_as_if_it_had_been_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

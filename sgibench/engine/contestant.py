@@ -15,6 +15,7 @@ from sgibench.model import (
     ServerEntry,
     Stopped,
 )
+from sgibench.serve.guarded import Standstill
 from sgibench.serve.own.driving import Beside
 from sgibench.serve.process import ServerProcess
 
@@ -46,6 +47,8 @@ class Contestant:
     """Whether a scenario has something done to it, so that requests may be lost."""
     parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The processes of each of its parts when a load began, by what a person calls it."""
+    standstill: Standstill = field(default_factory=Standstill)
+    """Of any of its processes, while it is loaded."""
     used: Used = field(default_factory=Used)
     """What it uses of services."""
 

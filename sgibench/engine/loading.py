@@ -132,7 +132,18 @@ class Lookout:
         if (now_s := time.monotonic()) - self._looked_s < WATCH_SERVERS_S:
             return {}
         self._looked_s = now_s
+        self._look_beside()
         return watch_servers(self._fit)
+
+    def _look_beside(self) -> None:
+        """Give up apps beside the servers that were stopped: each call of theirs would be waited for."""
+        for beside in {one.beside for one in self._fit.values() if one.beside is not None}:
+            if (told := beside.given_up()) is None:
+                continue
+            rest = "so in this block nothing more is said about the servers' share of a request"
+            self._loading.workshop.listener.say(f"{told}, {rest}")
+            for one in self._fit.values():
+                one.beside = None if one.beside is beside else one.beside
 
 
 class Steps:

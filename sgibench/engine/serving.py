@@ -172,8 +172,12 @@ def _verify(workshop: Workshop, stage: Stage, contestants: Mapping[Key, Contesta
                 port, protocol = contestant.process.port, cell.load.protocol
                 verify.verify_kept(HOST, port, contestant.used.rows, protocol=protocol)
         except ServerError as error:
+            stopped = contestant.process.stopped()
+            error = error if stopped is None else ServerError("stopped", f"{stopped} when it was asked: {error.detail}")
             contestant.fail(ServerError(error.reason, error.detail, contestant.process.log_tail()))
             contestant.fail_with_services()
+            if stopped is not None:
+                contestant.process.kill()  # it would not hear that it is to stop, and be waited for
 
 
 def _find_within(stage: Stage, contestants: Mapping[Key, Contestant]) -> None:

@@ -12,10 +12,11 @@ from sgibench.engine.services import Witness
 from sgibench.engine.trials import judge, too_soon
 from sgibench.errors import ServerError
 from sgibench.serve.fronts import told_lost
+from sgibench.serve.guarded import is_stopped, stays_stopped
 
 
 def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
-    """Name the servers that ended or flood their log; a flood is stopped at once, before it fills the disk."""
+    """Name the servers that ended, were stopped or flood their log; a flood is ended before it fills the disk."""
     gone = {}
     for cell_id, contestant in contestants.items():
         process = contestant.process
@@ -25,6 +26,8 @@ def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
             contestant.fail(ServerError("log-flood", f"it logged more than {units.size(process.log_cap_bytes)}", tail))
         if contestant.failure is None and not process.alive():
             contestant.fail(ServerError("crashed", f"{process.end} under load", process.log_tail()))
+        if contestant.failure is None and contestant.standstill.seen(stopped=_stands(contestant)):
+            _fail_stopped(contestant)
         if contestant.failure is None and contestant.jobs and (trouble := contestant.jobs.trouble()):
             contestant.fail(trouble)
         if contestant.failure is None and (trouble := contestant.trouble()) is not None:
@@ -32,6 +35,19 @@ def watch_servers(contestants: Mapping[str, Contestant]) -> dict[str, str]:
         if contestant.failure is not None:
             gone[cell_id] = contestant.failure.reason
     return gone
+
+
+def _stands(contestant: Contestant) -> bool:
+    """Whether a process that serves is stopped; only those that were there as the load began are looked at."""
+    return any(is_stopped(pid) for pids in contestant.parts.values() for pid in pids)
+
+
+def _fail_stopped(contestant: Contestant) -> None:
+    """Give up a server that was stopped, and end it: it would not hear that it is to stop, and be waited for."""
+    process = contestant.process
+    told = process.stopped() or "it was stopped (SIGSTOP)"
+    contestant.fail(ServerError("stopped", f"{told} under load", process.log_tail()))
+    process.kill()
 
 
 def judge_load(contestant: Contestant, target: Target, measured: Measured, witness: Witness) -> None:
@@ -42,8 +58,8 @@ def judge_load(contestant: Contestant, target: Target, measured: Measured, witne
         parts = {name: pids for name, pids in contestant.parts.items() if not process.is_away(name)}
         if lost := told_lost(parts, process.pids()):
             contestant.fail(ServerError("crashed", f"{lost} under load", process.log_tail()))
-        elif stopped := process.stopped():
-            contestant.fail(ServerError("stopped", stopped, process.log_tail()))
+        elif process.stopped() and stays_stopped(lambda: process.stopped() is not None):
+            _fail_stopped(contestant)
         else:
             contestant.failure = judge(measured, process.log_tail(), eventful=contestant.eventful)
             contestant.failure = contestant.failure or too_soon(witness.scenario, measured, process.log_tail())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sgibench.errors import ServerError
 from sgibench.model import App, Cell, Exchange, Interface, Scenario, ServerEntry
 from sgibench.paths import remove
 from sgibench.serve.envs import Environment
-from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.guarded import Command, Guarded, Standstill
 from sgibench.serve.logs import tail_of
 from sgibench.serve.own.preparing import folded
 from sgibench.serve.variables import import_paths, variables_of
@@ -26,6 +27,7 @@ from sgibench.serve.variables import import_paths, variables_of
 MIX = Path(__file__).with_name("mix.py")
 LONGEST_S = 120.0
 """For a start, and for all requests a few hundred times."""
+LOOK_S = 0.5
 CALLED: frozenset[Interface] = frozenset({"wsgi", "asgi"})
 """Interfaces that can be called without a server."""
 
@@ -154,7 +156,12 @@ def _driven(  # noqa: PLR0917 - one call site
         cpus=cpus,
     )
     with Guarded(command) as process:
-        if not process.wait(LONGEST_S):
+        until_s, standstill = time.monotonic() + LONGEST_S, Standstill()
+        while not process.wait(LOOK_S) and time.monotonic() < until_s:
+            if standstill.seen(stopped=process.stopped()):
+                stopped = f"{app.id}: called without a server its process was stopped (SIGSTOP)"
+                raise ServerError("stopped", stopped, tail_of(log))
+        if process.alive():
             raise ServerError("hung", f"{app.id}: called without a server it did not answer in time", tail_of(log))
     if not answer.exists():
         raise ServerError("not-driven", f"{app.id} can't be called without a server{folded(tail_of(log))}")

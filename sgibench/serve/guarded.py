@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,10 @@ GUARD = Path(__file__).with_name("guard.py")
 STARTED_S = 30.0
 """A guard is a small script; one that has not started its command by then never will."""
 BURIED_S = 15.0
+STOPPED_S = 2.0
+"""Who is stopped (SIGSTOP) for so long is not waited for."""
+BETWEEN_LOOKS_S = 1.0
+LOOK_S = 0.1
 
 
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.ENOBUFS})
@@ -282,20 +286,59 @@ def _descendants(pid: int) -> list[int] | None:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and was not buried yet, or is gone (proc_pid_stat(5): the state follows the name)."""
+    """Whether a process has ended and was not buried yet, or is gone."""
+    return _state_of(pid) in {b"Z", b"X", None}
+
+
+def _state_of(pid: int) -> bytes | None:
+    """Give a process's state (proc_pid_stat(5): it follows the name); None when it is gone."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return machine.read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0]
     except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
+        return None
 
 
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped by a signal, and waits to be told to go on."""
+    if machine.LINUX:
+        return _state_of(pid) == b"T"
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     except psutil.Error:
         return False
+
+
+class Standstill:
+    """Tells who is stopped (SIGSTOP) for good from who goes on after a moment, by looks that others take now and then.
+
+    Of the time between two looks only a second counts. While this process is stopped itself (Ctrl-Z) nobody looks, and
+    what was stopped with it goes on a moment after it: that is no standstill, however long it was.
+    """
+
+    def __init__(self) -> None:
+        self._stood_s = 0.0
+        self._looked_s: float | None = None
+        """When it was last seen to be stopped; None when it went on then."""
+
+    def seen(self, *, stopped: bool) -> bool:
+        """Take a look; whether it has been stopped in all looks for so long that it is not waited for."""
+        if not stopped:
+            self._stood_s, self._looked_s = 0.0, None
+            return False
+        now_s = time.monotonic()
+        self._stood_s += 0.0 if self._looked_s is None else min(now_s - self._looked_s, BETWEEN_LOOKS_S)
+        self._looked_s = now_s
+        return self._stood_s >= STOPPED_S
+
+
+def stays_stopped(stopped: Callable[[], bool]) -> bool:
+    """Whether something that may be stopped stays so for as long as it is waited for; returns as soon as it goes on."""
+    standstill = Standstill()
+    while stopped():
+        if standstill.seen(stopped=True):
+            return True
+        time.sleep(LOOK_S)
+    return False
 
 
 def said_in(pid: int, words: Sequence[str]) -> bool:

@@ -14,15 +14,13 @@ from typing import Self
 from sgibench import machine
 from sgibench.errors import ServerError
 from sgibench.model import Memory
-from sgibench.serve.guarded import Command, Guarded, NotStartedError, is_stopped
+from sgibench.serve.guarded import Command, Guarded, NotStartedError, Standstill, is_stopped
 from sgibench.serve.logs import tail_of
 from sgibench.serve.process import ServerProcess
 
 READY = "worker-ready"
 """The file by which it says that it takes jobs."""
 READY_TIMEOUT_S = 60.0
-STOPPED_S = 1.5
-"""One of whose processes stands still (SIGSTOP) for so long is not waited for."""
 POLL_S = 0.05
 
 
@@ -39,8 +37,8 @@ class Worker:
         self._running: Guarded | None = None
         self._complete: tuple[int, ...] = ()
         """Its processes once it was ready."""
-        self._stood_s: float | None = None
-        """Since when one of its processes has been standing still."""
+        self._standstill = Standstill()
+        """Of any of its processes."""
 
     def __enter__(self) -> Self:
         (self._server.data / READY).unlink(missing_ok=True)
@@ -98,13 +96,9 @@ class Worker:
         if lost := len({*self._complete} - {*now}):
             detail = f"{lost} of the {len(self._complete)} processes of its worker ended under load"
             return ServerError("worker-died", detail, self.log_tail())
-        if not any(map(is_stopped, now)):
-            self._stood_s = None
+        if not self._standstill.seen(stopped=any(map(is_stopped, now))):
             return None
-        self._stood_s = self._stood_s or time.monotonic()
-        if time.monotonic() - self._stood_s < STOPPED_S:
-            return None
-        return ServerError("worker-stopped", "its worker was stopped from outside (SIGSTOP)", self.log_tail())
+        return ServerError("worker-stopped", "its worker was stopped (SIGSTOP)", self.log_tail())
 
     def cpu_s(self) -> float | None:
         """CPU that its processes have used."""

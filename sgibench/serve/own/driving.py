@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from sgibench.errors import ServerError
 from sgibench.model import App, Asked
-from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.guarded import Command, Guarded, Standstill
 from sgibench.serve.logs import tail_of
 from sgibench.serve.own.copying import in_copy
 from sgibench.serve.own.preparing import folded, prepare_start
@@ -87,9 +87,11 @@ def drive(
 
 def _await_end(app: App, requests: Sequence[Asked], process: Guarded, at: Path) -> None:
     """Wait for as long as it goes on from one request to the next; raises ServerError when it doesn't."""
-    on, until_s = None, time.monotonic() + START_S
+    on, until_s, standstill = None, time.monotonic() + START_S, Standstill()
     while not process.wait(LOOK_S):
         now = _on(at)
+        if standstill.seen(stopped=process.stopped()):
+            raise _stopped(app, process, "" if now is None else f" by {requests[now].name}")
         if now != on:
             on, until_s = now, time.monotonic() + EACH_S
         if time.monotonic() > until_s:
@@ -112,6 +114,7 @@ class Beside:
         self._app = app
         self._process, self._answer = _process(app, requests, scratch, cpus, WARM_S, beside=True)
         self._patience_s = START_S + EACH_S * len(requests)
+        self._standstill = Standstill()
         self.port = 0
         """Where it is told what to call."""
 
@@ -133,9 +136,18 @@ class Beside:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
 
+    def given_up(self) -> str | None:
+        """Look whether it was stopped and does not go on; then it is ended, as it would be waited for, and says so."""
+        if not self._standstill.seen(stopped=self._process.stopped()):
+            return None
+        self._process.kill()
+        return _stopped(self._app, self._process).detail
+
     def _await_port(self) -> int:
-        until_s = time.monotonic() + self._patience_s
+        until_s, standstill = time.monotonic() + self._patience_s, Standstill()
         while not self._answer.exists() and not self._process.wait(LOOK_S):
+            if standstill.seen(stopped=self._process.stopped()):
+                raise _stopped(self._app, self._process)
             if time.monotonic() > until_s:
                 raise _hung(self._app, self._process)
         return int(_told(self._app, self._process, self._answer)["port"])
@@ -182,6 +194,13 @@ def _hung(app: App, process: Guarded, asked: str = "") -> ServerError:
         f"{app.id}: called without a server it did not answer{asked} in time: what never ends (a stream, a long poll), "
         "or takes many seconds, can't be measured; ask something else",
         tail,
+    )
+
+
+def _stopped(app: App, process: Guarded, asked: str = "") -> ServerError:
+    tail = tail_of(process.command.log) if process.command.log else ""
+    return ServerError(
+        "stopped", f"{app.id}: called without a server its process was stopped (SIGSTOP){asked} and did not go on", tail
     )
 
 

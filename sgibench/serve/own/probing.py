@@ -20,7 +20,7 @@ import psutil
 from sgibench import machine, units
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, BaseEnvironment, Interface, Lifespan, OwnApp
-from sgibench.serve.guarded import Command, Guarded
+from sgibench.serve.guarded import Command, Guarded, Standstill
 from sgibench.serve.logs import size_of, tail_of
 from sgibench.serve.own.copying import copy_in, in_copy
 from sgibench.serve.own.preparing import folded, prepare_start
@@ -149,9 +149,12 @@ class _started:  # noqa: N801 - reads as a statement: `with _started(…) as pro
 def _hear(spec: Spec, probing: Probing) -> dict[str, Any]:
     """Wait for what a probe found."""
     process = probing.process
-    deadline, idling = time.monotonic() + PROBE_TIMEOUT_S, _Idling(process)
+    deadline, idling, standstill = time.monotonic() + PROBE_TIMEOUT_S, _Idling(process), Standstill()
     while not probing.answer.exists() and process.alive() and time.monotonic() < deadline:
         process.hear(POLL_S)
+        if standstill.seen(stopped=process.stopped()):
+            tail = folded(tail_of(probing.log))
+            raise UsageError(f"--app {spec.text}: importing it stopped its process (SIGSTOP){tail}")
         served = not probing.imported.exists() and idling.seen() and _listens(process.pid)
         if served or size_of(probing.log) > MOST_PRINTED_BYTES:
             break

@@ -12,7 +12,7 @@ from sgibench.errors import ServerError
 from sgibench.listening import holders
 from sgibench.model import Launch, Memory
 from sgibench.serve import placing
-from sgibench.serve.guarded import Command, NotStartedError, is_stopped, said_in
+from sgibench.serve.guarded import Command, NotStartedError, is_stopped, said_in, stays_stopped
 from sgibench.serve.logs import size_of, tail_of
 from sgibench.serve.parts import Parts
 from sgibench.serve.placing import FRONT, Placed
@@ -28,6 +28,8 @@ STOP_TIMEOUT_S = 10.0
 LOG_CAP_BYTES, OWN_LOG_CAP_BYTES = 8 * 2**20, 64 * 2**20
 """An app of the user's may write a line or two for each request, as it does where it is used."""
 POLL_S = 0.02
+LOOK_S = 0.5
+"""While it is waited for, it is looked so often whether it was stopped."""
 OPEN_FILES = 65536
 """Files that a server may have open, where the hard limit allows it: the same for all, whatever the shell's limit."""
 OURS = "client"
@@ -52,6 +54,8 @@ class ServerProcess:
         self.front_argv: tuple[str, ...] | None = None
         """How its front was started; None without one, and before that."""
         self._started_s = 0.0
+        self._looked_s = 0.0
+        """When it was last looked whether it was stopped."""
         self._asked_s: float | None = None
         """When it was asked to stop."""
         self.stop_s: float | None = None
@@ -195,6 +199,7 @@ class ServerProcess:
                     return
             else:
                 last = answer
+                self._refuse_standstill()
                 time.sleep(POLL_S)
         raise ServerError("not-ready", f"not ready within {limit_s:g} s: {self._unready(last)}", self.log_tail())
 
@@ -203,6 +208,15 @@ class ServerProcess:
         if (told := self.stopped()) is not None:
             return told
         return last if self.spec.entry.front is None else f"{last}, asked of {self._told(FRONT)}"
+
+    def _refuse_standstill(self) -> None:
+        """Raise ServerError when a part of it was stopped and does not go on: it would be waited for in vain."""
+        if (now_s := time.monotonic()) - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        told = self.stopped()
+        if told is not None and stays_stopped(lambda: self.stopped() is not None):
+            raise ServerError("stopped", f"{told} before it answered", self.log_tail())
 
     def _start_front(self, meanwhile: Callable[[], None], deadline: float) -> None:
         """Start what stands before the servers once each of them listens: a balancer would take the others for dead."""
@@ -214,6 +228,7 @@ class ServerProcess:
                 if time.monotonic() > deadline:
                     told = self.stopped() or f"{self._told(one.name)} never listened"
                     raise ServerError("not-ready", told, self.log_tail())
+                self._refuse_standstill()
                 time.sleep(POLL_S)
         try:
             self.front_argv = placing.front(self.spec.entry, self.spec.launch(self.port), self._prepared.placed)
@@ -294,7 +309,7 @@ class ServerProcess:
             if still:
                 some = f"{still} of {'its processes' if name == 'it' else f'the processes of {name}'}"
                 who = name if still == len(pids) else some
-                return f"{who} {'was' if who == name or still == 1 else 'were'} stopped from outside (SIGSTOP)"
+                return f"{who} {'was' if who == name or still == 1 else 'were'} stopped (SIGSTOP)"
         return None
 
     def memory(self) -> Memory:

@@ -22,6 +22,8 @@ def main() -> None:
     fault, port = sys.argv[1], int(sys.argv[2])
     if fault == "exits-at-start":
         sys.exit("no licence found")
+    if fault == "stops-at-start":
+        os.kill(os.getpid(), signal.SIGSTOP)
     if fault == "ignores-sigterm":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = 0
@@ -85,6 +87,8 @@ def answer(fault: str, path: bytes, child: int) -> bytes:
         os._exit(3)
     if answered == ENOUGH and fault == "loses-worker":
         os.kill(child, signal.SIGKILL)
+    if (answered == ENOUGH and fault == "stops") or (answered == 1 and fault == "stops-when-asked"):
+        os.kill(os.getpid(), signal.SIGSTOP)
     if answered >= ENOUGH and fault == "hangs":
         time.sleep(3600)
     if answered >= ENOUGH and fault == "floods-log":
