@@ -32,7 +32,7 @@ from sgibench.model.terms import Visits
 from sgibench.report import behaviours
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis, percentile_axis
-from sgibench.report.charts.sheet import NAME_ROOM, WIDTH, fitting
+from sgibench.report.charts.sheet import NAME_ROOM, WIDTH, fitting, middled, width_of
 from sgibench.report.evidence import evidence_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
@@ -957,6 +957,7 @@ def test_the_report_says_who_held_a_cpu_in_turns_that_were_made_again_and_doubts
         "m" * 60,
         "WWW @ " * 9,
         "i" * 200,
+        "x" * 5000,
     ],
 )
 def test_a_name_before_a_bar_never_runs_into_it(name: str) -> None:
@@ -966,3 +967,4 @@ def test_a_name_before_a_bar_never_runs_into_it(name: str) -> None:
     drawn = matplotlib.textpath.TextPath((0, 0), fitted, size=size, prop=letters)
     assert drawn.get_extents().width <= NAME_ROOM
     assert fitted[:1] == name[:1]
+    assert fitted == name or width_of(middled(name, len(fitted) + 1)) * size > NAME_ROOM, "no more is cut than must be"

@@ -8,6 +8,7 @@ meets it in the middle of a run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -78,16 +79,21 @@ def _noun_misfits(hint: Any, value: Any, where: str) -> Iterator[str]:
     if not isinstance(value, hint):
         yield _said(where, f"{hint.__name__}(...)", value)
         return
-    hints = typing.get_type_hints(hint)
+    hints = _hints(hint)
     for field in dataclasses.fields(hint):
         yield from _misfits(hints[field.name], getattr(value, field.name), f"{where}.{field.name}")
+
+
+@functools.cache
+def _hints(noun: Any) -> dict[str, Any]:
+    return typing.get_type_hints(noun)
 
 
 def is_text(value: Any) -> bool:
     """Whether something is text that a file, a command line and a page can hold."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or "\0" in value:
         return False
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _is_whole(value: Any) -> bool:

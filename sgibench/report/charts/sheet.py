@@ -6,6 +6,7 @@ x runs to the right and y downwards, in SVG units. A unit is about a CSS pixel a
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -158,8 +159,12 @@ def fitting(text: str) -> tuple[str, float]:
     """Give a name as it fits into its room, whole or cut in its middle, and the size of its letters."""
     if len(text) <= MOST_SIGNS and width_of(text) * TEXT <= NAME_ROOM:
         return text, TEXT
-    cuts = (middled(text, signs) for signs in range(min(len(text), MOST_SIGNS), 0, -1))
-    return next((cut for cut in cuts if width_of(cut) * SMALL <= NAME_ROOM), "…"), SMALL
+    most = min(len(text), MOST_SIGNS)
+    if most == len(text) and width_of(text) * SMALL <= NAME_ROOM:
+        return text, SMALL
+    # With each sign more it is wider, so the longest that fits is found in a few steps.
+    fit = bisect(range(2, most), False, key=lambda signs: width_of(middled(text, signs)) * SMALL > NAME_ROOM)
+    return middled(text, fit + 1) if fit else "…", SMALL
 
 
 def width_of(text: str) -> float:
