@@ -266,10 +266,13 @@ def cell_doubts(trials: Sequence[Trial], around: Surroundings) -> tuple[Doubt, .
 
 def cell_figures(good: Sequence[Trial], around: Surroundings) -> Figures:
     """One row for a cell: the first block's, with what is known about the generator in all of them."""
-    rows = [figures_of(trial, around) for trial in good]
-    lags_ms = [row.lag_ms_p99 for row in rows if row.lag_ms_p99 is not None]
+    generators = [trial.generator for trial in good if trial.generator]
+    lags_us = [one.lag_us_p99 for one in generators if one.lag_us_p99 is not None]
     return replace(
-        rows[0], late=late_of(good), queued=any(row.queued for row in rows), lag_ms_p99=max(lags_ms, default=None)
+        figures_of(good[0], around),
+        late=late_of(good),
+        queued=any(one.queue_max for one in generators),
+        lag_ms_p99=_ms(max(lags_us, default=None)),
     )
 
 

@@ -165,8 +165,7 @@ class View:
 
 def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
     """Judge a run and arrange it; the rows of each panel come in order of `rank_by`."""
-    standings = standings_of(run)
-    found = audit.audit_run(run)
+    standings, found = _judged(run)
     looks = looks_of([*(trial.server for trial in run.trials), *(one.server for one in run.info.capacity)])
     order = {name: index for index, name in enumerate(run.info.scenarios)}
     arranged = _arrange(sorted(standings, key=lambda one: _sorting(one, order)))
@@ -184,6 +183,20 @@ def view_of(run: Run, rank_by: Metric = "cpu_us_per_request") -> View:
         doubted_trials=dict(kinds.most_common()),
         doubts=(*found.run, *found.missing),
     )
+
+
+_judged_last: list[tuple[Run, tuple[Standing, ...], audit.RunAudit]] = []
+"""One run at most: a command that writes a run's page prints its tables or its summary, too."""
+
+
+def _judged(run: Run) -> tuple[tuple[Standing, ...], audit.RunAudit]:
+    """Give the standings and the doubts of a run, which never change; those of the last run are at hand."""
+    for known, standings, found in tuple(_judged_last):
+        if known is run:
+            return standings, found
+    standings, found = standings_of(run), audit.audit_run(run)
+    _judged_last[:] = [(run, standings, found)]
+    return standings, found
 
 
 def looks_of(servers: Iterable[str]) -> dict[str, Look]:
