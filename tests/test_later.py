@@ -9,14 +9,16 @@ import pytest
 
 from sgibench.later import Later
 
-HEAVY = ("matplotlib", "pandas", "scipy.optimize", "scipy.special")
+HEAVY = ("matplotlib", "pandas", "psycopg", "scipy.optimize", "scipy.special")
 
 
 def test_commands_begin_without_what_draws_computes_and_writes_tables() -> None:
     program = (
         "import sys, click\n"
+        "from sgibench import catalogue\n"
         "from sgibench.cli import COMMANDS, program\n"
         "assert all(program.get_command(click.Context(program), name) for name in COMMANDS)\n"
+        "assert catalogue.load().services\n"
         "print(*(name for name in sys.argv[1:] if name in sys.modules))\n"
     )
     done = subprocess.run(
