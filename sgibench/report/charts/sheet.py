@@ -163,7 +163,7 @@ def fitting(text: str) -> tuple[str, float]:
     if most == len(text) and width_of(text) * SMALL <= NAME_ROOM:
         return text, SMALL
     # With each sign more it is wider, so the longest that fits is found in a few steps.
-    fit = bisect(range(2, most), False, key=lambda signs: width_of(middled(text, signs)) * SMALL > NAME_ROOM)
+    fit = bisect(range(2, most), 0, key=lambda signs: width_of(middled(text, signs)) * SMALL > NAME_ROOM)
     return middled(text, fit + 1) if fit else "…", SMALL
 
 
