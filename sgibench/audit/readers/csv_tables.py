@@ -20,6 +20,7 @@ _MARKS = re.compile(r"[ \t]{0,20}(?:>[ \t]{0,4}){0,10}")
 """Before a line that Markdown quotes or indents."""
 _FENCES = ("```", "~~~")
 _LONGEST_HEADER = 2000
+_INDENT = 4
 
 COLUMNS = (
     "id",
@@ -97,14 +98,22 @@ def _tables(text: str) -> tuple[Table, ...]:
         line = _unmarked(marked)
         if (cells := _as_header(line)) is not None:
             end()
-            lines, before, header, quoted = [], place, cells, line != marked
-        elif lines is not None and (marked.strip().startswith(_FENCES) or (quoted and line == marked and line.strip())):
+            lines, before, header, quoted = [], place, cells, _is_block(marked)
+        elif lines is not None and (
+            marked.strip().startswith(_FENCES) or (quoted and line.strip() and not _is_block(marked))
+        ):
             end()
             lines = None
         if lines is not None:
             lines.append(line if quoted else marked)
     end()
     return tuple(found)
+
+
+def _is_block(line: str) -> bool:
+    """Whether Markdown takes a line for a part of a quote or of indented code, which ends where the marks do."""
+    marks = line[: len(line) - len(_unmarked(line))]
+    return ">" in marks or "\t" in marks or len(marks) >= _INDENT
 
 
 def _unmarked(line: str) -> str:
