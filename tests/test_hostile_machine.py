@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -106,10 +107,13 @@ def test_an_engine_that_stood_still_reads_what_was_said_meanwhile(
     clock = time.monotonic
     later_s = [0.0]
 
-    def stand_still() -> None:
-        later_s[0] = 3600.0
-
     with LoadProcess((), tmp_path / "load.log") as load:
+        said = load.line._process.pipes["stdout"]
+
+        def stand_still() -> None:
+            assert select.select([said], [], [], 60)[0]
+            later_s[0] = 3600.0
+
         load.describe([])
         monkeypatch.setattr(time, "monotonic", lambda: clock() + later_s[0])
         answer = load._order({"do": "describe", "scenarios": [str(path)]}, 30.0, watch=stand_still)
