@@ -76,5 +76,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 
 
 def pytest_configure() -> None:
-    """Let the commands that tests start be interrupted, even where a shell ran the tests in the background."""
+    """Let signals end the commands that tests start, even where a shell ran the tests in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup; unlike what is ignored, a handler is not inherited
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
