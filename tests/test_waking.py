@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,13 +171,13 @@ def test_a_command_has_no_terminal_though_it_stays_in_the_session(tmp_path: Path
         "    assert asked.wait(30)\n"
     )
     log = tmp_path / "log"
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", owner, asking, str(log)])  # noqa: S606 - it has a terminal of its own
-    _pid, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert log.read_text().strip() == f"has none, of session {pid}"
+    ours, theirs = pty.openpty()
+    session = (shutil.which("setsid") or "setsid", "--ctty", sys.executable, "-c", owner, asking, str(log))
+    with subprocess.Popen(session, stdin=theirs) as asking_one:
+        assert asking_one.wait(60) == 0
+    os.close(theirs)
+    os.close(ours)
+    assert log.read_text().strip() == f"has none, of session {asking_one.pid}"
 
 
 def awake_of(plan: CpuPlan) -> bool:
