@@ -50,7 +50,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 def seconds(value_s: float | None) -> str:
     """Write a duration: 0.0123 -> 12.3 ms; 95 -> 1 min 35 s."""
-    if value_s is None:
+    if value_s is None or not math.isfinite(value_s):
         return NOT_MEASURED
     if value_s >= 60:  # noqa: PLR2004 - seconds in a minute
         whole = round(value_s)

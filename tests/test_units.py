@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import pytest
 
 from sgibench import units
@@ -34,6 +37,15 @@ def test_a_duration_that_is_none_says_what_was_expected(text: str) -> None:
 )
 def test_durations_are_written_with_three_digits(value: float | None, text: str) -> None:
     assert units.seconds(value) == text
+
+
+@pytest.mark.parametrize("write", [units.seconds, units.microseconds, units.significant])
+@pytest.mark.parametrize("value", [math.inf, math.nan, 1e-320, 1e308])
+def test_what_a_strangers_file_divides_is_written_whatever_comes_out(
+    write: Callable[[float], str], value: float
+) -> None:
+    assert write(value) == units.NOT_MEASURED or any(sign.isdigit() for sign in write(value))
+    assert math.isfinite(value) or write(value) == units.NOT_MEASURED
 
 
 @pytest.mark.parametrize(
