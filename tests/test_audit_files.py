@@ -986,6 +986,12 @@ _ODD = st.sampled_from(
 )
 
 
+def test_a_number_of_hundreds_of_digits_is_refused_in_one_line() -> None:
+    text = (Path(__file__).parent / "data/audit/recorded/ab-half.txt").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="one of its numbers has more digits than any figure"):
+        read(re.sub(r"^ +98%", " " + "9" * 400 + "%", text, count=1, flags=re.MULTILINE), "ab-half.txt")
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_real_files_with_odd_tokens_in_their_figures_place_never_break_the_audit(data: st.DataObject) -> None:

@@ -64,6 +64,9 @@ def _read(known: Format, material: Material) -> list[Figures]:
         rows = known.read(material)
     except ValueError as error:
         raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {error}")) from error
+    except OverflowError:
+        told = "one of its numbers has more digits than any figure"
+        raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {told}")) from None
     nothing = next((row.id for row in rows if not _says_anything(row)), None)
     if nothing is not None:
         raise UsageError(_one_line(f"{material.name}: looks like {known.name}, but {nothing} has no figure at all"))
