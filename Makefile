@@ -50,9 +50,9 @@ report: setup
 ui: setup
 	@$(BIN)/sgibench ui $(ARGS)
 
-# Three processes for two CPUs: much of a test is waiting, for a server that starts or for a window that ends.
+# Four processes for two CPUs: much of a test is waiting, for a server that starts or for a window that ends.
 test: $(READY_FOR_TESTS)
-	@$(BIN)/python -m pytest -n 3 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 lint: $(READY_FOR_TESTS)
 	@$(BIN)/ruff check .

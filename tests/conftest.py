@@ -18,12 +18,14 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 LONGEST_FIRST = (
-    "test_own_shares_live", "test_own_within", "test_report_browser", "test_pipeline", "test_database_work",
-    "test_queue_live", "test_kills", "test_resume", "test_own_commands", "test_your_app", "test_ui_browser", "test_ui",
+    "test_apps", "test_pipeline", "test_own_shares_live", "test_database_work", "test_report_browser",
+    "test_own_within", "test_queue_live", "test_kills", "test_resume", "test_own_commands", "test_your_app",
+    "test_ui_browser", "test_ui",
     "test_fronts_live", "test_judging_commands", "test_learned", "test_docs", "test_wheel", "test_scenarios",
     "test_parts", "test_protocols", "test_choosing", "test_project_file", "test_cli", "test_hostile_results",
 )  # fmt: skip
-"""Files with tests that last long: begun first, so that no process waits for another at the end."""
+"""Files with tests that last long: begun first, so that no process waits for another at the end. What computes stands
+among what waits."""
 
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -53,6 +53,8 @@ TYPICAL = {"wsgi": "gunicorn-gthread", "asgi": "uvicorn-httptools"}
 """The servers behind which every app is tested; the others are tested with the first app that they can run."""
 OWN_HEADERS = {"content-type", "content-length", "location", "allow"}
 
+pytestmark = pytest.mark.timeout(900)  # whichever test comes first makes some forty environments
+
 
 def first_app(entry: ServerEntry) -> App:
     """The plain app of its interface, or the one that it needs."""
