@@ -612,7 +612,7 @@ def test_a_percentile_that_one_block_has_alone_is_noisy_and_what_blocks_usually_
     ]
     assert found(*usual, 4200.0 * 6) == []
     assert found(*usual, 4200.0 / 15, 4200.0) == [], "a p99 that is short once is nothing to fear"
-    assert "in 2 blocks" in found(*usual, 2e5, 3e5)[0]
+    assert "p99 up to 300 ms in 2 blocks" in found(*usual, 2e5, 3e5)[0]
     assert found(4000.0, 2e5) == ["TooFew: 2 of 2 blocks gave a result"]
 
 

@@ -128,6 +128,22 @@ def test_servers_are_named_with_their_app_where_one_has_several(tmp_path: Path) 
     assert any("wsgi_flask" in row for row in rows)
 
 
+def test_a_comparison_says_what_it_took_out_and_what_it_could_not_have_seen(two_runs: Path) -> None:
+    words = "CPU per request: the unchanged servers moved by "
+    told = {
+        form: inside(two_runs, "compare", "20260101", "20260102", "--format", form, "--fail-on", "slower:60%")
+        for form in ("table", "markdown", "junit")
+    }
+    assert words in told["table"].stdout
+    assert words in told["junit"].stdout
+    assert f"\n{words[0].upper()}{words[1:]}" in told["markdown"].stdout
+    assert all("could not have shown" not in done.stderr for done in told.values())
+    done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower:1%", "--metric", "p50_us")
+    found = re.search(r"--fail-on: (\d+) of (\d+) comparisons could not have shown a loss of 2.0 %", done.stderr)
+    assert found, done.stderr
+    assert 0 < int(found[1]) <= int(found[2])
+
+
 def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Path) -> None:
     def out(form: str) -> str:
         done = inside(two_runs, "compare", "20260101", "20260102", "--fail-on", "slower", "--format", form)

@@ -490,6 +490,36 @@ def test_a_server_that_swings_is_not_told_apart_from_the_best_whatever_its_place
     assert page.text.count("≈") >= 2  # once in the overview's key, once for the server that swings
 
 
+def test_a_server_that_another_is_surely_ahead_of_is_no_candidate_for_the_least() -> None:
+    """Whoever swings leads and is told from nobody; of the others one is surely behind the other."""
+    steady = [replace(CLEAR[0], id=f"server-{cost}", cpu_us=cost) for cost in (80, 100)]
+    swings = replace(CLEAR[0], id="swings", cpu_us=70)
+    run = make_run(Making(servers=(*steady, swings), scenarios=("json",), blocks=6, scatter=0.005))
+    swing = {0: 0.3, 1: 3.0, 2: 0.5, 3: 2.0, 4: 0.9, 5: 1.0}
+    run = replace(run, trials=tuple(swinging(trial, swing) for trial in run.trials))
+    (said,) = answer_of(view_of(run).panels[0]).said
+    least = said.text.partition("the least CPU per request")[0]
+    assert ("swings" in least, "server-80" in least, "server-100" in least) == (True, True, False), said.text
+
+
+def test_a_p99_of_the_blocks_that_a_stall_made_longer_has_no_place() -> None:
+    making = Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=6, samples=400)
+    run, whole = make_run(making), make_run(replace(making, samples=4000))
+    for stalled, judged in ((1, False), (3, False), (4, True)):
+        trials = tuple(
+            long if short.server == CLEAR[0].id and short.block < stalled else short
+            for short, long in zip(run.trials, whole.trials, strict=True)
+        )
+        rows = {row.entry.server: row for row in view_of(replace(run, trials=trials)).panels[0].rows}
+        assert ("p99_us" in rows[CLEAR[0].id].places) == judged
+        assert not any("p99_us" in row.places for name, row in rows.items() if name != CLEAR[0].id)
+        fixed = rows[CLEAR[0].id].fixed
+        assert fixed is not None
+        assert (fixed.figures["p99_us"].low is None, fixed.figures["p99_us"].blocks) == (
+            (False, stalled) if judged else (True, 6)
+        )
+
+
 def swinging(trial: Trial, swing: dict[int, float]) -> Trial:
     if trial.server != "swings" or trial.cpu_us_per_request is None:
         return trial
@@ -881,8 +911,9 @@ def test_a_p99_that_only_all_blocks_together_have_is_shown_and_judged_by_nothing
     assert row.fixed is not None
     found = row.fixed.figures["p99_us"]
     assert row.fixed.histogram is not None
-    assert (found.value, found.low, found.blocks) == (row.fixed.histogram.percentile_us(0.99), None, 1)
+    assert (found.value, found.low, found.blocks) == (row.fixed.histogram.percentile_us(0.99), None, 3)
     assert "p99_us" not in row.places
+    assert "blocks together: no interval" in page_of(run).text
     few = view_of(make_run(Making(scenarios=("json",), rates=(300.0,), servers=CLEAR, blocks=2, samples=400)))
     assert few.panels[0].rows[0].fixed is not None
     assert "p99_us" not in few.panels[0].rows[0].fixed.figures

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sgibench import stats
-from sgibench.model import Run
+from sgibench.model import OwnInfo, Run
 from sgibench.stats.conditions import differences
 from sgibench.stats.runs import BETWEEN_FLOOR, REFERENCED_FLOOR, between_variance, satterthwaite, welch
 from tests.results_maker import QUICK, Contestant, Making, make_run
@@ -101,6 +101,33 @@ def test_unchanged_servers_beside_it_take_out_what_moved_the_whole_machine() -> 
     assert waitress.comparison.ratio == pytest.approx(1.1, rel=0.01)
     assert waitress.comparison.verdict == "slower"
     assert {change.comparison.verdict for change in found.values()} <= {"tie", "unknown"}
+
+
+def test_an_app_of_the_users_may_have_changed_so_that_it_is_no_measure_of_noise() -> None:
+    """A cost twice as high of every server was taken for the machine's, and the check passed."""
+    own = OwnInfo(
+        apps={"wsgi_plain": "shop:app", "asgi_plain": "shop:asgi"},
+        kinds={}, environment="./.venv", python="3.11.7", requests=("1 GET /",),
+    )  # fmt: skip
+    old, new = run(1, scatter=0.005), run(2, scatter=0.005)
+    trials = tuple(replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * 2) for trial in new.trials)
+    theirs = [replace(each, info=replace(each.info, own=own)) for each in (old, replace(new, trials=trials))]
+    found = stats.compare_runs(theirs[0], theirs[1], metric="cpu_us_per_request")
+    assert {(one.comparison.verdict, one.unchanged, one.machine_shift) for one in found.changes} == {
+        ("slower", False, None)
+    }
+    assert "shop:app, shop:asgi: no run knows whether it is still the same" in found.differences
+    folders = [replace(each, info=replace(each.info, catalogues=("mine",))) for each in (old, new)]
+    assert not any(one.unchanged for one in stats.compare_runs(*folders, metric="cpu_us_per_request").changes)
+
+
+def test_two_loads_of_one_process_are_one_witness_of_the_noise() -> None:
+    rates = {"rates": (300.0,), "servers": QUICK[:3], "scatter": 0.005}
+    old, new = run(1, **rates), run(2, **rates)
+    trials = tuple(replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * 2) for trial in new.trials)
+    found = stats.compare_runs(old, replace(new, trials=trials), metric="cpu_us_per_request")
+    assert len(found.changes) == 2 * 3
+    assert {(one.comparison.verdict, one.between_from) for one in found.changes} == {("slower", 0)}
 
 
 def test_rates_are_better_when_higher() -> None:

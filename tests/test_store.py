@@ -140,6 +140,9 @@ def test_runs_are_found_by_the_start_of_their_name_and_by_latest(tmp_path: Path,
     assert store.find_run(tmp_path, str(tmp_path / names[0])).name == names[0]
     with pytest.raises(UsageError, match="2 match"):
         store.find_run(tmp_path, "2026")
+    with store.RunWriter(tmp_path / "20260101", made.info) as writer:
+        writer.write_info(made.info)
+    assert store.find_run(tmp_path, "20260101").name == "20260101", "a whole name is no start of another"
 
 
 def test_the_fields_of_the_schema_are_all_stored(stored: Path) -> None:

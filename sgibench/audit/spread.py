@@ -60,6 +60,7 @@ def _tails_apart(good: Sequence[Trial]) -> Iterator[str]:
             longest = max(values.values())
             where = f"block {apart[0]}" if len(apart) == 1 else many(len(apart), "block")
             times = f"{significant(longest / usual, 2)} times as long"
-            yield f"{PERCENTILES[metric]} {microseconds(longest)} in {where}, {times} as the middle of all, " + (
+            most = "up to " if len(apart) > 1 else ""
+            yield f"{PERCENTILES[metric]} {most}{microseconds(longest)} in {where}, {times} as the middle of all, " + (
                 microseconds(usual)
             )

@@ -114,6 +114,8 @@ def compare(  # noqa: PLR0917 - click calls it by name
             "--fail-on: nothing can be said to be slower, because no cell has two blocks in both runs "
             f"({blocks}): measure with --blocks 3 or more"
         )
+    if fail_on is not None and (blind := comparison.blind_words(found, fail_on)):
+        click.echo(in_line(blind), err=True)
     if fail_on is not None and faults:
         for text in dict.fromkeys(fault.text for fault in faults):
             click.echo(in_line(text), err=True)
@@ -160,4 +162,7 @@ def _show(found: list[RunComparison], console: Console) -> None:
                 for row in comparison.table(one)
             ]
             show(console, comparison.COLUMNS, rows, ascii_only=ascii_only)
+    for one in found:
+        if moved := comparison.moved_words(one):
+            say(moved)
     say(f"tie: inside ±{units.percent(found[0].delta)}")

@@ -9,7 +9,7 @@ from sgibench.model.terms import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A value with its 95 % interval over blocks; the interval is None with fewer than two blocks."""
+    """A value with its 95 % interval over blocks; None with fewer than two, or where all were put together."""
 
     value: float
     low: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from sgibench.model import Estimate, Metric
 from sgibench.report import words
 from sgibench.report.narrow import Column, Line
 from sgibench.results.codec import encode
-from sgibench.stats import Gap
+from sgibench.stats import HIGHER_IS_BETTER, Gap
 from sgibench.stats.runs import Change, RunComparison, worse_than
 
 VERDICT_STYLES = {"faster": "green", "slower": "bold red", "tie": "", "unknown": "dim"}
@@ -92,8 +93,54 @@ def markdown(found: RunComparison) -> str:
     lines += [f"- {_escape(line)}" for line in heading(found)]
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(_escape(part) for part in _row(found.metric, change))} |" for change in found.changes]
+    if moved := moved_words(found):
+        lines += ["", _escape(moved[0].upper() + moved[1:]) + "."]
     lines += ["", f"Ties are ratios whose 95 % interval lies inside ±{units.percent(found.delta)}."]
     return "\n".join(lines)
+
+
+def moved_words(found: RunComparison) -> str:
+    """Say how what is unchanged moved by itself, as that is taken out of the ratios; nothing where nothing is."""
+    shifts = [change.machine_shift for change in found.changes if change.machine_shift is not None]
+    if not shifts:
+        return ""
+    low, high = (f"{(shift - 1) * 100:+.1f}" for shift in (min(shifts), max(shifts)))
+    span = f"{low} %" if low == high else f"{low} to {high} %"
+    what = words.FIGURES[found.metric]
+    return f"{what}: the unchanged servers moved by {span}, all together; that is taken out of the ratios"
+
+
+def blind_words(found: Sequence[RunComparison], tolerated: float) -> str:
+    """Say where a check could not have seen the loss that it is to find; nothing where it could."""
+    blind = [
+        (one.metric, change)
+        for one in found
+        for change in one.changes
+        if change.comparison.verdict == "unknown" and _worst(one, change) > max(tolerated, one.delta)
+    ]
+    if not blind:
+        return ""
+    metric, change = max(blind, key=lambda each: _width(each[1]))
+    total = units.many(sum(len(one.changes) for one in found), "comparison")
+    return (
+        f"--fail-on: {len(blind)} of {total} could not have shown a loss of "
+        f"{units.percent(max(tolerated, found[0].delta))}, as their intervals hold more; the widest: "
+        f"{change.cell}: {words.FIGURES[metric]} {words.ratio(change.comparison)}. "
+        "More blocks, or both versions inside one run, narrow them"
+    )
+
+
+def _width(change: Change) -> float:
+    low, high = change.comparison.low, change.comparison.high
+    return math.inf if low is None or high is None else math.log(high / low)
+
+
+def _worst(found: RunComparison, change: Change) -> float:
+    """The largest loss that the interval of a change holds, as a share; endless without an interval."""
+    low, high = change.comparison.low, change.comparison.high
+    if low is None or high is None:
+        return math.inf
+    return 1 / low - 1 if HIGHER_IS_BETTER[found.metric] else high - 1
 
 
 def _row(metric: Metric, change: Change) -> Sequence[str]:
@@ -174,6 +221,8 @@ def junit(found: Sequence[RunComparison], faults: Sequence[Fault]) -> str:
             failures=str(len(failed)),
             skipped=str(len(skipped)),
         )
+        if moved := moved_words(one):
+            ET.SubElement(suite, "system-out").text = _xml(moved)
         for cell in cells:
             case = ET.SubElement(suite, "testcase", classname=one.metric, name=_xml(cell))
             if cell in failed:

@@ -7,7 +7,7 @@ the verdicts of the whole table, so that a sentence and the places beside it nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sgibench import stats, units
@@ -141,7 +141,7 @@ def _least(panel: Panel, rows: Sequence[Row], telling: Telling) -> str:
         return telling.alone.format(best.label, form(levels[best.key])) + "."
     compared = {row.key: ranking.between(cells[best.key], cells[row.key]) for row in ranked[1:]}
     against = {key: one for key, one in compared.items() if one}
-    ahead, beside, tied = _sides(ranked, against)
+    ahead, beside, tied = _sides(ranked, against, lambda one, other: ranking.between(cells[one.key], cells[other.key]))
     if not beside:
         start = f"{telling.first.format(best.label)}, {form(levels[best.key])}"
         return _lead(start, ahead[0], ahead[-1], against, telling)
@@ -161,17 +161,23 @@ def _about(levels: Sequence[float], form: words.Format) -> str:
     return f"about {form(lowest)}" if highest < lowest * ABOUT else f"{form(lowest)} to {form(highest)}"
 
 
-def _sides(ranked: Sequence[Row], against: Mapping[str, Comparison]) -> tuple[list[Row], list[Row], bool]:
-    """Rows surely behind the best, rows not told apart from it, and whether those are proven ties."""
-    behind, beside, tied = [], [], True
-    for row in ranked[1:]:
-        found = against.get(row.key)
-        if found and found.verdict == "faster":
-            behind.append(row)
-        else:
-            beside.append(row)
-            tied = tied and found is not None and found.verdict == "tie"
-    return behind, beside, tied
+def _sides(
+    ranked: Sequence[Row], against: Mapping[str, Comparison], between: Callable[[Row, Row], Comparison | None]
+) -> tuple[list[Row], list[Row], bool]:
+    """Rows surely behind the best, rows not told apart from it, and whether those are proven ties.
+
+    A row that is surely behind another one can't be the best, though not told apart from the first: it is neither.
+    """
+
+    def ahead(one: Row, other: Row) -> bool:
+        found = between(one, other)
+        return found is not None and found.verdict == "faster"
+
+    behind = [row for row in ranked[1:] if ahead(ranked[0], row)]
+    near = [row for row in ranked[1:] if row not in behind]
+    beside = [row for row in near if not any(ahead(other, row) for other in near if other is not row)]
+    ties = [against.get(row.key) for row in beside]
+    return behind, beside, all(found is not None and found.verdict == "tie" for found in ties)
 
 
 def _lead(start: str, nearest: Row, farthest: Row, against: Mapping[str, Comparison], telling: Telling) -> str:

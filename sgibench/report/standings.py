@@ -211,7 +211,7 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
     for trial in trials:
         errors.update(trial.errors)
     figures = {metric: stats.estimate(list(stats.block_values(good, metric).values())) for metric in stats.METRICS}
-    merged = _histogram(good)
+    merged, blocks = _histogram(good), len({trial.block for trial in good if rate_kept(trial)})
     return Entry(
         cell=cell,
         server=first.server,
@@ -223,7 +223,8 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
         failure=failures[0] if failures else None,
         failed_blocks=len(trials) - len(good),
         trials=tuple(trials),
-        figures={metric: found for metric, found in figures.items() if found is not None} | _together(figures, merged),
+        figures={metric: found for metric, found in figures.items() if found is not None}
+        | _together(figures, merged, blocks),
         pss_bytes=_over_blocks(good, lambda trial: trial.memory.pss_bytes if trial.memory else None),
         uss_bytes=_over_blocks(good, lambda trial: trial.memory.uss_bytes if trial.memory else None),
         startup_s=_over_blocks(trials, lambda trial: trial.startup_s),
@@ -233,8 +234,10 @@ def _entry(cell: str, trials: Sequence[Trial], names: Mapping[tuple[str, str], s
     )
 
 
-def _together(figures: Mapping[Metric, Estimate | None], merged: Histogram | None) -> dict[Metric, Estimate]:
-    """Percentiles that no block has answers enough for, and all blocks together have: one value, without an interval.
+def _together(
+    figures: Mapping[Metric, Estimate | None], merged: Histogram | None, blocks: int
+) -> dict[Metric, Estimate]:
+    """Percentiles that too few blocks have answers enough for, and all together have: one value, without an interval.
 
     Nothing is judged by it.
     """
@@ -243,7 +246,7 @@ def _together(figures: Mapping[Metric, Estimate | None], merged: Histogram | Non
         if figures[metric] is None and merged and stats.percentile_allowed(quantile, merged.count):
             value_us = merged.percentile_us(quantile)
             if value_us:
-                found[metric] = Estimate(value=value_us, low=None, high=None, blocks=1)
+                found[metric] = Estimate(value=value_us, low=None, high=None, blocks=blocks)
     return found
 
 

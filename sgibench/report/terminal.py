@@ -171,8 +171,10 @@ class _Sheet:
         self.console.print(Padding(self.text(table.sentence), (0, 0, 0, 2)), highlight=False)
 
     def figures(self, panel: Panel, metrics: Sequence[Metric], where: str) -> None:
-        """Print a table of figures, the rows in order of the first, each figure behind its place."""
-        self.line(words.counted(f"{where[0].upper()}{where[1:]}, by {words.FIGURES[metrics[0]]}", panel.unit), "dim")
+        """Print a table of figures, the rows in order of the first that has places, each figure behind its own."""
+        rows = in_order(panel, metrics[0])
+        by = next((metric for metric in metrics if any(metric in row.places for row in rows)), metrics[0])
+        self.line(words.counted(f"{where[0].upper()}{where[1:]}, by {words.FIGURES[by]}", panel.unit), "dim")
         aa = ", ".join(
             f"{words.FIGURES[metric]} {words.noise(panel.ranking(metric).noise_floor)}" for metric in metrics[:2]
         )
@@ -181,8 +183,8 @@ class _Sheet:
         for place, metric in enumerate(metrics):
             columns += [Column(head="#", kind="place")] if place else []
             columns.append(Column(head=self.plain(words.counted(HEADS[metric], panel.unit)), kind="figure"))
-        rows = in_order(panel, metrics[0])
-        places = [row.places[metrics[0]].place if metrics[0] in row.places else None for row in rows]
+        rows = in_order(panel, by)
+        places = [row.places[by].place if by in row.places else None for row in rows]
         lines = [
             Line(
                 cells=tuple(map(self.plain, self.cells(panel, row, metrics))),

@@ -309,7 +309,7 @@ def find_run(results: Path, name: str | None) -> Path:
         if not runs:
             raise UsageError(f"no run in {results} yet: start one with sgibench run")
         return runs[0]
-    matching = [run for run in runs if run.name.startswith(name)]
+    matching = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name)]
     if len(matching) == 1:
         return matching[0]
     found = _names(matching or runs[:3])

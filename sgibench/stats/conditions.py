@@ -27,6 +27,10 @@ def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
         ("profile", old.profile, new.profile),
     ]
     found = [f"{name}: {before} in the old run, {after} in the new" for name, before, after in named if before != after]
+    if {*_theirs(old)} & {*_theirs(new)}:
+        found.append(
+            f"{', '.join(sorted({*_theirs(old)} & {*_theirs(new)}))}: no run knows whether it is still the same"
+        )
     found += [
         f"{name}: {a.sysctls[name]} in the old run, {b.sysctls[name]} in the new"
         for name in sorted(a.sysctls.keys() & b.sysctls.keys())
@@ -46,6 +50,12 @@ def differences(old: RunInfo, new: RunInfo) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _theirs(info: RunInfo) -> tuple[str, ...]:
+    """Name what is the user's own and may have been changed between two runs."""
+    own = tuple(info.own.apps.values()) if info.own is not None else ()
+    return (*own, *info.catalogues)
+
+
 def _waiting(machine: Machine) -> str:
     return "kept awake" if machine.awake else "may sleep"
 
@@ -55,8 +65,14 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 def unchanged(cell: str, old: Run, new: Run) -> bool:
-    """Whether what was installed for the cell, and from where, is the same in both runs."""
+    """Whether what was installed for the cell, and from where, is the same in both runs.
+
+    Of an app of the user's, and of what stands in a folder of the user's, no run knows whether it is still the same.
+    """
     server, app = cell.split("/")[:2]
+    for info in (old.info, new.info):
+        if info.catalogues or (info.own is not None and app in info.own.apps):
+            return False
     before, after = (
         run.info.environments.get(f"{server} {app}", run.info.environments.get(server)) for run in (old, new)
     )

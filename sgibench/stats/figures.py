@@ -117,12 +117,15 @@ def block_values(trials: Iterable[Trial], metric: Metric) -> dict[int, float]:
     """Block -> value of one cell's trials.
 
     Blocks that are short of answers for p99.9, but not for p99, would have a row's two percentiles speak of different
-    times, and p99.9 could come out below p99: then there is no p99.9.
+    times, and p99.9 could come out below p99: then there is no p99.9. Nor is there a p99 where half of the blocks or
+    more are short of answers for it: a window that has more than was due is one that a stall made longer.
     """
     asked = list(trials)
     found = _by_block(asked, metric)
+    if metric == "p99_us" and 2 * len(found) <= len(_by_block(asked, "p50_us")):
+        return {}
     lower = BESIDE.get(metric)
-    return found if lower is None or found.keys() == _by_block(asked, lower).keys() else {}
+    return found if lower is None or found.keys() == block_values(asked, lower).keys() else {}
 
 
 BESIDE: Mapping[Metric, Metric] = {"p999_us": "p99_us"}

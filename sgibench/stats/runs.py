@@ -1,7 +1,8 @@
 """One run against another: matched cells, and intervals that know that runs differ from one another by themselves.
 
 Blocks of two runs were not measured at the same time, so nothing is paired between them. Inside each run, though, a
-cell stands beside others: where at least three cells of other servers in its group have the same packages in both runs,
+cell stands beside others: where at least three cells of other servers in its group are unchanged, which is to say that
+they have the same packages in both runs and an app that is none of the user's,
 each block's value is taken relative to their median move, which takes out what moved the whole machine (reported as
 `machine_shift`). The error of the ratio is Welch's over the blocks of both runs, plus what separates two runs of the
 very same thing, which more blocks do not reduce: estimated from the unchanged cells of other servers, and never less
@@ -50,7 +51,7 @@ REFERENCED_FLOOR: Mapping[Metric, float] = {
 }
 """The same for levels relative to unchanged servers beside it (ratios repeat within two per cent)."""
 LEAST_UNCHANGED = 3
-"""Unchanged cells needed before they may say how much runs differ, or stand as a reference."""
+"""Unchanged cells, each of other processes, needed before they say how much runs differ, or stand as a reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Change:
     new: Estimate
     comparison: Comparison
     unchanged: bool
-    """The same packages in both runs: what differs here, all other servers take as noise between runs."""
+    """The same packages in both runs, and no app of the user's: what differs here, all other servers take as noise."""
     between_sd: float
     """Standard deviation between runs that the interval contains (log space, of one run's level)."""
     between_from: int
@@ -225,10 +226,12 @@ def noise_of(cell: str, shifts: Mapping[str, Shift], same: frozenset[str], metri
         for other, shift in shifts.items()
         if other in same and server_of(other) != server_of(cell) and (shift.machine is not None) == referenced
     }
-    variance, count = between_variance(
-        list(others.values()), floor_sd=(REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric]
-    )
-    return variance, min(count, len({process_of(other) for other in others}))
+    floor_sd = (REFERENCED_FLOOR if referenced else BETWEEN_FLOOR)[metric]
+    processes = len({process_of(other) for other in others})
+    if processes < LEAST_UNCHANGED:
+        return floor_sd**2, 0
+    variance, count = between_variance(list(others.values()), floor_sd=floor_sd)
+    return variance, min(count, processes)
 
 
 def welch(new: Values, old: Values, new_spread: Spread | None = None, old_spread: Spread | None = None) -> LogRatio:
