@@ -789,6 +789,88 @@ def test_vegetas_json_is_read_in_nanoseconds() -> None:
     assert kinds(read(json.dumps(found))[0]) == {"ErrorsSeen", "WrongCount"}
 
 
+VEGETA = """Requests      [total, rate, throughput]  1200, 120.00, 65.87
+Duration      [total, attack, wait]      10.094965987s, 9.949883921s, 145.082066ms
+Latencies     [mean, 50, 95, 99, max]    113.172398ms, 108.272568ms, 140.18235ms, 247.771566ms, 264.815246ms
+Success       [ratio]                    55.42%
+Status Codes  [code:count]               0:535  200:665
+Error Set:
+Get http://localhost:6060: dial tcp 127.0.0.1:6060: connection refused
+"""
+
+
+def changed(text: str, *changes: tuple[str, str]) -> str:
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after, 1)
+    return text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        ((", throughput", ""), (", 65.87", "")),
+        (("65.87", "0.00"), ("55.42%", "0.00%"), ("0:535  200:665", "0:1200")),
+        (("9.949883921s", "10s"), ("10.094965987s", "10.095s"), ("65.87", "65.87")),
+        (("0:535  200:665", "0:535\n200:665"),),
+        (
+            *(("1200, 120.00, 65.87", "7, 0.12, 0.02"), ("55.42%", "28.57%"), ("0:535  200:665", "0:5  200:2")),
+            *(("10.094965987s", "1m25s"), ("9.949883921s", "1m0s"), ("145.082066ms", "25s")),
+        ),
+        (
+            *(("1200, 120.00, 65.87", "1200, 0.33, 0.18"), ("10.094965987s", "1h1m0s")),
+            *(("9.949883921s", "1h1m0s"), ("145.082066ms", "10s")),
+        ),
+    ],
+    ids=["new", "old", "nothing right", "rounded", "wrapped", "slow", "an hour"],
+)
+def test_vegetas_failures_are_in_what_it_sent_and_not_in_its_throughput(changes: tuple[tuple[str, str], ...]) -> None:
+    (row,) = read(changed(VEGETA, *changes))
+    assert kinds(row) == {"ErrorsSeen"}, contradictions(row)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ((("0:535  200:665", "200:665"),), "1,200 requests in total, but 665 by their status"),
+        ((("120.00", "240.00"),), "1,200 requests in total, but 240/s sent for 9.95 s are 2,388"),
+        ((("65.87", "118.87"),), "119/s published, but 665 right answers in 10.1 s are 65.9/s"),
+        ((("55.42%", "100.00%"),), "a success of 100 %, but 55.4167 % by its status codes"),
+    ],
+)
+def test_what_vegeta_tells_twice_must_agree(changes: tuple[tuple[str, str], ...], says: str) -> None:
+    assert says in contradictions(read(changed(VEGETA, *changes))[0])
+    found = {
+        "latencies": {"mean": 113_172_398},
+        "duration": 9_949_883_921,
+        "wait": 145_082_066,
+        "requests": 1200,
+        "rate": 120.6044,
+        "throughput": 65.874424,
+        "success": 665 / 1200,
+        "status_codes": {"0": 535, "200": 665},
+    }
+    assert kinds(read(json.dumps(found))[0]) == {"ErrorsSeen"}
+    ((before, _after),) = changes
+    false = {
+        "0:535  200:665": ("status_codes", {"200": 665}),
+        "120.00": ("rate", 240),
+        "65.87": ("throughput", 118.87),
+        "55.42%": ("success", 1),
+    }
+    assert says in contradictions(read(json.dumps(found | dict([false[before]])))[0])
+
+
+def test_requests_that_never_left_vegeta_are_not_sent() -> None:
+    limit = "Get http://localhost:6060: socket: too many open files"
+    refused = VEGETA.rstrip().split("\n")[-1]
+    said = contradictions(read(VEGETA.replace(refused, limit))[0])
+    assert "120/s sent, but 535 of 1,200 requests never left the client" in said
+    (row,) = read(f"{VEGETA}{limit}\n")
+    assert contradictions(row) == "", "of two errors nobody knows how many were which"
+
+
 def test_ohas_text_of_today_with_its_deadline_is_read_like_its_json() -> None:
     text = (
         "Summary:\n  Success rate:\t100.00%\n  Total:\t10.0020 sec\n  Slowest:\t213.8905 ms\n  Fastest:\t1.1868 ms\n"

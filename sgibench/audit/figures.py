@@ -52,6 +52,19 @@ FAILING = frozenset({"Failed", "Missing", "Thinned"})
 MACHINE_KINDS = frozenset({"GeneratorBound", "GeneratorLag", "Stolen", "Throttled", "Pressed"})
 """Doubts about the generator or the machine: such a trial is worth measuring again in the same block."""
 
+CLIENT_LIMITS = (
+    "cannot assign requested address",
+    "can't assign requested address",
+    "address not available",
+    "eaddrnotavail",
+    "only one usage of each socket address",
+    "too many open files",
+    "emfile",
+    "enfile",
+    "no buffer space",
+)
+"""How the client's own limits read among its errors."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Twice:

@@ -8,24 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sgibench.audit.figures import Figures, doubt, ms
+from sgibench.audit.figures import CLIENT_LIMITS, Figures, doubt, ms
 from sgibench.audit.rules import generator
 from sgibench.model import Doubt
 from sgibench.units import count, percent, significant
 
 SHORTFALL = 0.05
-LIMIT_SIGNS = (
-    "cannot assign requested address",
-    "can't assign requested address",
-    "address not available",
-    "eaddrnotavail",
-    "only one usage of each socket address",
-    "too many open files",
-    "emfile",
-    "enfile",
-    "no buffer space",
-)
-"""How the client's own limits read among its errors."""
 ENOUGH_OPENED = 1000
 """Of fewer requests, the first connections may take most of the time; no client runs out of ports by them."""
 USERS_OVER = 1.02
@@ -46,7 +34,7 @@ def client_limits(row: Figures) -> Iterator[Doubt]:
     silence are as many as it has ports. Failures that were answered had a port each, and say nothing.
     """
     said = row.error_text.lower()
-    sign = next((each for each in LIMIT_SIGNS if each in said), None)
+    sign = next((each for each in CLIENT_LIMITS if each in said), None)
     if sign is not None:
         yield doubt("ClientPorts", f"the client's own limit is among its errors: {sign}")
     elif row.opening_ms and row.mean_ms and row.opening_ms > row.mean_ms and (row.samples or 0.0) >= ENOUGH_OPENED:
