@@ -827,7 +827,8 @@ def changed(text: str, *changes: tuple[str, str]) -> str:
 )
 def test_vegetas_failures_are_in_what_it_sent_and_not_in_its_throughput(changes: tuple[tuple[str, str], ...]) -> None:
     (row,) = read(changed(VEGETA, *changes))
-    assert kinds(row) == {"ErrorsSeen"}, contradictions(row)
+    assert "ErrorsSeen" in kinds(row)
+    assert contradictions(row) == ""
 
 
 @pytest.mark.parametrize(

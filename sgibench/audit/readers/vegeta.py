@@ -80,9 +80,7 @@ def read_json(material: Material) -> list[Figures]:
 def _text_row(run: str, name: str) -> Figures:
     requests, duration, codes = REQUESTS.search(run), _DURATION.search(run), _CODES.search(run)
     counts = (
-        {int(code): float(count) for code, count in (each.split(":") for each in codes["codes"].split())}
-        if codes
-        else {}
+        {int(code): float(many) for code, many in (each.split(":") for each in codes["codes"].split())} if codes else {}
     )
     # Who pastes it may leave out what follows; then only counts that are whole are believed.
     whole = requests is not None and ("Error Set:" in run or sum(counts.values()) == float(requests["total"]))
@@ -112,10 +110,10 @@ def _text_row(run: str, name: str) -> Figures:
 
 def _json_row(found: Mapping[str, Any], name: str) -> Figures:
     codes = {}
-    for code, count in part(found, "status_codes").items():
+    for code, many in part(found, "status_codes").items():
         if not (code.isascii() and code.isdigit() and len(code) <= 3):  # noqa: PLR2004 - three digits
             raise ValueError(f"status_codes has {code[:20]!r} where a status such as 200 was expected")
-        codes[int(code)] = number(count, f"status_codes.{code}") or 0.0
+        codes[int(code)] = number(many, f"status_codes.{code}") or 0.0
     errors = found.get("errors")
     keys = {"mean": "mean", "50th": "50", "90th": "90", "95th": "95", "99th": "99", "max": "max"}
     latencies = part(found, "latencies")
