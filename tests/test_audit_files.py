@@ -1028,6 +1028,69 @@ def test_tables_with_semicolons_and_decimal_commas_are_read() -> None:
     assert read(";".join(plain[0]) + "\n" + text, path.name) == audit.read_file(path)
 
 
+HEAD = "id,connections,rps,mean_ms\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            f"{HEAD}a,10,1,234,8.1\n",
+            "line 2 has 5 fields where the head has 4: quote what holds `,`, and write figures without a separator",
+        ),
+        (
+            "id;connections;rps;mean_ms;round_rps\na;10;1230;8,1;1200;1230;1260\n",
+            "line 2 has 7 fields where the head has 5",
+        ),
+        (f"{HEAD}a,10,1000,10\n\nb,10,1000\n", "line 4 has 3 fields where the head has 4: it breaks off"),
+        ("id,rps,mean_ms,rps\na,1,2,3\n", "line 1 has the column `rps` twice"),
+        (LOCUST.replace("Median Response Time", "# Requests"), "line 1 has the column `# Requests` twice"),
+        (LOCUST.replace("GET,/,133", "GET,/,1,33"), "line 2 has 9 fields where the head has 8"),
+        (
+            "id;rps;mean_ms\na;1000;8,1\nb;1.234;8,25\n",
+            "line 3: rps is 1.234, which beside 8,1 in line 2 may be 1234 or 1.234",
+        ),
+        ("id;rps;mean_ms\na;1,234;8.1\n", "line 2: rps is 1,234, which beside 8.1 in line 2 may be 1234 or 1.234"),
+        ("id\trps\tmean_ms\na\t1,234\t8\n", "line 2: rps is 1,234, which may be 1234 or 1.234"),
+        ("id;rps;mean_ms\na;1.234,5;8,1\n", "line 2: rps is '1.234,5', not a number"),
+        ("id;rps\na;1,234,567\n", "line 2: rps is '1,234,567', not a number"),
+        ("id,rps\na,1_234\n", "line 2: rps is '1_234', not a number"),
+        ("id,rps\na,１２３４\n", "line 2: rps is '１２３４', not a number"),
+    ],
+    ids=lambda value: value[-30:],
+)
+def test_a_figure_of_which_nobody_knows_what_or_whose_it_is_is_refused_by_its_line(text: str, says: str) -> None:
+    assert says in refusal(text, "rows.csv")
+
+
+def test_tables_are_read_with_tabs_with_empty_fields_at_the_ends_and_with_plain_decimal_commas() -> None:
+    (row,) = read("id,connections,rps,mean_ms\na,10,1000,10\n")
+    assert read("id\tconnections\trps\tmean_ms\tmax_ms\na\t10\t1000\t10\t\n") == [row]
+    assert read("id,connections,rps,mean_ms,,\na,10,1000,10,,\n,,,,,\n") == [row]
+    assert read(f"{HEAD}a,10,1000,10,,,\n") == [row]
+    assert [each.mean_ms for each in read("id;rps;mean_ms\na;1000;8,125\nb;999,5;0,5\n")] == [8.125, 0.5]
+    assert [each.mean_ms for each in read("id;rps;mean_ms\na;1000;8.125\n")] == [8.125]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("0,1000,,,,", "0 connections, but 1000 requests/s"),
+        ("10.5,1000,,,,", "10.5 connections, but connections are whole ones"),
+        ("10,1000,0,10000,,", "a duration of 0 s, but 10000 right answers"),
+        ("10,1000,,,1.5,", "server_cpu_share of 1.5, but 1 is all of the server's CPUs"),
+        ("10,1000,,,-0.1,", "server_cpu_share of -0.1"),
+        ("10,1000,,,,1000;-5", "round rps of -5"),
+        ("10,1000,,,1.09,", ""),
+        ("0,,,,1,", ""),
+    ],
+)
+def test_absurd_figures_of_a_table_are_doubted(fields: str, says: str) -> None:
+    (row,) = read(f"id,connections,rps,duration_s,requests_ok,server_cpu_share,round_rps\na,{fields}\n")
+    assert says in contradictions(row)
+    assert bool(says) == bool(contradictions(row))
+
+
 def test_answers_of_another_duration_say_of_which() -> None:
     """HttpArena prints 5 s beside profiles that run for 15."""
     (row,) = read('"id","rps","duration_s","requests_ok"\n"a",110810,5,1662161\n')

@@ -77,7 +77,7 @@ def _says_anything(row: Figures) -> bool:
     """Whether a row has a figure that could be wrong; a tool's summary that never ran has none."""
     counts = (row.requests_ok, row.errors, row.cut_off, row.connections, row.duration_s, row.server_cpu_share)
     latencies = (row.mean_ms, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms, row.quantiles_ms)
-    return row.rps is not None or any((*counts, *latencies, row.at_once, row.floor_ms, row.round_rps))
+    return row.rps is not None or any((*counts, *latencies, row.at_once, row.floor_ms, row.round_rps, row.twice))
 
 
 def _one_line(text: str) -> str:

@@ -2,18 +2,21 @@
 
 A table begins with a line that has the columns of its format, and ends before the next such line, or where Markdown's
 block or quote does. Several may follow one another, and Markdown's quote marks and indents are taken off; what stands
-before the first is prose, the command, or nothing.
+before the first is prose, the command, or nothing. A line has as many fields as the head, and no column stands twice:
+else nobody knows which figure is which.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
-from sgibench.audit.readers.fields import separator_of
+from sgibench.audit.readers.fields import MOST_ROWS, separator_of
 from sgibench.audit.readers.material import Material
 
 _MARKS = re.compile(r"[ \t]{0,20}(?:>[ \t]{0,4}){0,10}")
@@ -21,6 +24,8 @@ _MARKS = re.compile(r"[ \t]{0,20}(?:>[ \t]{0,4}){0,10}")
 _FENCES = ("```", "~~~")
 _LONGEST_HEADER = 2000
 _INDENT = 4
+_LONGEST_NAME = 40
+_MOST_NAMED = 10
 
 COLUMNS = (
     "id",
@@ -36,6 +41,7 @@ COLUMNS = (
     "rps",
     "mean_ms",
     "p50_ms",
+    "p90_ms",
     "p99_ms",
     "max_ms",
     "server_cpu_share",
@@ -75,6 +81,60 @@ def tables_of(material: Material, heads: Callable[[Collection[str]], bool]) -> l
     return [each for each in _tables(material.text) if heads(each.header)]
 
 
+def lines_of(table: Table, named: Callable[[str], str] = str.strip) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each line below the head: its number in the file, and its fields by the names that `named` gives columns.
+
+    Lines of empty fields are left out. Raises ValueError with the line that has more or fewer fields than the head, but
+    for empty ones at its end, and with the column that stands twice.
+    """
+    many = 0
+    reader = csv.reader(io.StringIO(table.text), delimiter=table.separator, skipinitialspace=True)
+    try:
+        written = [cell.strip() for cell in next(reader, [])]
+        header = [named(cell) for cell in written]
+        for place, name in enumerate(header):
+            if name and name in header[:place]:
+                twice = f"the column {_quoted(written[place])} twice"
+                raise ValueError(f"line {table.before + 1} has {twice}: name each column once")
+        for cells in reader:
+            line = table.before + reader.line_num
+            if not any(cell and not cell.isspace() for cell in cells):
+                continue
+            if (many := many + 1) > MOST_ROWS:
+                raise ValueError(f"line {line}: has more than {MOST_ROWS:,} rows: no more are audited")
+            while len(cells) > len(header) and not cells[-1].strip():
+                cells.pop()
+            if len(cells) != len(header):
+                said = f"line {line} has {len(cells)} fields where the head has {len(header)}"
+                raise ValueError(f"{said}: {_what_to_do(len(cells) - len(header), table.separator)}")
+            yield line, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"line {table.before + reader.line_num} is no CSV: {error}") from error
+
+
+def _what_to_do(more: int, separator: str) -> str:
+    if more < 0:
+        return "it breaks off, or a field that is not known was left out rather than left empty"
+    written = "a tab" if separator == "\t" else f"`{separator}`"
+    return f"quote what holds {written}, and write figures without a separator between thousands"
+
+
+def _quoted(text: str) -> str:
+    return f"`{text}`" if len(text) <= _LONGEST_NAME else f"`{text[:_LONGEST_NAME]}…`"
+
+
+def unknown_columns(material: Material) -> list[str]:
+    """Name the columns of tables like `rows.csv` that nobody reads, each with the known one that it is nearest to."""
+    unread = dict.fromkeys(
+        cell for table in tables_of(material, heads_rows) for cell in table.header if cell and cell not in COLUMNS
+    )
+    told = []
+    for name in [*unread][:_MOST_NAMED]:
+        near = get_close_matches(name.lower(), COLUMNS, n=1)
+        told.append(f"{_quoted(name)} (is it `{near[0]}`?)" if near else _quoted(name))
+    return [*told, f"{len(unread) - len(told)} more"] if len(unread) > len(told) else told
+
+
 def first_line(material: Material) -> Table:
     """Take the first line for a header: of a file that has none of the tables, what comes nearest."""
     line = _unmarked(material.text.lstrip("\n").partition("\n")[0])
@@ -91,7 +151,7 @@ def _tables(text: str) -> tuple[Table, ...]:
     def end() -> None:
         if lines is not None:
             separator = separator_of(lines[0][:_LONGEST_HEADER])
-            body = "\n".join(lines).rstrip() + "\n"
+            body = "\n".join(lines).rstrip("\n") + "\n"
             found.append(Table(before=before, header=header, text=body, separator=separator))
 
     for place, marked in enumerate(text.split("\n")):

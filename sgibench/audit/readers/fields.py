@@ -51,7 +51,10 @@ def number(value: object, what: str) -> float | None:
     if value is None or (isinstance(value, str) and value.strip() in ("", "N/A")):
         return None
     try:
-        found = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+        figure = isinstance(value, (int, float)) and not isinstance(value, bool)
+        # Python takes 1_234 and the digits of every script.
+        written = isinstance(value, str) and value.isascii() and "_" not in value
+        found = float(value) if figure or written else math.nan  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
@@ -66,13 +69,14 @@ def plain_number(text: str) -> float:
 
 
 def separator_of(header: str) -> str:
-    """Tell what separates the columns of a CSV: semicolons where the machine's language has a decimal comma."""
-    return ";" if ";" in header and "," not in header else ","
+    """Tell what separates the columns of a CSV: commas, tabs, or semicolons where the language has a decimal comma."""
+    return next((each for each in (",", ";", "\t") if each in header), ",")
 
 
 def with_points(cell: str, separator: str) -> str:
-    """Give a cell of figures with decimal points."""
-    return _COMMA.sub(".", cell) if separator == ";" else cell
+    """Give a cell of figures with decimal points; one that would be a number in no language stays as it is."""
+    found = _COMMA.sub(".", cell) if separator != "," else cell
+    return found if found.count(".") <= 1 else cell
 
 
 def scaled(value: float | None, factor: float) -> float | None:

@@ -9,14 +9,12 @@ things. The history holds running totals; of each name its last line counts.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
 from sgibench.audit.figures import Figures, Twice
-from sgibench.audit.readers.csv_tables import Table, first_line, heads_locust, tables_of
+from sgibench.audit.readers.csv_tables import Table, first_line, heads_locust, lines_of, tables_of
 from sgibench.audit.readers.fields import labels, number, with_points
 from sgibench.audit.readers.material import Material
 from sgibench.units import seconds, significant
@@ -60,10 +58,7 @@ def read(material: Material) -> list[Figures]:
 
 
 def _rows_of(table: Table, name: str) -> list[Figures]:
-    try:
-        records = [*_records(table)]
-    except csv.Error as error:
-        raise ValueError(f"its CSV is broken: {error}") from error
+    records = [*_records(table)]
     is_history = bool(records) and "timestamp" in records[0]
     if is_history:
         records = _last_of_each(records)
@@ -78,20 +73,11 @@ def _today(column: str | None) -> str:
 
 
 def _records(table: Table) -> Iterator[dict[str, str]]:
-    separator = table.separator
-    reader = csv.reader(io.StringIO(table.text), delimiter=separator)
-    header = [_today(cell) for cell in next(reader, [])]
-    for cells in reader:
-        if 0 < len(cells) < len(header):
-            raise ValueError(
-                f"its line {table.before + reader.line_num} has {len(cells)} of {len(header)} fields: it breaks off"
-            )
-        if cells:
-            plain = (
-                cell.strip() if key in _WORDS else with_points(cell.strip(), separator)
-                for key, cell in zip(header, cells, strict=False)
-            )
-            yield {"type": "", "name": ""} | dict(zip(header, plain, strict=False))
+    for _line, fields in lines_of(table, _today):
+        plain = {
+            key: cell if key in _WORDS else with_points(cell, table.separator) for key, cell in fields.items() if key
+        }
+        yield {"type": "", "name": ""} | plain
 
 
 def _is_total(record: Mapping[str, str]) -> bool:

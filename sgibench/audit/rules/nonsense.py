@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from sgibench.audit.figures import Figures, doubt
 from sgibench.model import Doubt
@@ -17,7 +17,10 @@ MOST = 1e13
 LEAST = 1e-9
 """A rate of once in thirty years; a thousandth of a nanosecond in milliseconds."""
 _NEVER_NEGATIVE = frozenset(
-    {"rps", "duration_s", "run_s", "requests_ok", "errors", "connections", "cut_off", "timed", "reconnects"}
+    {
+        *("rps", "round_rps", "duration_s", "run_s", "requests_ok", "errors", "connections", "at_once", "cut_off"),
+        *("timed", "reconnects"),
+    }
 )
 _REPEATED = frozenset({"run_s", "unseen_s", "edge_ms", "printed_ms", "printed_mean_ms"})
 """What readers work out of other figures, or give twice."""
@@ -28,14 +31,14 @@ def without_nonsense(row: Figures) -> tuple[Figures, list[Doubt]]:
     """Set aside what can't be a figure, with a doubt that names all of it."""
     odd: dict[str, float] = {}
     cleared: dict[str, object] = {}
-    for field in fields(row):
-        value = getattr(row, field.name)
-        measured = field.name.endswith("_ms") or field.name in _NEVER_NEGATIVE
-        possible = _measurable if measured else _finite
+    for name, value in vars(row).items():
+        if value is None or value == () or isinstance(value, (str, bool)):
+            continue
+        possible = _measurable if name.endswith("_ms") or name in _NEVER_NEGATIVE else _finite
         wrong = next((each for each in _numbers(value) if not possible(each)), None)
         if wrong is not None:
-            odd[field.name] = wrong
-            cleared[field.name] = () if isinstance(value, tuple) else None
+            odd[name] = wrong
+            cleared[name] = () if isinstance(value, tuple) else None
     if not odd:
         return row, []
     printed = {name: value for name, value in odd.items() if name not in _REPEATED} or odd
