@@ -1091,6 +1091,25 @@ def test_absurd_figures_of_a_table_are_doubted(fields: str, says: str) -> None:
     assert bool(says) == bool(contradictions(row))
 
 
+def test_columns_that_nobody_reads_ids_that_stand_twice_and_rows_that_tell_nothing_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+
+    def said(text: str) -> tuple[str, str]:
+        path.write_text(text)
+        done = CliRunner().invoke(program, ["audit", str(path)], standalone_mode=False)
+        assert done.exit_code == 0
+        return done.stdout, done.stderr
+
+    shown, notice = said("id,conections,rps,mean_us,colour\na,10,1000,10,red\n")
+    assert "1 rows: 0 without a doubt, 0 refuted, 1 of which nothing could be asked" in shown
+    assert "`conections` (is it `connections`?), `mean_us` (is it `mean_ms`?), `colour`: not read" in notice
+    assert "nothing could be asked of a: too few figures" in notice
+    shown, notice = said(f"{HEAD}a,10,1000,10\na,10,1001,10\n")
+    assert shown.strip() == "2 rows: 2 without a doubt, 0 refuted"
+    assert notice.strip() == "Notice: rows.csv: more than one row has the id a: doubts do not tell which"
+    assert said(f"{HEAD}a,10,1000,10\nb,10,1001,10\n")[1] == ""
+
+
 def test_answers_of_another_duration_say_of_which() -> None:
     """HttpArena prints 5 s beside profiles that run for 15."""
     (row,) = read('"id","rps","duration_s","requests_ok"\n"a",110810,5,1662161\n')

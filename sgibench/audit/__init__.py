@@ -7,7 +7,7 @@ numbers that raised it and what to do; nothing here stores, fixes or hides a fig
 from __future__ import annotations
 
 from sgibench.audit.figures import ADVICE, FAILING, MACHINE_KINDS, REFUTING, Audited, Figures, Late, Look, doubt
-from sgibench.audit.readers import read_file, read_rows
+from sgibench.audit.readers import read_file, read_noting, read_rows
 from sgibench.audit.rules import LAG_SHARE, doubts_of
 from sgibench.audit.tables import audit_rows, group_doubts
 from sgibench.audit.trials import (
@@ -38,6 +38,7 @@ __all__ = [
     "doubts_of",
     "group_doubts",
     "read_file",
+    "read_noting",
     "read_rows",
     "surroundings_of",
     "trial_doubts",

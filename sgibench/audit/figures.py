@@ -270,6 +270,26 @@ class Figures:
             return self.requests_ok + (self.errors or 0.0)
         return None if self.rps is None or self.duration_s is None else self.rps * self.duration_s
 
+    @property
+    def comparable(self) -> bool:
+        """Whether a rule can ask anything of it: some figures by themselves, others only beside one another."""
+        latencies = {*self.quantiles_ms, *self.printed_ms} | {
+            (name, value)
+            for name in ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "printed_mean_ms")
+            if (value := getattr(self, name)) is not None
+        }
+        return (
+            self.errors is not None
+            or bool(self.twice)
+            or len(latencies) >= 2  # noqa: PLR2004 - one beside the other
+            or (self.floor_ms is not None and bool(latencies))
+            or (self.rps is not None and bool(self.round_rps or (self.requests_ok is not None and self.duration_s)))
+            or (self.rps is not None and self.connections is not None and bool(latencies or self.floor_ms))
+            or (self.rps is not None and self.at_once is not None and self.floor_ms is not None)
+            or (self.samples is not None and bool(latencies))
+            or (self.server_cpu_share is not None and bool(latencies))
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
@@ -277,6 +297,8 @@ class Audited:
 
     id: str
     doubts: tuple[Doubt, ...]
+    asked: bool = True
+    """Whether any two of its figures could be held against one another."""
 
     @property
     def refuted(self) -> bool:

@@ -45,4 +45,7 @@ def by_group(rows: Iterable[Figures]) -> Mapping[str, list[Figures]]:
 def audit_rows(rows: Sequence[Figures]) -> list[Audited]:
     """Audit each row, and add the doubts about its group to it."""
     about = {name: group_doubts(members) for name, members in by_group(rows).items()}
-    return [Audited(id=row.id, doubts=(*doubts_of(row), *about.get(row.group or "", ()))) for row in rows]
+    return [
+        Audited(id=row.id, doubts=(*doubts_of(row), *about.get(row.group or "", ())), asked=row.comparable)
+        for row in rows
+    ]

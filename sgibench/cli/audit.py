@@ -20,6 +20,9 @@ from sgibench.model import Doubt
 from sgibench.paths import exists, is_folder
 from sgibench.results import store
 
+_NAMED = 5
+"""Rows that a notice names."""
+
 
 @click.command(epilog="Example: sgibench audit rows.csv --json")
 @click.argument("targets", nargs=-1, required=True)
@@ -44,6 +47,10 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
         raise UsageError(str(unread[0]))
     for refused in unread:
         click.echo(plain(one_line(f"sgibench: {refused}")), err=True)
+    unasked = [row.id for row in audited if not row.asked and not row.doubts]
+    if unasked:
+        named = ", ".join(unasked[:_NAMED]) + (f" and {len(unasked) - _NAMED} more" if len(unasked) > _NAMED else "")
+        click.echo(in_line(f"Notice: nothing could be asked of {named}: too few figures to compare"), err=True)
     if as_json:
         click.echo(json.dumps([_for_machines(row) for row in audited], indent=1))
     else:
@@ -54,7 +61,10 @@ def audit(targets: tuple[str, ...], results: Path, *, as_json: bool) -> None:
 def _audit_one(target: str, results: Path) -> Sequence[Audited]:
     path = Path(target)
     if exists(target) and not is_folder(target):
-        return auditing.audit_rows(auditing.read_file(path))
+        rows, notices = auditing.read_noting(path)
+        for notice in notices:
+            click.echo(in_line(f"Notice: {path.name}: {notice}"), err=True)
+        return auditing.audit_rows(rows)
     if not exists(target) and (os.sep in target or path.suffix):
         raise UsageError(
             f"{target}: expected a file, the name of a run in {results}, or its folder; there is no such file"
@@ -75,7 +85,8 @@ def _for_machines(row: Audited) -> Mapping[str, object]:
 
 
 def _show(audited: Sequence[Audited], console: Console) -> None:
-    clean = sum(not row.doubts for row in audited)
+    clean = sum(not row.doubts and row.asked for row in audited)
+    unasked = sum(not row.doubts and not row.asked for row in audited)
     refuted, failed = sum(row.refuted for row in audited), sum(row.failed for row in audited)
     for row in audited:
         if row.doubts:
@@ -83,7 +94,8 @@ def _show(audited: Sequence[Audited], console: Console) -> None:
             for doubt in row.doubts:
                 console.print(_line(doubt), soft_wrap=True)
     broken = f", {failed} failed, missing or thinned" if failed else ""
-    console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted{broken}", highlight=False)
+    blank = f", {unasked} of which nothing could be asked" if unasked else ""
+    console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted{broken}{blank}", highlight=False)
 
 
 def _line(doubt: Doubt) -> Text:

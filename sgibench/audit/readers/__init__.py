@@ -8,25 +8,50 @@ reader guesses. Whatever can't be read is one clear line, never a traceback.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sgibench.audit.figures import Figures
+from sgibench.audit.readers.csv_tables import unknown_columns
 from sgibench.audit.readers.formats import FORMATS, Format, matches, nearest
 from sgibench.audit.readers.material import Material, material_of, read_material
 from sgibench.audit.readers.several import by_tool
 from sgibench.errors import UsageError
 
-__all__ = ["read_file", "read_rows"]
+__all__ = ["read_file", "read_noting", "read_rows"]
+
+_MOST_IDS = 5
+"""Ids that a notice names."""
 
 
 def read_file(path: Path) -> list[Figures]:
     """Read a file of any known format. Raises UsageError, in one line that names it."""
+    return read_noting(path)[0]
+
+
+def read_noting(path: Path) -> tuple[list[Figures], list[str]]:
+    """Read a file, and say what a person should know of it: columns that nobody reads, ids that stand twice."""
     try:
         material = read_material(path)
     except ValueError as error:
         raise UsageError(f"{path} {error}") from None
-    return _rows(material)
+    rows = _rows(material)
+    return rows, [*_unread(material), *_alike(rows)]
+
+
+def _unread(material: Material) -> list[str]:
+    names = unknown_columns(material)
+    return [f"no column of it is known by the name of {', '.join(names)}: not read"] if names else []
+
+
+def _alike(rows: Sequence[Figures]) -> list[str]:
+    many = [row_id for row_id, times in Counter(row.id for row in rows).items() if times > 1]
+    rest = f" and {len(many) - _MOST_IDS} more" if len(many) > _MOST_IDS else ""
+    return (
+        [f"more than one row has the id {', '.join(many[:_MOST_IDS])}{rest}: doubts do not tell which"] if many else []
+    )
 
 
 def read_rows(text: str, name: str) -> list[Figures]:
