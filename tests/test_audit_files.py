@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -1124,6 +1125,18 @@ def test_very_many_empty_lines_are_passed_over() -> None:
     blank = "\n" * 200_000 + " \n" * 100_000
     assert read(f"{blank}{whole}{blank}") == read(whole)
     assert "none of the formats" in refusal(f"{blank}hello\n")
+
+
+def test_ten_megabytes_of_empty_lines_and_a_long_table_take_seconds() -> None:
+    begun_s = time.process_time()
+    assert "none of the formats" in refusal("\n" * 10_000_000)
+    whole = WRK.format(threads=1, connections=100, mean="99.00ms", max="150.00ms", errors="", distribution="")
+    assert len(read(whole + "\n" * 3_000_000)) == 1
+    assert time.process_time() - begun_s < 12
+    begun_s = time.process_time()
+    rows = "".join(f"r{place},10,1000,10\n" for place in range(20_000))
+    assert not any(row.doubts for row in audit.audit_rows(read(f"{HEAD}{rows}")))
+    assert time.process_time() - begun_s < 5
 
 
 def test_negative_and_absurd_figures_are_doubted_and_break_nothing() -> None:

@@ -155,6 +155,10 @@ def _tables(text: str) -> tuple[Table, ...]:
             found.append(Table(before=before, header=header, text=body, separator=separator))
 
     for place, marked in enumerate(text.split("\n")):
+        if not marked or marked.isspace():
+            if lines is not None:
+                lines.append("")
+            continue
         line = _unmarked(marked)
         if (cells := _as_header(line)) is not None:
             end()

@@ -34,8 +34,10 @@ _MARKS = (
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END = re.compile(r"\r*\n|\r")
-_BLANK_LINES = re.compile(r"\n{4,}")
-"""A pattern that looks across lines must not look across a million of them."""
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+"""A pattern that looks across lines must not look across a million of them, nor a loop over lines."""
+_LAST_BLANKS = 6
+"""Signs of line ends behind the last line that are kept."""
 _QUOTE = re.compile(r"^[ \t]*(?:(?:>|//)[ \t]?)+")
 """Of Markdown, and of a comment in a script."""
 _CITED = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
@@ -87,9 +89,11 @@ def read_material(path: Path) -> Material:
 
 def material_of(text: str, name: str) -> Material:
     """Prepare text whose origin is `name`."""
-    text = _without_log_prefix(_LINE_END.sub("\n", _COLOURS.sub("", text.lstrip("\ufeff"))))
-    lines = (_QUOTE.sub("", line[:LONGEST_LINE]).rstrip() for line in text.split("\n"))
-    documents, broken = _documents(_CITED.sub("", text))
+    written = text.rstrip("\r\n")
+    text = _COLOURS.sub("", (text[: len(written) + _LAST_BLANKS]).lstrip("\ufeff"))
+    text = _without_log_prefix(_LINE_END.sub("\n", text) if "\r" in text else text)
+    lines = (_QUOTE.sub("", line[:LONGEST_LINE]).rstrip() for line in _BLANK_LINES.sub("\n\n\n", text).split("\n"))
+    documents, broken = _documents(_CITED.sub("", text) if ">" in text else text)
     plain = _BLANK_LINES.sub("\n\n\n", "\n".join(lines)).replace("\u00a0", " ")
     return Material(name=name, text=text, plain=plain, documents=documents, broken_json=broken)
 
@@ -97,15 +101,14 @@ def material_of(text: str, name: str) -> Material:
 def _without_log_prefix(text: str) -> str:
     """Take off what a container's log or a CI's writes before each line: a time, the container's name, or both."""
     for _ in range(MOST_PREFIXES):
-        lines = text.split("\n")
-        told = [line for line in lines if line.strip()]
+        told = [line for line in _BLANK_LINES.sub("\n", text).split("\n") if line.strip()]
         names = Counter(match[0] for line in told if (match := _NAME.match(line)))
         name, named = names.most_common(1)[0] if names else ("", 0)
         enough = PREFIXED * len(told) if len(told) >= FEWEST_LINES else len(told)
         if told and named >= enough and (len(told) >= FEWEST_LINES or _is_object(told[0][len(name) :])):
-            text = "\n".join(line.removeprefix(name).removeprefix(" ") for line in lines)
+            text = "\n".join(line.removeprefix(name).removeprefix(" ") for line in text.split("\n"))
         elif told and sum(_MOMENT.match(line) is not None for line in told) >= enough:
-            text = "\n".join(_MOMENT.sub("", line) for line in lines)
+            text = "\n".join(_MOMENT.sub("", line) for line in text.split("\n"))
         else:
             break
     return text

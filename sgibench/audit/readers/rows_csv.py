@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.csv_tables import FIGURE_COLUMNS, first_line, heads_rows, lines_of, tables_of
@@ -79,28 +78,30 @@ def _row(fields: Mapping[str, str], separator: str) -> Figures:
     if not fields.get("id"):
         raise ValueError("id is empty")
 
-    def figure(cell: str | None, column: str) -> float | None:
+    def figure(cell: str, column: str) -> float | None:
         try:
-            return number(with_points(cell or "", separator), column)
+            return number(with_points(cell, separator), column)
         except ValueError:
             return number(cell, column)  # says what stands in the file
 
     def get(column: str) -> float | None:
-        return figure(fields.get(column), column)
+        cell = fields.get(column)
+        return figure(cell, column) if cell else None
 
     threads, workers, connections = get("threads"), get("workers"), get("connections")
-    share = get("server_cpu_share")
+    duration_s, requests_ok, rps, share = get("duration_s"), get("requests_ok"), get("rps"), get("server_cpu_share")
     rounds = tuple(figure(text, "round_rps") or 0.0 for text in fields.get("round_rps", "").split(";") if text.strip())
-    row = Figures(
+    answers = f"{requests_ok:g} right answers" if requests_ok else f"{rps:g} requests/s" if rps else ""
+    return Figures(
         id=fields["id"],
         label=fields.get("label", ""),
         group=fields.get("group") or None,
         connections=connections if connections is None or connections == int(connections) else None,
         at_once=None if threads is None else threads * (workers or 1.0),
         floor_ms=get("declared_wait_ms"),
-        duration_s=get("duration_s"),
-        requests_ok=get("requests_ok"),
-        rps=get("rps"),
+        duration_s=duration_s,
+        requests_ok=requests_ok,
+        rps=rps,
         mean_ms=get("mean_ms"),
         p50_ms=get("p50_ms"),
         p90_ms=get("p90_ms"),
@@ -108,20 +109,17 @@ def _row(fields: Mapping[str, str], separator: str) -> Figures:
         max_ms=get("max_ms"),
         server_cpu_share=share if share is None or 0 <= share <= MOST_CPU_SHARE else None,
         round_rps=rounds,
+        twice=tuple(_absurd(connections, duration_s, share, answers)),
     )
-    return replace(row, twice=tuple(_absurd(row, connections, share)))
 
 
-def _absurd(row: Figures, connections: float | None, share: float | None) -> Iterator[Twice]:
+def _absurd(connections: float | None, duration_s: float | None, share: float | None, answers: str) -> Iterator[Twice]:
     """Find what is said of a load or a server that no run can have had; what is negative every row is asked for."""
-    answers = next(
-        (f"{many:g} {what}" for many, what in ((row.requests_ok, "right answers"), (row.rps, "requests/s")) if many), ""
-    )
     if connections is not None and connections != int(connections):
         yield Twice(told=f"{connections:.6g} connections", parts="connections are whole ones", agree=False)
     if connections == 0 and answers:
         yield Twice(told="0 connections", parts=answers, agree=False)
-    if row.duration_s == 0 and answers:
+    if duration_s == 0 and answers:
         yield Twice(told="a duration of 0 s", parts=answers, agree=False)
     if share is not None and not 0 <= share <= MOST_CPU_SHARE:
         yield Twice(told=f"server_cpu_share of {share:.6g}", parts="1 is all of the server's CPUs", agree=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from sgibench.audit.figures import Figures, doubt
 from sgibench.model import Doubt
@@ -25,6 +25,8 @@ _NEVER_NEGATIVE = frozenset(
 _REPEATED = frozenset({"run_s", "unseen_s", "edge_ms", "printed_ms", "printed_mean_ms"})
 """What readers work out of other figures, or give twice."""
 _WORDS = {"requests_ok": "right answers", "rps": "requests/s", "cut_off": "requests cut off", "duration_s": "duration"}
+_UNTOLD = {field.name: field.default for field in fields(Figures)}
+"""What a row has where nobody says anything: most of its fields."""
 
 
 def without_nonsense(row: Figures) -> tuple[Figures, list[Doubt]]:
@@ -32,7 +34,7 @@ def without_nonsense(row: Figures) -> tuple[Figures, list[Doubt]]:
     odd: dict[str, float] = {}
     cleared: dict[str, object] = {}
     for name, value in vars(row).items():
-        if value is None or value == () or isinstance(value, (str, bool)):
+        if value is _UNTOLD.get(name) or isinstance(value, str):
             continue
         possible = _measurable if name.endswith("_ms") or name in _NEVER_NEGATIVE else _finite
         wrong = next((each for each in _numbers(value) if not possible(each)), None)
