@@ -244,6 +244,50 @@ def test_a_run_that_breaks_off_behind_another_tools_run_is_said_and_not_passed_o
     assert len(read(f"Concurrency Level: 64\n{wrk}\n{hey}", "notes.md")) == 2
 
 
+def first_lines(name: str, most: int) -> str:
+    return "\n".join((DATA / name).read_text(encoding="utf-8").split("\n")[:most]) + "\n"
+
+
+BEGUN = {
+    "ab text": first_lines("recorded/ab-half.txt", 8),
+    "h2load text": "starting benchmark...\nspawning thread #0: 9 total client(s). 500 total requests\nprogress:\n",
+    "bombardier text": (
+        "Bombarding http://h:1/ for 10s using 10 connection(s)\nStatistics        Avg      Stdev        Max\n"
+    ),
+    "autocannon JSON": (DATA / "recorded" / "ac-slow.json").read_text(encoding="utf-8")[:500],
+    "autocannon text": (
+        "Running 10s test @ http://localhost:3000/\n100 connections\n\n│ Stat    │ 2.5%  │ Avg │\n"
+        "│ Latency │ 20 ms │ 48 ms │\n"
+    ),
+    "wrk text": first_lines("tools/wrk-1.txt", 3),
+    "vegeta text": first_lines("tools/vegeta-1.txt", 3),
+    "hey text": first_lines("tools/hey-5.txt", 3),
+    "oha text": first_lines("tools/ohatext-2.txt", 3),
+    "k6 text": "     execution: local\n        script: s.js\n        output: -\n\n",
+    "Locust console table": first_lines("recorded/locust-console.txt", 2),
+}
+
+
+@pytest.mark.parametrize("name", BEGUN)
+def test_a_run_that_breaks_off_after_its_first_lines_is_said_beside_a_whole_one(name: str) -> None:
+    """They are unmistakable; the half of a format's signs, which prose may have, was asked for."""
+    for whole in ("tools/wrk-3.txt", "tools/hey-5.txt", "recorded/ab-half.txt"):
+        text = (DATA / whole).read_text(encoding="utf-8")
+        assert "breaks off" in refusal(f"{text}\n{BEGUN[name]}")
+    text = (DATA / "tools" / "bombardier-1.txt").read_text(encoding="utf-8")
+    assert "breaks off" in refusal(f"{BEGUN[name]}\n{text}")
+
+
+def test_prose_that_names_tools_and_what_they_print_is_no_run() -> None:
+    prose = (
+        "This is ApacheBench, Version 2.3. We tried Bombarding http://h/ for a while, h2load ('starting benchmark...'"
+        ', it says), autocannon with "connections": 10 and vegeta, whose Requests [total, rate] are sent.\n'
+        "Benchmarking http://h/ is what ab does. Locust, k6 (execution: local) and oha come next. Summary: none.\n"
+    )
+    text = (DATA / "tools" / "wrk-3.txt").read_text(encoding="utf-8")
+    assert len(read(prose + text, "notes.md")) == len(read(f"{text}\n{prose}", "notes.md")) == 1
+
+
 def test_a_paste_of_hey_that_stops_before_its_answers_says_so_and_is_not_zero_right_answers() -> None:
     said = refusal((DATA / "tools" / "hey-6.txt").read_text(), "hey-6.txt")
     assert "nearest is hey text, which lacks `Status code distribution:`" in said

@@ -17,7 +17,7 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.csv_tables import unknown_columns
 from sgibench.audit.readers.formats import FORMATS, Format, matches, nearest
 from sgibench.audit.readers.material import Material, material_of, read_material
-from sgibench.audit.readers.several import by_tool
+from sgibench.audit.readers.several import broken_off, by_tool
 from sgibench.errors import UsageError
 
 __all__ = ["read_file", "read_noting", "read_rows"]
@@ -71,6 +71,10 @@ def _rows(material: Material) -> list[Figures]:
     if tables and others:
         both = f"{tables[0].name} beside {others[0].name}"
         raise UsageError(_one_line(f"{material.name} holds {both}: audit each in a file of its own"))
+    cut = broken_off(material, [*tables, *others]) if found or parts else None
+    if cut is not None:
+        said = f"{material.name} holds what looks like {cut.name}, but breaks off, beside {[*tables, *others][0].name}"
+        raise UsageError(_one_line(said))
     if tables:
         return [row for known in tables for row in _read(known, material)]
     if not parts and not found:

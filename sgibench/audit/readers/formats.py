@@ -54,6 +54,11 @@ class Format:
     """Material -> rows; raises ValueError with what was expected."""
     start: re.Pattern[str] | None = None
     """What every run of a text begins with, where another tool's may follow it in the same file."""
+    banner: re.Pattern[str] | None = None
+    """The first lines of a run (of JSON, its first members), which neither another tool nor prose writes: what stands
+    behind them is a whole run, or breaks off."""
+    members: tuple[str, ...] = ()
+    """Of JSON with a banner: what each whole object has."""
     whole: bool = False
     """A table, beside which only tables can stand in the same file."""
     hint: str | tuple[str, ...] = ()
@@ -129,6 +134,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="wrk text",
+        banner=re.compile(r"Running \S{1,20} test @ \S{1,500}[ \t]*\n[ \t]*\d{1,6} threads? and \d{1,9} connections"),
         start=wrk.START,
         hint="unable to connect to",
         signs=(_text("Running … test @ URL", wrk.START), _text("Requests/sec:", "Requests/sec:")),
@@ -136,6 +142,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="oha text",
+        banner=re.compile(r"\bSummary:[ \t]*\n[ \t]*Success rate:[ \t]"),
         start=summary_text.START,
         hint="oha -",
         signs=(*_HEY, _text("Success rate:", "Success rate:"), _ENDS),
@@ -143,12 +150,19 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="hey text",
+        banner=re.compile(r"\bSummary:[ \t]*\n[ \t]*Total:[ \t]*\d+\.\d+ secs"),
         start=summary_text.START,
         hint=("hey -", "response-time,DNS+dialup,DNS"),
         signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS),
         read=hey.read,
     ),
-    Format(name="oha JSON", signs=_members("summary", "latencyPercentiles"), read=oha.read_json),
+    Format(
+        name="oha JSON",
+        members=("summary", "latencyPercentiles"),
+        banner=re.compile(r'\{\s{0,200}"summary":\s{0,200}\{\s{0,200}"successRate"'),
+        signs=_members("summary", "latencyPercentiles"),
+        read=oha.read_json,
+    ),
     Format(
         name="k6 summary JSON",
         hint=('"type":"Point"', "metric_name,timestamp,metric_value"),
@@ -157,6 +171,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="k6 text",
+        banner=re.compile(r"^[ \t]*execution: local[ \t]*\n[ \t]*script:", re.MULTILINE),
         start=k6_text.DURATION,
         hint="VUs",
         signs=(
@@ -168,6 +183,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="HttpArena site/data JSON", signs=(_ARENA_ROWS,), read=httparena.read),
     Format(
         name="Locust console table",
+        banner=re.compile(r"\bStarting Locust \d"),
         start=locust_table.HEADER,
         hint="locust.main",
         signs=(
@@ -178,6 +194,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="ab text",
+        banner=re.compile(r"^.{0,40}?\bBenchmarking \S{1,500} .{0,100}?\(be patient\)", re.MULTILINE),
         start=ab.START,
         hint="ApacheBench",
         signs=(
@@ -189,6 +206,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="vegeta text",
+        banner=re.compile(r"Requests[ \t]+\[total, rate[^\n]{0,200}\n[ \t]*Duration[ \t]+\["),
         start=vegeta.REQUESTS,
         hint="vegeta",
         signs=(
@@ -198,17 +216,31 @@ FORMATS: tuple[Format, ...] = (
         ),
         read=vegeta.read_text,
     ),
-    Format(name="vegeta JSON", signs=_members("latencies", "status_codes", "rate"), read=vegeta.read_json),
+    Format(
+        name="vegeta JSON",
+        members=("latencies", "status_codes", "rate"),
+        banner=re.compile(r'\{\s{0,200}"latencies":\s{0,200}\{\s{0,200}"total"'),
+        signs=_members("latencies", "status_codes", "rate"),
+        read=vegeta.read_json,
+    ),
     Format(
         name="bombardier text",
+        banner=re.compile(r"Bombarding \S{1,500} (?:for|with) [^\n]{1,80} using \d+ connection"),
         start=bombardier.START,
         hint="Bombarding",
         signs=(_text("Reqs/sec  avg stdev max", bombardier.RATE), _text("HTTP codes: … others - N", bombardier.CODES)),
         read=bombardier.read_text,
     ),
-    Format(name="bombardier JSON", signs=_members("spec", "result"), read=bombardier.read_json),
+    Format(
+        name="bombardier JSON",
+        members=("spec", "result"),
+        banner=re.compile(r'\{\s{0,200}"spec":\s{0,200}\{\s{0,200}"numberOfConnections"'),
+        signs=_members("spec", "result"),
+        read=bombardier.read_json,
+    ),
     Format(
         name="h2load text",
+        banner=re.compile(r"starting benchmark\.\.\.[ \t]*\n.{0,60}?spawning thread #\d"),
         start=h2load.START,
         hint="starting benchmark",
         signs=(
@@ -219,6 +251,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="autocannon text",
+        banner=re.compile(autocannon_text.START.pattern),
         start=autocannon_text.START,
         signs=(
             _text("Running … test @ URL` with `N connections", autocannon_text.START),
@@ -228,7 +261,13 @@ FORMATS: tuple[Format, ...] = (
         read=autocannon_text.read,
     ),
     Format(name="Locust JSON", hint="num_requests", signs=(_LOCUST_LIST,), read=locust_json.read),
-    Format(name="autocannon JSON", signs=_members("latency", "requests", "non2xx"), read=autocannon.read),
+    Format(
+        name="autocannon JSON",
+        members=("latency", "requests", "non2xx"),
+        banner=re.compile(r'"connections":\s{0,9}\d+,\s{0,200}(?:"sampleInt":\s{0,9}\d+,\s{0,200})?"pipelining":'),
+        signs=_members("latency", "requests", "non2xx"),
+        read=autocannon.read,
+    ),
 )
 
 

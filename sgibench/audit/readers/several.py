@@ -1,15 +1,17 @@
 """Several tools' texts in one file, one after the other: which part is whose.
 
 A notebook or an issue holds wrk's output, then hey's. A run of a tool begins with what all of its runs begin with and
-has all of its format's signs before anybody's next run begins. What has half of them breaks off, and is said so rather
-than passed over; what has fewer is prose.
+has all of its format's signs before anybody's next run begins. What has half of them, or its tool's first lines, breaks
+off, and is said so rather than passed over; what has fewer is prose.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
+from sgibench.audit.readers.fields import objects
 from sgibench.audit.readers.formats import FORMATS, Format, begun_only, matches
 from sgibench.audit.readers.material import Material, material_of
 
@@ -35,6 +37,34 @@ def by_tool(material: Material) -> list[tuple[Format, Material]]:
         (known, material_of(material.plain[begin:end], name if names.count(name) == 1 else f"{name}@{begin}"))
         for (_at, known), begin, end, name in zip(firsts, begins, ends, names, strict=True)
     ]
+
+
+def broken_off(material: Material, found: Sequence[Format]) -> Format | None:
+    """Give the format of a run that begins beside what was found, and breaks off; None when all that begin are whole.
+
+    A tool whose figures stand in another of its formats needs no text or table.
+    """
+    told = {known.name.split()[0] for known in found}
+    banners = [(known, known.banner) for known in FORMATS if known.banner is not None]
+    if material.broken_json:
+        for known, banner in banners:
+            if known.start is None and banner.search(material.text):
+                begun = sum(1 for _ in banner.finditer(material.text))
+                if begun > len(objects(material.documents, *known.members)):
+                    return known
+    starts = sorted(
+        (each.start(), place)
+        for place, (known, banner) in enumerate(banners)
+        if known.start is not None
+        for each in islice(banner.finditer(material.plain), _MOST_STARTS)
+    )
+    for (begin, place), (end, _next) in pairwise([*starts, (len(material.plain), 0)]):
+        known = banners[place][0]
+        piece = replace(material, plain=material.plain[begin:end], text="", documents=())
+        elsewhere = known not in found and known.name.split()[0] in told
+        if not elsewhere and not matches(known, piece):
+            return known
+    return None
 
 
 def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:

@@ -35,6 +35,8 @@ def percentiles_at_a_timer(row: Figures) -> Iterator[Doubt]:
     A declared floor near the band, or the turns of a queue, explain them better. Where nobody knows how busy the server
     was, they must sit tighter.
     """
+    if not row.quantiles_ms:
+        return
     known = row.server_cpu_share is not None
     if row.server_cpu_share is not None and row.server_cpu_share >= IDLE_SHARE:
         return
