@@ -906,6 +906,8 @@ def test_what_vegeta_tells_twice_must_agree(changes: tuple[tuple[str, str], ...]
         "55.42%": ("success", 1),
     }
     assert says in contradictions(read(json.dumps(found | dict([false[before]])))[0])
+    for name in ("rate", "throughput", "duration", "requests", "success"):
+        assert contradictions(read(json.dumps(found | {name: -1}))[0]), name
 
 
 def test_requests_that_never_left_vegeta_are_not_sent() -> None:

@@ -27,7 +27,7 @@ from sgibench.audit.readers.fields import (
     time_ms,
 )
 from sgibench.audit.readers.material import Material
-from sgibench.units import count, seconds, significant
+from sgibench.units import count, seconds
 
 REQUESTS = re.compile(
     r"Requests\s+\[total, rate(?:, throughput)?\]\s+(?P<total>\d+), (?P<rate>\d+(?:\.\d+)?)"
@@ -182,11 +182,11 @@ def _counts_twice(report: _Report) -> Iterator[Twice]:
     if total is not None:
         told = f"{count(total)} requests in total"
         yield Twice(told=told, parts=f"{count(by_code)} by their status", agree=total == by_code)
-        if report.rate is not None and report.attack_s:
+        if report.rate is not None and report.attack_s and report.attack_s > 0:
             sent = report.rate * report.attack_s
             yield Twice(
                 told=told,
-                parts=f"{significant(report.rate)}/s sent for {seconds(report.attack_s)} are {count(sent)}",
+                parts=f"{report.rate:.6g}/s sent for {seconds(report.attack_s)} are {count(sent)}",
                 agree=abs(sent - total) <= _SAME * total + _RATE_STEP * report.attack_s,
             )
     if report.success is not None and by_code:
@@ -210,7 +210,7 @@ def _never_sent(report: _Report) -> Iterator[Twice]:
     if not own or report.rate is None or unsent <= _SAME * total or len(report.errors) - len(own) > answered:
         return
     yield Twice(
-        told=f"{significant(report.rate)}/s sent",
+        told=f"{report.rate:.6g}/s sent",
         parts=f"{count(unsent)} of {count(total)} requests never left the client, which was at its own limit",
         agree=False,
     )
