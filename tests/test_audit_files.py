@@ -1300,7 +1300,7 @@ def test_h2loads_new_table_is_read_and_microseconds_are_not_held_against_it() ->
         *(
             (
                 "7us       461us        10us        15us        20us",
-                "70us      4.61ms       100us       150us       200us",
+                "30us      4.61ms       100us       150us       200us",
             ),
         ),
     ):
@@ -1431,3 +1431,51 @@ def test_httparenas_reconnects_explain_time_outside_of_the_latency() -> None:
     assert (kinds(kept), kinds(anew)) == ({"LittleMismatch"}, set())
     (failed,) = read(json.dumps([row | {"status_2xx": 400_000, "status_5xx": 100_000, "reconnects": 50_000}]), "x.json")
     assert kinds(failed) == {"ErrorsSeen", "WrongCount"}
+
+
+# --- figures that no latencies have together -------------------------------------------------------------------------
+
+WRK_SHORT = """Running 10s test @ http://a/
+  2 threads and {connections} connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     8.00ms    1.00ms  12.00ms   70.00%
+    Req/Sec   625.00     10.00   700.00     70.00%
+  12500 requests in 10.00s, 1.00MB read
+Requests/sec:   1250.00
+Transfer/sec:    102.40KB
+"""
+AUTOCANNON_TABLE = AUTOCANNON.format(average="2,177.2", every="once per second", samples=10, workers="", failures="")
+BOMBARDIER = (DATA / "tools" / "bombardier-1.txt").read_text(encoding="utf-8")
+AB_UNEVEN = (DATA / "recorded" / "ab-uneven.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "honest", "false"),
+    [
+        (WRK_SHORT.format(connections=10), "8.00ms    1.00ms", "8.00ms  400.00ms"),
+        (WRK_SHORT.format(connections=10), "8.00ms    1.00ms", "8.00ms    7.00ms"),
+        (H2LOAD_TIMED, "58.22ms      7.69ms", "58.22ms       7.69s"),
+        (H2LOAD.format(mean="11us"), "11us         3us", "11us        30ms"),
+        (BOMBARDIER, "8.30ms     3.83ms", "8.30ms      3.83s"),
+        (AB_UNEVEN, "Total:          1   28  67.2", "Total:          1   28 672.2"),
+        (AC_SLOW, '"stddev":4.6', '"stddev":214'),
+        (AUTOCANNON_TABLE, "48.49 ms │ 75.13 ms", "48.49 ms │ 751.3 ms"),
+    ],
+)
+def test_a_standard_deviation_beyond_what_mean_and_maximum_allow_refutes(text: str, honest: str, false: str) -> None:
+    assert honest in text
+    assert contradictions(read(text)[0]) == ""
+    assert "a standard deviation of" in contradictions(read(text.replace(honest, false, 1))[0])
+
+
+def test_an_impossible_deviation_excuses_nothing() -> None:
+    """It made the end of the run as long as the run, and Little's law was no longer asked."""
+    text = WRK_SHORT.format(connections=100)
+    assert kinds(read(text)[0]) == {"LittleMismatch"}
+    assert kinds(read(text.replace("1.00ms  12", "900.00ms  12"))[0]) == {"LittleMismatch", "WrongCount"}
+
+
+def test_half_of_the_answers_at_either_end_scatter_as_far_as_answers_can() -> None:
+    """Two answers of 1 and 99 ms: the sample's deviation is 69.3 ms."""
+    text = WRK_SHORT.format(connections=10).replace("8.00ms    1.00ms  12.00ms", "50.00ms   69.30ms  99.00ms")
+    assert contradictions(read(text.replace("12500 requests", "2 requests"))[0]).count("deviation") == 0

@@ -13,11 +13,12 @@ failed: only the bytes transferred tell.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import counted, finer, labels, sections
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 
 START = re.compile(r"^[ \t]*Concurrency Level:", re.MULTILINE)
 _COUNTS = (
@@ -31,7 +32,7 @@ _KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exce
 _NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
 _KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
 _TOTAL = re.compile(
-    r"^[ \t]*Total:\s+(?P<min>\d+)\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*"
+    r"^[ \t]*Total:\s+(?P<min>\d+)\s+(?P<mean>\d+)\s+(?P<spread>\d+(?:\.\d+)?)\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*"
     r"(?P<end>\n|\Z)",
     re.MULTILINE,
 )
@@ -47,6 +48,8 @@ _COARSE_MS = 10.0
 _RESOLUTION = 0.05
 _ALL = 100
 _STEP_S = 0.001
+STEP_MS = 1.0
+"""It rounds its connection times to it."""
 NOT_OK = "not 2xx (redirects among them)"
 
 
@@ -61,7 +64,7 @@ def _row(run: str, name: str) -> Figures:
     known = {what: float(match[1]) for what, match in found.items() if match}
     if len(known) < len(_COUNTS):
         raise ValueError(f"{name} has no line `{next(what for what in found if what not in known)}:`")
-    total = _total(run)
+    total = _total(run, known["Complete requests"])
     printed = _percentiles(run, float(total["min"]) if total else 0.0)
     at = {percent: _fine(value) for percent, value in printed.items()}
     requests, failures = known["Complete requests"], _failures(run, known["Complete requests"])
@@ -92,17 +95,28 @@ def _row(run: str, name: str) -> Figures:
         printed_ms=_in_order(total, printed),
         printed_mean_ms=float(total["mean"]) if total else None,
         resolution=_RESOLUTION,
-        resolution_ms=1.0,
+        resolution_ms=STEP_MS,
+        twice=tuple(_told_twice(total, requests)),
     )
 
 
-def _total(run: str) -> re.Match[str] | None:
+def _told_twice(total: re.Match[str] | None, requests: float) -> Iterator[Twice]:
+    if total:
+        yield from _moments(total, requests).told_twice()
+
+
+def _moments(total: re.Match[str], requests: float) -> Moments:
+    least, mean, spread, most = map(float, total.group("min", "mean", "spread", "max"))
+    return Moments(mean_ms=mean, spread_ms=spread, max_ms=most, min_ms=least, count=requests, step_ms=STEP_MS)
+
+
+def _total(run: str, requests: float) -> re.Match[str] | None:
     """Find the connection times; a last line without its end may be cut off, and its maximum lack digits."""
     found = _TOTAL.search(run)
-    cut = (
-        found is not None and not found["end"] and float(found["max"]) < max(map(float, found.group("mean", "median")))
-    )
-    return None if cut else found
+    if found is None or found["end"]:
+        return found
+    low = float(found["max"]) < max(map(float, found.group("mean", "median")))
+    return None if low or not all(one.agree for one in _told_twice(found, requests)) else found
 
 
 def _in_order(total: re.Match[str] | None, printed: Mapping[int, float]) -> tuple[tuple[float, float], ...]:

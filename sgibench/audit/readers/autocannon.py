@@ -16,12 +16,14 @@ from datetime import datetime
 from typing import Any
 
 from sgibench.audit.figures import Figures, Twice
-from sgibench.audit.readers.fields import counted, edge_ms, labels, number, objects, part
+from sgibench.audit.readers.fields import counted, labels, number, objects, part
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 from sgibench.units import seconds
 
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
+_STEP_MS = 1.0
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _CLOCK_SHARE = 0.05
 _CLOCK_S = 1.0
@@ -48,6 +50,7 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         value = printed(key)
         return None if value is None or 0 <= value < _COARSE_MS else value
 
+    moments = Moments(mean_ms=printed("average"), spread_ms=printed("stddev"), max_ms=printed("max"), step_ms=_STEP_MS)
     total, sent = number(requests.get("total"), "requests.total"), number(requests.get("sent"), "requests.sent")
     if total is None:
         raise ValueError("requests has no total")
@@ -78,7 +81,7 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         timed=total,
         rps=_rate(found, requests),
         unseen_s=get("timeouts") * (duration_s or 0.0),
-        edge_ms=edge_ms(ms("average"), number(latency.get("stddev"), "latency.stddev")),
+        edge_ms=moments.edge_ms,
         mean_ms=ms("average"),
         p50_ms=at[0.5],
         p90_ms=at[0.9],
@@ -89,8 +92,8 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         printed_ms=tuple((q, value) for key, q in (*_NAMED, ("max", 1.0)) if (value := printed(key)) is not None),
         printed_mean_ms=printed("average"),
         resolution=_RESOLUTION,
-        resolution_ms=1.0,
-        twice=tuple(_told_twice(found, total, sent, places)),
+        resolution_ms=_STEP_MS,
+        twice=(*moments.told_twice(), *_told_twice(found, total, sent, places)),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import TIME, counted, labels, sections, time_ms
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 
 START = re.compile(r"Running \S{1,20}(?: requests)? test @ (?P<url>\S{1,500})[ \t]*\n\s*\d+ connections")
 RATES = re.compile(r"^[ \t]*[│|]?[ \t]*Req/Sec[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
@@ -32,6 +33,7 @@ _THOUSANDS = {"k": 1e3, "M": 1e6, "": 1.0}
 _QUANTILES = (("2.5%", 0.025), ("50%", 0.5), ("97.5%", 0.975), ("99%", 0.99))
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
+_STEP_MS = 1.0
 
 
 def read(material: Material) -> list[Figures]:
@@ -52,6 +54,12 @@ def _row(run: str, name: str) -> Figures:
     taken_s = float(samples[1]) * each_s / float(workers[1] if workers else 1) if samples else float(int(lasted_s))
     answers, failed = average / each_s * taken_s, _failed(run)
     at = {q: _ms(latencies.get(column)) for column, q in _QUANTILES}
+    moments = Moments(
+        mean_ms=_printed(latencies.get("Avg")),
+        spread_ms=_printed(latencies.get("Stdev")),
+        max_ms=_printed(latencies.get("Max")),
+        step_ms=_STEP_MS,
+    )
     wrong = sum(count for what, count in failed.items() if what in _ANSWERED_WRONG)
     return Figures(
         id=name,
@@ -75,7 +83,8 @@ def _row(run: str, name: str) -> Figures:
         ),
         printed_mean_ms=_printed(latencies.get("Avg")),
         resolution=_RESOLUTION,
-        resolution_ms=1.0,
+        resolution_ms=_STEP_MS,
+        twice=tuple(moments.told_twice()),
     )
 
 

@@ -15,7 +15,6 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import (
     TIME,
     counted,
-    edge_ms,
     labels,
     measured_ms,
     number,
@@ -26,12 +25,12 @@ from sgibench.audit.readers.fields import (
     time_ms,
 )
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 
 RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?")
 CODES = re.compile(r"1xx - (\d+), 2xx - (\d+), 3xx - (\d+), 4xx - (\d+), 5xx - (\d+)\s+others - (\d+)[ \t]*\n")
 START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
 _CONNECTIONS = re.compile(r"using (\d+) connections?")
-_BY_NUMBER = re.compile(r"Bombarding \S{1,500} with \d+ request")
 _PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
@@ -81,7 +80,6 @@ def _text_row(run: str, name: str) -> Figures:
         mean_ms=measured_ms(latency["mean"]) if latency else None,
         max_ms=measured_ms(latency["max"]) if latency else None,
         spread_ms=time_ms(latency["spread"]) if latency else None,
-        by_number=_BY_NUMBER.search(run) is not None,
         at={q: value for q, value in at.items() if value is not None},
     )
 
@@ -107,7 +105,6 @@ def _json_row(found: Mapping[str, Any], name: str) -> Figures:
         mean_ms=scaled(number(latency.get("mean"), "result.latency.mean"), _MICRO_MS) or None,
         max_ms=scaled(number(latency.get("max"), "result.latency.max"), _MICRO_MS) or None,
         spread_ms=scaled(number(latency.get("stddev"), "result.latency.stddev"), _MICRO_MS),
-        by_number=spec.get("testType") == "number-of-requests",
         at={q: value for q, value in at.items() if value},
     )
 
@@ -122,7 +119,6 @@ def _row(
     mean_ms: float | None,
     max_ms: float | None,
     spread_ms: float | None,
-    by_number: bool,
     at: Mapping[float, float],
 ) -> Figures:
     failed = {f"{what} answers": count for what, count in zip(_CLASSES[3:5], counts[3:5], strict=True)}
@@ -131,8 +127,8 @@ def _row(
         id=name,
         connections=connections,
         mean_raised=True,
-        # A run by number ends when its last requests are answered; the other connections are idle meanwhile.
-        edge_ms=max_ms if by_number else edge_ms(mean_ms, spread_ms),
+        # What it calls a deviation counts each different time once: it is less than the deviation of all.
+        edge_ms=max_ms,
         duration_s=sum(counts) / rps if rps else None,
         requests_ok=counts[1] + counts[2] + counts[0],
         errors=sum(failed.values()),
@@ -146,4 +142,5 @@ def _row(
         p99_ms=at.get(0.99),
         max_ms=max_ms,
         quantiles_ms=tuple(sorted(at.items())),
+        twice=tuple(Moments(mean_ms=mean_ms, spread_ms=spread_ms, max_ms=max_ms, count=sum(counts)).told_twice()),
     )

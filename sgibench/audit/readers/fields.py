@@ -134,12 +134,3 @@ def finer(printed: float | None, count: float | None, rate: float | None, step: 
     """Give a time that was printed in steps as count / rate where that is the same: short runs need the digits."""
     exact = count / rate if count and rate else None
     return exact if exact is not None and printed is not None and abs(exact - printed) <= step / 2 * 1.01 else printed
-
-
-def edge_ms(mean_ms: float | None, spread_ms: float | None) -> float | None:
-    """Give what one connection loses when a run ends in the middle of its answer, from mean and standard deviation.
-
-    A moment meets long answers rather than short ones: the one that is cut off lasts E[L²]/E[L] on average (the
-    inspection paradox), which is far above the mean where a tenth of the answers takes ten times as long.
-    """
-    return (mean_ms**2 + spread_ms**2) / mean_ms if mean_ms and spread_ms is not None else None

@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from sgibench.audit.figures import Figures, Twice
-from sgibench.audit.readers.fields import TIME, counted, edge_ms, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.fields import TIME, counted, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 
 FINISHED = re.compile(rf"finished in (?P<time>{TIME}), (?P<rate>\d+(?:\.\d+)?) req/s")
 REQUESTS = re.compile(
@@ -25,9 +26,11 @@ REQUESTS = re.compile(
 START = re.compile(r"^.{0,40}?starting benchmark\.\.\.", re.MULTILINE)
 _STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
 _CLIENTS = re.compile(r"spawning thread #\d+: (\d+) total client")
-_LATENCY = re.compile(rf"time for request:\s+{TIME}\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s")
+_LATENCY = re.compile(
+    rf"time for request:\s+(?P<min>{TIME})\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
+)
 _LATENCY_NOW = re.compile(
-    rf"request[ \t]+:[ \t]+{TIME}[ \t]+(?P<max>{TIME})[ \t]+(?P<p50>{TIME})[ \t]+(?P<p95>{TIME})[ \t]+"
+    rf"request[ \t]+:[ \t]+(?P<min>{TIME})[ \t]+(?P<max>{TIME})[ \t]+(?P<p50>{TIME})[ \t]+(?P<p95>{TIME})[ \t]+"
     rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
 )
 """What versions after 1.68 print: median and percentiles as well."""
@@ -72,12 +75,20 @@ def _row(run: str, name: str) -> Figures:
     told = statuses.groups() if statuses else ()
     edge = _EDGE_SHARE * count["done"] + _EDGE_EACH * (_clients(run) or 1.0) if _BY_TIME in run else 0.0
     named = {key: measured_ms(value) for key, value in latency.groupdict().items()} if latency else {}
+    moments = Moments(
+        mean_ms=named.get("mean"),
+        spread_ms=time_ms(latency["spread"]) if latency else None,
+        max_ms=named.get("max"),
+        min_ms=named.get("min") or 0.0,
+        count=count["done"],
+        step_ms=_RESOLUTION_MS,
+    )
     at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
         id=name,
         connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
         mean_raised=True,
-        edge_ms=edge_ms(named.get("mean"), time_ms(latency["spread"])) if latency else None,
+        edge_ms=moments.edge_ms,
         duration_s=_duration_s(run, time_ms(finished["time"]), count["done"], float(finished["rate"])),
         requests_ok=count["right"],
         errors=count["failed"],
@@ -86,14 +97,14 @@ def _row(run: str, name: str) -> Figures:
         cut_off=max(count["started"] - count["done"], 0.0) if _BY_TIME in run else None,
         error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
         rps=float(finished["rate"]),
-        mean_ms=measured_ms(latency["mean"]) if latency else None,
+        mean_ms=moments.mean_ms,
         p50_ms=at.get(0.5),
         p95_ms=at.get(0.95),
         p99_ms=at.get(0.99),
-        max_ms=measured_ms(latency["max"]) if latency else None,
+        max_ms=moments.max_ms,
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         resolution_ms=_RESOLUTION_MS,
-        twice=tuple(_told_twice(count, [float(each) for each in told], edge)),
+        twice=(*moments.told_twice(), *_told_twice(count, [float(each) for each in told], edge)),
     )
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import NUMBER, TIME, edge_ms, labels, measured_ms, plain_number, sections, time_ms
+from sgibench.audit.readers.fields import NUMBER, TIME, labels, measured_ms, plain_number, sections, time_ms
 from sgibench.audit.readers.material import Material
+from sgibench.audit.readers.moments import Moments
 from sgibench.errors import shown
 
 RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500}+)(?!\s*\n\s*\d+ connections)")
@@ -82,6 +83,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
     said = [f"{wrong:.0f} answers that are neither 2xx nor 3xx"] if wrong else []
     own_table = run.partition(_UNCORRECTED)[0]
     at = {float(each["percent"]): measured_ms(each["value"]) for each in _PERCENTILE.finditer(own_table)}
+    moments = _moments(latency, max(requests - late, 0.0))
     return Figures(
         id=name,
         label=url["url"] if url else "",
@@ -99,14 +101,20 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
         timed=max(requests - late, 0.0),
         error_text=", ".join([*said, *([socket[1]] if socket and broken + late else [])]),
         rps=plain_number(rate[1]),
-        edge_ms=edge_ms(measured_ms(latency["mean"]), time_ms(latency["spread"])) if latency else None,
-        mean_ms=measured_ms(latency["mean"]) if latency else None,
+        edge_ms=moments.edge_ms,
+        mean_ms=moments.mean_ms,
         p50_ms=at.get(50.0),
         p90_ms=at.get(90.0),
         p99_ms=at.get(99.0),
-        max_ms=measured_ms(latency["max"]) if latency else None,
+        max_ms=moments.max_ms,
         quantiles_ms=tuple((percent / 100, value) for percent, value in sorted(at.items()) if value is not None),
+        twice=tuple(moments.told_twice()),
     )
+
+
+def _moments(latency: re.Match[str] | None, count: float) -> Moments:
+    mean, spread, most = latency.group("mean", "spread", "max") if latency else (None, None, None)
+    return Moments(mean_ms=measured_ms(mean), spread_ms=time_ms(spread), max_ms=measured_ms(most), count=count)
 
 
 def _opened(found: re.Match[str]) -> float:
