@@ -160,6 +160,8 @@ class Figures:
     """Open loops: some request had to wait because no connection was free."""
     cut_off: float | None = None
     """Requests still under way when the time was up, when the tool counts them."""
+    lived: float | None = None
+    """Share of the run that its connections lived, on average, where the tool tells; None where all of it."""
     timed: float | None = None
     """Answers behind the latency figures, where they are not right answers and errors together."""
     errors: float | None = None

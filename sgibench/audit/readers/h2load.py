@@ -34,16 +34,26 @@ _LATENCY_NOW = re.compile(
     rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
 )
 """What versions after 1.68 print: median and percentiles as well."""
-_CLIENT_RATES = re.compile(r"req/s\s*:\s+(?P<min>\d+(?:\.\d+)?)\s+(?P<max>\d+(?:\.\d+)?)\s+\d")
+_N = r"\d+(?:\.\d+)?"
+_CLIENT_RATES = re.compile(
+    rf"req/s[ \t]*:[ \t]+(?P<min>{_N})[ \t]+(?P<max>{_N})(?:(?:[ \t]+{_N}){{3}})?[ \t]+(?P<mean>{_N})[ \t]+{_N}[ \t]+{_N}%"
+)
+"""A line that is whole; what versions after 1.68 print has three percentiles before the mean."""
 _BY_TIME = "Timing-based test"
 _MAIN = re.compile(r"Timing-based test with \d+s of warm-up time and (?P<main>\d+)s of main duration")
 _WHOLE = 0.002
 """A run by time whose heading was cut off: its rate is over whole seconds, as near as its figures are printed."""
 _RESOLUTION_MS = 0.001
 """It cuts latencies to whole microseconds."""
-_EDGE_SHARE = 0.1
-_EDGE_EACH = 100.0
-"""In a run by time, answers under way when it begins and ends, as a share of all and for each client (`-m`)."""
+_STREAMS = 100.0
+"""Requests that one client has under way at once, at most, where more were begun than ended (`-m`)."""
+_STALLED = 2.0
+"""So many times as many as on average may be under way when a run begins or ends."""
+_BY_NUMBER = re.compile(r"total client\(s\)\..{0,80}? \d+ total requests")
+_LIVED = 1.02
+"""The rates of all clients, each over its own life, over the rate of the run; of clients that lived they are one."""
+_RAMPED = 0.4
+"""Clients that are started one after the other (`-r`) live for half of the run, on average, and lose nothing."""
 _PACED = 1.01
 """The quickest client over the slowest; `--rps` keeps them within a request of one another."""
 
@@ -73,7 +83,6 @@ def _row(run: str, name: str) -> Figures:
         {f"{kind} answers": float(statuses[place]) for kind, place in (("4xx", 3), ("5xx", 4))} if statuses else {}
     )
     told = statuses.groups() if statuses else ()
-    edge = _EDGE_SHARE * count["done"] + _EDGE_EACH * (_clients(run) or 1.0) if _BY_TIME in run else 0.0
     named = {key: measured_ms(value) for key, value in latency.groupdict().items()} if latency else {}
     moments = Moments(
         mean_ms=named.get("mean"),
@@ -83,20 +92,30 @@ def _row(run: str, name: str) -> Figures:
         count=count["done"],
         step_ms=_RESOLUTION_MS,
     )
+    rate, clients = float(finished["rate"]), _clients(run)
+    lived = _lived(run, rate, clients)
+    # A client whose connection is closed asks no more, and what it had begun is counted nowhere.
+    lost = max(count["started"] - count["done"], 0.0) if lived is not None and lived < _RAMPED else 0.0
+    edge = _edge(run, count, rate * (named.get("mean") or 0.0) / 1e3)
     at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
         id=name,
-        connections=_clients(run) if count["errored"] or _kept_busy(run) else None,
+        connections=clients if count["errored"] or _kept_busy(run) else None,
         mean_raised=True,
         edge_ms=moments.edge_ms,
-        duration_s=_duration_s(run, time_ms(finished["time"]), count["done"], float(finished["rate"])),
+        duration_s=_duration_s(run, time_ms(finished["time"]), count["done"], rate),
         requests_ok=count["right"],
-        errors=count["failed"],
+        errors=count["failed"] + lost,
+        lived=lived,
         answered_wrong=sum(refused.values()),
         timed=count["done"],
-        cut_off=max(count["started"] - count["done"], 0.0) if _BY_TIME in run else None,
-        error_text=counted(refused | {"errored": count["errored"], "time-outs among them": count["late"]}),
-        rps=float(finished["rate"]),
+        cut_off=max(count["started"] - count["done"] - lost, 0.0) if _BY_TIME in run else None,
+        error_text=counted(
+            refused
+            | {"errored": count["errored"], "time-outs among them": count["late"]}
+            | {"begun and lost with its connection": lost}
+        ),
+        rps=rate,
         mean_ms=moments.mean_ms,
         p50_ms=at.get(0.5),
         p95_ms=at.get(0.95),
@@ -108,25 +127,57 @@ def _row(run: str, name: str) -> Figures:
     )
 
 
+def _edge(run: str, count: Mapping[str, float], busy: float) -> float:
+    """Give how many requests may be under way when a run by time begins and ends: clients × streams.
+
+    The streams are not printed: of `busy` on average not many more than that, or what was begun and did not end.
+    """
+    if _BY_NUMBER.search(run):
+        return 0.0
+    clients = _clients(run) or 1.0
+    open_at_end = min(max(count["started"] - count["done"], 0.0), _STREAMS * clients)
+    return max(clients, _STALLED * busy, open_at_end)
+
+
+def _lived(run: str, rate: float, clients: float | None) -> float | None:
+    """Give the share of a run by time that its clients lived: the rate of each is over its own life."""
+    rates = _CLIENT_RATES.search(run)
+    of_all = float(rates["mean"]) * clients if rates and clients else 0.0
+    return rate / of_all if _BY_TIME in run and of_all > rate * _LIVED else None
+
+
 def _told_twice(count: Mapping[str, float], statuses: Sequence[float], edge: float) -> Iterator[Twice]:
-    """Compare what it counts of the same requests; a status is counted when it comes, an answer at its end."""
-    done, begun = count["done"], max(count["started"], count["done"])
+    """Compare what it counts of the same requests; a status is counted when it comes, an answer at its end.
+
+    What is neither right nor failed when it writes its summary is added to the failed and errored.
+    """
+    total, done, right, failed = (count[key] for key in ("total", "done", "right", "failed"))
+    begun, errored = max(count["started"], done), count["errored"]
+    yield Twice(told=f"{total:,.0f} requests in total", parts=f"{done:,.0f} done", agree=done <= total + edge)
     yield Twice(
-        told=f"{count['total']:,.0f} requests in total", parts=f"{done:,.0f} done", agree=done <= count["total"]
+        told=f"{done:,.0f} requests done",
+        parts=f"{count['started']:,.0f} started",
+        agree=done <= count["started"] + edge,
     )
+    yield Twice(told=f"{right:,.0f} succeeded", parts=f"{done:,.0f} done", agree=right <= done)
+    yield Twice(
+        told=f"{total:,.0f} requests in total",
+        parts=f"{right:,.0f} succeeded and {failed:,.0f} failed",
+        agree=total == right + failed,
+    )
+    yield Twice(told=f"{errored:,.0f} errored", parts=f"{failed:,.0f} failed", agree=errored <= failed)
     if not statuses:
         return
-    answers, right = sum(statuses), sum(statuses[:2])
-    ended = done - count["errored"] - edge
+    answers, good = sum(statuses), sum(statuses[:2])
     yield Twice(
         told=f"{answers:,.0f} answers by status",
         parts=f"{begun:,.0f} requests started, {done:,.0f} of them done",
-        agree=ended <= answers <= begun + edge,
+        agree=done - errored - edge <= answers <= begun + edge,
     )
     yield Twice(
-        told=f"{count['right']:,.0f} succeeded",
-        parts=f"{right:,.0f} answers of 2xx and 3xx",
-        agree=count["right"] <= right + edge,
+        told=f"{right:,.0f} succeeded",
+        parts=f"{good:,.0f} answers of 2xx and 3xx",
+        agree=good - errored - edge <= right <= good + edge,
     )
 
 

@@ -59,8 +59,9 @@ class Moments:
         """Compare the deviation with the largest that there can be."""
         if self.spread_ms is None or self.mean_ms is None or self.max_ms is None or self.most_ms is None:
             return
+        given = f"a mean of {ms(self.mean_ms)} and a maximum of {ms(self.max_ms)}"
         yield Twice(
             told=f"a standard deviation of {ms(self.spread_ms)}",
-            parts=f"with a mean of {ms(self.mean_ms)} and a maximum of {ms(self.max_ms)} it is {ms(self.most_ms)} at most",
+            parts=f"with {given} it is {ms(self.most_ms)} at most",
             agree=self.spread_ms <= self.most_ms,
         )

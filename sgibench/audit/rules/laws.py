@@ -102,6 +102,8 @@ def uneven_because(row: Figures, off: float, busy: float, taken_s: float) -> str
         outlasting = row.pieces * (row.max_ms or 0.0) / 1e3 / (row.duration_s or math.inf)
         if off <= LITTLE_TOLERANCE + outlasting:
             return "the load itself counted so many"
+    if row.lived is not None and 0 < -off <= 1 - row.lived + LITTLE_TOLERANCE:
+        return f"the connections lived for {percent(row.lived)} of the run, on average, and were not opened again"
     taken = max(row.pressure or 0.0, row.foreign_cpu or 0.0) if any(pressed(row)) else row.steal or 0.0
     if 0 < -off <= taken:
         return f"others held the machine for {percent(taken)} of the time"
