@@ -1453,6 +1453,7 @@ Requests/sec:   1250.00
 Transfer/sec:    102.40KB
 """
 AUTOCANNON_TABLE = AUTOCANNON.format(average="2,177.2", every="once per second", samples=10, workers="", failures="")
+K6_TEXT = (DATA / "tools" / "k6text-1.txt").read_text(encoding="utf-8")
 BOMBARDIER = (DATA / "tools" / "bombardier-1.txt").read_text(encoding="utf-8")
 AB_UNEVEN = (DATA / "recorded" / "ab-uneven.txt").read_text(encoding="utf-8")
 
@@ -1501,3 +1502,39 @@ def test_clients_of_h2load_that_died_lost_their_requests_and_explain_that_few_we
     )
     (row,) = read(alive.replace("58.22ms", "  5.22ms").replace("50.63ms", " 1.63ms"))
     assert kinds(row) == {"LittleMismatch"}, "whose clients lived, and whose latency is none of this run"
+
+
+@pytest.mark.parametrize("odd", ["8,00ms", "8.00", "8.00xs", "8.00MS"])
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (WRK_SHORT.format(connections=100), "8.00ms"),
+        (WRK_SHORT.format(connections=100), "12.00ms"),
+        ((DATA / "tools" / "wrk-3.txt").read_text(encoding="utf-8"), "{50%}"),
+        (BOMBARDIER, "8.30ms"),
+        (BOMBARDIER, "18.03ms"),
+        (H2LOAD_TIMED, "58.22ms"),
+        (H2LOAD.format(mean="11us"), "461us"),
+        (HEY, "{Average}"),
+        (K6_TEXT, "{avg}"),
+    ],
+)
+def test_a_latency_without_a_unit_that_is_known_is_refused_and_not_passed_over(text: str, cell: str, odd: str) -> None:
+    """Without its latency nothing was asked of a row."""
+    if cell.startswith("{"):
+        found = re.search(
+            {"{50%}": r"50%\s+(\S+)", "{Average}": r"Average:\s+(\S+ secs)", "{avg}": r"avg=(\S+)"}[cell], text
+        )
+        assert found
+        cell = found[1]
+    assert cell in text
+    read(text)
+    if text == K6_TEXT and odd == "8.00":
+        return  # a time in k6's text may have no unit
+    assert f"{odd!r}, which is no time such as 12.34ms" in refusal(text.replace(cell, odd, 1))
+
+
+def test_a_latency_of_autocannons_table_has_its_unit_and_one_that_is_not_a_number_is_unknown() -> None:
+    assert "'48.49 xx', which is no time" in refusal(AUTOCANNON_TABLE.replace("48.49 ms", "48.49 xx"))
+    none = WRK_SHORT.format(connections=100).replace("8.00ms", "-nanus")
+    assert read(none)[0].mean_ms is None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import TIME, counted, labels, sections, time_ms
+from sgibench.audit.readers.fields import TIME, counted, known_times, labels, sections, time_ms
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 
@@ -52,6 +52,7 @@ def _row(run: str, name: str) -> Figures:
     lasted_s = (time_ms(sent["time"]) or 0.0) / 1e3
     # Workers sample side by side and add their samples; old versions print none: whole seconds.
     taken_s = float(samples[1]) * each_s / float(workers[1] if workers else 1) if samples else float(int(lasted_s))
+    known_times(name, "Latency", (f"{cell}ms" if cell[-1:].isdigit() else cell for cell in latencies.values()))
     answers, failed = average / each_s * taken_s, _failed(run)
     at = {q: _ms(latencies.get(column)) for column, q in _QUANTILES}
     moments = Moments(

@@ -15,6 +15,7 @@ from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import (
     TIME,
     counted,
+    known_times,
     labels,
     measured_ms,
     number,
@@ -34,6 +35,8 @@ _CONNECTIONS = re.compile(r"using (\d+) connections?")
 _PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
+_CELLS = re.compile(r"Reqs/sec[^\n]*\n[ \t]*Latency[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)")
+_SHARES = re.compile(r"Latency Distribution[ \t]*\n(?P<lines>(?:[ \t]*\d+(?:\.\d+)?%[ \t]+\S+[ \t]*\n){1,20})")
 _ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - \d+[ \t]*\n){1,50})")
 _SUCCESSES = "Latency Distribution (2xx)"
 _MICRO_MS = 1e-3
@@ -68,6 +71,9 @@ def _text_row(run: str, name: str) -> Figures:
     if rate is None or codes is None:
         raise ValueError(f"{name} has no {'`Reqs/sec`' if rate is None else '`HTTP codes:` with `others`'}")
     connections, errors = _CONNECTIONS.search(run), _ERRORS.search(run)
+    cells, shares = _CELLS.search(run), _SHARES.search(run)
+    known_times(name, "Latency", cells.groups() if cells else ())
+    known_times(name, "Latency Distribution", shares["lines"].split()[1::2] if shares else ())
     all_answers, _successes, _own = run.partition(_SUCCESSES)
     at = {float(each["percent"]) / 100: measured_ms(each["value"]) for each in _PERCENTILE.finditer(all_answers)}
     kinds = [line.strip() for line in errors["lines"].splitlines() if line.strip()] if errors else []

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from sgibench.errors import shown
+
 Row = TypeVar("Row")
 
 _TIMES_MS = {
@@ -25,6 +27,7 @@ NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}|\d{1,20})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3}
 """A pattern for one count or rate, also with commas between thousands or an exponent. To be read by `plain_number`."""
 _PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
 _WHOLE = re.compile(TIME)
+_NONE = re.compile(r"-?nan", re.IGNORECASE)
 _CLIENT_PORT = re.compile(r":\d{1,5}(?=->)")
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
 MOST_ROWS = 100_000
@@ -44,6 +47,17 @@ def time_ms(text: str | None) -> float | None:
 def measured_ms(text: str | None) -> float | None:
     """Read a latency: 0 is what tools print when there was none, so it is unknown and not fast."""
     return time_ms(text) or None
+
+
+def known_times(name: str, what: str, cells: Iterable[str]) -> None:
+    """Check that cells are times; raises ValueError with the first that has no unit or an unknown one.
+
+    Passed over, it would leave a row without a latency, of which nothing is asked. What is not a number (`-nan`) is
+    what tools print when there was none.
+    """
+    for cell in cells:
+        if not _WHOLE.fullmatch(cell) and not _NONE.match(cell):
+            raise ValueError(f"{name} has `{what}` {shown(cell)}, which is no time such as 12.34ms")
 
 
 def number(value: object, what: str) -> float | None:

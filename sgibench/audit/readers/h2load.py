@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from sgibench.audit.figures import Figures, Twice
-from sgibench.audit.readers.fields import TIME, counted, labels, measured_ms, sections, time_ms
+from sgibench.audit.readers.fields import TIME, counted, known_times, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 
@@ -36,9 +36,11 @@ _LATENCY_NOW = re.compile(
 """What versions after 1.68 print: median and percentiles as well."""
 _N = r"\d+(?:\.\d+)?"
 _CLIENT_RATES = re.compile(
-    rf"req/s[ \t]*:[ \t]+(?P<min>{_N})[ \t]+(?P<max>{_N})(?:(?:[ \t]+{_N}){{3}})?[ \t]+(?P<mean>{_N})[ \t]+{_N}[ \t]+{_N}%"
+    rf"req/s[ \t]*:[ \t]+(?P<min>{_N})[ \t]+(?P<max>{_N})(?:(?:[ \t]+{_N}){{3}})?[ \t]+(?P<mean>{_N})"
+    rf"[ \t]+{_N}[ \t]+{_N}%"
 )
 """A line that is whole; what versions after 1.68 print has three percentiles before the mean."""
+_CELLS = re.compile(r"^(?:time for )?request[ \t]*:[ \t]+(?P<cells>\S[^\n]*?)[ \t]+\d+(?:\.\d+)?%", re.MULTILINE)
 _BY_TIME = "Timing-based test"
 _MAIN = re.compile(r"Timing-based test with \d+s of warm-up time and (?P<main>\d+)s of main duration")
 _WHOLE = 0.002
@@ -77,6 +79,8 @@ def _row(run: str, name: str) -> Figures:
     if finished is None or requests is None:
         missing = "`finished in … req/s`" if finished is None else "`requests: … total, … started, … done, …`"
         raise ValueError(f"{name} has no line {missing}")
+    cells = _CELLS.search(run)
+    known_times(name, "request", cells["cells"].split() if cells else ())
     count = {key: float(value) for key, value in requests.groupdict().items()}
     statuses = _STATUSES.search(run)
     refused = (

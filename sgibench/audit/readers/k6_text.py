@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sgibench.audit.readers.fields import TIME, time_ms
+from sgibench.audit.readers.fields import TIME, known_times, time_ms
 
 METRIC = re.compile(
     r"^[ \t]*(?:[✓✗✔✘]\s*)?(?P<name>[a-z_]{2,80}|\{ ?expected_response:true ?\})\.*:[ \t]+(?P<rest>\S.*)\n",
@@ -18,6 +18,8 @@ METRIC = re.compile(
 )
 DURATION = re.compile(r"http_req_duration\.*:\s+avg=")
 _TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s|$)")
+_CELL = re.compile(r"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>\S+)")
+_PLAIN = re.compile(r"\d+(?:\.\d+)?")
 _COUNTER = re.compile(r"(?P<count>\d+)[ \t]+(?P<rate>\d+(?:\.\d+)?)/s")
 _OLD_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
 _NEW_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")
@@ -45,6 +47,9 @@ def runs_of(text: str) -> list[Mapping[str, Any]]:
 
 def _values(name: str, rest: str) -> dict[str, float] | None:
     if name in _TRENDS:
+        cells = {each["key"]: each["value"] for each in _CELL.finditer(rest)}
+        for key, cell in cells.items():
+            known_times(name, key, () if _PLAIN.fullmatch(cell) else (cell,))
         values = {found["key"]: time_ms(found["value"]) for found in _TREND.finditer(rest)}
         return {key: value for key, value in values.items() if value is not None} or None
     if name in _COUNTERS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sgibench.audit.readers.fields import NUMBER, TIME, finer, measured_ms, plain_number, time_ms
+from sgibench.audit.readers.fields import NUMBER, TIME, finer, known_times, measured_ms, plain_number, time_ms
 
 START = re.compile(r"^.{0,40}?\bSummary:", re.MULTILINE)
 STATUSES = "Status code distribution:"
@@ -25,6 +25,9 @@ _STEP_S = 0.0001
 _RATE = re.compile(rf"Requests/sec:[ \t]+({NUMBER})\s")
 _TIME = re.compile(rf"\b(?P<name>Total|Slowest|Fastest|Average):[ \t]+(?P<value>{TIME})")
 _PERCENTILE = re.compile(rf"(?P<percent>\d+(?:\.\d+)?)% in (?P<value>{TIME})")
+_CELL = re.compile(
+    r"^[ \t]*(?P<name>Slowest|Fastest|Average|\d+(?:\.\d+)?%(?= in))(?::| in)[ \t]+(?P<cell>\S[^\n]*)", re.MULTILINE
+)
 _STATUS = re.compile(r"\[(?P<status>\d{3})\][ \t]+(?P<count>\d+) responses?")
 _ERROR = re.compile(r"\[(?P<count>\d+)\][ \t]+(?P<text>(?!\d+ responses|\|)\S.*)$", re.MULTILINE)
 
@@ -52,6 +55,8 @@ def read_summary(run: str, name: str) -> Summary:
     rate, duration_ms = _RATE.search(run), time_ms(times.get("Total"))
     if rate is None or duration_ms is None:
         raise ValueError(f"{name} has no {'`Requests/sec:`' if rate is None else '`Total:`'}")
+    for found in _CELL.finditer(run):
+        known_times(name, found["name"], (found["cell"].rstrip(),))
     _before, heading, after = run.partition(STATUSES)
     answered, failing, broken = (after if heading else run).partition(ERRORS)
     if not heading and not failing:

@@ -13,7 +13,16 @@ from __future__ import annotations
 import re
 
 from sgibench.audit.figures import Figures
-from sgibench.audit.readers.fields import NUMBER, TIME, labels, measured_ms, plain_number, sections, time_ms
+from sgibench.audit.readers.fields import (
+    NUMBER,
+    TIME,
+    known_times,
+    labels,
+    measured_ms,
+    plain_number,
+    sections,
+    time_ms,
+)
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 from sgibench.errors import shown
@@ -33,6 +42,8 @@ _CONNECTIONS = re.compile(r"(?P<threads>\d+) threads? and (?P<connections>\d+) c
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
 _PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
 _TABLE = re.compile(rf"^{_STATS}", re.MULTILINE)
+_CELLS = re.compile(rf"^{_STATS}[^\n]*\n[ \t]*Latency[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)", re.MULTILINE)
+_SHARES = re.compile(r"Latency Distribution[^\n]*\n(?P<lines>(?:[ \t]*\d+(?:\.\d+)?%[ \t]+\S+[ \t]*\n){1,20})")
 _UNSAMPLED = re.compile(r"Req/Sec[ \t]+-?nan")
 _NOT_OK = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET = re.compile(r"Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))")
@@ -82,6 +93,9 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
     duration_s = (time_ms(total["time"]) or 0.0) / 1e3
     said = [f"{wrong:.0f} answers that are neither 2xx nor 3xx"] if wrong else []
     own_table = run.partition(_UNCORRECTED)[0]
+    cells, shares = _CELLS.search(own_table), _SHARES.search(own_table)
+    known_times(name, "Latency", cells.groups() if cells else ())
+    known_times(name, "Latency Distribution", shares["lines"].split()[1::2] if shares else ())
     at = {float(each["percent"]): measured_ms(each["value"]) for each in _PERCENTILE.finditer(own_table)}
     moments = _moments(latency, max(requests - late, 0.0))
     return Figures(
