@@ -312,7 +312,7 @@ WRK = """Running 30s test @ http://127.0.0.1:8000/
     Req/Sec     1.00k   100.00     2.00k    70.00%
 {distribution}  30000 requests in 30.00s, 4.00MB read
 {errors}Requests/sec:   1000.00
-Transfer/sec:    136.00KB
+Transfer/sec:    136.53KB
 """
 
 
@@ -1538,3 +1538,98 @@ def test_a_latency_of_autocannons_table_has_its_unit_and_one_that_is_not_a_numbe
     assert "'48.49 xx', which is no time" in refusal(AUTOCANNON_TABLE.replace("48.49 ms", "48.49 xx"))
     none = WRK_SHORT.format(connections=100).replace("8.00ms", "-nanus")
     assert read(none)[0].mean_ms is None
+
+
+AUTOCANNON_SHORT = """Running 2s test @ http://localhost:3000/
+10 connections
+
+│ Stat    │ 2.5%  │ 50%   │ 97.5% │ 99%   │ Avg      │ Stdev     │ Max      │
+│ Latency │ 52 ms │ 60 ms │ 74 ms │ 80 ms │ 61.49 ms │ 5.13 ms   │ 89 ms    │
+│ Stat      │ 1%     │ 2.5%   │ 50%      │ 97.5%    │ Avg     │ Stdev   │ Min    │
+│ Req/Sec   │ 158    │ 158    │ 158      │ 160      │ 159     │ 1.00    │ 158    │
+│ Bytes/Sec │ 25 kB  │ 25 kB  │ 25 kB    │ 25 kB    │ 25 kB   │ 100 B   │ 25 kB  │
+│ Code │ Count │
+│ 200  │ 318   │
+
+Req/Bytes counts sampled once per second.
+# of samples: 2
+
+328 requests in 2.02s, 50 kB read
+"""
+
+
+@pytest.mark.parametrize(
+    ("honest", "false", "says"),
+    [
+        ("160      │ 159 ", "160      │ 259 ", "259 requests in a sample on average, but 160 in the quickest"),
+        ("in 2.02s", "in 20.02s", "a run of 20.0 s, but its samples take 2.00 s"),
+        ("61.49 ms", "40.00 ms", "mean 40.0 ms below 97.5 % of p2.5 52.0 ms"),
+        ("200  │ 318", "200  │ 31 ", "31 answers by status, but its samples hold 318"),
+    ],
+)
+def test_what_autocannons_table_tells_twice_must_agree(honest: str, false: str, says: str) -> None:
+    assert kinds(read(AUTOCANNON_SHORT)[0]) == {"TooFew"}
+    assert says in contradictions(read(AUTOCANNON_SHORT.replace(honest, false, 1))[0])
+
+
+def test_what_autocannons_table_tells_of_failures_is_said() -> None:
+    (row,) = read(AUTOCANNON_SHORT.replace("200  │ 318", "500  │ 318"))
+    assert (row.requests_ok, row.errors) == (0, 318)
+    assert "ErrorsSeen" in kinds(row)
+    (row,) = read(AUTOCANNON_SHORT.replace("328 requests in", "322k requests in"))
+    assert "sent and lost" in row.error_text
+
+
+@pytest.mark.parametrize(
+    ("honest", "false", "says"),
+    [
+        ('"min":50,', '"min":80,', "a latency of 80.0 ms at least, but a percentile of 50.0 ms"),
+        ('"p99_9":87', '"p99_9":870', "p99.9 870 ms above p99.99 87.0 ms"),
+        ('"totalCount":570', '"totalCount":57', "57 latencies, but 570 answers of 2xx"),
+        ('"errors":0', '"errors":-3', "-3 of errors, but no count is less than 0"),
+        ('"timeouts":0', '"timeouts":3', "3 time-outs, but 0 errors with them"),
+        ('"min":190,"max":190,', '"min":190,"max":20,', "in the slowest sample, but 20 in the quickest"),
+    ],
+)
+def test_what_autocannons_json_tells_twice_must_agree(honest: str, false: str, says: str) -> None:
+    assert honest in AC_SLOW
+    assert contradictions(read(AC_SLOW)[0]) == ""
+    assert says in contradictions(read(AC_SLOW.replace(honest, false, 1))[0])
+
+
+def test_a_percentile_of_three_answers_may_be_the_one_above_it() -> None:
+    row = Figures(id="a", mean_ms=34.0, p50_ms=100.0, max_ms=100.0, timed=3)
+    assert "WrongCount" not in kinds(row)
+    assert "WrongCount" in kinds(replace(row, timed=300))
+
+
+@pytest.mark.parametrize(
+    ("text", "honest", "false", "says"),
+    [
+        (K6_TEXT, "2853   104.09786/s", "2853   208.2/s", "2,852 iterations at 104/s take 27.4 s"),
+        (
+            K6_TEXT,
+            "0.00%  0 out of 2853",
+            "50.00%  0 out of 2853",
+            "50 % of the requests failed, but 0 of 2,853 are 0 %",
+        ),
+        (K6_TEXT, "0.00%  0 out of 2853", "50.00% ✓ 0 ✗ 2853", "50 % of the requests failed, but 0 of 2,853 are 0 %"),
+        (K6_TEXT, "0 out of 2853", "0 out of 9853", "9,853 requests failed or not, but 2,853 in all"),
+        (BOMBARDIER, "12044.00    1609.70      15369", "12044.00    1609.70       9369", "9,370/s in the quickest"),
+        (BOMBARDIER, "2xx - 1000000", "2xx - 0", "12,000/s, but no request by its codes"),
+        (WRK_SHORT.format(connections=10), "1250.00", "1262.50", "12,500 requests in 10.0 s are 1,250/s"),
+        (WRK_SHORT.format(connections=10), "102.40KB", "204.80KB", "204.80KB/s transferred, but 1.00MB were read"),
+        (WRK_SHORT.format(connections=10), "  2 threads", "  20 threads", "20 threads, but 10 connections"),
+        (WRK_SHORT.format(connections=10), "12.00ms   70.00%", "12.00ms  188.25%", "188.25% of Latency within"),
+        (
+            WRK_SHORT.format(connections=10),
+            "Requests/sec",
+            "  Socket errors: connect 0, read -5, write 0, timeout 0\nRequests/sec",
+            "-5 socket errors",
+        ),
+    ],
+)
+def test_what_a_tool_divides_and_bounds_itself_must_agree(text: str, honest: str, false: str, says: str) -> None:
+    assert honest in text
+    assert says not in contradictions(read(text)[0])
+    assert says in contradictions(read(text.replace(honest, false, 1))[0])

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from sgibench.audit.figures import Figures, Twice
+from sgibench.audit.figures import ms as said_ms
 from sgibench.audit.readers.fields import counted, labels, number, objects, part
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
@@ -28,7 +29,12 @@ _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _CLOCK_SHARE = 0.05
 _CLOCK_S = 1.0
 """What starting and ending its clients may take."""
+_DIGITS = 0.01
+"""Its histograms keep three digits, at least."""
 _NAMED = (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p97_5", 0.975), ("p99", 0.99))
+
+_IN_ORDER = (("p2_5", 0.025), *_NAMED, ("p99_9", 0.999), ("p99_99", 0.9999), ("p99_999", 0.99999), ("max", 1.0))
+_COUNTS = (*_CLASSES, "errors", "timeouts", "mismatches", "non2xx", "resets")
 
 
 def read(material: Material) -> list[Figures]:
@@ -89,11 +95,11 @@ def _row(found: Mapping[str, Any], name: str) -> Figures:
         max_ms=ms("max"),
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         # Its minimum is that of the times that are not 0, so it is none.
-        printed_ms=tuple((q, value) for key, q in (*_NAMED, ("max", 1.0)) if (value := printed(key)) is not None),
+        printed_ms=tuple((q, value) for key, q in _IN_ORDER if (value := printed(key)) is not None),
         printed_mean_ms=printed("average"),
         resolution=_RESOLUTION,
         resolution_ms=_STEP_MS,
-        twice=(*moments.told_twice(), *_told_twice(found, total, sent, places)),
+        twice=(*moments.told_twice(), *_samples_twice(found), *_told_twice(found, total, sent, places)),
     )
 
 
@@ -127,6 +133,35 @@ def _told_twice(found: Mapping[str, Any], total: float, sent: float | None, plac
             told=f"a duration of {seconds(lasted_s)}",
             parts=f"{seconds(clock_s)} from start to finish",
             agree=abs(lasted_s - clock_s) <= _CLOCK_SHARE * clock_s + _CLOCK_S,
+        )
+
+
+def _samples_twice(found: Mapping[str, Any]) -> Iterator[Twice]:
+    """Compare its histograms' extremes and counts; their minimum is that of what is not 0."""
+    latency, requests = part(found, "latency"), part(found, "requests")
+    for key in _COUNTS:
+        many = number(found.get(key), key) or 0.0
+        yield Twice(told=f"{many:,.0f} of {key}", parts="no count is less than 0", agree=many >= 0)
+    late, errors = (number(found.get(key), key) or 0.0 for key in ("timeouts", "errors"))
+    yield Twice(told=f"{late:,.0f} time-outs", parts=f"{errors:,.0f} errors with them", agree=late <= errors)
+    least = number(latency.get("min"), "latency.min")
+    some = next((value for key, _q in _IN_ORDER if (value := number(latency.get(key), f"latency.{key}"))), None)
+    if least is not None and some is not None:
+        yield Twice(
+            told=f"a latency of {said_ms(least)} at least",
+            parts=f"a percentile of {said_ms(some)}",
+            agree=least <= some * (1 + _RESOLUTION) + _STEP_MS,
+        )
+    timed, right = number(latency.get("totalCount"), "latency.totalCount"), number(found.get("2xx"), "2xx")
+    if timed is not None and right is not None:
+        room = (number(found.get("connections"), "connections") or 0.0) * (number(found.get("pipelining"), "") or 1.0)
+        yield Twice(told=f"{timed:,.0f} latencies", parts=f"{right:,.0f} answers of 2xx", agree=timed >= right - room)
+    fewest, most = (number(requests.get(key), f"requests.{key}") for key in ("min", "max"))
+    if fewest is not None and most is not None:
+        yield Twice(
+            told=f"{fewest:,.0f} requests in the slowest sample",
+            parts=f"{most:,.0f} in the quickest",
+            agree=fewest <= most * (1 + _DIGITS),
         )
 
 

@@ -9,12 +9,13 @@ milliseconds: of those under 10 ms only the order is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import TIME, counted, known_times, labels, sections, time_ms
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
+from sgibench.units import seconds, significant
 
 START = re.compile(r"Running \S{1,20}(?: requests)? test @ (?P<url>\S{1,500})[ \t]*\n\s*\d+ connections")
 RATES = re.compile(r"^[ \t]*[│|]?[ \t]*Req/Sec[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
@@ -30,6 +31,16 @@ _DIFFER = re.compile(r"(?P<all>\d[\d.]*[kM]?) requests with mismatched body")
 _BOX = re.compile(r"[│|]")
 _NUMBER = re.compile(r"(?P<whole>\d{1,3}(?:[., \u202f\u2019']\d{3})*|\d+)(?:[.,](?P<part>\d{1,2}))?")
 _THOUSANDS = {"k": 1e3, "M": 1e6, "": 1.0}
+_PLACES = re.compile(r"^[ \t]*(\d{1,9}) connections(?: with (\d{1,9}) pipelining factor)?", re.MULTILINE)
+_STATUS = re.compile(
+    r"^[ \t]*[│|][ \t]*(?P<code>[1-5]\d\d)[ \t]*[│|][ \t]*(?P<count>\d{1,15})[ \t]*[│|][ \t]*$", re.MULTILINE
+)
+_ROUNDED = 0.02
+"""Its histogram of samples keeps three digits, and what was sent is printed in thousands."""
+_ALL_SAMPLES = 20
+"""Of so few, the 97.5th percentile is the largest."""
+_LATE_SAMPLES, _LATE_S = 2.0, 2.0
+"""A busy machine takes its samples late."""
 _QUANTILES = (("2.5%", 0.025), ("50%", 0.5), ("97.5%", 0.975), ("99%", 0.99))
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
@@ -61,6 +72,7 @@ def _row(run: str, name: str) -> Figures:
         max_ms=_printed(latencies.get("Max")),
         step_ms=_STEP_MS,
     )
+    failed |= {"sent and lost": _lost(run, sent, answers + sum(failed.values()), average)}
     wrong = sum(count for what, count in failed.items() if what in _ANSWERED_WRONG)
     return Figures(
         id=name,
@@ -85,18 +97,61 @@ def _row(run: str, name: str) -> Figures:
         printed_mean_ms=_printed(latencies.get("Avg")),
         resolution=_RESOLUTION,
         resolution_ms=_STEP_MS,
-        twice=tuple(moments.told_twice()),
+        twice=(*moments.told_twice(), *_told_twice(run, rates, answers, average), _time_twice(lasted_s, taken_s)),
     )
 
 
 _ANSWERED_WRONG = ("not 2xx (redirects among them)", "bodies that differ")
 
 
+def _sent(found: re.Match[str]) -> float:
+    text = found["count"]
+    unit = text[-1:] if text[-1:] in "kM" else ""
+    return (_plain(text.removesuffix(unit)) or 0.0) * _THOUSANDS[unit]
+
+
+def _lost(run: str, sent: re.Match[str], known: float, sample: float) -> float:
+    """Give what was sent beyond all that ended or was under way; the last sample may be cut off."""
+    places, many = _PLACES.search(run), _sent(sent)
+    under_way = float(places[1]) * float(places[2] or 1) if places else 0.0
+    lost = many * (1 - _ROUNDED) - known - under_way - sample
+    return lost if places and lost > 0 else 0.0
+
+
+def _told_twice(run: str, rates: Mapping[str, str], answers: float, sample: float) -> Iterator[Twice]:
+    """Compare what it counts twice; one sample more or less is what the end of a run cuts off."""
+    by_status = sum(float(each["count"]) for each in _STATUS.finditer(run))
+    if by_status:
+        yield Twice(
+            told=f"{by_status:,.0f} answers by status",
+            parts=f"its samples hold {answers:,.0f}",
+            agree=abs(by_status - answers) <= _ROUNDED * answers + sample,
+        )
+    samples = _SAMPLES.search(run)
+    few = samples is not None and float(samples[1]) <= _ALL_SAMPLES and not _WORKERS.search(run)
+    most = _plain(rates.get("Max") or (rates.get("97.5%", "") if few else ""))
+    if most is not None:
+        yield Twice(
+            told=f"{significant(sample)} requests in a sample on average",
+            parts=f"{significant(most)} in the quickest",
+            agree=sample <= most * (1 + _ROUNDED) + 1,
+        )
+
+
+def _time_twice(lasted_s: float, taken_s: float) -> Twice:
+    return Twice(
+        told=f"a run of {seconds(lasted_s)}",
+        parts=f"its samples take {seconds(taken_s)}",
+        agree=taken_s / _LATE_SAMPLES - _LATE_S <= lasted_s <= taken_s * _LATE_SAMPLES + _LATE_S,
+    )
+
+
 def _failed(run: str) -> dict[str, float]:
     answers, errors, differ = _ANSWERS.search(run), _ERRORS.search(run), _DIFFER.search(run)
+    by_status = sum(float(each["count"]) for each in _STATUS.finditer(run) if each["code"][0] != "2")
     late = _short(errors["late"]) if errors else 0.0
     return {
-        _ANSWERED_WRONG[0]: float(answers["wrong"]) if answers else 0.0,
+        _ANSWERED_WRONG[0]: max(float(answers["wrong"]) if answers else 0.0, by_status),
         "errors": max((_short(errors["all"]) if errors else 0.0) - late, 0.0),
         "time-outs": late,
         _ANSWERED_WRONG[1]: _short(differ["all"]) if differ else 0.0,

@@ -8,10 +8,10 @@ whatever became of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import (
     TIME,
     counted,
@@ -27,8 +27,9 @@ from sgibench.audit.readers.fields import (
 )
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
+from sgibench.units import significant
 
-RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?")
+RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?(?:[ \t]+(?P<most>\d+(?:\.\d+)?)[ \t]*\n)?")
 CODES = re.compile(r"1xx - (\d+), 2xx - (\d+), 3xx - (\d+), 4xx - (\d+), 5xx - (\d+)\s+others - (\d+)[ \t]*\n")
 START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
 _CONNECTIONS = re.compile(r"using (\d+) connections?")
@@ -39,6 +40,7 @@ _CELLS = re.compile(r"Reqs/sec[^\n]*\n[ \t]*Latency[ \t]+(\S+)[ \t]+(\S+)[ \t]+(
 _SHARES = re.compile(r"Latency Distribution[ \t]*\n(?P<lines>(?:[ \t]*\d+(?:\.\d+)?%[ \t]+\S+[ \t]*\n){1,20})")
 _ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - \d+[ \t]*\n){1,50})")
 _SUCCESSES = "Latency Distribution (2xx)"
+_ROUNDED = 1.001
 _MICRO_MS = 1e-3
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "others")
 
@@ -83,6 +85,7 @@ def _text_row(run: str, name: str) -> Figures:
         "; ".join(kinds),
         connections=float(connections[1]) if connections and not _PACED.search(run) else None,
         rps=float(rate["rate"]),
+        most_rps=float(rate["most"]) if rate["most"] else None,
         mean_ms=measured_ms(latency["mean"]) if latency else None,
         max_ms=measured_ms(latency["max"]) if latency else None,
         spread_ms=time_ms(latency["spread"]) if latency else None,
@@ -108,11 +111,25 @@ def _json_row(found: Mapping[str, Any], name: str) -> Figures:
         "; ".join(described[:5]),
         connections=None if spec.get("rate") else number(spec.get("numberOfConnections"), "spec.numberOfConnections"),
         rps=number(rate.get("mean"), "result.rps.mean"),
+        most_rps=number(rate.get("max"), "result.rps.max"),
         mean_ms=scaled(number(latency.get("mean"), "result.latency.mean"), _MICRO_MS) or None,
         max_ms=scaled(number(latency.get("max"), "result.latency.max"), _MICRO_MS) or None,
         spread_ms=scaled(number(latency.get("stddev"), "result.latency.stddev"), _MICRO_MS),
         at={q: value for q, value in at.items() if value},
     )
+
+
+def _told_twice(counts: Sequence[float], rps: float | None, most_rps: float | None) -> Iterator[Twice]:
+    """Compare the mean of its samples with the largest, and that there is a rate with that something was asked."""
+    if rps is None:
+        return
+    if most_rps is not None:
+        yield Twice(
+            told=f"{significant(rps)}/s on average",
+            parts=f"{significant(most_rps)}/s in the quickest sample",
+            agree=rps <= most_rps * _ROUNDED + 1,
+        )
+    yield Twice(told=f"{significant(rps)}/s", parts="no request by its codes", agree=rps <= 0 or sum(counts) > 0)
 
 
 def _row(
@@ -122,6 +139,7 @@ def _row(
     *,
     connections: float | None,
     rps: float | None,
+    most_rps: float | None,
     mean_ms: float | None,
     max_ms: float | None,
     spread_ms: float | None,
@@ -129,6 +147,7 @@ def _row(
 ) -> Figures:
     failed = {f"{what} answers": count for what, count in zip(_CLASSES[3:5], counts[3:5], strict=True)}
     failed["errors"] = counts[5]
+    moments = Moments(mean_ms=mean_ms, spread_ms=spread_ms, max_ms=max_ms, count=sum(counts))
     return Figures(
         id=name,
         connections=connections,
@@ -148,5 +167,5 @@ def _row(
         p99_ms=at.get(0.99),
         max_ms=max_ms,
         quantiles_ms=tuple(sorted(at.items())),
-        twice=tuple(Moments(mean_ms=mean_ms, spread_ms=spread_ms, max_ms=max_ms, count=sum(counts)).told_twice()),
+        twice=(*moments.told_twice(), *_told_twice(counts, rps, most_rps)),
     )

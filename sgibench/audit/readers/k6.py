@@ -13,12 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers import k6_text
 from sgibench.audit.readers.fields import labels, number, objects, part
 from sgibench.audit.readers.material import Material
+from sgibench.units import percent, seconds, significant
 
 _BUSY_SHARE = 0.97
+_SAME_TIME = 0.02
+_SHARE = 0.0002
+"""Shares are printed as hundredths of a per cent, cut."""
 _GRACE_MS = 30_000.0
 """How long a graceful stop waits, unless it is told otherwise."""
 _QUANTILES = (("med", 0.5), ("p(75)", 0.75), ("p(90)", 0.9), ("p(95)", 0.95), ("p(99)", 0.99), ("p(99.9)", 0.999))
@@ -85,8 +89,35 @@ def _row(run: Metrics, name: str) -> Figures:
         p99_ms=at[0.99],
         max_ms=run.get("http_req_duration", "max") or None,
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
+        twice=tuple(_told_twice(run, count, rate)),
         right_quantiles_ms=tuple((q, value) for q, value in right.items() if value is not None),
     )
+
+
+def _told_twice(run: Metrics, count: float, rate: float) -> Iterator[Twice]:
+    """Compare the time that rates are over, which is one for all, and the share of failures with its counts."""
+    turns, turn_rate = run.get("iterations", "count"), run.get("iterations", "rate")
+    if count and rate > 0 and turns and turn_rate and turn_rate > 0:
+        lasted_s, turning_s = count / rate, turns / turn_rate
+        room = _SAME_TIME + 0.01 / rate + 0.01 / turn_rate
+        yield Twice(
+            told=f"{count:,.0f} requests at {significant(rate)}/s take {seconds(lasted_s)}",
+            parts=f"{turns:,.0f} iterations at {significant(turn_rate)}/s take {seconds(turning_s)}",
+            agree=abs(lasted_s - turning_s) <= room * max(lasted_s, turning_s),
+        )
+    failed, others = run.get("http_req_failed", "passes"), run.get("http_req_failed", "fails")
+    told = run.get("http_req_failed", "rate")
+    share = run.get("http_req_failed", "value") if told is None else told
+    if failed is None or others is None:
+        return
+    asked = failed + others
+    yield Twice(told=f"{asked:,.0f} requests failed or not", parts=f"{count:,.0f} in all", agree=asked <= count + 1)
+    if share is not None and asked > 0:
+        yield Twice(
+            told=f"{percent(share)} of the requests failed",
+            parts=f"{failed:,.0f} of {asked:,.0f} are {percent(failed / asked)}",
+            agree=abs(share - failed / asked) <= _SHARE,
+        )
 
 
 def _kept_busy(run: Metrics, requests: float, mean_ms: float | None) -> float | None:

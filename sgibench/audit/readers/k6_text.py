@@ -21,8 +21,8 @@ _TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TI
 _CELL = re.compile(r"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>\S+)")
 _PLAIN = re.compile(r"\d+(?:\.\d+)?")
 _COUNTER = re.compile(r"(?P<count>\d+)[ \t]+(?P<rate>\d+(?:\.\d+)?)/s")
-_OLD_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
-_NEW_RATE = re.compile(r"\d+(?:\.\d+)?%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")
+_OLD_RATE = re.compile(r"(?P<share>\d+(?:\.\d+)?)%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
+_NEW_RATE = re.compile(r"(?P<share>\d+(?:\.\d+)?)%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")
 _GAUGE = re.compile(r"(?P<value>\d+)[ \t]+min=(?P<min>\d+)[ \t]+max=(?P<max>\d+)")
 _EXPECTED = "http_req_duration{expected_response:true}"
 _RATES = ("http_req_failed",)
@@ -64,5 +64,8 @@ def _values(name: str, rest: str) -> dict[str, float] | None:
 def _rate(rest: str) -> dict[str, float] | None:
     old, new = _OLD_RATE.search(rest), _NEW_RATE.search(rest)
     if old:
-        return {"passes": float(old["passes"]), "fails": float(old["fails"])}
-    return {"passes": float(new["passes"]), "fails": float(new["all"]) - float(new["passes"])} if new else None
+        return {"value": float(old["share"]) / 100, "passes": float(old["passes"]), "fails": float(old["fails"])}
+    if new is None:
+        return None
+    passes = float(new["passes"])
+    return {"value": float(new["share"]) / 100, "passes": passes, "fails": float(new["all"]) - passes}

@@ -11,8 +11,9 @@ first, in runs of more than 10 s; in shorter ones its `Req/Sec` is `-nan`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
-from sgibench.audit.figures import Figures
+from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import (
     NUMBER,
     TIME,
@@ -26,6 +27,7 @@ from sgibench.audit.readers.fields import (
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 from sgibench.errors import shown
+from sgibench.units import seconds, significant
 
 RUN = re.compile(r"Running (?P<time>\S{1,20}) test @ (?P<url>\S{1,500}+)(?!\s*\n\s*\d+ connections)")
 """autocannon's first line is the same, and its second has no threads."""
@@ -46,7 +48,16 @@ _CELLS = re.compile(rf"^{_STATS}[^\n]*\n[ \t]*Latency[ \t]+(\S+)[ \t]+(\S+)[ \t]
 _SHARES = re.compile(r"Latency Distribution[^\n]*\n(?P<lines>(?:[ \t]*\d+(?:\.\d+)?%[ \t]+\S+[ \t]*\n){1,20})")
 _UNSAMPLED = re.compile(r"Req/Sec[ \t]+-?nan")
 _NOT_OK = re.compile(r"Non-2xx or 3xx responses: (\d+)")
-_SOCKET = re.compile(r"Socket errors: (connect (\d+), read (\d+), write (\d+), timeout (\d+))")
+_SOCKET = re.compile(r"Socket errors: (connect (-?\d+), read (-?\d+), write (-?\d+), timeout (-?\d+))")
+_BYTES = r"(?P<many>\d+\.\d\d)(?P<unit>[KMGTP]?)B"
+_READ = re.compile(rf" requests in [^\n]{{1,40}}, {_BYTES} read")
+_TRANSFER = re.compile(rf"Transfer/sec:[ \t]+{_BYTES}")
+_WITHIN = re.compile(r"^[ \t]*(Latency|Req/Sec)(?:[ \t]+[\d.]+\w*){3}[ \t]+(\d+\.\d+)%", re.MULTILINE)
+_HALF_DIGIT = 0.005
+"""All its figures have two digits behind the point ..."""
+_MARGIN = 0.002
+"""... and floating-point numbers some more."""
+_ALL = 100.0
 _CLOSES = re.compile(r"Connection:\s*close", re.IGNORECASE)
 _UNCORRECTED = "Uncorrected Latency"
 _OPEN = re.compile(r"Thread calibration:|HdrHistogram")
@@ -83,6 +94,7 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
             raise ValueError(f"{name} has `Requests/sec:` {shown(odd[1])}, which is no number such as 1234.56")
         missing = "line such as `1000 requests in 10.00s`" if total is None else "`Requests/sec:`"
         raise ValueError(f"{name} has no {missing}: its output breaks off")
+    transfer, read_bytes = _TRANSFER.search(run), _READ.search(run)
     run = run[: rate.end()]  # what follows is of nobody's run
     url, found = RUN.search(run), _CONNECTIONS.search(run)
     not_ok, socket = _NOT_OK.search(run), _SOCKET.search(run)
@@ -122,8 +134,52 @@ def _row(run: str, name: str, *, closes: bool) -> Figures:
         p99_ms=at.get(99.0),
         max_ms=moments.max_ms,
         quantiles_ms=tuple((percent / 100, value) for percent, value in sorted(at.items()) if value is not None),
-        twice=tuple(moments.told_twice()),
+        twice=(
+            *moments.told_twice(),
+            *_rates_twice(total, rate, (read_bytes, transfer)),
+            *_never(found, (connect, read_, write, late), _WITHIN.findall(run)),
+        ),
     )
+
+
+def _rates_twice(
+    total: re.Match[str], rate: re.Match[str], transferred: tuple[re.Match[str] | None, re.Match[str] | None]
+) -> Iterator[Twice]:
+    """Divide again what it divides: requests and bytes by the same time."""
+    requests, lasted_s = plain_number(total["requests"]), (time_ms(total["time"]) or 0.0) / 1e3
+    printed, per_s = float(re.match(r"[\d.]+", total["time"])[0]), plain_number(rate[1])  # type: ignore[index]
+    if not lasted_s or not printed or not per_s:
+        return
+    room = _MARGIN + _HALF_DIGIT / printed
+    yield Twice(
+        told=f"{significant(per_s)}/s",
+        parts=f"{requests:,.0f} requests in {seconds(lasted_s)} are {significant(requests / lasted_s)}/s",
+        agree=abs(requests / lasted_s - per_s) <= room * per_s + _HALF_DIGIT,
+    )
+    read_bytes, each_s = transferred
+    if read_bytes and each_s and float(read_bytes["many"]) and float(each_s["many"]):
+        of_time = _bytes(read_bytes) / lasted_s
+        room += _HALF_DIGIT / float(read_bytes["many"]) + _HALF_DIGIT / float(each_s["many"])
+        yield Twice(
+            told=f"{each_s['many']}{each_s['unit']}B/s transferred",
+            parts=f"{read_bytes['many']}{read_bytes['unit']}B were read in {seconds(lasted_s)}",
+            agree=abs(of_time - _bytes(each_s)) <= room * max(of_time, _bytes(each_s)),
+        )
+
+
+def _bytes(found: re.Match[str]) -> float:
+    return float(found["many"]) * 1024.0 ** " KMGTP".index(found["unit"] or " ")
+
+
+def _never(found: re.Match[str] | None, errors: Sequence[float], within: Sequence[tuple[str, str]]) -> Iterator[Twice]:
+    """Say what it never prints: it refuses to run with more threads than connections."""
+    if found and float(found["threads"]) > float(found["connections"]):
+        refused = f"{found['connections']} connections: it refuses that"
+        yield Twice(told=f"{found['threads']} threads", parts=refused, agree=False)
+    yield Twice(told=f"{min(errors):.0f} socket errors", parts="no count is less than 0", agree=min(errors) >= 0)
+    for name, share in within:
+        told = f"{share}% of {name} within a standard deviation"
+        yield Twice(told=told, parts="there is no more than all", agree=float(share) <= _ALL)
 
 
 def _moments(latency: re.Match[str] | None, count: float) -> Moments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -10,7 +11,7 @@ from sgibench.audit.figures import Figures, doubt, ms
 from sgibench.audit.rules.laws import LITTLE_TOLERANCE
 from sgibench.model import Doubt
 from sgibench.stats import percentile_allowed
-from sgibench.units import count, seconds, significant
+from sgibench.units import count, percent, seconds, significant
 
 COUNT_SHORT = 0.02
 """Counts and rates are taken over slightly different windows."""
@@ -19,6 +20,7 @@ COUNT_OVER = 0.05
 NOISY = 0.10
 UNLIKE = 10.0
 """Rounds whose rates lie further apart than this factor are not repeats of one measurement."""
+HALF = 0.5
 TAIL = 0.01
 """What lies beyond p99."""
 TAIL_ANSWERS = 1000
@@ -116,7 +118,8 @@ def more_inside_than_asked(row: Figures) -> Iterator[Doubt]:
 def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
     """Minimum <= p50 <= p90 <= p95 <= p99 <= max, and half of the answers take at least p50, so mean >= half of p50.
 
-    Rounding explains one step of what the tool prints, however small the figures are.
+    So it is of lower percentiles: 9 of 10 answers take at least p10. Rounding explains one step of what the tool
+    prints, however small the figures are; of few answers, a percentile may be the next one above it.
     """
     printed = _printed(row)
     for (low_q, low), (high_q, high) in pairwise(printed):
@@ -125,13 +128,16 @@ def percentiles_in_order(row: Figures) -> Iterator[Doubt]:
     mean, known = _mean(row), dict(printed)
     if mean is None:
         return
-    least, middle, most = known.get(0.0), known.get(0.5), known.get(1.0)
+    least, most = known.get(0.0), known.get(1.0)
     if most is not None and mean > _rounded_up(row, most):
         yield doubt("WrongCount", f"mean {ms(mean)} above the maximum {ms(most)}")
     if least is not None and least > _rounded_up(row, mean):
         yield doubt("WrongCount", f"mean {ms(mean)} below the minimum {ms(least)}")
-    if middle is not None and mean < middle / 2 * (1 - row.resolution) - row.resolution_ms:
-        yield doubt("WrongCount", f"mean {ms(mean)} below half of p50 {ms(middle)}")
+    for q, value in printed:
+        share = 1 - q - 1 / max(row.samples or math.inf, 1.0)
+        if 0 < q <= HALF and mean < value * share * (1 - row.resolution) - row.resolution_ms:
+            part = "half" if q == HALF else percent(1 - q)
+            yield doubt("WrongCount", f"mean {ms(mean)} below {part} of {_name(q)} {ms(value)}")
 
 
 def _printed(row: Figures) -> list[tuple[float, float]]:
