@@ -19,6 +19,7 @@ from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import counted, finer, labels, sections
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
+from sgibench.units import seconds, significant
 
 START = re.compile(r"^[ \t]*Concurrency Level:", re.MULTILINE)
 _COUNTS = (
@@ -43,11 +44,23 @@ _PERCENTILE = re.compile(
 _BYTES = re.compile(r"Total transferred:\s+(\d+) bytes")
 LEAST_BYTES = len(b"HTTP/1.0 200\r\n\r\n")
 """No answer is shorter."""
+_BODIES = re.compile(r"HTML transferred:\s+(\d+) bytes")
+_EACH = re.compile(r"Time per request:\s+(\d+\.\d{3}) \[ms\] \(mean(?P<all>, across all concurrent requests)?\)")
+_TRANSFER = re.compile(r"Transfer rate:\s+(\d+\.\d\d) \[Kbytes/sec\] received")
+_LONGEST = re.compile(r"^[ \t]*100%\s+(\d+) \(longest request\)", re.MULTILINE)
+_PART = re.compile(
+    r"^[ \t]*(?P<name>Processing|Waiting):\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+\d+\s+\d+",
+    re.MULTILINE,
+)
+_MARGIN = 0.001
+"""What it divides itself agrees to its printed digits; floating-point numbers want a little more."""
 _LENGTH = "length unlike the first answer's"
 _COARSE_MS = 10.0
 _RESOLUTION = 0.05
-_ALL = 100
+_HALF, _NEXT, _ALL = 50, 66, 100
+"""Percentiles."""
 _STEP_S = 0.001
+_RATE_STEP = 0.01
 STEP_MS = 1.0
 """It rounds its connection times to it."""
 NOT_OK = "not 2xx (redirects among them)"
@@ -96,13 +109,82 @@ def _row(run: str, name: str) -> Figures:
         printed_mean_ms=float(total["mean"]) if total else None,
         resolution=_RESOLUTION,
         resolution_ms=STEP_MS,
-        twice=tuple(_told_twice(total, requests)),
+        twice=(
+            *_told_twice(total, requests),
+            *_rates_twice(run, known),
+            *_bytes_twice(run, known),
+            *_times_twice(run, total, printed),
+        ),
     )
 
 
 def _told_twice(total: re.Match[str] | None, requests: float) -> Iterator[Twice]:
     if total:
         yield from _moments(total, requests).told_twice()
+
+
+def _rates_twice(run: str, known: Mapping[str, float]) -> Iterator[Twice]:
+    """Divide again what it divides: it prints the rate, its inverse, and that times the connections."""
+    requests, rate, clients = (known[key] for key in ("Complete requests", "Requests per second", "Concurrency Level"))
+    taken_s = known["Time taken for tests"]
+    if taken_s <= 0 or rate <= 0:
+        return
+    of_time = _MARGIN + _STEP_S / 2 / taken_s
+    yield Twice(
+        told=f"{significant(rate)}/s",
+        parts=f"{requests:,.0f} requests in {seconds(taken_s)} are {significant(requests / taken_s)}/s",
+        agree=abs(requests / taken_s - rate) <= of_time * rate + _RATE_STEP,
+    )
+    of_rate = _MARGIN + _RATE_STEP / rate
+    for each in _EACH.finditer(run):
+        one_ms = (1.0 if each["all"] else clients) / rate * 1e3
+        what = "across all" if each["all"] else f"for each of {clients:.0f} connections"
+        yield Twice(
+            told=f"{each[1]} ms per request",
+            parts=f"{significant(rate)}/s are {significant(one_ms)} ms {what}",
+            agree=abs(float(each[1]) - one_ms) <= of_rate * one_ms + _STEP_S,
+        )
+    transferred, transfer = _BYTES.search(run), _TRANSFER.search(run)
+    if transferred and transfer:
+        each_s = float(transferred[1]) / 1024 / taken_s
+        yield Twice(
+            told=f"{transfer[1]} Kbytes/s",
+            parts=f"{float(transferred[1]):,.0f} bytes in {seconds(taken_s)} are {significant(each_s)}",
+            agree=abs(float(transfer[1]) - each_s) <= of_time * each_s + _RATE_STEP,
+        )
+
+
+def _bytes_twice(run: str, known: Mapping[str, float]) -> Iterator[Twice]:
+    """Compare what was transferred; answers that were under way at the end are in the bytes, not in the requests."""
+    requests, clients = known["Complete requests"], known["Concurrency Level"]
+    kept = _KEPT.search(run)
+    if kept:
+        told, parts = f"{float(kept[1]):,.0f} keep-alive requests", f"{requests:,.0f} requests in all"
+        yield Twice(told=told, parts=parts, agree=float(kept[1]) <= requests + clients)
+    bodies, transferred = _BODIES.search(run), _BYTES.search(run)
+    if bodies and transferred:
+        told, parts = f"{float(bodies[1]):,.0f} bytes of bodies", f"{float(transferred[1]):,.0f} bytes with their heads"
+        yield Twice(told=told, parts=parts, agree=float(bodies[1]) <= float(transferred[1]))
+
+
+def _times_twice(run: str, total: re.Match[str] | None, printed: Mapping[int, float]) -> Iterator[Twice]:
+    """Compare its two tables of times, which are rounded to milliseconds; its median is the mean of two neighbours."""
+    if total is None:
+        return
+    mean, median, most = map(float, total.group("mean", "median", "max"))
+    longest = _LONGEST.search(run)
+    if longest:
+        told, parts = f"a longest request of {longest[1]} ms", f"a maximum of {most:.0f} ms"
+        yield Twice(told=told, parts=parts, agree=abs(float(longest[1]) - most) <= STEP_MS)
+    if _HALF in printed and _NEXT in printed:
+        yield Twice(
+            told=f"a median of {median:.0f} ms",
+            parts=f"half of the requests within {printed[_HALF]:.0f} ms",
+            agree=printed[_HALF] - STEP_MS <= median <= max(printed[_HALF], printed[_NEXT]) + STEP_MS,
+        )
+    for each in _PART.finditer(run):
+        told, parts = f"{each['name']} of {each['mean']} ms on average", f"Total is {mean:.0f} ms with that"
+        yield Twice(told=told, parts=parts, agree=float(each["mean"]) <= mean + STEP_MS)
 
 
 def _moments(total: re.Match[str], requests: float) -> Moments:
