@@ -61,5 +61,5 @@ def _request(asked: Asked) -> Request:
         status=expected.status,
         expect=Fits(expected),
         example=asked.example,
-        example_type=expected.content_type or "text/plain",
+        example_type=expected.content_type,
     )

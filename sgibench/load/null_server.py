@@ -24,14 +24,20 @@ ROOM = 1 << 18
 """Bytes read at once: a message of 64 KiB and its frame come in one piece, where the system has them."""
 KNOWN = 65536
 """So many requests are remembered with their answers."""
+NO_CONTENT, NOT_MODIFIED = 204, 304
+ITSELF = "null.invalid"
+"""In exact requests it stands for the server's own host and port, which are not known before it runs."""
 
 
-def whole_answer(status: int, body: bytes, content_type: str = "text/plain") -> bytes:
-    """Write an answer as a plain server would."""
+def whole_answer(status: int, body: bytes, content_type: str | None = "text/plain", *, of_head: bool = False) -> bytes:
+    """Write an answer as a plain server would; `of_head` when it answers a HEAD request."""
     head = f"HTTP/1.1 {status} OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: null\r\n"
-    if status == 204:  # noqa: PLR2004 - no content
-        return (head + "\r\n").encode()
-    return (head + f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+    if content_type is not None:
+        head += f"Content-Type: {content_type}\r\n"
+    if status == NO_CONTENT:  # may have no length
+        return (head + "\r\n").encode("latin-1")
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    return head.encode("latin-1") + (b"" if of_head or status == NOT_MODIFIED else body)
 
 
 class Peer:
@@ -174,8 +180,11 @@ def main() -> None:
             os.sched_setaffinity(0, config["cpus"])
     answers = {line.encode("latin-1"): [b64decode(each) for each in given] for line, given in config["answers"].items()}
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        os.write(1, b"%d\n" % listener.getsockname()[1])
-        serve(listener, answers, {b64decode(asked): b64decode(answer) for asked, answer in config["exact"]})
+        port = listener.getsockname()[1]
+        os.write(1, b"%d\n" % port)
+        itself, host = ITSELF.encode(), b"127.0.0.1:%d" % port
+        exact = {b64decode(asked).replace(itself, host, 1): b64decode(answer) for asked, answer in config["exact"]}
+        serve(listener, answers, exact)
 
 
 def _first_line() -> bytes:

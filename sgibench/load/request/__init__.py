@@ -5,7 +5,7 @@ Everything is checked here, when it is declared, so that the hot loop may trust 
 
 from __future__ import annotations
 
-from sgibench.load.request.asks import BODILESS_METHODS, METHOD, Ask, Foretold, in_chunks, spoken
+from sgibench.load.request.asks import BODILESS_METHODS, METHOD, Ask, Foretold, in_chunks, payload_of, spoken
 from sgibench.load.request.declared import (
     Check,
     Request,
@@ -35,6 +35,7 @@ __all__ = [
     "head",
     "in_chunks",
     "patch",
+    "payload_of",
     "post",
     "put",
     "spoken",

@@ -68,8 +68,8 @@ class Request:
     """The body is sent only when the server has said `100 Continue`."""
     example: bytes = b""
     """Where a check function decides: a body that passes it, for the null server."""
-    example_type: str = "text/plain"
-    """The Content-Type of that body."""
+    example_type: str | None = "text/plain"
+    """The Content-Type of that body; None for none."""
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
