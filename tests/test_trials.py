@@ -130,6 +130,23 @@ def test_wrong_answers_are_never_forgiven_and_broken_connections_up_to_one_in_a_
         assert failure.log_tail == "the log"
 
 
+@pytest.mark.parametrize(
+    ("changes", "told_so"),
+    [
+        (
+            {"errors": {"status": 243}, "errors_uncounted": {"status": 305, "body": 2}},
+            "wrong answers: 243 × status beside 1,000 right answers; first: 500 came",
+        ),
+        ({"errors_uncounted": {"status": 3}}, "outside the window: wrong answers: 3 × status; first: 500 came"),
+        ({"errors": {"reset": 200}}, "lost: 200 × reset beside 1,000 right answers"),
+    ],
+)
+def test_wrong_and_right_answers_are_told_for_the_same_time(changes: dict[str, Any], told_so: str) -> None:
+    failure = judge(seen([100.0] * 1000, error_samples={"status": "500 came"}, **changes), "")
+    assert failure is not None
+    assert failure.detail == told_so
+
+
 def test_what_a_server_does_not_speak_outweighs_what_it_said_instead() -> None:
     failure = judge(seen([100.0] * 1000, errors_uncounted={"unspoken": 1, "body": 3}), "the log")
     assert failure is not None

@@ -84,26 +84,28 @@ def judge(measured: Measured, log_tail: str, *, eventful: bool = False) -> Failu
     """
     beside = Counter(measured.held.errors if measured.held else {})
     everywhere = Counter(measured.errors) + Counter(measured.errors_uncounted) + beside
+    in_window = Counter(measured.errors)
     if everywhere["unspoken"]:
         return Failure(reason=NOT_SPOKEN, detail=measured.error_samples.get("unspoken", ""))
     if eventful:
-        everywhere["status"] -= measured.errors.get("status", 0)
+        everywhere["status"] -= in_window.pop("status", 0)
     for weight, reason in OUTRIGHT:
         if found := of_weight(everywhere, weight):
-            return Failure(reason=reason, detail=_tell(found, measured), log_tail=log_tail)
+            return Failure(reason=reason, detail=_tell(found, in_window, measured), log_tail=log_tail)
     if measured.gave_up_reason is not None:
         return Failure(reason=measured.gave_up_reason, detail=measured.gave_up_detail, log_tail=log_tail)
     if measured.requests == 0 and not everywhere and _nothing_asked(measured):
         detail = f"no request began or was due in {seconds(measured.window_s)}: ask for more, or for longer"
         return Failure(reason=TOO_LITTLE, detail=detail)
     if measured.requests == 0:
-        detail = _tell(everywhere, measured) if everywhere else "not one answer came in the window"
+        detail = _tell(everywhere, in_window, measured) if everywhere else "not one answer came in the window"
         return Failure(reason="no-right-answer", detail=detail, log_tail=log_tail)
     lost = sum(measured.errors.values())
     if not eventful and lost > FORGIVEN_SHARE * (measured.requests + lost):
-        return Failure(reason="errors", detail=_tell(measured.errors, measured), log_tail=log_tail)
+        return Failure(reason="errors", detail=_tell(in_window, in_window, measured), log_tail=log_tail)
     if measured.held and beside.total() > FORGIVEN_SHARE * max(measured.held.answers, measured.held.wanted):
-        return Failure(reason="not-held", detail=f"on those held open: {_tell(beside, measured)}", log_tail=log_tail)
+        detail = f"on those held open: {told(beside)}{_first(beside, measured)}"
+        return Failure(reason="not-held", detail=detail, log_tail=log_tail)
     return None
 
 
@@ -129,10 +131,18 @@ def _nothing_asked(measured: Measured) -> bool:
     return window is not None and not (window.sent or window.due)
 
 
-def _tell(errors: Mapping[str, int], measured: Measured) -> str:
+def _tell(errors: Mapping[str, int], in_window: Mapping[str, int], measured: Measured) -> str:
+    """Say what went wrong: what the window had of it beside its right answers, else that it was outside the window."""
+    inside = {kind: in_window[kind] for kind in errors if in_window.get(kind)}
+    if inside:
+        beside = f" beside {measured.requests:,} right answers" if measured.requests else ""
+        return f"{told(inside)}{beside}{_first(inside, measured)}"
+    return f"outside the window: {told(errors)}{_first(errors, measured)}"
+
+
+def _first(errors: Mapping[str, int], measured: Measured) -> str:
     samples = [measured.error_samples[kind] for kind in errors if kind in measured.error_samples]
-    beside = f" beside {measured.requests} right answers" if measured.requests else ""
-    return f"{told(errors)}{beside}" + (f"; first: {samples[0]}" if samples else "")
+    return f"; first: {samples[0]}" if samples else ""
 
 
 def to_trial(draft: Draft, block: int, *, retries: int = 0, step: int | None = None) -> Trial:

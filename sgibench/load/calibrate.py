@@ -122,8 +122,8 @@ def _refused(measured: Mapping[str, Any], wrong: Counter[str], window_s: float) 
     if not wrong:
         return f"{told(errors)} of the null server's answers{detail}: try again when the machine is less busy"
     return (
-        f"{errors.total():,} prepared answers of the null server's were not taken as right{detail}: the ceiling would be "
-        "too low. Give the scenario the `example` of a right answer; where these are requests to an app of your own, "
+        f"{errors.total():,} prepared answers of the null server's were not taken as right{detail}: the ceiling would "
+        "be too low. Give the scenario the `example` of a right answer; where these are requests to an app of your own "
         "this is a fault of sgibench's: please report it, and leave that request out until then"
     )
 

@@ -49,7 +49,7 @@ def answer_of(panel: Panel) -> Answer:
         rows = [row for row in panel.rows if row.entry.interface == interface and row.entry.status == "ok"]
         if rows:
             said.append(Said(interface=(interface or "").upper(), text=_all_of(panel, rows)))
-    nothing = Said(interface="", text="No server gave a right answer: nothing to compare.")
+    nothing = Said(interface="", text="No server has a result that counts: nothing to compare.")
     return Answer(said=tuple(said) or (nothing,), qualifiers=_qualifiers(panel))
 
 
