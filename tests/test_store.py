@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,49 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_was_measured(stored: Pat
         store.RunWriter.reopen(stored) as (writer, _),
     ):
         writer.append(made.trials[1])
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize("next_is", ["a trial", "the end"])
+def test_a_run_whose_folder_is_removed_meanwhile_is_written_anew_and_ends(
+    tmp_path: Path, made: Run, next_is: str, *, reopened: bool
+) -> None:
+    """All of `results/`, too; what comes behind the line that says so is written as ever."""
+    folder = tmp_path / "results" / "run"
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(store.RunWriter(folder, made.info))
+        writer.write_info(made.info)
+        writer.append(made.trials[0])
+        if reopened:
+            stack.close()
+            writer, _ = stack.enter_context(store.RunWriter.reopen(folder))
+        shutil.rmtree(folder.parent)
+        with pytest.raises(ResultsError, match=r"was removed or renamed .* is written there anew; go on with --resume"):
+            writer.append(made.trials[1]) if next_is == "a trial" else writer.write_info(made.info)
+        kept = 2 if next_is == "a trial" else 1
+        assert store.read_run(folder).trials == made.trials[:kept]
+        writer.append(made.trials[kept])
+    assert store.read_run(folder).trials == made.trials[: kept + 1]
+    assert store.read_run(folder).info == made.info
+
+
+def test_a_run_whose_file_is_another_one_meanwhile_ends_and_leaves_that_alone(stored: Path, made: Run) -> None:
+    with store.RunWriter.reopen(stored) as (writer, _):
+        (stored / store.TRIALS_FILE).unlink()
+        (stored / store.TRIALS_FILE).write_text("mine\n")
+        with pytest.raises(ResultsError, match="is another file than the one that was begun"):
+            writer.append(made.trials[0])
+    assert (stored / store.TRIALS_FILE).read_text() == "mine\n"
+
+
+def test_a_run_that_is_removed_and_cannot_be_made_anew_is_not_said_to_be_kept(tmp_path: Path, made: Run) -> None:
+    folder = tmp_path / "results" / "run"
+    with store.RunWriter(folder, made.info) as writer:
+        writer.write_info(made.info)
+        shutil.rmtree(folder.parent)
+        folder.parent.write_text("in the way")
+        with pytest.raises(ResultsError, match="nothing of it is kept"):
+            writer.append(made.trials[0])
 
 
 def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path, made: Run) -> None:

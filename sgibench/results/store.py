@@ -64,15 +64,16 @@ class RunWriter:
                 mend_last_line(folder / TRIALS_FILE)
             writer = cls(folder, run.info)
             writer._trials = trials
-            yield writer, run
+            try:
+                yield writer, run
+            finally:
+                writer._close()
 
     def __exit__(self, *_: object) -> None:
-        if self._trials is not None:
-            with contextlib.suppress(OSError):  # each line is on disk, or was refused by name
-                self._trials.close()
+        self._close()
         if not (self.folder / INFO_FILE).exists():
-            (self.folder / TRIALS_FILE).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
+                (self.folder / TRIALS_FILE).unlink(missing_ok=True)
                 self.folder.rmdir()
 
     def append(self, measured: Trial | Stopped) -> None:
@@ -80,22 +81,40 @@ class RunWriter:
         line = line_of(measured) if isinstance(measured, Trial) else _readable_line(measured)
         if self._trials is None:
             raise AssertionError("append() outside the context")
-        number = self._trials.fileno()
+        self._refuse_removed(line)
         with _one_line(self.folder):
-            before = os.fstat(number).st_size
-            try:
-                left = line
-                while left:
-                    left = left[self._trials.write(left) :]
-                os.fsync(number)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(number, before)  # half a line would spoil what is written behind it
-                raise
+            _write(self._trials, line)
 
     def write_info(self, info: RunInfo) -> None:
-        """Replace `run.json` in one step."""
+        """Replace `run.json` in one step; raises ResultsError."""
         self.info = info
+        self._refuse_removed()
+        self._write_info(info)
+
+    def _refuse_removed(self, line: bytes = b"") -> None:
+        """Raise ResultsError where the open trials are no longer the folder's; a folder that is gone is made anew."""
+        old, path = self._trials, self.folder / TRIALS_FILE
+        if old is None or _is_at(old, path):
+            return
+        gone = f"{self.folder} was removed or renamed while it was measured"
+        if exists(path):
+            raise ResultsError(f"{path} is another file than the one that was begun: what was measured is not kept")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._trials = _locked(self.folder)
+            _write(self._trials, os.pread(old.fileno(), os.fstat(old.fileno()).st_size, 0) + line)
+            self._write_info(self.info)
+        except OSError as error:
+            raise ResultsError(f"{gone} and can't be made anew ({error.strerror}): nothing of it is kept") from error
+        old.close()
+        raise ResultsError(f"{gone}: what was measured is written there anew; go on with --resume {self.folder.name}")
+
+    def _close(self) -> None:
+        if self._trials is not None:
+            with contextlib.suppress(OSError):  # each line is on disk, or was refused by name
+                self._trials.close()
+
+    def _write_info(self, info: RunInfo) -> None:
         target = self.folder / INFO_FILE
         beside = target.with_suffix(".json.new")
         try:
@@ -134,12 +153,35 @@ def _readable_line(measured: Trial | Stopped) -> bytes:
     return line + b"\n"
 
 
+def _write(trials: IO[bytes], lines: bytes) -> None:
+    """Append all of it and wait until the disk has it, or nothing."""
+    number = trials.fileno()
+    before = os.fstat(number).st_size
+    try:
+        left = lines
+        while left:
+            left = left[trials.write(left) :]
+        os.fsync(number)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(number, before)  # half a line would spoil what is written behind it
+        raise
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file is what stands at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
 def _locked(folder: Path) -> IO[bytes]:
-    """Open the trials to append to them, alone; raises UsageError when somebody else does."""
+    """Open the trials to append to them and read them, alone; raises UsageError when somebody else does."""
     path = folder / TRIALS_FILE
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ResultsError(f"{path}: expected a file, and none that a link leads to")
-    file = path.open("ab", buffering=0)  # what a full disk refuses must not come up again when it is closed
+    file = path.open("a+b", buffering=0)  # what a full disk refuses must not come up again when it is closed
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
