@@ -35,6 +35,18 @@ def status_of(number: signal.Signals) -> int:
     return 128 + number
 
 
+def how(status: int | None) -> str:
+    """Say how a process ended, by its status, which is minus the signal where one did it; None: it is not known."""
+    if status is None:
+        return "ended"
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
 def by(number: signal.Signals) -> str:
     """Say which signal it was, in a sentence that goes on ("stopped by SIGTERM"); nothing of Ctrl-C, as one knows."""
     return "" if number is signal.SIGINT else f" by {number.name}"

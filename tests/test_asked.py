@@ -58,6 +58,11 @@ def test_what_does_not_fit_is_told_in_a_sentence(status: int, content_type: str 
     assert told in str(misfit(LOGIN.expectation, status, content_type, body))
 
 
+def test_one_length_is_told_as_one() -> None:
+    expected = Expectation(status=200, pieces=(b"ok",), least_bytes=2, most_bytes=2)
+    assert misfit(expected, 200, None, b"x" * 40) == "expected 2 bytes, but 40 came"
+
+
 def test_a_file_of_requests_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = write_asked(tmp_path, SCENARIO)
     assert read_asked(path) == SCENARIO

@@ -120,3 +120,18 @@ def test_ctrl_c_is_not_told_to_who_pressed_it() -> None:
     assert ending.by(ending.signal_of(KeyboardInterrupt())) == ""
     assert ending.by(ending.signal_of(ending.Ended(signal.SIGTERM))) == " by SIGTERM"
     assert ending.signal_of(EOFError()) is signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (0, "ended with status 0"),
+        (3, "ended with status 3"),
+        (-9, "was killed by SIGKILL"),
+        (-11, "was killed by SIGSEGV"),
+        (-99, "was killed by signal 99"),
+        (None, "ended"),
+    ],
+)
+def test_how_a_process_ended_is_told_by_its_status(status: int | None, told: str) -> None:
+    assert ending.how(status) == told

@@ -250,9 +250,9 @@ def test_an_engine_that_is_killed_with_its_guards_leaves_no_worker_of_a_front(
 
 
 KILLED = [
-    pytest.param(("nginx: master",), "its front nginx ended with status -9", id="the-front"),
+    pytest.param(("nginx: master",), "its front nginx was killed by SIGKILL", id="the-front"),
     pytest.param(("nginx: worker",), "1 of the processes of its front nginx ended", id="a-worker-of-the-front"),
-    pytest.param(("serve_waitress",), "waitress behind nginx ended with status -9", id="the-server"),
+    pytest.param(("serve_waitress",), "waitress behind nginx was killed by SIGKILL", id="the-server"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -464,8 +465,8 @@ def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(
         encoding="utf-8",
     )
     for path, told in (
-        ("/limit", r"answered 200, but call 50 429: the app limits how often"),
-        ("/full", r"answered 200, but call 60 507: it can't be asked many times"),
+        ("/limit", r"answered 200, but call 50 was answered 429: the app limits how often"),
+        ("/full", r"answered 200, but call 60 was answered 507: it can't be asked many times"),
         ("/me", r"answers 302 \(to /accounts/login/\): a login is missing.*'GET /me 302'"),
         ("/safe", r"answers 302 and wants the same over HTTPS.*X-Forwarded-Proto: https.*'GET /safe 302'"),
     ):
@@ -477,6 +478,34 @@ def test_a_limit_a_late_failure_and_a_missing_login_are_refused_before_any_load(
         *(Asked(method="GET", path=one) for one in ("/login", "/blog", "/away")),
     )
     look_at(("odd:app",), OwnRequest(project=tmp_path, asked=wanted), tmp_path / "scratch", Silent())
+
+
+def test_an_app_that_contradicts_itself_about_the_length_of_its_body_is_refused_before_any_server(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent("""
+            def wsgi(environ, start_response):
+                status, _, length = environ["PATH_INFO"][1:].partition("/")
+                start_response(status + " Or Other", [("Content-Type", "text/plain"), ("Content-Length", length)])
+                return [b"" if status in ("204", "304") or environ["REQUEST_METHOD"] == "HEAD" else b"hello"]
+            async def asgi(scope, receive, send):
+                length = scope["path"].rpartition("/")[2].encode()
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+                await send({"type": "http.response.body", "body": b"hello"})
+        """),
+        encoding="utf-8",
+    )
+
+    def look(app: str, path: str, method: str = "GET") -> None:
+        asked = (Asked(method=method, path=path, status=int(path[1:4])),)
+        look_at((f"odd:{app}",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+
+    for app, length in itertools.product(("wsgi", "asgi"), ("9", "3", "0")):
+        with pytest.raises(UsageError, match=f"the app says Content-Length: {length}, but its body has 5 bytes"):
+            look(app, f"/200/{length}")
+    for path, method in (("/200/5", "GET"), ("/200/9", "HEAD"), ("/304/9", "GET"), ("/204/0", "GET")):
+        look("wsgi", path, method)
 
 
 def test_an_app_that_moves_what_is_around_it_is_asked_all_the_same(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_a_right_server_passes(plain: Any) -> None:
         (answer(b"Hello, World!", "Server: x"), "expected a Content-Type, but none came"),
         (answer()[:-1], "expected an HTTP/1.1 answer, but peer closed connection"),
         (answer() + b"!!", "expected nothing after the answer's end, but 2 bytes more came: b'!!'"),
+        (answer(b"", f"X: {'x' * 400_000}"), "expected a head, or a line of framing, of at most 64 KiB, but "),
         (b"", "expected an answer, but the connection was closed"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "expected an HTTP/1.1 answer, but illegal status line"),
         (answer(b"x", "Content-Length: 5"), "expected an HTTP/1.1 answer, but conflicting Content-Length headers"),

@@ -17,7 +17,8 @@ def misfit(expected: Expectation, status: int, content_type: str | None, body: b
         return f"expected {expected.content_type}, but {media_type(content_type) or 'no Content-Type'} came"
     most = len(body) if expected.most_bytes is None else expected.most_bytes
     if not expected.least_bytes <= len(body) <= most:
-        return f"expected {expected.least_bytes} to {most} bytes, but {len(body)} came"
+        least = "" if expected.least_bytes == most else f"{expected.least_bytes} to "
+        return f"expected {least}{most} bytes, but {len(body)} came"
     return None if expected.pieces is None else _strange(expected.pieces, body)
 
 

@@ -10,8 +10,11 @@ from sgibench.answers.refusals import csrf_hint, hint, https_hint
 from sgibench.model import Asked
 from sgibench.serve.own.driving import Driven, Seen
 from sgibench.serve.process import OWN_LOG_CAP_BYTES
+from sgibench.units import many
 
 REDIRECT, BAD, BROKEN = 300, 400, 500
+BODILESS = frozenset({204, 304})
+"""An answer with such a status has no body, whatever it says of one."""
 TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
 """How an app answers those who are not logged in."""
 _LOGIN = re.compile(r"(?i)(?<![a-z])(log-?_?in|sign-?_?in|sso)(?![a-z])")
@@ -28,6 +31,8 @@ def refusal(asked: Asked, came: Driven, printed: str = "") -> str | None:
         return f"the app raised {came.error}; every server would answer 500. Mend it, or ask something else"
     if unsteady := _unsteady(came):
         return unsteady
+    if contradicted := _contradicted(asked, came):
+        return contradicted
     status = came.answers[0].status
     if asked.status != status and (csrf := csrf_hint(asked, status, came.answers[0].body)):
         return csrf
@@ -73,10 +78,25 @@ def _unsteady(came: Driven) -> str | None:
     if not others:
         return None
     status, number = next((each for each in others if each[0] == TOO_MANY), others[0])
-    told = f"it is answered {came.answers[0].status}, but call {number:,} {status or 'not at all'}"
+    otherwise = f"answered {status}" if status else "not answered"
+    told = f"it is answered {came.answers[0].status}, but call {number:,} was {otherwise}"
     if status == TOO_MANY:
         return f"{told}: the app limits how often it may be asked. Turn that limit off for the run"
     return f"{told}: it can't be asked many times with the same words. Ask something that can be"
+
+
+def _contradicted(asked: Asked, came: Driven) -> str | None:
+    """Say that the app names another length than its body has: some servers cut it, others break the connection."""
+    for seen in came.answers:
+        said = (seen.header("content-length") or "").strip()
+        if asked.method == "HEAD" or seen.status in BODILESS or not (said.isascii() and said.isdigit()):
+            continue
+        if said.lstrip("0") != str(seen.size or ""):
+            return (
+                f"the app says Content-Length: {said[:20]}, but its body has {many(seen.size, 'byte')}: one "
+                "server cuts it, another breaks the connection. Mend it, or ask something else"
+            )
+    return None
 
 
 def _login_of(asked: Asked, seen: Seen) -> str | None:

@@ -60,8 +60,10 @@ def _lost(fault: Fault, given_up: str, says: str) -> Kind:
 
 KINDS: Mapping[str, Kind] = {
     "status": _wrong("another status than the expected one"),
-    "length": _wrong("a body of another length than the expected one"),
-    "body": _wrong("a body of other bytes, or one that the check function refused"),
+    "length": _wrong("a body of another length than the one whose bytes the scenario names"),
+    "body": _wrong(
+        "a body of other bytes, or one that a check refused, be it for its length (all requests to an own app)"
+    ),
     "protocol": _wrong("bytes that HTTP or WebSocket does not allow"),
     "too-large": _wrong("an answer without end: head, body or interim answers beyond every limit"),
     "leftover": _wrong("bytes after an answer's end, or that nobody asked for"),

@@ -27,6 +27,10 @@ ANSWER_TIMEOUT_S = 5.0
 READ_BYTES = 65536
 MOST_BYTES = 1 << 28
 ENDLESS = f"expected an answer of at most {MOST_BYTES >> 20} MiB, and it goes on"
+MOST_HEAD_BYTES = 1 << 16
+"""As much as the load process reads."""
+TOO_LARGE = 431
+"""What h11 would have a server answer to a head without end."""
 PIECE_BYTES = 5000
 """A chunked request body is sent in chunks of this size."""
 
@@ -154,12 +158,12 @@ class Client(Connected):
     def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
         super().__init__(host, port)
         self._alpn = "http/1.1" if tls else None
-        self._state = h11.Connection(h11.CLIENT)
+        self._state = _fresh()
 
     def close(self) -> None:
         """Hang up; the next question opens a new connection."""
         super().close()
-        self._state = h11.Connection(h11.CLIENT)
+        self._state = _fresh()
 
     def ask(self, question: Question) -> Reply:
         """Ask and hear the whole answer, on the open connection if there is one. Raises ServerError."""
@@ -174,7 +178,15 @@ class Client(Connected):
         except h11.LocalProtocolError as error:
             raise ServerError("not-asked", f"{question}: it can't be asked with these headers: {error}") from None
         except h11.RemoteProtocolError as error:
-            raise ServerError("wrong-answer", f"{question}: expected an HTTP/1.1 answer, but {error}") from None
+            raise ServerError("wrong-answer", f"{question}: expected {self._instead(error)}") from None
+
+    def _instead(self, error: h11.RemoteProtocolError) -> str:
+        """Say what was expected, and what came."""
+        if error.error_status_hint != TOO_LARGE:
+            return f"an HTTP/1.1 answer, but {error}"
+        came, _ = self._state.trailing_data
+        most = f"a head, or a line of framing, of at most {MOST_HEAD_BYTES >> 10} KiB"
+        return f"{most}, but {len(came):,} bytes came without its end: {came[:40]!r}"
 
     def _encode(self, question: Question) -> bytes:
         given = {name.lower() for name, _ in question.headers}
@@ -237,6 +249,10 @@ class Client(Connected):
             return False
         except ConnectionError:
             return True
+
+
+def _fresh() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD_BYTES)
 
 
 def connect(address: tuple[str, int], question: object, *, alpn: str | None = None) -> socket.socket:

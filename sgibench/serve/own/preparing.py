@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sgibench import ending
 from sgibench.errors import ServerError
 from sgibench.model import OwnApp
 from sgibench.serve.guarded import Command, Guarded
@@ -26,7 +27,7 @@ def prepare_start(own: OwnApp, scratch: Path, env: Mapping[str, str]) -> None:
         if not ended:
             raise ServerError("not-prepared", f"--prepare {command!r} took more than {PREPARE_TIMEOUT_S:g} s{tail}")
         if status != 0:
-            raise ServerError("not-prepared", f"--prepare {command!r} ended with status {status}{tail}")
+            raise ServerError("not-prepared", f"--prepare {command!r} {ending.how(status)}{tail}")
 
 
 def folded(tail: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from sgibench import machine
+from sgibench import ending, machine
 from sgibench.errors import ServerError
 from sgibench.listening import holders
 from sgibench.model import Launch, Memory
@@ -124,7 +124,7 @@ class ServerProcess:
         ended = self._parts.ended()
         if ended is None:
             return "it runs"
-        return f"{self._told(ended.name)} ended with status {ended.status}"
+        return f"{self._told(ended.name)} {ending.how(ended.status)}"
 
     def _told(self, name: str) -> str:
         """What a person calls a part."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from sgibench import machine
+from sgibench import ending, machine
 from sgibench.catalogue.services import client_of, command_of, files_of, preparation_of
 from sgibench.errors import MisdeclaredError, ServerError, one_line
 from sgibench.model import Memory, ServiceClient, ServiceEntry, ServiceLaunch
@@ -171,7 +171,7 @@ class Instance:
                     )
                 if running.exit_status:
                     name, status = Path(argv[0]).name, running.exit_status
-                    raise ServerError("exited", f"{name} ended with status {status}", tail_of(launch.log))
+                    raise ServerError("exited", f"{name} {ending.how(status)}", tail_of(launch.log))
         except NotStartedError as error:
             raise ServerError("client" if error.ours else "not-started", str(error)) from None
 
@@ -191,7 +191,7 @@ class Instance:
         while time.monotonic() < deadline:
             if self._running is None or not self._running.alive():
                 status = None if self._running is None else self._running.exit_status
-                raise ServerError("exited", f"it ended with status {status} before it answered", self.log_tail())
+                raise ServerError("exited", f"it {ending.how(status)} before it answered", self.log_tail())
             try:
                 self.version = within(READY_S, self._asked().version)
             except MisdeclaredError:
