@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +102,27 @@ def test_requests_of_one_line_are_answered_by_what_else_they_ask(
         )
 
     assert calibrated(process, tmp_path, asked(0), asked(2)).requests > 0
+
+
+def test_variants_and_requests_made_each_time_are_calibrated_beside_each_other(
+    process: LoadProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "shop.py"
+    path.write_text(
+        textwrap.dedent("""
+            from sgibench.load.user import BenchUser, Variant, get, post
+
+            class Shop(BenchUser):
+                requests = (
+                    get("/items", variants=tuple(Variant(path=f"/items?limit={n}") for n in (5, 10)), expect=b"[]"),
+                    post("/echo", make=lambda serial: Variant(body=b"%d" % serial, expect=b"%d" % serial), body=b"x"),
+                )
+                floor_s = 0.0
+        """),
+        encoding="utf-8",
+    )
+    (scenario,) = process.describe([path])
+    assert process.calibrate(scenario, WINDOW_S).requests > 0
 
 
 def test_a_ceiling_from_partly_wrong_answers_is_none(process: LoadProcess, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def exact_of(path: Path, cls: type[BenchUser], answers: Mapping[str, Sequence[by
     for request in (each.filled(values) for declared in cls.requests for each in expand(declared)):
         line, whole = f"{request.method} {request.path}", _right_answer(request)
         if line not in cls.examples and line not in told_apart and answers[line][0] != whole:
-            exact[payload_of(request, host=ITSELF, keep_alive=cls.connection == "keep-alive")] = whole
+            exact[payload_of(request, host=ITSELF, keep_alive=True)] = whole
     return exact
 
 

@@ -79,6 +79,7 @@ class Visited:
             closed=True,
             load=order.load,
         )
+        self.target.program.prepared = order.alone
         if isinstance(self.target.pace, BurstPace):
             self.target.pace.pids = self.spec.pids
         total, each, first = order.load.connections, order.load.streams, together.index == 0
