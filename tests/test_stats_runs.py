@@ -112,7 +112,7 @@ def test_an_app_of_the_users_may_have_changed_so_that_it_is_no_measure_of_noise(
     old, new = run(1, scatter=0.005), run(2, scatter=0.005)
     trials = tuple(replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * 2) for trial in new.trials)
     theirs = [replace(each, info=replace(each.info, own=own)) for each in (old, replace(new, trials=trials))]
-    found = stats.compare_runs(theirs[0], theirs[1], metric="cpu_us_per_request")
+    found = stats.compare_runs(*theirs, metric="cpu_us_per_request")
     assert {(one.comparison.verdict, one.unchanged, one.machine_shift) for one in found.changes} == {
         ("slower", False, None)
     }
@@ -122,8 +122,7 @@ def test_an_app_of_the_users_may_have_changed_so_that_it_is_no_measure_of_noise(
 
 
 def test_two_loads_of_one_process_are_one_witness_of_the_noise() -> None:
-    rates = {"rates": (300.0,), "servers": QUICK[:3], "scatter": 0.005}
-    old, new = run(1, **rates), run(2, **rates)
+    old, new = (run(seed, rates=(300.0,), servers=QUICK[:3], scatter=0.005) for seed in (1, 2))
     trials = tuple(replace(trial, cpu_us_per_request=(trial.cpu_us_per_request or 0) * 2) for trial in new.trials)
     found = stats.compare_runs(old, replace(new, trials=trials), metric="cpu_us_per_request")
     assert len(found.changes) == 2 * 3
