@@ -251,7 +251,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="autocannon text",
-        banner=re.compile(autocannon_text.START.pattern),
+        banner=autocannon_text.START,
         start=autocannon_text.START,
         signs=(
             _text("Running … test @ URL` with `N connections", autocannon_text.START),
