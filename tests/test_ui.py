@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -215,6 +216,21 @@ def test_a_server_that_dies_under_load_fails_its_test_and_nothing_else(ui: Ui) -
     for row in state["tests"][before:]:  # it may die before anything counted
         assert "crashed" in row["failure"]
     assert ui.start(server="uvicorn-httptools", scenario="json")["success"]
+    assert ui.measured()["error"] is None
+
+
+def test_a_server_that_is_stopped_by_a_signal_fails_its_test_by_that_name(ui: Ui) -> None:
+    """It accepts connections still, so that its log and its clients say nothing."""
+    before = len(ui.state["tests"])
+    assert ui.start(server="uvicorn-httptools", scenario="json")["success"]
+    ui.measured(1)
+    for pid in ui.server_pids():
+        os.kill(pid, signal.SIGSTOP)
+    state = ui.until(lambda state: state["phase"] == "idle")
+    assert "uvicorn-httptools stopped: it was stopped (SIGSTOP) under load" in state["error"]
+    for row in state["tests"][before:]:
+        assert "stopped" in row["failure"]
+    assert ui.start(server="waitress", scenario="json")["success"]
     assert ui.measured()["error"] is None
 
 

@@ -21,6 +21,7 @@ from sgibench.errors import MisdeclaredError, ServerError
 from sgibench.model import Cell, Expected, Failure, Scenario, ServerEntry, ServiceUse, Settings, Trial, Variant
 from sgibench.serve import effective
 from sgibench.serve.fronts import share_of
+from sgibench.serve.guarded import Standstill
 from sgibench.serve.process import HOST, ServerProcess
 
 TAIL_LINES = 3
@@ -65,6 +66,8 @@ class Served:
     started_at: str = ""
     clocks: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Of each process: when it was last looked at, and its CPU clock then."""
+    standstill: Standstill = field(default_factory=Standstill)
+    """Of any of its processes."""
 
 
 def cell_of(choice: Choice, target: Address | None = None) -> Cell:

@@ -115,7 +115,7 @@ class Serving:
             raise LoadError(f"sgibench met a bug: {type(error).__name__}: {error}") from error
 
     def watch(self) -> None:
-        """Notice a server that ended or floods its log, and say so."""
+        """Notice a server that ended, was stopped or floods its log, and say so."""
         now = self._now
         if now is None or now.process is None or now.failure is not None:
             return
@@ -130,6 +130,12 @@ class Serving:
         elif not process.alive():
             detail = f"{process.end} under load"
             now.failure = Failure(reason="crashed", detail=detail, log_tail=process.log_tail())
+        elif (still := process.stopped()) is not None:
+            if now.standstill.seen(stopped=True):
+                now.failure = Failure(reason="stopped", detail=f"{still} under load", log_tail=process.log_tail())
+                process.kill()
+        else:
+            now.standstill.seen(stopped=False)
         if now.failure is not None:
             said = told(ServerError(now.failure.reason, now.failure.detail, now.failure.log_tail))
             self._load.tell("gone", message=f"{self._name(now)} {said}")

@@ -245,7 +245,7 @@ class Instance:
         if running is None or not running.alive():
             return _how(None if running is None else running.exit_status)
         if any(is_stopped(pid) for pid in running.pids()):
-            return "was stopped from outside (SIGSTOP)"
+            return "was stopped (SIGSTOP)"
         return f"did not answer within {ANSWER_S:g} s" if self._silent else None
 
     def log_tail(self) -> str:
