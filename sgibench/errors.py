@@ -8,6 +8,7 @@
     ├── ServerError           a server did not start, answer, or survive -> that trial is failed
     │   └── MisdeclaredError  a declaration's function raised or gave nonsense -> that variant is failed by name
     └── LoadError             the load process broke its protocol        -> exit 1
+        └── CeilingError      its own ceiling can't be found out         -> measured without it, and doubted
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -110,3 +111,7 @@ class MisdeclaredError(ServerError):
 
 class LoadError(SgibenchError):
     """The load process ended or answered something that is not in its protocol."""
+
+
+class CeilingError(LoadError):
+    """What the load process can do at most in a scenario can't be found out; it can measure all the same."""

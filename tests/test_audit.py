@@ -560,6 +560,23 @@ def test_the_generators_ceiling_comes_from_the_runs_calibration() -> None:
     assert kinds_of(audit.audit_run(run_of(trials, ceiling=20_000))) == set()
 
 
+def test_a_ceiling_that_could_not_be_found_out_is_a_doubt_and_no_reason_to_measure_again() -> None:
+    trials = [trial(block=block) for block in range(3)]
+    run = run_of(trials)
+    run = replace(run, info=replace(run.info, uncalibrated={"json": "no answer came"}))
+    found = audit.audit_run(run)
+    assert kinds_of(found) == {"CeilingUnknown"}
+    assert "no answer came" in found.trials[0].doubts[0].detail
+    assert not found.refuted
+    assert not audit.worth_repeating(trials[0], audit.surroundings_of(run))
+    known = replace(run, info=replace(run.info, calibration=(Calibration(scenario="json", rps_per_core=20_000),)))
+    assert kinds_of(audit.audit_run(known)) == set(), "a later one told it"
+    other = replace(run, info=replace(run.info, uncalibrated={"page": "no answer came"}))
+    assert kinds_of(audit.audit_run(other)) == set()
+    busy = Figures(id="x", generator_utilisation=0.9, no_ceiling="no answer came")
+    assert kinds(busy) == {"GeneratorBound"}, "then it is known to be the limit"
+
+
 def test_a_thread_server_cannot_answer_more_than_its_threads_while_an_event_loop_can() -> None:
     latency = Latency(mean=32 / 600 * 1e6, p50=5.2e4, p90=None, p99=6e4, p999=None, max=7e4)
     waits = trial(rps=600.0, latency_us=latency, scenario="wait", floor_s=0.05, threads=4, cpu_s=0.1)

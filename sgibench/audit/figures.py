@@ -13,6 +13,7 @@ from sgibench.units import seconds
 
 ADVICE = {
     "GeneratorBound": "Give the load more CPU or lower the rate: this measured the generator, not the server.",
+    "CeilingUnknown": "Take no rate for the server's limit: it may be the generator's. Mend the cause, measure anew.",
     "GeneratorLag": "Do not quote that percentile: the load came later than it was due; use a quieter machine.",
     "RateNotKept": "Rank no latency: the server fell behind, so it depends on how long one watched; lower the rate.",
     "ClientPorts": "Keep connections alive or use several client addresses: the client ran out, not the server.",
@@ -233,6 +234,8 @@ class Figures:
     """1 = one full CPU of each load process."""
     ceiling_share: float | None = None
     """The rate over what the generator can do at most in this scenario."""
+    no_ceiling: str = ""
+    """Why nobody knows what that is; empty where it is known, or was never asked."""
     lag_ms_p99: float | None = None
     """How late requests were sent after they were due although a connection was free."""
     late: tuple[Late, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from sgibench.audit.figures import MACHINE_KINDS, Audited, Figures, Late, Look, Mode, doubt
@@ -42,6 +42,8 @@ class Surroundings:
     """CPUs that servers may use."""
     ceiling_rps: Mapping[str, float] | None = None
     """Scenario -> the calibrated requests per second of the whole generator: of one of its CPUs, times its workers."""
+    uncalibrated: Mapping[str, str] = field(default_factory=dict)
+    """Scenario -> why it has no such ceiling, although it should."""
     floors_s: Mapping[str, float] | None = None
     """Scenario -> declared floor; for runs whose trials do not carry it."""
 
@@ -51,6 +53,7 @@ def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Su
     return Surroundings(
         server_cpus=len(run.info.machine.server_cpus) or None,
         ceiling_rps=run.info.ceilings_rps,
+        uncalibrated=run.info.uncalibrated,
         floors_s=floors_s,
     )
 
@@ -126,6 +129,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         server_cpu_share=None if trial.overflow is not None else share,
         generator_utilisation=generator.utilisation if generator else None,
         ceiling_share=None if trial.rps is None or not ceiling else trial.rps / ceiling,
+        no_ceiling="" if ceiling or load.protocol != "http" else around.uncalibrated.get(trial.scenario, ""),
         queued=bool(generator and generator.queue_max),
         lag_ms_p99=_ms(generator.lag_us_p99) if generator else None,
         late=late_of((trial,)),

@@ -61,7 +61,9 @@ def refuse_unbelievable(info: RunInfo, cells: Sequence[Cell], cpus: Sequence[int
             )
     if elsewhere := sorted({*info.service_cpus} - {*cpus}):
         raise ResultsError(f"{info.run}: its services ran on CPUs that this process may not use ({elsewhere[0]})")
-    if info.slo is not None and (unknown := sorted({cell.scenario for cell in cells} - info.ceilings_rps.keys())):
+    if info.slo is not None and (
+        unknown := sorted({cell.scenario for cell in cells} - info.ceilings_rps.keys() - info.uncalibrated.keys())
+    ):
         raise ResultsError(f"{info.run}: it has no ceiling of the generator for {unknown[0]}: start a new search")
 
 

@@ -6,6 +6,7 @@ of them. What to ask next is decided in `stats.capacity`; here it is only measur
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ class Search:
     slo: Slo
     resolution: float
     highest_per_s: float
-    """What the generator can offer."""
+    """What the generator can offer; infinite where nobody knows."""
     first_per_s: float = 0.0
     rule: Rule = field(default_factory=lambda: rule_for(0.0, 0.0))
     """How steps are judged, the same in the searches of all servers."""
@@ -181,7 +182,7 @@ def _search_stage(
     known = {_subject(one) for one in writer.info.capacity if one.block == block.index}
     if all(_subject_of(cell) in known for cell in cells):
         return
-    ceilings = writer.info.ceilings_rps
+    ceilings, unknown = writer.info.ceilings_rps, dict.fromkeys(writer.info.uncalibrated, math.inf)
     dice = random.Random(block.seed + number)
     with serving(workshop, stage) as contestants:
         searches = [
@@ -190,7 +191,7 @@ def _search_stage(
                 contestant=contestants[key_of(cell)],
                 slo=slo,
                 resolution=writer.info.resolution or RESOLUTION,
-                highest_per_s=ceilings[cell.scenario] * CEILING_SHARE,
+                highest_per_s={**unknown, **ceilings}[cell.scenario] * CEILING_SHARE,
             )
             for cell in cells
         ]

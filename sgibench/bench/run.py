@@ -178,7 +178,8 @@ def opened(request: Request, listener: Listener, *, profile: str | None = None) 
             info = replace(info, own=replace(learned_info(info.own, lesson), parts=parts))
         with store.RunWriter(folder, info) as writer:
             laps.to(CALIBRATING)
-            writer.info = replace(info, calibration=calibrated(process, scenarios, listener))
+            ceilings = calibrated(process, scenarios, listener)
+            writer.info = replace(info, calibration=ceilings.found, uncalibrated=ceilings.unknown)
             workshop = equip(
                 writer.info, chosen.found, ready.environments, scenarios, process, scratch, listener, house, looked
             )

@@ -33,13 +33,13 @@ from sgibench.bench.served import (
 )
 from sgibench.bench.ui_run import Tested, UiRun, doubts_of
 from sgibench.bench.ui_services import InUse, app_for_scenario, refuse_missing
-from sgibench.bench.workshop import prepare
+from sgibench.bench.workshop import prepare, without_ceiling
 from sgibench.catalogue.reading import Catalogue
 from sgibench.engine.orders import CANCEL, LoadProcess, Measured, measured_of
 from sgibench.engine.progress import Silent
 from sgibench.engine.services import Used, shows_items, use
 from sgibench.engine.trials import judge, too_soon
-from sgibench.errors import LoadError, ServerError, SgibenchError
+from sgibench.errors import CeilingError, LoadError, ServerError, SgibenchError
 from sgibench.limits import room
 from sgibench.model import App, Doubt, Failure, Scenario, Trial
 from sgibench.results.codec import encode
@@ -152,7 +152,7 @@ class Serving:
             choice = replace(choice, app=app_for_scenario(choice.app, scenario))
         if scenario.id not in self._session.calibrations:
             self._say("finding out what the load generator can do at most")
-            self._session.calibrations[scenario.id] = self._load.calibrate(scenario, CALIBRATION_S)
+            self._calibrate(scenario)
         try:
             now = self._at_target(choice, scenario) if choice.server is None else self._started(choice, scenario)
         except LoadError:
@@ -172,6 +172,14 @@ class Serving:
             "pids": list(now.process.pids()) if now.process is not None else [],
             "about": about(choice),
         }
+
+    def _calibrate(self, scenario: Scenario) -> None:
+        """Find the generator's ceiling, or note why nobody knows it; the next test of that scenario asks again."""
+        try:
+            self._session.note_ceiling(self._load.calibrate(scenario, CALIBRATION_S))
+        except CeilingError as error:
+            self._session.uncalibrated[scenario.id] = str(error)
+            self._say(without_ceiling(scenario.id, str(error)))
 
     def _refuse_if_taken_back(self) -> None:
         if self._load.taken_back():
@@ -211,6 +219,8 @@ class Serving:
         scenario = self._scenarios[name]
         if scenario.watched.any:
             raise LoadError(f"{scenario.id} is put on by sgibench run alone: what it watches takes windows of its own")
+        if not scenario.terms.calibrated:
+            raise LoadError(f"{scenario.id} is put on by sgibench run alone: it is no load of requests by themselves")
         return scenario
 
     def _scenario(self, choice: Choice) -> Scenario:
@@ -334,18 +344,18 @@ class Serving:
         return trial_of(now, cell, self._session.block_of(cell), measured, failure, is_last=is_last)
 
     def _doubts(self, now: Served, trial: Trial) -> tuple[Doubt, ...]:
-        return doubts_of(trial, len(now.cpus.servers), self._session.calibrations)
+        return doubts_of(trial, len(now.cpus.servers), self._session)
 
     def _looked(self, now: Served, trial: Trial, doubts: tuple[Doubt, ...]) -> Words:
         """Say what the page shows of the server and of the test so far."""
         memory = trial.memory
-        ceiling = self._session.calibrations[now.scenario.id].rps_per_core
+        found = self._session.calibrations.get(now.scenario.id)
         return {
             "doubts": [encode(doubt) for doubt in doubts],
             "memory_bytes": None if memory is None else memory.pss_bytes or memory.uss_bytes,
             "processes": processes_of(now),
             "facts": facts(trial),
-            "ceiling_share": None if trial.rps is None else trial.rps / ceiling,
+            "ceiling_share": None if trial.rps is None or found is None else trial.rps / found.rps_per_core,
         }
 
     # --- release, save -----------------------------------------------------------------------------------------------

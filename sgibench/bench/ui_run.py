@@ -71,6 +71,8 @@ class UiRun:
         self.tests: list[Tested] = []
         self.calibrations: dict[str, Calibration] = {}
         """By scenario."""
+        self.uncalibrated: dict[str, str] = {}
+        """Scenario -> why there is none."""
         self.services: dict[str, ServiceInfo] = {}
         """Those that servers used."""
         self._started = datetime.now(UTC)
@@ -84,6 +86,11 @@ class UiRun:
     def add(self, test: Tested) -> None:
         """Take a test that ended."""
         self.tests.append(test)
+
+    def note_ceiling(self, found: Calibration) -> None:
+        """Keep what the generator can do at most in a scenario."""
+        self.calibrations[found.scenario] = found
+        self.uncalibrated.pop(found.scenario, None)
 
     def note_services(self, infos: Mapping[str, ServiceInfo]) -> None:
         """Keep what a server's services were."""
@@ -153,6 +160,7 @@ class UiRun:
             plan=self._plan(),
             scenarios={scenario.id: scenario.summary for scenario in scenarios},
             calibration=tuple(self.calibrations.values()),
+            uncalibrated=self.uncalibrated,
             catalogues=tuple(str(root) for root in self.catalogues),
             measuring_share=measured_s / (time.monotonic() - self._started_s),
         )
@@ -200,11 +208,12 @@ def group_of(cells: Sequence[Cell]) -> Group:
     return Group(scenario=first.scenario, load=first.load, settings=first.settings, cells=tuple(cells))
 
 
-def doubts_of(trial: Trial, server_cpus: int, calibrations: Mapping[str, Calibration]) -> tuple[Doubt, ...]:
+def doubts_of(trial: Trial, server_cpus: int, session: UiRun) -> tuple[Doubt, ...]:
     """Doubts about one test by itself, by the rules of every other trial."""
     around = audit.Surroundings(
         server_cpus=server_cpus or None,
-        ceiling_rps={scenario: found.rps_per_core for scenario, found in calibrations.items()},
+        ceiling_rps={scenario: found.rps_per_core for scenario, found in session.calibrations.items()},
+        uncalibrated=session.uncalibrated,
     )
     return audit.trial_doubts(trial, around)
 

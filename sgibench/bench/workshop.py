@@ -12,7 +12,7 @@ from sgibench.bench.choosing import refusals
 from sgibench.bench.own import Looked, dearest, scenario_of, wanted_of
 from sgibench.engine.orders import LoadProcess
 from sgibench.engine.workshop import Listener, Workshop, environment_key
-from sgibench.errors import EnvsError, UsageError
+from sgibench.errors import CeilingError, EnvsError, UsageError
 from sgibench.later import DRAWS_AND_WRITES, imported_meanwhile
 from sgibench.model import App, Calibration, Cell, EnvironmentInfo, Run, RunInfo, Scenario, ServerEntry, Terms, Trial
 from sgibench.results.asked import write_asked
@@ -138,10 +138,35 @@ def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) 
     return named
 
 
-def calibrated(process: LoadProcess, scenarios: Sequence[Scenario], listener: Listener) -> tuple[Calibration, ...]:
-    """Find the generator's ceiling for each scenario that a server of prepared answers can answer."""
+@dataclass(frozen=True, kw_only=True)
+class Ceilings:
+    """What the generator can do at most, as far as that could be found out."""
+
+    found: tuple[Calibration, ...]
+    unknown: Mapping[str, str]
+    """Scenario -> why there is none."""
+
+
+def calibrated(process: LoadProcess, scenarios: Sequence[Scenario], listener: Listener) -> Ceilings:
+    """Find the generator's ceiling for each scenario that a server of prepared answers can answer.
+
+    What is measured does not depend on it: where it can't be found out, that is said and stored.
+    """
     listener.say("calibrating the load generator")
-    return tuple(process.calibrate(scenario, CALIBRATION_S) for scenario in scenarios if scenario.terms.calibrated)
+    found, unknown = [], {}
+    for scenario in scenarios:
+        if scenario.terms.calibrated:
+            try:
+                found.append(process.calibrate(scenario, CALIBRATION_S))
+            except CeilingError as error:
+                unknown[scenario.id] = str(error)
+                listener.say(without_ceiling(scenario.id, str(error)))
+    return Ceilings(found=tuple(found), unknown=unknown)
+
+
+def without_ceiling(scenario: str, why: str) -> str:
+    """Say that a scenario is measured although the generator's ceiling for it is not known."""
+    return f"{scenario} is measured without a ceiling of the load generator, and doubted for it (CeilingUnknown): {why}"
 
 
 def repeater(info: RunInfo) -> Callable[[Trial], bool]:

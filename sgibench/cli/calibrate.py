@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from sgibench import bench, units
 from sgibench.cli.options import Duration
 from sgibench.cli.subjects import catalogue_option, json_option
 from sgibench.engine.progress import listener_for
+from sgibench.errors import CeilingError
 from sgibench.model import Calibration
 from sgibench.results.codec import encode
 
@@ -37,17 +39,20 @@ def calibrate(
     """Find the load generator's ceiling: requests per second of its CPU, for each scenario on this machine.
 
     Every answer is checked as in a run, but comes from a server that only sends prepared bytes. A server that comes
-    near its scenario's ceiling measures the generator; give the load more CPUs then (--load-workers).
+    near its scenario's ceiling measures the generator; give the load more CPUs then (--load-workers). Where a ceiling
+    can't be told, the exit code is 1.
     """
     with listener_for(Console(stderr=True), quiet=quiet) as listener:
-        found = bench.find_ceilings(scenarios or ("*",), catalogues, window, repeats, listener)
+        ceilings = bench.find_ceilings(scenarios or ("*",), catalogues, window, repeats, listener)
     if as_json:
-        click.echo(json.dumps([encode(one) for one in found], indent=1, allow_nan=False))
-    else:
-        _show(found, Console())
+        click.echo(json.dumps([encode(one) for one in ceilings.found], indent=1, allow_nan=False))
+    elif ceilings.found:
+        _show(ceilings.found, Console())
+    if ceilings.unknown:
+        raise CeilingError("; ".join(f"no ceiling for {name}: {why}" for name, why in ceilings.unknown.items()))
 
 
-def _show(found: list[Calibration], console: Console) -> None:
+def _show(found: Sequence[Calibration], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("scenario", style="bold", no_wrap=True)
     for name in ("requests/CPU-s", "CPU/request", "generator busy"):

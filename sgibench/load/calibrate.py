@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sgibench.answers.giving import filled, given
-from sgibench.errors import DeclarationError, LoadError
+from sgibench.errors import CeilingError, DeclarationError
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import Measurement
 from sgibench.load.null_server import ITSELF, family_of, null_server, whole_answer
@@ -76,10 +76,10 @@ def example_values(path: Path, cls: type[BenchUser]) -> dict[str, bytes]:
 
 
 def calibrate(path: Path, window_s: float) -> dict[str, Any]:
-    """Measure the ceiling for one scenario; gives the protocol's answer."""
+    """Measure the ceiling for one scenario; gives the protocol's answer. Raises CeilingError when it can't be told."""
     cls = load_scenario(path)
     if not cls.terms.calibrated:
-        raise LoadError(f"calibrate {path.stem}: a server of prepared answers can't answer it, so it has no ceiling")
+        raise CeilingError("a server of prepared answers can't answer it, so it has no ceiling")
     answers = answers_of(path, cls)
     with null_server(answers, exact_of(path, cls, answers)) as (host, port, pid):
         null = TargetOrder(id="null", host=host, port=port, pids=(pid,))
@@ -89,7 +89,7 @@ def calibrate(path: Path, window_s: float) -> dict[str, Any]:
             if wrong or (measured["requests"] and not _lost_too_many(measured)):
                 break
     if wrong or not measured["requests"] or _lost_too_many(measured):
-        raise LoadError(f"calibrate {path.stem}: {_refused(measured, wrong, tried_s)}")
+        raise CeilingError(_refused(measured, wrong, tried_s))
     return {
         "did": "calibrate",
         "scenario": path.stem,
@@ -124,7 +124,7 @@ def _refused(measured: Mapping[str, Any], wrong: Counter[str], window_s: float) 
     return (
         f"{errors.total():,} prepared answers of the null server's were not taken as right{detail}: the ceiling would "
         "be too low. Give the scenario the `example` of a right answer; where these are requests to an app of your own "
-        "this is a fault of sgibench's: please report it, and leave that request out until then"
+        "this is a fault of sgibench's: please report it"
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from gevent.event import Event
 from gevent.hub import get_hub
 
-from sgibench.errors import DeclarationError, LoadError, SgibenchError
+from sgibench.errors import CeilingError, DeclarationError, LoadError, SgibenchError
 from sgibench.load.calibrate import calibrate
 from sgibench.load.crew import Crew
 from sgibench.load.loading import describe
@@ -166,7 +166,12 @@ class Driver:
         return self._crew
 
     def _calibrate(self, order: dict[str, Any]) -> dict[str, Any]:
-        return calibrate(Path(order["scenario"]), float(order.get("window_s", 2.0)))
+        try:
+            return calibrate(Path(order["scenario"]), float(order.get("window_s", 2.0)))
+        except CeilingError:
+            raise
+        except (LoadError, OSError) as error:
+            raise CeilingError(str(error)) from error
 
 
 def main() -> None:

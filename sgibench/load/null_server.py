@@ -162,7 +162,10 @@ def null_server(answers: Answers, exact: Mapping[bytes, bytes] | None = None) ->
         }
         process.stdin.write(json.dumps(config).encode() + b"\n")
         process.stdin.flush()
-        yield "127.0.0.1", int(process.stdout.readline()), process.pid
+        port = process.stdout.readline()
+        if not port:
+            raise OSError("the server of prepared answers ended before it listened")
+        yield "127.0.0.1", int(port), process.pid
     finally:
         process.kill()
         process.communicate()

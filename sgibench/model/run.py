@@ -179,6 +179,9 @@ class RunInfo:
     scenarios: Mapping[str, str] = field(default_factory=dict)
     """Scenario id -> its summary, so that a report can say what was asked."""
     calibration: tuple[Calibration, ...] = ()
+    uncalibrated: Mapping[str, str] = field(default_factory=dict)
+    """Scenario id -> why the generator's ceiling could not be found out, although a server of prepared answers can
+    answer it."""
     pilot: tuple[PilotRate, ...] = ()
     load_workers: int = 1
     """Processes that drove the load."""

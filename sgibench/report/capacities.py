@@ -23,6 +23,10 @@ from sgibench.stats.rates import rate_kept
 CapacityKey = tuple[str, int, int, int, str]
 """Scenario, connections, workers, threads, and the limit's id."""
 
+MAY_BE_THE_GENERATORS = (
+    "What the load generator can do at most is not known here: a rate may be its limit rather than the server's."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CapacityEntry:
@@ -85,6 +89,8 @@ class CapacityTable:
     threads: int
     slo: Slo
     entries: tuple[CapacityEntry, ...]
+    ceiling_unknown: bool = False
+    """What the generator can do at most could not be found out."""
 
     @property
     def sentence(self) -> str:
@@ -99,7 +105,8 @@ class CapacityTable:
         if beside:
             start += f", not told apart from {', '.join(beside)}"
         last = held[-1]
-        return f"{start}; {last.label} up to {last.words}." if last.place != first.place else f"{start}."
+        said = f"{start}; {last.label} up to {last.words}." if last.place != first.place else f"{start}."
+        return f"{said} {MAY_BE_THE_GENERATORS}" if self.ceiling_unknown else said
 
 
 def capacities_of(run: Run) -> tuple[CapacityTable, ...]:
@@ -108,7 +115,8 @@ def capacities_of(run: Run) -> tuple[CapacityTable, ...]:
     for found in run.info.capacity:
         groups[found.scenario, found.connections, found.workers, found.threads, found.slo.id].append(found)
     delta = max(run.info.delta, (run.info.resolution or RESOLUTION) - 1)
-    return tuple(_table(f"k{index}", key, found, delta) for index, (key, found) in enumerate(groups.items()))
+    tables = (_table(f"k{index}", key, found, delta) for index, (key, found) in enumerate(groups.items()))
+    return tuple(replace(table, ceiling_unknown=table.scenario in run.info.uncalibrated) for table in tables)
 
 
 def _table(name: str, key: CapacityKey, found: Sequence[CapacityFound], delta: float) -> CapacityTable:

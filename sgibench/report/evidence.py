@@ -247,7 +247,7 @@ def _doubts(view: View) -> tuple[tuple[Doubt, int], ...]:
     limit_us = view.run.info.slo.limit_us if view.run.info.slo else 0.0
     for step in view.run.steps:
         lag_us = step.generator.lag_us_p99 if step.generator else None
-        about = set(audit.MACHINE_KINDS)
+        about = {*audit.MACHINE_KINDS, "CeilingUnknown"}
         if lag_us is not None and lag_us <= audit.LAG_SHARE * limit_us:
             about -= {"GeneratorLag"}  # late for the median perhaps, but not for the limit that the step was about
         concerned.append([one for one in audit.trial_doubts(step, around) if one.kind in about])

@@ -53,6 +53,7 @@ def summary_of(view: View) -> dict[str, Any]:
             status: sum(trial.status == status for trial in view.run.trials) for status in ("ok", "failed", "skipped")
         },
         "skipped": dict(info.skipped),
+        "uncalibrated": dict(info.uncalibrated),
         "notices": list(view.run.notices),
         "doubts": [_doubt(doubt) for doubt in view.doubts],
         "doubted_trials": dict(view.doubted_trials),
@@ -247,6 +248,7 @@ def _capacity(table: CapacityTable) -> dict[str, Any]:
         "workers": table.workers,
         "threads": table.threads,
         "slo": table.slo.id,
+        "ceiling_unknown": table.ceiling_unknown,
         "rows": [
             {
                 "server": entry.server,

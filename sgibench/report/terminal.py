@@ -292,9 +292,11 @@ class _Sheet:
             self.line(f"Notice: {notice}", "yellow")
 
     def beside_figures(self, info: RunInfo) -> None:
-        """Name what took no part, and the services that were used."""
+        """Name what took no part, whose ceiling nobody knows, and the services that were used."""
         for name, reason in info.skipped.items():
             self.line(f"Skipped: {name}: {reason}", "yellow")
+        for scenario, reason in info.uncalibrated.items():
+            self.line(f"No ceiling of the load generator: {scenario}: {reason}", "yellow")
         for service, told in services.told(info).items():
             self.line(f"Service: {service}: {told}")
 

@@ -37,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     timers.percentiles_at_a_timer,
     timers.timer_lattice,
     generator.generator_bound,
+    generator.ceiling_unknown,
     generator.generator_lag,
     generator.rate_not_kept,
     generator.client_ports,

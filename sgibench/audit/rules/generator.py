@@ -35,6 +35,12 @@ def generator_bound(row: Figures) -> Iterator[Doubt]:
         yield doubt("GeneratorBound", f"the rate is {percent(row.ceiling_share)} of the generator's calibrated ceiling")
 
 
+def ceiling_unknown(row: Figures) -> Iterator[Doubt]:
+    """What the generator can do at most was to be found out and was not: that is no sign that it had room."""
+    if row.no_ceiling and not any(True for _ in generator_bound(row)):
+        yield doubt("CeilingUnknown", f"what the generator can do at most is not known: {row.no_ceiling}")
+
+
 def generator_lag(row: Figures) -> Iterator[Doubt]:
     """Open loops: what passed before sending may not be a notable part of a quantile that is shown.
 

@@ -118,7 +118,10 @@ class LoadProcess:
         return [measured_of(data) for data in answer["targets"]]
 
     def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:
-        """Find the generator's ceiling for a scenario against a server that only sends prepared bytes."""
+        """Find the generator's ceiling for a scenario against a server that only sends prepared bytes.
+
+        Raises CeilingError when it can't be told; the process can measure all the same.
+        """
         order = {"do": "calibrate", "scenario": str(scenario.path), "window_s": window_s}
         answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
         return Calibration(
