@@ -18,7 +18,10 @@ from wsproto import events as ws
 
 from sgibench import catalogue, verify
 from sgibench.errors import DeclarationError, ServerError, UsageError
+from sgibench.load.wire.answer import WireError
+from sgibench.load.wire.reader import Reader
 from sgibench.model import Exchange, Scenario
+from sgibench.model.kinds import MOST_HEAD_BYTES
 from sgibench.serve.process import ask_pid
 from sgibench.verify import client
 from sgibench.verify.client import ANSWER_TIMEOUT_S
@@ -455,3 +458,35 @@ def test_an_answer_without_end_is_given_up_and_never_kept(monkeypatch: pytest.Mo
         with client.Client(HOST, server.port) as asking, pytest.raises(ServerError, match="and it goes on"):
             asking.ask(client.Question(method="GET", path="/"))
         assert "its answer does not end" in str(ask_pid(server.port, timeout_s=0.2))
+
+
+def with_head(size: int) -> bytes:
+    """A right answer whose head has so many bytes."""
+    rest = len(written(b"ok", "200 OK", "X: ")) - len(b"ok")
+    return written(b"ok", "200 OK", f"X: {'x' * (size - rest)}")
+
+
+def with_line(size: int) -> bytes:
+    """A right answer in chunks, one line of whose framing has so many bytes."""
+    line = b"2;x=" + b"y" * (size - 6) + b"\r\n"
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + line + b"ok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("made", [with_head, with_line])
+@pytest.mark.parametrize("size", [4097, MOST_HEAD_BYTES, MOST_HEAD_BYTES + 1, 2 * MOST_HEAD_BYTES - 1, 200_000])
+def test_a_head_or_a_line_is_read_before_the_load_just_where_it_is_read_under_load(
+    made: Callable[[int], bytes], size: int
+) -> None:
+    given, fits = made(size), size <= MOST_HEAD_BYTES
+    limit = "expected a head, or a line of framing, of at most 64 KiB, but "
+    for piece in (1 << 20, 1000):
+        reader = Reader()
+        pieces = [given[at : at + piece] for at in range(0, len(given), piece)]
+        with contextlib.nullcontext() if fits else pytest.raises(WireError, match="of at most 64 KiB"):
+            assert any(reader.feed(one) for one in pieces)
+    with (
+        serving(always(given)) as server,
+        client.Client(HOST, server.port) as asking,
+        contextlib.nullcontext() if fits else pytest.raises(ServerError, match=limit),
+    ):
+        assert asking.ask(client.Question(method="GET", path="/")).body == b"ok"

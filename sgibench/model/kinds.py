@@ -36,6 +36,11 @@ of them, and the trial says nothing about the server."""
 Fault = Literal["server", "network", "client"]
 
 
+MOST_HEAD_BYTES = 64 * 1024
+"""Of an answer's head with its empty line, of its trailers and of a line of framing: more is `too-large` under load,
+and refused when a server is asked before."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """One row: a kind of error."""

@@ -19,7 +19,6 @@ _STATUS_LINE = re.compile(rb"HTTP/(1)\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _DIGITS = re.compile(r"[0-9]+")
 _FOLDED = (b" ", b"\t")
-MAX_HEAD_BYTES = 64 * 1024
 MAX_LENGTH_DIGITS = 18
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic_ns
 
-from sgibench.load.wire.answer import MAX_HEAD_BYTES, Answer, Head, WireError, field_of, parse_head
+from sgibench.load.wire.answer import Answer, Head, WireError, field_of, parse_head
+from sgibench.model.kinds import MOST_HEAD_BYTES
 
 LARGEST_BODY_BYTES = 256 * 1024 * 1024
 """A body that grows beyond this is the error `too-large`."""
@@ -20,8 +21,6 @@ SWITCHING = 101
 BODILESS = frozenset({204, 304})
 MOST_INTERIM = 100
 """Interim answers (1xx) before the final one; more are the error `too-large`."""
-MAX_LINE_BYTES = 4096
-"""Longest line of chunked framing, CR LF included."""
 MAX_SIZE_DIGITS = 16
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
@@ -100,8 +99,8 @@ class Reader:
             if end < 4:  # noqa: PLR2004 - not found
                 self._buffer = _unfinished_head(data[at:])
                 return None
-            if end - at > MAX_HEAD_BYTES:
-                _unfinished_head(data[at : at + MAX_HEAD_BYTES])  # raises: it is as if it had not ended yet
+            if end - at > MOST_HEAD_BYTES:
+                _unfinished_head(data[at : at + MOST_HEAD_BYTES])  # raises: it is as if it had not ended yet
             head = parse_head(data[at:end])
             at = end
             if head.status >= SMALLEST_FINAL or head.status == SWITCHING:
@@ -218,8 +217,8 @@ class Reader:
         if line and not (self._trailers and line.startswith((b" ", b"\t"))):
             field_of(line)
         self._trailers += len(line)
-        if self._trailers > MAX_HEAD_BYTES:
-            raise WireError("too-large", f"expected trailers of at most {MAX_HEAD_BYTES} bytes")
+        if self._trailers > MOST_HEAD_BYTES:
+            raise WireError("too-large", f"expected trailers of at most {MOST_HEAD_BYTES >> 10} KiB")
 
 
 def _unfinished_head(rest: bytes) -> bytes:
@@ -228,8 +227,8 @@ def _unfinished_head(rest: bytes) -> bytes:
         raise WireError("protocol", f"expected a status line of HTTP/1.1, but got {rest[:80]!r}")
     if rest.count(b"\n") != rest.count(b"\r\n"):
         raise WireError("protocol", f"expected lines to end in CR LF, but got {rest[:80]!r}")
-    if len(rest) >= MAX_HEAD_BYTES:
-        raise WireError("too-large", f"expected a head of at most {MAX_HEAD_BYTES} bytes")
+    if len(rest) >= MOST_HEAD_BYTES:
+        raise WireError("too-large", f"expected a head of at most {MOST_HEAD_BYTES >> 10} KiB")
     return rest
 
 
@@ -237,8 +236,8 @@ def _line(raw: bytes, phase: Phase) -> bytes:
     """Strip a line's CR LF, which both must be there; behind a chunk nothing else may be."""
     if phase is Phase.CHUNK_END and raw != b"\r\n":
         raise WireError("protocol", f"expected the end of a chunk, but got {raw[:80]!r}")
-    if len(raw) > MAX_LINE_BYTES:
-        raise WireError("too-large", f"expected lines of at most {MAX_LINE_BYTES} bytes, but got {raw[:80]!r}")
+    if len(raw) > MOST_HEAD_BYTES:
+        raise WireError("too-large", f"expected lines of at most {MOST_HEAD_BYTES >> 10} KiB, but got {raw[:80]!r}")
     if not raw.endswith(b"\r\n") or b"\r" in raw[:-2]:
         raise WireError("protocol", f"expected a line to end in CR LF, but got {raw[-80:]!r}")
     return raw[:-2]
@@ -248,6 +247,6 @@ def _unfinished(rest: bytes, phase: Phase) -> bytes:
     """Give the beginning of a line whose end has not come yet, if it can still become one."""
     if phase is Phase.CHUNK_END and rest not in {b"", b"\r"}:
         raise WireError("protocol", f"expected the end of a chunk, but got {rest[:80]!r}")
-    if len(rest) >= MAX_LINE_BYTES:
-        raise WireError("too-large", f"expected lines of at most {MAX_LINE_BYTES} bytes, but got {rest[:80]!r}")
+    if len(rest) >= MOST_HEAD_BYTES:
+        raise WireError("too-large", f"expected lines of at most {MOST_HEAD_BYTES >> 10} KiB, but got {rest[:80]!r}")
     return rest

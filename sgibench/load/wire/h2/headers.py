@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 
-from sgibench.load.wire.answer import MAX_HEAD_BYTES, Head, WireError
+from sgibench.load.wire.answer import Head, WireError
 from sgibench.load.wire.answer import length_of as content_length_of
-from sgibench.model.kinds import ErrorKind
+from sgibench.model.kinds import MOST_HEAD_BYTES, ErrorKind
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"(?:[^\x00\n\r\t ](?:[^\x00\n\r]*[^\x00\n\r\t ])?)?")
@@ -64,7 +64,7 @@ def _number(value: int, bits: int) -> bytes:
 
 def decoded(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Decode a block without a dynamic table; raises WireError."""
-    decoder = Decoder(max_header_list_size=MAX_HEAD_BYTES)
+    decoder = Decoder(max_header_list_size=MOST_HEAD_BYTES)
     decoder.max_allowed_table_size = 0
     decoder.header_table_size = 0
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from sgibench.load.wire.answer import MAX_HEAD_BYTES, WireError
+from sgibench.load.wire.answer import WireError
 from sgibench.load.wire.h2.frames import (
     ACK,
     CONNECTION_KEY,
@@ -31,12 +31,13 @@ from sgibench.load.wire.h2.frames import (
 )
 from sgibench.load.wire.h2.receiving import WINDOW, Receiving, broken
 from sgibench.load.wire.h2.stream import STREAM_WINDOW, Stream
+from sgibench.model.kinds import MOST_HEAD_BYTES
 
 OURS = {
     Setting.HEADER_TABLE_SIZE: 0,
     Setting.ENABLE_PUSH: 0,
     Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-    Setting.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
+    Setting.MAX_HEADER_LIST_SIZE: MOST_HEAD_BYTES,
 }
 
 
@@ -110,8 +111,8 @@ class Session(Receiving):
         _, first_flags, pieces, size = self._block
         pieces.append(payload)
         size += HEAD_SIZE + len(payload)
-        if size > MAX_HEAD_BYTES:
-            raise WireError("too-large", f"expected a head of at most {MAX_HEAD_BYTES} bytes")
+        if size > MOST_HEAD_BYTES:
+            raise WireError("too-large", f"expected a head of at most {MOST_HEAD_BYTES >> 10} KiB")
         self._block = (key, first_flags, pieces, size)
         if flags & END_HEADERS:
             self._block = None
