@@ -6,6 +6,7 @@ Nothing is imported here but the standard library's small modules; gevent and Lo
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -17,7 +18,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def begin(parent: int) -> None:
-    """Die with the parent, leave Ctrl-C to the engine, have all open files, keep Locust from patching the library."""
+    """Die with the parent, leave Ctrl-C to the engine, have all open files, keep Locust from patching the library.
+
+    The collector of cycles rests until `settle_down`: it would walk again and again over what is being imported.
+    """
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,6 +5,7 @@ An orphan would go on loading a server.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import os
@@ -20,10 +21,12 @@ WATCH_PARENT_S = 1.0
 def settle_down() -> None:
     """Get ready to measure: no pauses of our own, and no waking up later than asked.
 
-    The collector of cycles is kept off all that was imported, as walking it takes tens of milliseconds in mid-window.
+    The collector of cycles is kept off all that was imported, as walking it takes tens of milliseconds in mid-window;
+    and off all that is there at the end, as the interpreter would walk it several times before it goes.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1)
 
