@@ -6,6 +6,7 @@ shared machine makes them scatter. Nothing here is a measurement, and nothing he
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,7 +122,7 @@ class Making:
     control: bool = True
     apps: Sequence[str] = ("plain",)
     samples: int = 4000
-    """Latencies in each histogram."""
+    """Latencies that are drawn: they stand for all requests of a closed loop; an open one ends with them."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     finished: bool = True
 
@@ -297,34 +298,34 @@ def _measured(
     workers = cell.settings.workers
     most = 1e6 / cpu_us * workers / (1 + 0.03 * (workers - 1))
     if cell.scenario == "wait":
-        at_once = cell.settings.threads * workers if one.threads else cell.load.connections
+        at_once = min(cell.settings.threads * workers if one.threads else math.inf, cell.load.connections)
         most = min(most, at_once / WAIT_S * 0.985)
     rps = most * float(np.exp(dice.normal(0, 0.004)))
     if cell.load.rate_per_s is not None:
         rps = min(rps, cell.load.rate_per_s)
-    requests = max(round(rps * making.window_s), 1)
+    window_s = making.window_s if cell.load.kind == "closed" else making.samples / rps
+    requests = max(round(rps * window_s), 1)
     service_us, due_us = _latencies(making, one, cell, rps=rps, most=most, dice=dice)
-    shown = due_us if cell.load.kind == "open" else service_us
     cpu_s = requests * cpu_us / 1e6
     histogram = Histogram()
-    histogram.record((service_us * 1000).astype(np.int64))
+    histogram.record(np.resize((service_us * 1000).astype(np.int64), requests))
     intended = Histogram()
-    intended.record((due_us * 1000).astype(np.int64))
+    intended.record(np.resize((due_us * 1000).astype(np.int64), requests))
     split = dice.multinomial(requests, [1 / workers] * workers).tolist()
     return replace(
         blank,
         status="ok",
         warmup_s=0.75,
-        window_s=making.window_s,
+        window_s=window_s,
         requests=requests,
-        rps=requests / making.window_s,
+        rps=requests / window_s,
         cpu_s=cpu_s,
         cpu_us_per_request=cpu_us,
-        latency_us=_latency(shown),
+        latency_us=latency_of(intended if cell.load.kind == "open" else histogram, drawn=making.samples),
         histogram_us=histogram.to_data(),
         intended_histogram_us=intended.to_data() if cell.load.kind == "open" else None,
         slices=_slices(making, requests, cpu_s, dice) if cell.load.kind == "closed" else (),
-        series=_series(making, requests, dice) if cell.load.kind == "open" or making.slice_s is None else (),
+        series=_series(window_s, requests, dice) if cell.load.kind == "open" or making.slice_s is None else (),
         memory=Memory(
             pss_bytes=round(one.pss_mib * MIB * workers),
             uss_bytes=round(one.pss_mib * MIB * workers * 0.8),
@@ -332,7 +333,7 @@ def _measured(
         ),
         generator=Generator(
             cpu_s=requests * 28e-6,
-            utilisation=min(requests * 28e-6 / making.window_s, 0.97),
+            utilisation=min(requests * 28e-6 / window_s, 0.97),
             lag_us_p99=6.0,
             connections_established=cell.load.connections,
             jain=0.97,
@@ -353,7 +354,8 @@ def _latencies(
     floor_us = WAIT_S * 1e6 if cell.scenario == "wait" else 0.0
     if cell.load.kind == "closed":
         mean = max(cell.load.connections / rps * 1e6 - floor_us, 1.0)
-        service = floor_us + mean * dice.gamma(12 / one.tail, one.tail / 12, making.samples)
+        drawn = dice.gamma(12 / one.tail, one.tail / 12, making.samples)
+        service = floor_us + mean * drawn / drawn.mean()  # Little's law holds exactly
         return service, service
     own = 1e6 / most
     load_share = min(rps / most, 0.98)
@@ -361,11 +363,11 @@ def _latencies(
     return service, service + own * dice.exponential(0.6 * one.tail / (1 - load_share), making.samples)
 
 
-def _latency(values_us: np.ndarray) -> Latency:
-    p50, p90, p99, p999 = (float(value) for value in np.percentile(values_us, (50, 90, 99, 99.9)))
-    enough = len(values_us) >= 10_000
-    mean, highest = float(values_us.mean()), float(values_us.max())
-    return Latency(mean=mean, p50=p50, p90=p90, p99=p99, p999=p999 if enough else None, max=highest)
+def latency_of(told: Histogram, *, drawn: int) -> Latency:
+    """Give what the histogram says; what so few draws can't know is left out."""
+    p50, p90, p99 = (told.percentile_us(q) or 0.0 for q in (0.5, 0.9, 0.99))
+    p999 = told.percentile_us(0.999) if drawn >= 10_000 else None
+    return Latency(mean=told.mean_us or 0.0, p50=p50, p90=p90, p99=p99, p999=p999, max=told.max_us or 0.0)
 
 
 def _slices(making: Making, requests: int, cpu_s: float, dice: np.random.Generator) -> tuple[Slice, ...]:
@@ -379,19 +381,20 @@ def _slices(making: Making, requests: int, cpu_s: float, dice: np.random.Generat
     )
 
 
-def _series(making: Making, requests: int, dice: np.random.Generator) -> tuple[int, ...]:
-    seconds = max(round(making.window_s), 1)
+def _series(window_s: float, requests: int, dice: np.random.Generator) -> tuple[int, ...]:
+    seconds = max(round(window_s), 1)
     return tuple(dice.multinomial(requests, [1 / seconds] * seconds).tolist())
 
 
 def _info(making: Making, plan: Plan) -> RunInfo:
+    most = max(workers for workers, _threads in making.settings)
     machine = Machine(
         hostname_hash="5f1c9a",
         cpu_model="Example CPU @ 2.60GHz",
-        cores=2,
-        cpus_usable=(0, 1),
-        server_cpus=(0,),
-        load_cpus=(1,),
+        cores=most + 1,
+        cpus_usable=tuple(range(most + 1)),
+        server_cpus=tuple(range(most)),
+        load_cpus=(most,),
         kernel="6.1.0",
         system="Linux",
         governor=None,

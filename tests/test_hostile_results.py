@@ -197,7 +197,8 @@ def test_counts_that_count_nothing_are_refused_with_their_place_by_every_command
     lines = [json.loads(line) for line in (folder / store.TRIALS_FILE).read_text().splitlines()]
     lines[1]["histogram_us"] = counted
     (folder / store.TRIALS_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    for command in (["audit", "latest"], ["compare", "latest", "latest"], ["report", "latest"]):
+    other = str(write_run(dataclasses.replace(GOOD, info=dataclasses.replace(GOOD.info, run="other")), tmp_path))
+    for command in (["audit", "latest"], ["compare", "latest", other], ["report", "latest"]):
         done = inside(tmp_path, *command)
         assert done.returncode == 2, "1 is for an answer that is no"
         assert "line 2: Trial.histogram_us: expected " in done.stderr
@@ -432,7 +433,9 @@ def test_a_name_of_very_many_signs_keeps_nobody_waiting(tmp_path: Path) -> None:
     long = "w" * 100_000
     servers = tuple(dataclasses.replace(one, id=long if one.id == "waitress" else one.id) for one in QUICK)
     stored(tmp_path / "results", "20260101-000000-aaaa", make_run(Making(scenarios=(long,), blocks=2, servers=servers)))
-    for command in (["report"], ["audit"], ["compare", "latest"]):
+    again = make_run(Making(run="20260102-000000-bbbb", seed=2, scenarios=(long,), blocks=2, servers=servers))
+    stored(tmp_path / "results", again.info.run, again)
+    for command in (["report"], ["audit"], ["compare", "20260101"]):
         assert inside(tmp_path, *command, "latest").returncode in {0, 1}
 
 
@@ -445,11 +448,12 @@ def test_a_name_with_line_ends_stays_in_its_line(tmp_path: Path) -> None:
         made, trials=tuple(trial for trial in made.trials if trial.server != odd or trial.block)
     )
     stored(tmp_path / "results", "20260102-000000-bbbb", there)
+    stored(tmp_path / "results", "20260103-000000-cccc", there)
     for command in (
         ("report", "latest"),
         ("audit", "latest"),
         ("compare", "20260101", "20260102", "--fail-on", "slower"),
-        ("compare", "20260102", "20260102"),
+        ("compare", "20260102", "20260103"),
     ):
         done = inside(tmp_path, *command)
         assert done.returncode in {0, 1}, done.stderr

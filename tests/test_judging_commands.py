@@ -5,20 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sgibench import bench, report
+from sgibench.audit import audit_run
 from sgibench.engine.progress import Silent
 from sgibench.errors import UsageError
-from sgibench.model import Failure, PilotRate, Run, Trial
+from sgibench.histogram import Histogram
+from sgibench.model import Failure, HistogramData, PilotRate, Run, Trial
 from sgibench.results import store
 from tests.in_process import inside
-from tests.results_maker import QUICK, Making, make_run, write_run
+from tests.results_maker import CATALOGUE, QUICK, Making, latency_of, make_run, write_run
 
 DATA = Path(__file__).parent / "data"
 FAULTY = Path(__file__).parent / "faulty"
@@ -46,6 +50,16 @@ def test_a_run_is_audited_by_its_name(tmp_path: Path) -> None:
     told = json.loads(inside(tmp_path, "audit", "latest", "--json").stdout)
     assert len(told) == len(run.trials)
     assert all({"id", "doubts"} <= row.keys() for row in told)
+
+
+def test_runs_made_for_tests_are_refuted_nowhere() -> None:
+    """What is shown of them rests on figures that can all be true."""
+    for making in (
+        Making(servers=CATALOGUE, rates=(200.0,), curve=(0.5,), connections=(1, 64)),
+        Making(settings=((1, 8), (3, 8)), apps=("plain", "flask"), slice_s=None),
+    ):
+        refuted = [row for row in audit_run(make_run(making)).rows if row.refuted]
+        assert not refuted, refuted[0]
 
 
 def test_a_file_in_no_known_format_gets_one_line(tmp_path: Path) -> None:
@@ -115,14 +129,15 @@ def test_a_pull_request_shows_names_as_they_are(tmp_path: Path) -> None:
 
 
 def test_servers_are_named_with_their_app_where_one_has_several(tmp_path: Path) -> None:
-    run = make_run(Making(run="20260105-000000-dddd"))
-    flask = [
-        replace(one, app="wsgi_flask", cell=one.cell.replace("/wsgi_plain/", "/wsgi_flask/"))
-        for one in run.trials
-        if "/wsgi_plain/" in one.cell
-    ]
-    write_run(replace(run, trials=(*run.trials, *flask)), tmp_path / "results")
-    lines = inside(tmp_path, "compare", "latest", "latest").stdout.splitlines()
+    for day in (5, 6):
+        run = make_run(Making(run=f"2026010{day}-000000-dddd", seed=day))
+        flask = [
+            replace(one, app="wsgi_flask", cell=one.cell.replace("/wsgi_plain/", "/wsgi_flask/"))
+            for one in run.trials
+            if "/wsgi_plain/" in one.cell
+        ]
+        write_run(replace(run, trials=(*run.trials, *flask)), tmp_path / "results")
+    lines = inside(tmp_path, "compare", "20260105", "20260106").stdout.splitlines()
     rows = [line for line in lines if line.split()[:1] == ["waitress"]]
     assert any("wsgi_plain" in row for row in rows)
     assert any("wsgi_flask" in row for row in rows)
@@ -171,6 +186,67 @@ def test_runs_of_different_machines_are_refused_without_being_told_to(two_runs: 
     assert inside(two_runs, "compare", "20260101", str(path), "--across-machines").returncode == 0
 
 
+def test_a_run_is_not_compared_with_itself_nor_with_its_copy(two_runs: Path, tmp_path: Path) -> None:
+    """Everything was unknown, and a check of it could never fail."""
+    copy = shutil.copytree(two_runs / "results" / "20260101-000000-aaaa", tmp_path / "copy")
+    for second in ("20260101", str(copy)):
+        done = inside(two_runs, "compare", "20260101", second, "--fail-on", "slower")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "both are the same run, 20260101-000000-aaaa (" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+CELL = "granian-wsgi/wsgi_plain/json/closed-64/w1t8"
+
+
+def overcounted(run: Run) -> Run:
+    """Let a cell claim a tenth more right answers than it has latencies of."""
+    return replace(
+        run,
+        trials=tuple(
+            replace(trial, requests=round(trial.requests * 1.1)) if trial.cell == CELL and trial.requests else trial
+            for trial in run.trials
+        ),
+    )
+
+
+def test_what_the_audit_refutes_in_either_run_has_no_verdict_and_fails_the_check(tmp_path: Path) -> None:
+    """A comparison took figures that can't all be true without a word."""
+    spoilt = {"20260201": BASE, "20260202": AGAIN}
+    clean = write_run(BASE, tmp_path / "clean"), write_run(AGAIN, tmp_path / "clean")
+    for name, run in spoilt.items():
+        folder = tmp_path / name
+        for each in (BASE, AGAIN):
+            write_run(overcounted(run) if each is run else each, folder / "results")
+        side = "first" if run is BASE else "second"
+        told = f"{CELL}: {side} run: WrongCount: in 6 of 6 blocks"
+        table, markdown, junit, machines, html = (
+            inside(folder, "compare", "20260201", "20260202", "--fail-on", "slower:99%", "--format", form)
+            for form in ("table", "markdown", "junit", "json", "html")
+        )
+        for done in (table, markdown, junit, machines, html):
+            assert done.returncode == 1, done.stderr
+            assert f"refuted: {told}" in done.stderr
+            assert done.stderr.count("refuted:") == 1
+        assert f"refuted: {told}" in table.stdout
+        rows = [line.split() for line in table.stdout.splitlines() if line.strip().endswith("refuted")]
+        assert {row[0] for row in rows} == {"granian-wsgi"}
+        assert f"- refuted: {told}" in markdown.stdout
+        assert re.search(rf"\| {CELL} \|.*\| refuted \|", markdown.stdout)
+        failures = [case for case in ET.fromstring(junit.stdout).iter("testcase") if case.find("failure") is not None]  # noqa: S314
+        assert {case.get("name") for case in failures} == {CELL}
+        for one in json.loads(machines.stdout):
+            verdicts = {change["cell"]: change["comparison"]["verdict"] for change in one["changes"]}
+            assert {cell for cell, verdict in verdicts.items() if verdict == "refuted"} == {CELL} & verdicts.keys()
+            assert {each["cell"] for each in one["refuted"]} == {CELL} & verdicts.keys()
+        page = (folder / html.stdout.strip().rpartition(" ")[2]).read_text()
+        assert "The audit refutes figures of 1 cell<" in page
+        assert f'<span class="mono">{CELL}</span>, {side} run: WrongCount: in 6 of 6 blocks' in page
+        assert '<span class="verdict refuted">refuted</span>' in page
+    done = inside(tmp_path, "compare", *map(str, clean), "--fail-on", "slower:99%")
+    assert (done.returncode, "refuted" in done.stdout + done.stderr) == (0, False)
+
+
 def crashed(run: Run, server: str, blocks: set[int]) -> Run:
     """Let a server crash in some blocks."""
     failure = Failure(reason="crashed", detail="exit status 3")
@@ -190,13 +266,27 @@ def without(run: Run, server: str) -> Run:
 
 
 def with_p99(run: Run, server: str, factor: float) -> Run:
-    """Multiply a server's p99 at the fixed rate."""
+    """Multiply a server's p99 at the fixed rate: each of the slowest answers, wherever it is told."""
+
+    def slowest(stored: HistogramData | None) -> Histogram:
+        assert stored is not None
+        middles_us, counts = Histogram.from_data(stored).buckets()
+        values_us = np.repeat(middles_us, counts)
+        values_us[-len(values_us) // 50 :] *= factor
+        made = Histogram()
+        made.record((values_us * 1000).astype(np.int64))
+        return made
 
     def longer(trial: Trial) -> Trial:
-        latency = trial.latency_us
-        if trial.server != server or trial.load.kind != "open" or latency is None or latency.p99 is None:
+        if trial.server != server or trial.load.kind != "open":
             return trial
-        return replace(trial, latency_us=replace(latency, p99=latency.p99 * factor))
+        service, due = slowest(trial.histogram_us), slowest(trial.intended_histogram_us)
+        return replace(
+            trial,
+            histogram_us=service.to_data(),
+            intended_histogram_us=due.to_data(),
+            latency_us=latency_of(due, drawn=due.count),
+        )
 
     return replace(run, trials=tuple(longer(trial) for trial in run.trials))
 
@@ -272,12 +362,13 @@ def test_a_second_run_whose_file_lost_its_end_fails_the_check_although_it_was_fi
 
 
 def test_a_check_of_single_blocks_is_refused_because_it_could_never_fail(tmp_path: Path) -> None:
-    write_run(make_run(Making(blocks=1, scenarios=("json",))), tmp_path / "results")
-    done = inside(tmp_path, "compare", "latest", "latest", "--fail-on", "slower:5%")
+    runs = [make_run(Making(run=f"2026010{day}-000000-aaaa", blocks=1, scenarios=("json",))) for day in (1, 2)]
+    names = [write_run(run, tmp_path / "results").name for run in runs]
+    done = inside(tmp_path, "compare", *names, "--fail-on", "slower:5%")
     assert done.returncode == 2
     assert "no cell has two blocks in both runs" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert inside(tmp_path, "compare", "latest", "latest").returncode == 0
+    assert inside(tmp_path, "compare", *names).returncode == 0
 
 
 def test_other_rates_are_no_match_and_the_way_out_is_said(tmp_path: Path) -> None:
@@ -381,7 +472,9 @@ def test_absurd_figures_in_a_file_are_a_line_or_a_doubt(name: str, figure: str, 
     first = re.sub(rf'"{name}":[^,]+', f'"{name}":{figure}', lines[0], count=1)
     assert first != lines[0]
     (folder / "trials.jsonl").write_text("\n".join([first, *lines[1:]]) + "\n")
-    for command in (["audit", "latest"], ["compare", "latest", "latest"], ["report", "latest", "--json"]):
+    write_run(AGAIN, tmp_path / "again")
+    other = str(tmp_path / "again" / AGAIN.info.run)
+    for command in (["audit", "latest"], ["compare", "latest", other], ["report", "latest", "--json"]):
         done = inside(tmp_path, *command)
         assert done.returncode in {0, 1, 2}, done.stderr
         assert done.returncode != 2 or len(done.stderr.strip().splitlines()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from sgibench.errors import UsageError, in_line
 from sgibench.model import Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.narrow import show
+from sgibench.report.refuted import Refuted, refuted_of
 from sgibench.report.terminal import written
 from sgibench.results import store
 from sgibench.stats import compare_runs
@@ -55,7 +57,8 @@ class FailOn(click.ParamType[float]):
 @click.option(
     "--fail-on",
     type=FailOn(),
-    help="Exit 1 when a cell is slower in the second run (by more than N%), broke there, or has no match.",
+    help="Exit 1 when a cell is slower in the second run (by more than N%), broke there, has no match, "
+    "or has a figure that the audit refutes.",
 )
 @click.option("--allow-missing", is_flag=True, help="Let cells pass that were measured in one of the runs only.")
 @click.option(
@@ -88,26 +91,29 @@ def compare(  # noqa: PLR0917 - click calls it by name
 
     Runs differ from one another by themselves, and the intervals know it. Two versions measured inside one run are
     compared more sharply. Latency at a fixed rate is compared where both runs had the same rate (run --rate-of FIRST).
+    What the audit refutes in either run is named, and has no verdict.
     """
     old, new = (store.read_run(store.find_run(results, name)) for name in (first, second))
+    _refuse_one_run(old, new)
     limit = max(old.info.delta, new.info.delta) if delta is None else delta
     found = [compare_runs(old, new, metric=metric, delta=limit) for metric in dict.fromkeys(metrics)]
     _refuse_other_machines(old, new, found[0], across_machines=across_machines)
     if not any(one.changes or any(not gap.allowable for gap in one.gaps) for one in found):
         raise UsageError(f"{old.info.run} and {new.info.run} have no cell with a result in common")
+    refuted = refuted_of(old, new, (change.cell for one in found for change in one.changes))
     faults = comparison.faults_of(
-        found, tolerated=fail_on or 0.0, allow_missing=allow_missing, judged=fail_on is not None
+        found, refuted, tolerated=fail_on or 0.0, allow_missing=allow_missing, judged=fail_on is not None
     )
     if form == "html":
         click.echo(f"Comparison: {report.write_comparison(old, new, found, reports)}")
     elif form == "json":
-        click.echo(json.dumps(comparison.for_machines(found), allow_nan=False))
+        click.echo(json.dumps(comparison.for_machines(found, refuted), allow_nan=False))
     elif form == "junit":
-        click.echo(comparison.junit(found, faults))
+        click.echo(comparison.junit(found, refuted, faults))
     elif form == "markdown":
-        click.echo("\n\n".join(comparison.markdown(one) for one in found))
+        click.echo("\n\n".join(comparison.markdown(one, refuted) for one in found))
     else:
-        _show(found, Console())
+        _show(found, refuted, Console())
     if fail_on is not None and not faults and not any(_told(one) for one in found):
         blocks = ", ".join(f"{run.info.run} has {_blocks(run)}" for run in (old, new))
         raise UsageError(
@@ -131,6 +137,13 @@ def _blocks(run: Run) -> str:
     return units.many(len({trial.block for trial in run.trials}), "block")
 
 
+def _refuse_one_run(old: Run, new: Run) -> None:
+    """A run beside itself, or beside a copy, holds nothing to compare, and a check of it could never fail."""
+    if old.info.run == new.info.run:
+        folders = " and ".join(dict.fromkeys(str(run.path) for run in (old, new)))
+        raise UsageError(f"both are the same run, {old.info.run} ({folders}): name another one to compare with")
+
+
 def _refuse_other_machines(old: Run, new: Run, found: RunComparison, *, across_machines: bool) -> None:
     if not found.same_machine and not across_machines:
         raise UsageError(
@@ -143,23 +156,20 @@ def _machine(run: Run) -> str:
     return f"{run.info.machine.cpu_model}, {run.info.machine.cores} cores, {run.info.machine.kernel}"
 
 
-def _show(found: list[RunComparison], console: Console) -> None:
+def _show(found: list[RunComparison], refuted: Sequence[Refuted], console: Console) -> None:
     ascii_only = console.options.ascii_only
 
     def say(text: str, style: str = "") -> None:
         console.print(written(text, ascii_only=ascii_only), style=style, highlight=False, markup=False, soft_wrap=True)
 
-    lines = list(found[0].differences)
-    for one in found:
-        lines += [comparison.gap_words(gap) for gap in one.gaps]
-    for line in dict.fromkeys(lines):
+    for line in comparison.heading(found, refuted):
         say(in_line(line))
     for one in found:
         if one.changes:
             say(f"\n{words.FIGURES[one.metric]}, second run / first run", "bold")
             rows = [
                 replace(row, cells=tuple(written(cell, ascii_only=ascii_only) for cell in row.cells))
-                for row in comparison.table(one)
+                for row in comparison.table(one, refuted)
             ]
             show(console, comparison.COLUMNS, rows, ascii_only=ascii_only)
     for one in found:

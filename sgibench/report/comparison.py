@@ -14,11 +14,14 @@ from sgibench.errors import in_line, plain
 from sgibench.model import Estimate, Metric
 from sgibench.report import words
 from sgibench.report.narrow import Column, Line
+from sgibench.report.refuted import Refuted, few
 from sgibench.results.codec import encode
 from sgibench.stats import HIGHER_IS_BETTER, Gap
 from sgibench.stats.runs import Change, RunComparison, worse_than
 
-VERDICT_STYLES = {"faster": "green", "slower": "bold red", "tie": "", "unknown": "dim"}
+REFUTED = "refuted"
+"""In place of a verdict, where the audit refutes a figure of the cell in one of the runs."""
+VERDICT_STYLES = {"faster": "green", "slower": "bold red", "tie": "", "unknown": "dim", REFUTED: "bold red"}
 
 
 def value(metric: Metric, estimate: Estimate) -> str:
@@ -26,9 +29,16 @@ def value(metric: Metric, estimate: Estimate) -> str:
     return words.FORMS[metric](estimate.value)
 
 
-def heading(found: RunComparison) -> list[str]:
-    """Say first what differs between the runs, and what can't be compared."""
-    return [*found.differences, *(gap_words(gap) for gap in found.gaps)]
+def heading(found: Sequence[RunComparison], refuted: Sequence[Refuted]) -> list[str]:
+    """Say first what differs between the runs, what the audit refutes, and what can't be compared; each once."""
+    shown = {change.cell for one in found for change in one.changes}
+    lines = list(found[0].differences) + few([one for one in refuted if one.cell in shown])
+    return list(dict.fromkeys(lines + [gap_words(gap) for one in found for gap in one.gaps]))
+
+
+def verdict_of(change: Change, refuted: Sequence[Refuted]) -> str:
+    """Give the verdict of a cell, or say that there can be none."""
+    return REFUTED if any(one.cell == change.cell for one in refuted) else change.comparison.verdict
 
 
 def gap_words(gap: Gap) -> str:
@@ -45,7 +55,7 @@ COLUMNS = (
 )
 
 
-def table(found: RunComparison) -> list[Line]:
+def table(found: RunComparison, refuted: Sequence[Refuted]) -> list[Line]:
     """Lay it out for a terminal in COLUMNS: what was asked how, and below it the servers."""
     groups: dict[str, list[Change]] = {}
     for change in found.changes:
@@ -60,9 +70,9 @@ def table(found: RunComparison) -> list[Line]:
         if group:
             lines.append(Line(cells=(in_line(group), *[""] * (len(COLUMNS) - 1)), style="bold", title=True))
         for change in changes:
-            cells = _row(found.metric, change)
+            cells = _row(found.metric, change, refuted)
             name = _server(change.cell, with_app=with_app)
-            style = VERDICT_STYLES[change.comparison.verdict]
+            style = VERDICT_STYLES[cells[-1]]
             lines.append(Line(cells=tuple(map(in_line, (name, *cells[1:]))), style=style, gap=change is changes[-1]))
     return lines
 
@@ -86,13 +96,14 @@ def _server(cell: str, *, with_app: bool) -> str:
     return f"{server} {app}" if with_app and app else server
 
 
-def markdown(found: RunComparison) -> str:
+def markdown(found: RunComparison, refuted: Sequence[Refuted]) -> str:
     """Write it for a pull request."""
     name = words.FIGURES[found.metric]
     lines = [f"### {name[0].upper()}{name[1:]}: second run / first run", ""]
-    lines += [f"- {_escape(line)}" for line in heading(found)]
+    lines += [f"- {_escape(line)}" for line in heading([found], refuted)]
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {' | '.join(_escape(part) for part in _row(found.metric, change))} |" for change in found.changes]
+    rows = [_row(found.metric, change, refuted) for change in found.changes]
+    lines += [f"| {' | '.join(map(_escape, row))} |" for row in rows]
     if moved := moved_words(found):
         lines += ["", _escape(moved[0].upper() + moved[1:]) + "."]
     lines += ["", f"Ties are ratios whose 95 % interval lies inside ±{units.percent(found.delta)}."]
@@ -143,13 +154,13 @@ def _worst(found: RunComparison, change: Change) -> float:
     return 1 / low - 1 if HIGHER_IS_BETTER[found.metric] else high - 1
 
 
-def _row(metric: Metric, change: Change) -> Sequence[str]:
+def _row(metric: Metric, change: Change, refuted: Sequence[Refuted]) -> Sequence[str]:
     return (
         change.cell,
         value(metric, change.old),
         value(metric, change.new),
         words.ratio(change.comparison),
-        change.comparison.verdict,
+        verdict_of(change, refuted),
     )
 
 
@@ -162,9 +173,16 @@ def _escape(text: str) -> str:
     return SPEAKS_MARKDOWN.sub(r"\\\g<0>", shown)
 
 
-def for_machines(found: Sequence[RunComparison]) -> list[dict[str, Any]]:
-    """Everything, as JSON-ready values."""
-    return [encode(one) for one in found]
+def for_machines(found: Sequence[RunComparison], refuted: Sequence[Refuted]) -> list[dict[str, Any]]:
+    """Everything, as JSON-ready values; no verdict where a figure is refuted."""
+    told = []
+    for one in found:
+        encoded = encode(one)
+        for change, known in zip(encoded["changes"], one.changes, strict=True):
+            change["comparison"]["verdict"] = verdict_of(known, refuted)
+        shown = {change.cell for change in one.changes}
+        told.append({**encoded, "refuted": [encode(each) for each in refuted if each.cell in shown]})
+    return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,14 +195,21 @@ class Fault:
 
 
 def faults_of(
-    found: Sequence[RunComparison], *, tolerated: float, allow_missing: bool, judged: bool = True
+    found: Sequence[RunComparison],
+    refuted: Sequence[Refuted] = (),
+    *,
+    tolerated: float,
+    allow_missing: bool,
+    judged: bool = True,
 ) -> tuple[Fault, ...]:
-    """Find what fails a check: cells that are slower by more than is tolerated, that broke, or that have no match.
+    """Find what fails a check: cells that are slower by more than is tolerated, broke, have no match or are refuted.
 
-    Without `judged` only what broke counts: nobody said which loss would be too much.
+    Without `judged` only what broke and what is refuted counts: nobody said which loss would be too much.
     """
     faults = []
     for one in found:
+        shown = {change.cell for change in one.changes}
+        faults += [Fault(metric=one.metric, cell=each.cell, text=each.text) for each in refuted if each.cell in shown]
         faults += [
             Fault(metric=one.metric, cell=gap.cell, text=gap_words(gap))
             for gap in one.gaps
@@ -197,11 +222,12 @@ def faults_of(
                 text=f"slower: {change.cell}: {words.FIGURES[one.metric]} {words.ratio(change.comparison)}",
             )
             for change in (worse_than(one, tolerated) if judged else ())
+            if verdict_of(change, refuted) != REFUTED
         ]
     return tuple(faults)
 
 
-def junit(found: Sequence[RunComparison], faults: Sequence[Fault]) -> str:
+def junit(found: Sequence[RunComparison], refuted: Sequence[Refuted], faults: Sequence[Fault]) -> str:
     """Write one test case a cell and figure; those with a fault are failures, gaps that may be are skipped."""
     said: dict[tuple[Metric, str], list[str]] = {}
     for fault in faults:
@@ -230,8 +256,8 @@ def junit(found: Sequence[RunComparison], faults: Sequence[Fault]) -> str:
             elif cell in skipped:
                 ET.SubElement(case, "skipped", message=_xml(gap_words(gaps[cell])))
             if cell in changes:
-                compared = changes[cell].comparison
-                told = [f"{compared.verdict}, ratio {words.ratio(compared)}"]
+                change = changes[cell]
+                told = [f"{verdict_of(change, refuted)}, ratio {words.ratio(change.comparison)}"]
                 told += [gap_words(gaps[cell])] if cell in gaps else []
                 ET.SubElement(case, "system-out").text = _xml("; ".join(told))
     ET.indent(suites)

@@ -13,13 +13,20 @@ from sgibench.model import Comparison, Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.naming import comparison_name, page_name
 from sgibench.report.panels import Look, looks_of
+from sgibench.report.refuted import Refuted, refuted_of
 from sgibench.report.rendering import fill, save
 from sgibench.report.standings import printable
 from sgibench.stats.runs import Change, RunComparison
 
 LARGEST = 2.0
 """Ratios beyond this, either way, are drawn at the edge."""
-BETTER = {"faster": "better", "slower": "worse", "tie": "tie", "unknown": "unknown"}
+BETTER = {
+    "faster": "better",
+    "slower": "worse",
+    "tie": "tie",
+    "unknown": "unknown",
+    comparison.REFUTED: comparison.REFUTED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,7 @@ class Section:
 
 def write_comparison(old: Run, new: Run, found: Sequence[RunComparison], folder: Path) -> Path:
     """Write `compare-<old>-<new>.html` into `folder`; raises ResultsError when that can't be done."""
+    refuted = refuted_of(old, new, (change.cell for one in found for change in one.changes))
     html = fill(
         "comparison.html",
         title=f"{printable(old.info.run)} against {printable(new.info.run)}",
@@ -67,21 +75,22 @@ def write_comparison(old: Run, new: Run, found: Sequence[RunComparison], folder:
         new_page=page_name(new),
         differences=[printable(text) for text in (found[0].differences if found else ())],
         same_machine=all(one.same_machine for one in found),
-        sections=[_section(index, one) for index, one in enumerate(found)],
+        refuted=refuted,
+        sections=[_section(index, one, refuted) for index, one in enumerate(found)],
     )
     return save(folder / comparison_name(old, new), html)
 
 
-def _section(index: int, found: RunComparison) -> Section:
+def _section(index: int, found: RunComparison, refuted: Sequence[Refuted]) -> Section:
     looks = looks_of(_parts(change.cell)[0] for change in found.changes)
     groups: dict[str, list[Line]] = {}
     for change in found.changes:
-        line = _line(found.metric, change, looks)
+        line = _line(found.metric, change, looks, BETTER[comparison.verdict_of(change, refuted)])
         groups.setdefault(line.group, []).append(line)
     return Section(
         key=f"m{index}",
         name=words.FIGURES[found.metric][0].upper() + words.FIGURES[found.metric][1:],
-        said=_said(found),
+        said=_said(found, refuted),
         found=found,
         band=(_place(1 / (1 + found.delta)), _place(1 + found.delta)),
         groups=tuple((name, tuple(lines)) for name, lines in sorted(groups.items())),
@@ -95,7 +104,7 @@ def _parts(cell: str) -> tuple[str, str, str]:
     return server, app, group
 
 
-def _line(metric: Metric, change: Change, looks: dict[str, Look]) -> Line:
+def _line(metric: Metric, change: Change, looks: dict[str, Look], verdict: str) -> Line:
     server, app, group = _parts(change.cell)
     compared = change.comparison
     return Line(
@@ -107,7 +116,7 @@ def _line(metric: Metric, change: Change, looks: dict[str, Look]) -> Line:
         before=comparison.value(metric, change.old),
         after=comparison.value(metric, change.new),
         ratio=words.ratio(compared),
-        verdict=BETTER[compared.verdict],
+        verdict=verdict,
         centre=_place(compared.ratio),
         ends=_ends(compared),
         unchanged=change.unchanged,
@@ -127,9 +136,9 @@ def _place(ratio: float) -> float:
     return 50 + 50 * min(max(share, -1.0), 1.0)
 
 
-def _said(found: RunComparison) -> str:
+def _said(found: RunComparison, refuted: Sequence[Refuted]) -> str:
     """Sum a metric up in a sentence."""
-    counts = Counter(BETTER[change.comparison.verdict] for change in found.changes)
+    counts = Counter(BETTER[comparison.verdict_of(change, refuted)] for change in found.changes)
     broken = [gap for gap in found.gaps if not gap.allowable]
     lost = f" {units.many(len(broken), 'cell')} broke in the second run, in some blocks or in all." if broken else ""
     if not found.changes:
@@ -137,5 +146,6 @@ def _said(found: RunComparison) -> str:
     told = [f"{counts[verdict]} {verdict}" for verdict in ("better", "worse") if counts[verdict]]
     same = [f"{counts['tie']} tied"] if counts["tie"] else []
     open_ones = [f"{counts['unknown']} that can’t be told"] if counts["unknown"] else []
+    open_ones += [f"{counts[comparison.REFUTED]} that the audit refutes"] if counts[comparison.REFUTED] else []
     cells = "cell" if len(found.changes) == 1 else "cells"
     return f"{len(found.changes)} {cells} in both runs: {', '.join(told + same + open_ones)}.{lost}"
