@@ -321,7 +321,7 @@ def _measured(
         rps=requests / window_s,
         cpu_s=cpu_s,
         cpu_us_per_request=cpu_us,
-        latency_us=latency_of(intended if cell.load.kind == "open" else histogram, drawn=making.samples),
+        latency_us=latency_of(intended if cell.load.kind == "open" else histogram),
         histogram_us=histogram.to_data(),
         intended_histogram_us=intended.to_data() if cell.load.kind == "open" else None,
         slices=_slices(making, requests, cpu_s, dice) if cell.load.kind == "closed" else (),
@@ -363,10 +363,10 @@ def _latencies(
     return service, service + own * dice.exponential(0.6 * one.tail / (1 - load_share), making.samples)
 
 
-def latency_of(told: Histogram, *, drawn: int) -> Latency:
-    """Give what the histogram says; what so few draws can't know is left out."""
+def latency_of(told: Histogram) -> Latency:
+    """Give what the histogram says; what so few answers can't know is left out."""
     p50, p90, p99 = (told.percentile_us(q) or 0.0 for q in (0.5, 0.9, 0.99))
-    p999 = told.percentile_us(0.999) if drawn >= 10_000 else None
+    p999 = told.percentile_us(0.999) if told.count >= 10_000 else None
     return Latency(mean=told.mean_us or 0.0, p50=p50, p90=p90, p99=p99, p999=p999, max=told.max_us or 0.0)
 
 

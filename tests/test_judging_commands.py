@@ -285,7 +285,7 @@ def with_p99(run: Run, server: str, factor: float) -> Run:
             trial,
             histogram_us=service.to_data(),
             intended_histogram_us=due.to_data(),
-            latency_us=latency_of(due, drawn=due.count),
+            latency_us=latency_of(due),
         )
 
     return replace(run, trials=tuple(longer(trial) for trial in run.trials))

@@ -44,10 +44,8 @@ def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
     lines = printed(make_run(Making(scenarios=("json",)))).splitlines()
     for one in QUICK:
         rows = [line for line in lines if f" {one.id} " in line and "±" in line]
-        assert len(rows) == 2, "cost and throughput, then latency"
-        for row in rows:
-            assert row.split()[0].rstrip("=").isdigit()
-            assert row.count("±") == 2
+        assert [row.count("±") for row in rows] == [2, 3], "cost and throughput, then p99, p50 and p99.9"
+        assert all(row.split()[0].rstrip("=").isdigit() for row in rows)
 
 
 def test_servers_and_load_that_shared_a_core_are_said() -> None:
