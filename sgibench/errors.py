@@ -8,6 +8,7 @@
     ├── ServerError           a server did not start, answer, or survive -> that trial is failed
     │   └── MisdeclaredError  a declaration's function raised or gave nonsense -> that variant is failed by name
     └── LoadError             the load process broke its protocol        -> exit 1
+        ├── LoadLostError     it ended, or a worker of it: that load has failed, and another begins
         └── CeilingError      its own ceiling can't be found out         -> measured without it, and doubted
 
 Anything else that is raised is a bug and keeps its traceback.
@@ -111,6 +112,10 @@ class MisdeclaredError(ServerError):
 
 class LoadError(SgibenchError):
     """The load process ended or answered something that is not in its protocol."""
+
+
+class LoadLostError(LoadError):
+    """The load process or a worker of it ended, or was stopped, while it was waited for; a new one can be started."""
 
 
 class CeilingError(LoadError):

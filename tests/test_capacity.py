@@ -11,7 +11,7 @@ from sgibench import audit
 from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, step_windows
 from sgibench.engine.contestant import Contestant
 from sgibench.histogram import Histogram
-from sgibench.model import Jobs, Run, Slo, Trial, Window, Windows
+from sgibench.model import Failure, Jobs, Run, Slo, Trial, Window, Windows
 from sgibench.report.capacities import CapacityTable, capacities_of
 from sgibench.report.page import render
 from sgibench.stats.capacity import rule_for, step_verdict
@@ -70,6 +70,18 @@ def test_a_step_counts_when_the_machine_was_quiet_and_when_it_held_in_spite_of_t
     one = search()
     assert hear(one, step(1, latency_ms=latency_ms, steal=steal))
     assert len(one.heard) == 1
+
+
+def test_a_step_whose_load_process_was_lost_says_nothing_and_the_third_in_a_row_ends_the_search() -> None:
+    lost = replace(step(1), status="failed", failure=Failure(reason="load-lost", detail="killed by SIGKILL"))
+    one = search()
+    one.contestant.failure = None
+    assert [hear(one, trial) for trial in (lost, lost, step(2), lost, lost)] == [False, False, True, False, False]
+    assert [trial.rate_per_s for trial in one.heard] == [1000.0]
+    assert one.contestant.failure is None
+    assert not hear(one, lost)
+    assert one.contestant.failure is lost.failure
+    assert one.ask() is None
 
 
 @pytest.mark.parametrize("rate_per_s", [4.0, 20.0, 29.0, 40.0, 700.0, 20_000.0])

@@ -97,7 +97,7 @@ def test_a_run_goes_on_without_a_ceiling_and_says_so(tmp_path: Path, own: Path) 
 
 def test_a_search_for_capacity_has_no_upper_end_then_and_may_be_resumed(tmp_path: Path, own: Path) -> None:
     asked = request(tmp_path, own, "odd")
-    slo = bench.parse_slo("p99<2s")
+    slo = bench.parse_slo("p90<50ms")
     run = store.read_run(bench.search_capacity(asked, slo, Silent(), resolution=2.0).folder)
     (found,) = run.info.capacity
     assert found.failure is None

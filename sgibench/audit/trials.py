@@ -22,6 +22,7 @@ from sgibench.audit.twice import told_twice
 from sgibench.audit.whole import absent, failed, missing, noise_doubts, thinned, told_unlike
 from sgibench.histogram import Histogram
 from sgibench.model import Doubt, HistogramData, Run, Trial
+from sgibench.model.failed import is_lost
 from sgibench.model.kinds import told
 from sgibench.stats import at_one_pace, percentile_allowed
 from sgibench.stats.rates import offered_by, rate_kept
@@ -243,13 +244,14 @@ DISTURBED_LAG_US = 100.0
 def worth_repeating(trial: Trial, around: Surroundings) -> bool:
     """Whether the generator or the machine, not the server, spoilt the trial (method, section 6).
 
-    Lateness that comes from the timers themselves stays a doubt, but measuring again would not lessen it.
+    One whose load process was lost is, although it has no figures. Lateness that comes from the timers themselves
+    stays a doubt, but measuring again would not lessen it.
     """
     kinds = {each.kind for each in trial_doubts(trial, around)} & MACHINE_KINDS
     lag_us = trial.generator.lag_us_p99 if trial.generator else None
     if lag_us is not None and lag_us < DISTURBED_LAG_US:
         kinds -= {"GeneratorLag"}
-    return bool(kinds)
+    return bool(kinds) or is_lost(trial)
 
 
 def cell_doubts(trials: Sequence[Trial], around: Surroundings) -> tuple[Doubt, ...]:

@@ -31,6 +31,7 @@ from sgibench.engine.workshop import Listener, Workshop
 from sgibench.errors import LoadError, UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Plan, Slo, Stage, Trial, Windows
+from sgibench.model.failed import LOAD_LOST, is_lost
 from sgibench.results import store
 from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, Rule, next_step, rule_for, step_verdict
 from sgibench.stats.queues import growth
@@ -105,7 +106,13 @@ class Search:
 
         One that failed while the machine or the generator was `disturbed` is asked again, `excuses` times in a row at
         most. One that held is not: it would hold all the more on a quiet machine.
+
+        One whose load process was lost says nothing, and several such steps in a row end the search.
         """
+        if is_lost(trial):
+            self.excused += 1
+            self.contestant.failure = trial.failure if self.excused > EXCUSES else None
+            return False
         one = rate_trial(trial, self.slo)
         failed = step_verdict(one, self.rule) == "failed"
         if failed and disturbed and self.excused < excuses:
@@ -231,7 +238,7 @@ def _recall(workshop: Workshop, searches: Sequence[Search], stored: Sequence[Tri
     """Let searches know the steps of theirs that are on disk; gives the number of the last one."""
     last = 0
     for search in searches:
-        mine = [trial for trial in stored if _subject(trial) == _subject_of(search.cell)]
+        mine = [trial for trial in stored if _subject(trial) == _subject_of(search.cell) and not is_lost(trial)]
         for trial in mine:
             _hear(workshop, search, trial)
         if mine:
@@ -250,6 +257,8 @@ def _find_first_rates(
     """Begin each search at half of the server's saturation, which a short closed load finds."""
     for group in stage.groups:
         drafts = load_group(workshop, pilot_windows(workshop.windows), group, seed, contestants)
+        if any(draft.failure is not None and draft.failure.reason == LOAD_LOST for draft in drafts):
+            drafts = load_group(workshop, pilot_windows(workshop.windows), group, seed, contestants)
         rates = {
             draft.cell.id: draft.measured.requests / draft.measured.window_s
             for draft in drafts
@@ -353,7 +362,7 @@ def _tell(listener: Listener, search: Search, ask: Ask, trial: Trial, *, counts:
         late += {"held": "", "failed": ": failed", "too-few": ": too few to decide"}[step_verdict(one, search.rule)]
     late += "; the queue of jobs grows" if queue_grows(trial) else ""
     why = " (confirming)" if ask.confirming else ""
-    again = "" if counts else "; the machine was disturbed, so it does not count"
+    again = "" if counts else f"; {'' if is_lost(trial) else 'the machine was disturbed, so '}it does not count"
     listener.say(f"{search.cell.server} ({search.cell.app}): {units.rate(ask.rate_per_s)}{why}: {late}{again}")
 
 

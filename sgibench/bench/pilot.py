@@ -20,6 +20,7 @@ from sgibench.engine.windows import P99_ANSWERS, enough_for_p99, open_window_s
 from sgibench.engine.workshop import Workshop
 from sgibench.errors import UsageError
 from sgibench.model import Block, Cell, Connection, Group, PilotRate, Plan, Stage, Trial, Windows
+from sgibench.model.failed import is_lost
 
 PILOT_WINDOW_S = 0.3
 PILOT_WARMUP_S = 0.3
@@ -101,11 +102,18 @@ def _pilot_block(cells: Sequence[Cell], seed: int, workshop: Workshop, parts: Pa
     )
     with_services = {cell.scenario for cell in cells if workshop.catalogue.app(cell.app).uses}
     plain = {name for name, one in workshop.scenarios.items() if not (one.watched.any or one.jobs)} - with_services
-    for attempt in dict.fromkeys((in_few_stages(plan, plain), plan)):
+    attempts = [*dict.fromkeys((in_few_stages(plan, plain), plan))]
+    again = True
+    while attempts:
         seen = Ledger()
-        run_plan(attempt, pilots, seen)
+        run_plan(attempts[0], pilots, seen)
         if all(trial.rps for trial in seen.trials):
             break  # else what failed at one scenario is asked the others by itself
+        if again and any(map(is_lost, seen.trials)):
+            workshop.listener.say("the load process was lost in the pilot block: once more")
+            again = False
+        else:
+            attempts.pop(0)
     return seen.trials
 
 

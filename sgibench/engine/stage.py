@@ -22,12 +22,14 @@ from sgibench.engine.waking import APART, BROKEN_OFF, goes_first, kept_awake, wa
 from sgibench.engine.watching import judge_load
 from sgibench.engine.workshop import Workshop
 from sgibench.engine.yardstick import watched_cpu, yardstick
+from sgibench.errors import LoadLostError
 from sgibench.model import (
     Failure,
     Group,
     Visits,
     Windows,
 )
+from sgibench.model.failed import LOAD_LOST
 from sgibench.serve import place
 
 
@@ -50,7 +52,13 @@ def load_group(
     with yardstick(watched_cpu(workshop.cpus, group, scenario, windows)) as yard, kept_awake(wakeful) as wakers:
         pids += (*yard.pids, *wakers.pids)
         before = machine.snapshot(workshop.cpus.servers, pids, families_of(used.values()))
-        measured = yard.told(loading.load(windows, targets)) if targets else {}
+        measured: dict[str, Measured] = {}
+        lost: Failure | None = None
+        try:
+            measured = yard.told(loading.load(windows, targets)) if targets else {}
+        except LoadLostError as error:
+            lost = Failure(reason=LOAD_LOST, detail=str(error))
+            workshop.listener.say(f"{error}: what it loaded has failed, and the run goes on with a new one")
         disturbance = before.until(machine.snapshot(workshop.cpus.servers, pids, families_of(used.values())))
         if wakeful and not (wakers.at_work and goes_first(_at_work(fit.values()), wakeful)):
             workshop.say_once(BROKEN_OFF)
@@ -66,7 +74,7 @@ def load_group(
     drafts = [
         replace(
             draft_of(cell, runners[cell.id], workshop.cpus.servers, ours),
-            failure=_told(runners[cell.id], asked=cell.id in fit),
+            failure=_told(runners[cell.id], asked=cell.id in fit) or lost,
             order=order,
             started_at=started_at,
             floor_s=workshop.scenarios[cell.scenario].floor_s,
@@ -83,6 +91,8 @@ def load_group(
         runners[draft.cell.id].measured.append(draft.cell.id)
         if draft.failure is not None and draft.failure.reason == TOO_LITTLE:
             runners[draft.cell.id].failure = None  # it did nothing wrong, and takes part in what comes next
+        if lost is not None and scenario.watched.incidents and runners[draft.cell.id].failure is None:
+            runners[draft.cell.id].failure = lost  # nobody knows what had been done to it, and what not yet
     return drafts
 
 

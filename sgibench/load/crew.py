@@ -21,7 +21,7 @@ from gevent.event import Event
 from locust import runners
 from locust.env import Environment
 
-from sgibench.errors import LoadError
+from sgibench.errors import LoadError, LoadLostError
 from sgibench.load.loading import load_scenario
 from sgibench.load.measure import answer_of
 from sgibench.load.orders import MeasureOrder
@@ -110,7 +110,7 @@ class Crew:
         """Raise LoadError when a worker has ended, has been stopped, or is not heard of any more."""
         for process in self._workers:
             if process.poll() is not None:
-                raise LoadError(f"a load worker ended (pid {process.pid}, {_how(process)}) when it was to {what}")
+                raise LoadLostError(f"a load worker ended (pid {process.pid}, {_how(process)}) when it was to {what}")
             if self._since(process.pid, holds=_is_stopped(process.pid)) > STOPPED_S:
                 raise self._lost(f"a load worker (pid {process.pid}) was stopped from outside (SIGSTOP)")
         if self._master.clients.missing:
@@ -123,10 +123,10 @@ class Crew:
             return 0.0
         return (monotonic_ns() - self._held_ns.setdefault(key, monotonic_ns())) / 1e9
 
-    def _lost(self, message: str) -> LoadError:
+    def _lost(self, message: str) -> LoadLostError:
         """Give up this crew, which waits for somebody who will not come."""
         self._failure = {"message": message, "traceback": ""}
-        return LoadError(message)
+        return LoadLostError(message)
 
     def measure(
         self, order: dict[str, Any], read: MeasureOrder, say: Callable[[dict[str, Any]], None]

@@ -29,6 +29,14 @@ KEPT = (
 )
 """What a failed trial keeps: which one it is, how it was launched, and what went wrong how often."""
 
+LOAD_LOST = "load-lost"
+"""The reason of a trial whose load process ended or was stopped: that says nothing about its server."""
+
+
+def is_lost(trial: Trial) -> bool:
+    """Whether its load process was lost, so that nothing is known of its server."""
+    return trial.failure is not None and trial.failure.reason == LOAD_LOST
+
 
 def as_failed(trial: Trial, failure: Failure | None, kept: tuple[str, ...] = KEPT) -> Trial:
     """Make the trial a failure; no figure that was measured on it is left."""

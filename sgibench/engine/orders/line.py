@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sgibench.errors import LoadError
+from sgibench.errors import LoadError, LoadLostError
 from sgibench.serve.guarded import Command, Guarded, NotStartedError, readable
 from sgibench.serve.logs import tail_of
 
@@ -113,7 +113,7 @@ class Line:
             return
         silent_s = now_s - self._asked_s
         if silent_s > STOPPED_S and process.stopped():
-            raise LoadError(
+            raise LoadLostError(
                 f"the load process (pid {process.pid}) was stopped from outside (SIGSTOP) and did not go on"
             )
         if silent_s > SILENT_S:
@@ -122,13 +122,13 @@ class Line:
                 f"{self.last_words()}"
             )
 
-    def _ended(self) -> LoadError:
+    def _ended(self) -> LoadLostError:
         """Say how it ended."""
         process = self._process
         process.wait(1.0)
         status = process.exit_status
         how = "" if status is None else f" with status {status}" if status >= 0 else f", killed by {_signal(-status)}"
-        return LoadError(f"the load process (pid {process.pid}) ended{how}; {self.last_words()}")
+        return LoadLostError(f"the load process (pid {process.pid}) ended{how}; {self.last_words()}")
 
 
 def _signal(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Self
 from sgibench.engine.orders.line import Line
 from sgibench.engine.orders.reading import error_of, measured_of, scenario_of, step_of
 from sgibench.engine.orders.told import Measured, Step, Target
-from sgibench.errors import LoadError, SgibenchError
+from sgibench.errors import CeilingError, LoadError, LoadLostError, SgibenchError
 from sgibench.model import Calibration, Load, Scenario, Windows
 from sgibench.results.codec import encode
 from sgibench.secrets import hidden_in
@@ -25,6 +25,8 @@ LATE_ROUNDS = 50
 for longer than that, and what was said meanwhile waits."""
 SETTLING_S = 90.0
 """What users who think may need to come together, spread and settle."""
+MOST_LOST = 3
+"""Load processes in a row that ended before they had measured anything: more than that is no accident."""
 
 CANCEL = "cancel"
 """What the web UI says behind a question that it takes back."""
@@ -46,6 +48,8 @@ class LoadProcess:
         self.log = log
         self.workers = workers
         self._line: Line | None = None
+        self._lost = 0
+        """How many ended since the last that measured something."""
         self.spent_s: Mapping[str, float] = {}
         """Where the time of the last `measure` went, by phase; empty where several processes shared it."""
         self._asks: list[dict[str, Any]] = []
@@ -87,6 +91,8 @@ class LoadProcess:
         and what failed every tenth of a second. `singly`: places of the requests that are then asked by themselves, in
         turn with the app that lives beside the targets.
 
+        Raises LoadLostError when the process ended meanwhile; the next order starts a new one.
+
         `watch` is called after each step, and several times a second in unbroken windows; it names the targets that are
         gone, with the reason.
         """
@@ -115,15 +121,19 @@ class LoadProcess:
         longest_s = _longest_s(len(targets), load, windows, scenario.timeout_s)
         answer = self._order(order, longest_s, on_step=on_step, watch=watch_and_drop)
         self.spent_s = {str(phase): float(seconds) for phase, seconds in (answer.get("spent_s") or {}).items()}
+        self._lost = 0
         return [measured_of(data) for data in answer["targets"]]
 
     def calibrate(self, scenario: Scenario, window_s: float) -> Calibration:
         """Find the generator's ceiling for a scenario against a server that only sends prepared bytes.
 
-        Raises CeilingError when it can't be told; the process can measure all the same.
+        Raises CeilingError when it can't be told; what is measured does not depend on it.
         """
         order = {"do": "calibrate", "scenario": str(scenario.path), "window_s": window_s}
-        answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
+        try:
+            answer = self._order(order, START_TIMEOUT_S + 10 * window_s)
+        except LoadLostError as error:
+            raise CeilingError(str(error)) from error
         return Calibration(
             scenario=scenario.id,
             rps_per_core=float(answer["rps_per_core"]),
@@ -179,6 +189,25 @@ class LoadProcess:
         timeout_s: float,
         on_step: Callable[[Step], None] = lambda _step: None,
         watch: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Give an order and wait for its answer; raises LoadLostError, and starts a new process where one was lost."""
+        if self._lost and not self.alive():
+            self._line = Line(self.cpus, self.log)
+        try:
+            return self._obeyed(order, timeout_s, on_step, watch)
+        except LoadLostError as error:
+            self._lost += 1
+            self.line.kill()
+            if self._lost >= MOST_LOST:
+                raise LoadError(f"{error}; {MOST_LOST} were lost in a row") from None
+            raise
+
+    def _obeyed(
+        self,
+        order: dict[str, Any],
+        timeout_s: float,
+        on_step: Callable[[Step], None],
+        watch: Callable[[], None],
     ) -> dict[str, Any]:
         line = self.line
         line.send(order)

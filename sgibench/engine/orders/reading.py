@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sgibench.engine.orders.told import Measured, Step
-from sgibench.errors import CeilingError, DeclarationError, LoadError, SgibenchError
+from sgibench.errors import CeilingError, DeclarationError, LoadError, LoadLostError, SgibenchError
 from sgibench.model import Exchange, Interface, Scenario, Terms
 from sgibench.model.behaviour import Watched
 from sgibench.results.codec import decode
@@ -16,7 +16,9 @@ from sgibench.results.codec import decode
 
 def error_of(line: Mapping[str, Any]) -> SgibenchError:
     """Give the error that the load process met: a declaration's where it is the user's, else the load's own."""
-    kinds: dict[str, type[SgibenchError]] = {"DeclarationError": DeclarationError, "CeilingError": CeilingError}
+    kinds: dict[str, type[SgibenchError]] = {
+        one.__name__: one for one in (DeclarationError, CeilingError, LoadLostError)
+    }
     kind = kinds.get(str(line.get("kind")), LoadError)
     message = str(line.get("message", "no reason was given"))
     if line.get("traceback"):
