@@ -194,6 +194,10 @@ def test_a_run_is_not_compared_with_itself_nor_with_its_copy(two_runs: Path, tmp
         assert (done.returncode, done.stdout) == (2, "")
         assert "both are the same run, 20260101-000000-aaaa (" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+    lines = (copy / "trials.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (copy / "trials.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    changed = inside(two_runs, "compare", "20260101", str(copy))
+    assert (changed.returncode, "same run" in changed.stderr) == (0, False)
 
 
 CELL = "granian-wsgi/wsgi_plain/json/closed-64/w1t8"

@@ -139,7 +139,7 @@ def _blocks(run: Run) -> str:
 
 def _refuse_one_run(old: Run, new: Run) -> None:
     """A run beside itself, or beside a copy, holds nothing to compare, and a check of it could never fail."""
-    if old.info.run == new.info.run:
+    if old.info.run == new.info.run and old.trials == new.trials:
         folders = " and ".join(dict.fromkeys(str(run.path) for run in (old, new)))
         raise UsageError(f"both are the same run, {old.info.run} ({folders}): name another one to compare with")
 
