@@ -11,10 +11,10 @@ from sgibench import catalogue
 from sgibench.bench.pilot import in_few_stages, pilot_windows, told
 from sgibench.bench.plan import make_cells, make_plan, with_usual_connections
 from sgibench.bench.profiles import PROFILES
-from sgibench.bench.rates import common_rates, with_most_connections, with_rates
+from sgibench.bench.rates import common_rates, curve_cells, with_most_connections, with_rates
 from sgibench.engine.windows import enough_for_p99, guessed_s, open_window_s, trials_in, windows_for
 from sgibench.errors import UsageError
-from sgibench.model import Cell, Interface, Load, Plan, Scenario, Settings, Trial, Windows
+from sgibench.model import Cell, Interface, Latency, Load, Plan, Scenario, Settings, Trial, Window, Windows
 
 WINDOWS = Windows(window_s=1.0, slice_s=0.1)
 SETTINGS = Settings(workers=1, threads=8)
@@ -131,6 +131,29 @@ def piloted(**rates: float | None) -> list[Trial]:
         )
         for name, rps in rates.items()
     ]
+
+
+def test_answers_that_outlast_the_pilots_window_tell_the_rate_by_how_long_they_take() -> None:
+    """Two answers of 3 s that were begun in a window of 0.3 s were taken for 6.6/s: 64 connections have 21 a second."""
+
+    def slow(rps: float, mean_s: float, window_s: float = 0.3) -> Trial:
+        latency = Latency(mean=mean_s * 1e6, p50=None, p90=None, p99=None, p999=None, max=mean_s * 1e6)
+        return replace(piloted(waitress=rps)[0], window_s=window_s, latency_us=latency, warmup_rps=200.0)
+
+    for counted in (6.6, 3.3, 106.0):
+        (rate,) = common_rates([slow(counted, mean_s=3.0)])
+        assert rate.slowest_rps == pytest.approx(64 / 3.0), "its warm-up counted too little as well"
+        (rate,) = common_rates([slow(counted, mean_s=3.0)], 0.5)
+        assert rate.rate_per_s == 11.0
+    (rate,) = common_rates([slow(1280.0, mean_s=0.05)])
+    assert rate.slowest_rps == 1280.0, "six rounds of answers were counted"
+    (rate,) = common_rates([slow(21.0, mean_s=3.0, window_s=15.0)])
+    assert rate.slowest_rps == pytest.approx(42.0)
+    thinks = replace(slow(6.6, mean_s=3.0), window=Window(visits="unbroken", thinks=True), warmup_rps=None)
+    assert common_rates([thinks])[0].slowest_rps == 6.6, "users who pause have fewer answers"
+    (cell,) = cells_of(["waitress"], [scenario("wait")])
+    seen = replace(slow(6.6, mean_s=3.0), cell=cell.id)
+    assert [one.load.rate_per_s for one in curve_cells([cell], [seen])][:2] == [4.3, 8.5]
 
 
 def test_the_common_rate_is_a_quarter_of_what_the_slowest_server_can_do() -> None:

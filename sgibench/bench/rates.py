@@ -25,6 +25,10 @@ SLOW_SHARE = 0.5
 TIMES_COUNTED = 2.0
 """What a warm-up shows is believed up to so many times what was counted: a quarter of it is half of that at most."""
 
+FEWEST_ROUNDS = 4
+"""Answers a connection in a window, below which counting them tells no rate: of answers that take longer than it there
+are none in it, or as many as came at once."""
+
 
 def with_most_connections(cells: Sequence[Cell]) -> list[Cell]:
     """Keep, of a scenario's closed loads, those with the most connections: open loads are derived from them."""
@@ -70,7 +74,7 @@ def common_rates(
         return usual if enough(usual.rate_per_s) else _rate_by(slowest, SLOW_SHARE, servers)
 
     groups: dict[tuple[str, Connection, int, int], list[Trial]] = defaultdict(list)
-    for trial in pilot if share is not None else map(_at_best, pilot):
+    for trial in map(_by_latency if share is not None else _at_best, pilot):
         if trial.rps:
             groups[trial.scenario, trial.load.connection, trial.workers, trial.threads].append(trial)
     rates = []
@@ -82,11 +86,27 @@ def common_rates(
     return rates
 
 
+def _by_latency(trial: Trial) -> Trial:
+    """Tell a closed load's rate by how long its answers take, where too few fell into its window to be counted.
+
+    Connections that never pause have as many answers a second as fit into it (Little's law).
+    """
+    mean_us, window = trial.latency_us.mean if trial.latency_us else None, trial.window
+    pauses = trial.load.kind != "closed" or trial.unit != "request" or (window is not None and window.thinks)
+    if not trial.rps or not mean_us or not trial.window_s or pauses:
+        return trial
+    mean_s = mean_us / 1e6
+    if mean_s * FEWEST_ROUNDS <= trial.window_s:
+        return trial
+    return replace(trial, rps=trial.load.places / mean_s, warmup_rps=None)
+
+
 def _at_best(trial: Trial) -> Trial:
     """Take what a server did in the warm-up for what it can do, if that is more than was counted.
 
     The two are some seconds apart, and a pilot's windows are short: the machine may be slow for all of one.
     """
+    trial = _by_latency(trial)
     if not trial.rps or not trial.warmup_rps or trial.unit != "request":
         return trial
     return replace(trial, rps=max(trial.rps, min(trial.warmup_rps, TIMES_COUNTED * trial.rps)))
@@ -123,7 +143,7 @@ CURVE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 
 def curve_cells(cells: Sequence[Cell], pilot: Sequence[Trial]) -> list[Cell]:
     """Make the cells of latency against load: each server at shares of its own saturation, two digits each."""
-    saturation = {trial.cell: trial.rps for trial in pilot if trial.rps is not None}
+    saturation = {trial.cell: trial.rps for trial in map(_by_latency, pilot) if trial.rps is not None}
 
     def at(cell: Cell, share: float) -> Cell:
         rate = float(f"{share * saturation[cell.id]:.2g}")
