@@ -586,6 +586,40 @@ def test_a_request_that_is_never_answered_is_named(tmp_path: Path, monkeypatch: 
         look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
 
 
+LINGERING = """
+import threading, time
+
+def linger():
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+
+{}
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/linger":
+        linger()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+def test_requests_that_leave_a_thread_behind_each_are_refused_as_that(tmp_path: Path) -> None:
+    """It was told that it did not answer in time: its answers were there, and its process did not end."""
+    (tmp_path / "odd.py").write_text(LINGERING.format(""), encoding="utf-8")
+    asked = tuple(Asked(method="GET", path=path) for path in ("/", "/linger"))
+    told = r"it answered [\d,]+ times, but [\d,]+ threads that it started go on: under load they would pile up"
+    with pytest.raises(UsageError, match=told):
+        look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+
+
+def test_a_thread_of_the_apps_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(LINGERING.format("linger()"), encoding="utf-8")
+    asked = (Asked(method="GET", path="/"),)
+    looked = look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", Silent())
+    (driven,) = looked.driven["odd:app"]
+    assert driven.answers[0].body == b"ok"
+    assert driven.calls
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [

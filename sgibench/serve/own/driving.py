@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
 from sgibench.errors import ServerError
 from sgibench.model import App, Asked
 from sgibench.serve.guarded import Command, Guarded, Standstill
@@ -29,6 +31,10 @@ EACH_S = 60.0
 WARM_S = 0.1
 """How long each request is called before it is measured beside the servers."""
 LOOK_S = 0.02
+ENDS_S = 3.0
+"""So long its process may take to end when all is answered: what the app left running there is not waited for."""
+MOST_LEFT = 100
+"""Threads that may still run then: more than the pools of an app have, so requests left them behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +82,7 @@ def drive(
     """Ask an app each request in a process of its own. Raises ServerError when that process can't do it."""
     process, answer = _process(app, requests, scratch / "drive", cpus, seconds, beside=False)
     with process:
-        _await_end(app, requests, process, answer.with_suffix(".at"))
+        _await_end(app, requests, process, answer)
     told = _told(app, process, answer, requests)
     idle_cpus, peak_bytes = float(told["idle_cpus"]), int(told["peak_bytes"])
     return tuple(
@@ -85,17 +91,40 @@ def drive(
     )
 
 
-def _await_end(app: App, requests: Sequence[Asked], process: Guarded, at: Path) -> None:
-    """Wait for as long as it goes on from one request to the next; raises ServerError when it doesn't."""
-    on, until_s, standstill = None, time.monotonic() + START_S, Standstill()
+def _await_end(app: App, requests: Sequence[Asked], process: Guarded, answer: Path) -> None:
+    """Wait for as long as it goes on from one request to the next; raises ServerError when it doesn't.
+
+    Once it has answered, its end is waited for only a moment: threads of the app's may keep it from that.
+    """
+    on, until_s, standstill, ends_s = None, time.monotonic() + START_S, Standstill(), None
     while not process.wait(LOOK_S):
-        now = _on(at)
+        now = _on(answer.with_suffix(".at"))
         if standstill.seen(stopped=process.stopped()):
             raise _stopped(app, process, "" if now is None else f" by {requests[now].name}")
+        if ends_s is None and answer.exists():
+            ends_s = time.monotonic() + ENDS_S
+        if ends_s is not None and time.monotonic() > ends_s:
+            _refuse_pile(app, process, _told(app, process, answer))
+            return
         if now != on:
             on, until_s = now, time.monotonic() + EACH_S
-        if time.monotonic() > until_s:
+        if ends_s is None and time.monotonic() > until_s:
             raise _hung(app, process, "" if on is None else f" {requests[on].name}")
+
+
+def _refuse_pile(app: App, process: Guarded, told: Mapping[str, Any]) -> None:
+    """Raise ServerError when the requests that were answered left threads behind that go on."""
+    try:
+        left = psutil.Process(process.pid).num_threads() - 1
+    except psutil.Error:  # it has ended meanwhile
+        return
+    if left > MOST_LEFT:
+        calls = sum(len(one["answers"]) + one.get("warm_calls", 0) + one.get("calls", 0) for one in told["requests"])
+        raise ServerError(
+            "threads-left",
+            f"{app.id}: called without a server it answered {calls:,} times, but {left:,} threads that it started go "
+            "on: under load they would pile up. Let a few threads do that work, or ask something else",
+        )
 
 
 def _on(at: Path) -> int | None:
