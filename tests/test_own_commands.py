@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sgibench.results import store
 from tests.in_process import inside
 from tests.ui_process import ui_process
 
@@ -82,10 +83,28 @@ def test_the_web_ui_offers_it_and_serves_it(project: Path) -> None:
         options = ui.fields()["extra_options"]
         assert options["app"]["default_value"] == "shop:app"
         assert options["scenario"]["default_value"] == "requests"
-        ui.start(**{name: option["default_value"] for name, option in options.items()})
+        first = {name: option["default_value"] for name, option in options.items()}
+        ui.start(**first)
         ui.measured()
         assert ui.requests > 0
         ui.stop()
+        refused = ui.start(**{**first, "app": "plain"})["message"]
+        assert "requests are those of shop:app, and wsgi_plain has other pages" in refused
+        wrong = ui.start(**{**first, "scenario": "json"})["message"]
+        assert f"{first['server']} with shop:app wrong-answer: GET /json" in wrong
+        ui.start(**{**first, "app": "plain", "scenario": "json"})
+        ui.measured()
+        assert "wsgi_plain" in json.dumps(ui.state["about"])
+        ui.stop()
+        assert [ui.cell(test, "app") for test in (0, 1)] == ["shop:app", "wsgi_plain"]
+        assert all(row["failure"] is None for row in ui.state["tests"])
+        saved = ui.ask("POST", "/sgibench/save", {}).json
+        run = store.read_run(ui.folder / saved["folder"])
+        assert [(trial.app, trial.scenario) for trial in run.trials] == [
+            ("shop:app", "requests"),
+            ("wsgi_plain", "json"),
+        ]
+        assert len(run.info.environments) == 2
 
 
 def test_a_run_goes_on_when_it_is_named_again_and_runs_nothing_otherwise(project: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from sgibench import units
 from sgibench.bench.choosing import apps_for
+from sgibench.bench.own import SCENARIO
 from sgibench.bench.request import DEFAULT_APPS
 from sgibench.bench.services import EMBEDDED, POSTGRESQL, Database
 from sgibench.bench.ui_services import app_on
@@ -99,9 +100,12 @@ def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_
     entry = None if own_target else server_named(found, values["server"], values.get("front", DIRECT))
     if any(path.stem == values["scenario"] and path.parent.name in ONLY_NAMED for path in found.scenario_paths):
         raise UsageError(f"scenario {values['scenario']}: it is put on by sgibench run alone")
+    app = None if entry is None else app_chosen(entry, found, values["app"], values.get("database", EMBEDDED))
+    if app is not None:
+        refuse_unmeant(found, app, values["scenario"])
     return Choice(
         server=entry,
-        app=None if entry is None else app_chosen(entry, found, values["app"], values.get("database", EMBEDDED)),
+        app=app,
         scenario=values["scenario"],
         load=load_of(values, users, keep_alive=entry is None or entry.variant.keep_alive),
         settings=None
@@ -112,6 +116,15 @@ def read_choice(found: Catalogue, values: Mapping[str, str], users: int, *, own_
             configuration=_configuration(values["configuration"]),
         ),
     )
+
+
+def refuse_unmeant(found: Catalogue, app: App, scenario: str) -> None:
+    """Refuse to ask an app of the catalogue what only the user's own is known to answer; raises UsageError."""
+    own = [one.id for one in found.apps if one.own is not None]
+    if own and app.own is None and scenario == SCENARIO:
+        raise UsageError(
+            f"{SCENARIO} are those of {own[0]}, and {app.id} has other pages: choose another scenario for it"
+        )
 
 
 def fronts_offered(found: Catalogue) -> list[str]:
@@ -146,7 +159,8 @@ def app_chosen(entry: ServerEntry, found: Catalogue, name: str, database: str) -
     """Find the app on the services that its name and the database say; raises UsageError."""
     if database not in {EMBEDDED, POSTGRESQL}:
         raise UsageError(f"database: expected {EMBEDDED} or {POSTGRESQL}, got {shown(database)}")
-    base, *services = name.split(WITH)
+    own = any(app.id == name for app in found.apps if app.own is not None)  # its words may hold any sign
+    base, *services = [name] if own else name.split(WITH)
     app = app_for(entry, found, base)
     for service in services:
         app = app_on(app, Database(service=service))
@@ -156,8 +170,9 @@ def app_chosen(entry: ServerEntry, found: Catalogue, name: str, database: str) -
 def app_for(entry: ServerEntry, found: Catalogue, name: str) -> App:
     """Find the app, which the server must be able to run; raises UsageError."""
     if name == PLAIN:
-        plain = [app for app in found.apps if app.id in DEFAULT_APPS]
-        fitting = apps_for(entry, plain, found.apps, named=False)
+        ours = [app for app in found.apps if app.own is None]
+        plain = [app for app in ours if app.id in DEFAULT_APPS]
+        fitting = apps_for(entry, plain, ours, named=False)
         if not fitting:
             raise UsageError(f"{entry.id} runs none of the apps there are")
         return fitting[0]

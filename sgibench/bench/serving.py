@@ -160,8 +160,7 @@ class Serving:
             raise
         except ServerError as error:
             self._alive.close()
-            name = self._target.url if choice.server is None and self._target else choice.server and choice.server.id
-            raise ServerError(f"{name} {error.reason}", told_detail(error)) from None
+            raise ServerError(f"{self._named(choice)} {error.reason}", told_detail(error)) from None
         self._now = now
         return {
             "scenario": str(scenario.path),
@@ -391,6 +390,13 @@ class Serving:
 
     def _say(self, sentence: str) -> None:
         self._load.tell("progress", sentence=sentence)
+
+    def _named(self, choice: Choice) -> str:
+        """Name what is started or asked; the user's own app is named with its server, as either may be at fault."""
+        if choice.server is None or choice.app is None:
+            return "the target" if self._target is None else self._target.url
+        own = choice.app.own is not None
+        return f"{choice.server.id} with {choice.app.id}" if own else choice.server.id
 
     def _name(self, now: Served) -> str:
         return cell_of(now.choice, self._target).server

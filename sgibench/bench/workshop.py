@@ -129,12 +129,16 @@ def environment_of(server: ServerEntry, app: App) -> envs.Environment:
 
 
 def recorded(environments: Mapping[str, envs.Environment], apps: Sequence[App]) -> dict[str, EnvironmentInfo]:
-    """Name the environments as run.json does."""
+    """Name the environments as run.json does: by the server alone where an app adds nothing to what it needs.
+
+    In the web UI a server may have the user's own app in one test and one of the catalogue in another.
+    """
     bare = {app.id for app in apps if not app.packages}
-    named = {}
+    named: dict[str, EnvironmentInfo] = {}
     for key, environment in sorted(environments.items()):
         server, _, app = key.partition(" ")
-        named[server if app in bare else key] = environment.info
+        shared = app in bare and named.get(server, environment.info) == environment.info
+        named[server if shared else key] = environment.info
     return named
 
 

@@ -107,7 +107,7 @@ def ui(form: Form, own: Own, size: Size, folders: Folders, catalogues: tuple[Pat
     with scratch_folder() as mine, load_process(plan_cpus(1)) as (process, scratch):
         if looked is not None:
             path = write_asked(mine, looked.scenario)
-            found = replace(found, apps=looked.apps, scenario_paths=(path, *found.scenario_paths))
+            found = replace(found, apps=(*looked.apps, *found.apps), scenario_paths=(path, *found.scenario_paths))
         preset = _preset(found, form, size, looked, database)
         engine = serving.Serving(found, process, scratch, session, own_target, existing=database.existing)
         with engine:
