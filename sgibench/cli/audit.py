@@ -88,7 +88,15 @@ def _show(audited: Sequence[Audited], console: Console) -> None:
     clean = sum(not row.doubts and row.asked for row in audited)
     unasked = sum(not row.doubts and not row.asked for row in audited)
     refuted, failed = sum(row.refuted for row in audited), sum(row.failed for row in audited)
-    for row in audited:
+    if console.color_system is None:  # a pipe: the same words without styles, of however many rows
+        said = [
+            line
+            for row in audited
+            if row.doubts
+            for line in (in_line(row.id), *(_line(one).plain for one in row.doubts))
+        ]
+        click.echo("".join(f"{line}\n" for line in said), nl=False)
+    for row in audited if console.color_system is not None else ():
         if row.doubts:
             console.print(Text(in_line(row.id), style="bold"), soft_wrap=True)
             for doubt in row.doubts:

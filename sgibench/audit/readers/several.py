@@ -7,6 +7,7 @@ off, and is said so rather than passed over; what has fewer is prose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -70,9 +71,13 @@ def broken_off(material: Material, found: Sequence[Format]) -> Format | None:
 def _runs(material: Material) -> tuple[list[tuple[int, Format]], list[Format]]:
     """Where runs begin and whose they are; and whose runs break off."""
     starts: dict[int, list[Format]] = {}
+    whose_start: dict[re.Pattern[str], list[Format]] = {}
     for known in FORMATS:
-        for found in known.start.finditer(material.plain) if known.start is not None else ():
-            starts.setdefault(found.start(), []).append(known)
+        if known.start is not None:
+            whose_start.setdefault(known.start, []).append(known)
+    for start, formats in whose_start.items():
+        for found in start.finditer(material.plain):
+            starts.setdefault(found.start(), []).extend(formats)
             if len(starts) > _MOST_STARTS:
                 return [], []
     places = [*sorted(starts), len(material.plain)]

@@ -22,21 +22,23 @@ _NEVER_NEGATIVE = frozenset(
         *("timed", "reconnects"),
     }
 )
-_REPEATED = frozenset({"run_s", "unseen_s", "edge_ms", "printed_ms", "printed_mean_ms"})
+_REPEATED = frozenset({"run_s", "unseen_s", "untold_open_ms", "edge_ms", "printed_ms", "printed_mean_ms"})
 """What readers work out of other figures, or give twice."""
 _WORDS = {"requests_ok": "right answers", "rps": "requests/s", "cut_off": "requests cut off", "duration_s": "duration"}
-_UNTOLD = {field.name: field.default for field in fields(Figures)}
-"""What a row has where nobody says anything: most of its fields."""
+_UNTOLD = tuple(field.default for field in fields(Figures))
+"""What a row has where nobody says anything: most of its fields, in their order."""
 
 
 def without_nonsense(row: Figures) -> tuple[Figures, list[Doubt]]:
     """Set aside what can't be a figure, with a doubt that names all of it."""
     odd: dict[str, float] = {}
     cleared: dict[str, object] = {}
-    for name, value in vars(row).items():
-        if value is _UNTOLD.get(name) or isinstance(value, str):
+    for (name, value), untold in zip(vars(row).items(), _UNTOLD, strict=True):
+        if value is untold or isinstance(value, str):
             continue
         possible = _measurable if name.endswith("_ms") or name in _NEVER_NEGATIVE else _finite
+        if isinstance(value, float) and possible(value):
+            continue
         wrong = next((each for each in _numbers(value) if not possible(each)), None)
         if wrong is not None:
             odd[name] = wrong
