@@ -184,6 +184,8 @@ class Figures:
     """What one connection may lose at the edges of the window; None for one mean latency."""
     reconnects: float | None = None
     """Connections opened anew during the run; the time that takes is in no latency."""
+    untold_open_ms: float | None = None
+    """Time, at most, to open a connection, where the tool does not tell whether each request did."""
     unseen_s: float | None = None
     """Seconds of connections, at most, that went into answers which the tool left out of its latencies."""
     p50_ms: float | None = None

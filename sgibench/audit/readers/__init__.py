@@ -3,11 +3,13 @@
 A format is recognised by its content, never by the file's name; the name only labels rows that carry none. Each format
 is told by a list of signs: a file that has them all is of that format, and of one that is none, the format with the
 most signs is the nearest, and the signs that it lacks are what is missing. What a tool does not say stays None: no
-reader guesses. Whatever can't be read is one clear line, never a traceback.
+reader guesses. Whatever can't be read is one clear line, never a traceback. No tool writes other digits than 0 to 9.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +26,8 @@ __all__ = ["read_file", "read_noting", "read_rows"]
 
 _MOST_IDS = 5
 """Ids that a notice names."""
+_FOREIGN = re.compile(r"[^\W\D0-9]+")
+"""Digits of other scripts, which Python's patterns and numbers would take."""
 
 
 def read_file(path: Path) -> list[Figures]:
@@ -60,6 +64,31 @@ def read_rows(text: str, name: str) -> list[Figures]:
 
 
 def _rows(material: Material) -> list[Figures]:
+    """Read all of it. Raises UsageError where figures stand in the digits of another script.
+
+    Names and prose may hold them; read as 0 to 9, they must not change a figure.
+    """
+    rows = _in_ascii(material)
+    foreign = None if material.text.isascii() else _FOREIGN.search(material.text)
+    if foreign is None:
+        return rows
+    text = _FOREIGN.sub(lambda found: "".join(str(unicodedata.decimal(each)) for each in found[0]), material.text)
+    try:
+        latin = _in_ascii(material_of(text, material.name))
+    except UsageError:
+        return rows
+    if [*map(_told, latin)] != [*map(_told, rows)]:
+        said = f"{material.name} has figures in the digits of another script, such as {foreign[0][:20]}"
+        raise UsageError(_one_line(f"{said}: write them with 0 to 9"))
+    return rows
+
+
+def _told(row: Figures) -> dict[str, object]:
+    """Give what a row says but for its names."""
+    return {name: value for name, value in vars(row).items() if not isinstance(value, str)}
+
+
+def _in_ascii(material: Material) -> list[Figures]:
     """Read all of it: where several tools wrote into one text, each part by its own reader."""
     try:
         parts = by_tool(material)

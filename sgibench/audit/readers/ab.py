@@ -21,35 +21,40 @@ from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 from sgibench.units import seconds, significant
 
-START = re.compile(r"^[ \t]*Concurrency Level:", re.MULTILINE)
+START = re.compile(r"^[ \t]*(?:Document Length:[^\n]{0,80}\n\s{0,80})?Concurrency Level:", re.MULTILINE)
 _COUNTS = (
-    ("Concurrency Level", re.compile(r"Concurrency Level:\s+(\d+)")),
-    ("Time taken for tests", re.compile(r"Time taken for tests:\s+(\d+(?:\.\d+)?) seconds")),
-    ("Complete requests", re.compile(r"Complete requests:\s+(\d+)")),
-    ("Requests per second", re.compile(r"Requests per second:\s+(\d+(?:\.\d+)?) \[#/sec\]")),
+    ("Concurrency Level", re.compile(r"Concurrency Level:\s+([0-9]+)")),
+    ("Time taken for tests", re.compile(r"Time taken for tests:\s+([0-9]+(?:\.[0-9]+)?) seconds")),
+    ("Complete requests", re.compile(r"Complete requests:\s+([0-9]+)")),
+    ("Requests per second", re.compile(r"Requests per second:\s+([0-9]+(?:\.[0-9]+)?) \[#/sec\]")),
 )
-_FAILED = re.compile(r"Failed requests:\s+(\d+)")
-_KINDS = re.compile(r"\(Connect: (\d+), (?:Receive: (\d+), )?Length: (\d+), Exceptions: (\d+)\)")
-_NOT_OK = re.compile(r"Non-2xx responses:\s+(\d+)")
-_KEPT = re.compile(r"Keep-Alive requests:\s+(\d+)")
+_FAILED = re.compile(r"Failed requests:\s+([0-9]+)")
+_KINDS = re.compile(r"\(Connect: ([0-9]+), (?:Receive: ([0-9]+), )?Length: ([0-9]+), Exceptions: ([0-9]+)\)")
+_NOT_OK = re.compile(r"Non-2xx responses:\s+([0-9]+)")
+_KEPT = re.compile(r"Keep-Alive requests:\s+([0-9]+)")
 _TOTAL = re.compile(
-    r"^[ \t]*Total:\s+(?P<min>\d+)\s+(?P<mean>\d+)\s+(?P<spread>\d+(?:\.\d+)?)\s+(?P<median>\d+)\s+(?P<max>\d+)[ \t]*"
-    r"(?P<end>\n|\Z)",
+    r"^[ \t]*Total:\s+(?P<min>[0-9]+)\s+(?P<mean>[0-9]+)\s+(?P<spread>[0-9]+(?:\.[0-9]+)?)\s+(?P<median>[0-9]+)\s+"
+    r"(?P<max>[0-9]+)[ \t]*(?P<end>\n|\Z)",
     re.MULTILINE,
 )
 _PERCENTILE = re.compile(
-    r"^[ \t]*(?P<percent>\d+)%\s+(?P<value>\d+)[ \t]*(?P<end>(?:\(longest request\))?\n|\(longest request\)\Z|\Z)",
+    r"^[ \t]*(?P<percent>[0-9]+)%\s+(?P<value>[0-9]+)[ \t]*"
+    r"(?P<end>(?:\(longest request\))?\n|\(longest request\)\Z|\Z)",
     re.MULTILINE,
 )
-_BYTES = re.compile(r"Total transferred:\s+(\d+) bytes")
+_BYTES = re.compile(r"Total transferred:\s+([0-9]+) bytes")
 LEAST_BYTES = len(b"HTTP/1.0 200\r\n\r\n")
 """No answer is shorter."""
-_BODIES = re.compile(r"HTML transferred:\s+(\d+) bytes")
-_EACH = re.compile(r"Time per request:\s+(\d+\.\d{3}) \[ms\] \(mean(?P<all>, across all concurrent requests)?\)")
-_TRANSFER = re.compile(r"Transfer rate:\s+(\d+\.\d\d) \[Kbytes/sec\] received")
-_LONGEST = re.compile(r"^[ \t]*100%\s+(\d+) \(longest request\)", re.MULTILINE)
+_BODIES = re.compile(r"HTML transferred:\s+([0-9]+) bytes")
+_LENGTH_OF_ALL = re.compile(r"Document Length:\s+([0-9]+) bytes")
+"""The body of the first right answer; `Variable` with `-l`."""
+_TRUNK = "Concurrency achieved:"
+"""A line of versions after 2.4, which count an answer of another length as right."""
+_EACH = re.compile(r"Time per request:\s+([0-9]+\.[0-9]{3}) \[ms\] \(mean(?P<all>, across all concurrent requests)?\)")
+_TRANSFER = re.compile(r"Transfer rate:\s+([0-9]+\.[0-9][0-9]) \[Kbytes/sec\] received")
+_LONGEST = re.compile(r"^[ \t]*100%\s+([0-9]+) \(longest request\)", re.MULTILINE)
 _PART = re.compile(
-    r"^[ \t]*(?P<name>Processing|Waiting):\s+\d+\s+(?P<mean>\d+)\s+\d+(?:\.\d+)?\s+\d+\s+\d+",
+    r"^[ \t]*(?P<name>Processing|Waiting):\s+[0-9]+\s+(?P<mean>[0-9]+)\s+[0-9]+(?:\.[0-9]+)?\s+[0-9]+\s+[0-9]+",
     re.MULTILINE,
 )
 _MARGIN = 0.001
@@ -165,6 +170,33 @@ def _bytes_twice(run: str, known: Mapping[str, float]) -> Iterator[Twice]:
     if bodies and transferred:
         told, parts = f"{float(bodies[1]):,.0f} bytes of bodies", f"{float(transferred[1]):,.0f} bytes with their heads"
         yield Twice(told=told, parts=parts, agree=float(bodies[1]) <= float(transferred[1]))
+        yield from _lengths_twice(run, requests, clients, (float(bodies[1]), float(transferred[1])))
+
+
+def _lengths_twice(run: str, requests: float, clients: float, read: tuple[float, float]) -> Iterator[Twice]:
+    """Compare bodies and heads with the answers, each of which has the first one's length or is a failure of `Length`.
+
+    What is under way when the time is up was read and is no request: an answer of each connection. Of failures nobody
+    knows the length, and the first answers of all connections may be measured before one of them sets it.
+    """
+    length = _LENGTH_OF_ALL.search(run)
+    if length is None or _TRUNK in run:
+        return
+    each, (bodies, transferred) = float(length[1]), read
+    kinds, failed = _KINDS.search(run), _FAILED.search(run)
+    unlike = float(kinds[3]) if kinds else float(failed[1]) if failed else 0.0
+    least, most = max(requests - unlike - clients, 0.0), requests + clients
+    yield Twice(
+        told=f"{bodies:,.0f} bytes of bodies",
+        parts=f"{requests - unlike:,.0f} of {requests:,.0f} requests have {each:,.0f} bytes each"
+        if unlike
+        else f"{requests:,.0f} requests of {each:,.0f} bytes each",
+        agree=bodies >= least * each and (unlike > 0 or bodies <= most * each),
+    )
+    if each:
+        heads = transferred - bodies
+        told, parts = f"{heads:,.0f} bytes of heads", f"{requests - unlike:,.0f} answers with a body"
+        yield Twice(told=told, parts=parts, agree=heads >= least * LEAST_BYTES)
 
 
 def _times_twice(run: str, total: re.Match[str] | None, printed: Mapping[int, float]) -> Iterator[Twice]:

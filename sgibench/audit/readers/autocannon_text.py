@@ -17,23 +17,23 @@ from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
 from sgibench.units import seconds, significant
 
-START = re.compile(r"Running \S{1,20}(?: requests)? test @ (?P<url>\S{1,500})[ \t]*\n\s*\d+ connections")
+START = re.compile(r"Running \S{1,20}(?: requests)? test @ (?P<url>\S{1,500})[ \t]*\n\s*[0-9]+ connections")
 RATES = re.compile(r"^[ \t]*[│|]?[ \t]*Req/Sec[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
-SENT = re.compile(rf"(?P<count>\d[\d.,]*[kM]?) requests in (?P<time>{TIME}), \d")
+SENT = re.compile(rf"(?P<count>[0-9][0-9.,]*[kM]?) requests in (?P<time>{TIME}), [0-9]")
 _LATENCIES = re.compile(r"^[ \t]*[│|]?[ \t]*Latency(?: \(ms\))?[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
 _HEAD = re.compile(r"^[ \t]*[│|]?[ \t]*Stat[ \t]*[│|]?[ \t]+(?P<cells>\S.*)$", re.MULTILINE)
-_SAMPLES = re.compile(r"# of samples: (\d+)")
-_EVERY = re.compile(r"sampled every (\d+(?:\.\d+)?) seconds")
-_WORKERS = re.compile(r"^[ \t]*(\d+) workers\s*$", re.MULTILINE)
-_ANSWERS = re.compile(r"(?P<right>\d+) 2xx responses, (?P<wrong>\d+) non 2xx responses")
-_ERRORS = re.compile(r"(?P<all>\d[\d.]*[kM]?) errors \((?P<late>\d[\d.]*[kM]?) timeouts\)")
-_DIFFER = re.compile(r"(?P<all>\d[\d.]*[kM]?) requests with mismatched body")
+_SAMPLES = re.compile(r"# of samples: ([0-9]+)")
+_EVERY = re.compile(r"sampled every ([0-9]+(?:\.[0-9]+)?) seconds")
+_WORKERS = re.compile(r"^[ \t]*([0-9]+) workers\s*$", re.MULTILINE)
+_ANSWERS = re.compile(r"(?P<right>[0-9]+) 2xx responses, (?P<wrong>[0-9]+) non 2xx responses")
+_ERRORS = re.compile(r"(?P<all>[0-9][0-9.]*[kM]?) errors \((?P<late>[0-9][0-9.]*[kM]?) timeouts\)")
+_DIFFER = re.compile(r"(?P<all>[0-9][0-9.]*[kM]?) requests with mismatched body")
 _BOX = re.compile(r"[│|]")
-_NUMBER = re.compile(r"(?P<whole>\d{1,3}(?:[., \u202f\u2019']\d{3})*|\d+)(?:[.,](?P<part>\d{1,2}))?")
+_NUMBER = re.compile(r"(?P<whole>[0-9]{1,3}(?:[., \u202f\u2019'][0-9]{3})*|[0-9]+)(?:[.,](?P<part>[0-9]{1,2}))?")
 _THOUSANDS = {"k": 1e3, "M": 1e6, "": 1.0}
-_PLACES = re.compile(r"^[ \t]*(\d{1,9}) connections(?: with (\d{1,9}) pipelining factor)?", re.MULTILINE)
+_PLACES = re.compile(r"^[ \t]*([0-9]{1,9}) connections(?: with ([0-9]{1,9}) pipelining factor)?", re.MULTILINE)
 _STATUS = re.compile(
-    r"^[ \t]*[│|][ \t]*(?P<code>[1-5]\d\d)[ \t]*[│|][ \t]*(?P<count>\d{1,15})[ \t]*[│|][ \t]*$", re.MULTILINE
+    r"^[ \t]*[│|][ \t]*(?P<code>[1-5][0-9][0-9])[ \t]*[│|][ \t]*(?P<count>[0-9]{1,15})[ \t]*[│|][ \t]*$", re.MULTILINE
 )
 _ROUNDED = 0.02
 """Its histogram of samples keeps three digits, and what was sent is printed in thousands."""
@@ -187,7 +187,7 @@ def _short(text: str) -> float:
 
 def _printed(text: str | None) -> float | None:
     value = (text or "").removesuffix("ms").strip()
-    return float(value) if re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", value) else None
+    return float(value) if re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,9})?", value) else None
 
 
 def _ms(text: str | None) -> float | None:

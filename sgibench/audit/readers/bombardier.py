@@ -1,17 +1,18 @@
 """bombardier's text (with or without `-l`) and its JSON (`-o json`, microseconds); several runs may follow one another.
 
 Its `Reqs/sec` is a mean of short samples and not requests over time, which comes out a little high on slow servers: so
-only too few requests under way refute a row, and the time is taken from the rate. Every request is in the rate,
-whatever became of it.
+only too few requests under way refute a row by Little's law, and the time is taken from the rate. Every request is in
+the rate, whatever became of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sgibench.audit.figures import Figures, Twice
+from sgibench.audit.figures import Figures
+from sgibench.audit.readers.bombardier_twice import Told, told_twice
 from sgibench.audit.readers.fields import (
     TIME,
     counted,
@@ -27,20 +28,26 @@ from sgibench.audit.readers.fields import (
 )
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
-from sgibench.units import significant
 
-RATE = re.compile(r"Reqs/sec[ \t]+(?P<rate>\d+(?:\.\d+)?)[ \t]+\d+(?:\.\d+)?(?:[ \t]+(?P<most>\d+(?:\.\d+)?)[ \t]*\n)?")
-CODES = re.compile(r"1xx - (\d+), 2xx - (\d+), 3xx - (\d+), 4xx - (\d+), 5xx - (\d+)\s+others - (\d+)[ \t]*\n")
+_N = r"[0-9]+(?:\.[0-9]+)?"
+RATE = re.compile(rf"Reqs/sec[ \t]+(?P<rate>{_N})[ \t]+(?P<spread>{_N})(?:[ \t]+(?P<most>{_N})[ \t]*\n)?")
+CODES = re.compile(
+    r"1xx - ([0-9]+), 2xx - ([0-9]+), 3xx - ([0-9]+), 4xx - ([0-9]+), 5xx - ([0-9]+)\s+others - ([0-9]+)[ \t]*\n"
+)
 START = re.compile(r"Bombarding \S{1,500}|^.{0,40}?Statistics[ \t]+Avg[ \t]+Stdev[ \t]+Max", re.MULTILINE)
-_CONNECTIONS = re.compile(r"using (\d+) connections?")
-_PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?\d")
+_CONNECTIONS = re.compile(r"using ([0-9]+) connections?")
+_PACED = re.compile(r"bombardier\b.{0,500}?\s(?:-r|--rate)[ =]?[0-9]")
 _LATENCY = re.compile(rf"Latency[ \t]+(?P<mean>{TIME})[ \t]+(?P<spread>{TIME})[ \t]+(?P<max>{TIME})")
-_PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>\d+(?:\.\d+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
+_PERCENTILE = re.compile(rf"^[ \t]*(?P<percent>[0-9]+(?:\.[0-9]+)?)%[ \t]+(?P<value>{TIME})\s*$", re.MULTILINE)
 _CELLS = re.compile(r"Reqs/sec[^\n]*\n[ \t]*Latency[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)")
-_SHARES = re.compile(r"Latency Distribution[ \t]*\n(?P<lines>(?:[ \t]*\d+(?:\.\d+)?%[ \t]+\S+[ \t]*\n){1,20})")
-_ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - \d+[ \t]*\n){1,50})")
+_SHARES = re.compile(r"Latency Distribution[ \t]*\n(?P<lines>(?:[ \t]*[0-9]+(?:\.[0-9]+)?%[ \t]+\S+[ \t]*\n){1,20})")
+_TIMED = re.compile(rf"Bombarding \S{{1,500}} for (?P<time>{TIME}) using")
+_COUNTED = re.compile(r"Bombarding \S{1,500} with ([0-9]{1,15}) request")
+_BAR = re.compile(
+    rf"^[ \t]*[0-9]{{1,15}} / [0-9]{{1,15}} \[=+\] 100\.00% (?P<time>{TIME})(?: Done!|[ \t]*$)", re.MULTILINE
+)
+_ERRORS = re.compile(r"Errors:[ \t]*\n(?P<lines>(?:[ \t]*\S.{0,300} - [0-9]+[ \t]*\n){1,50})")
 _SUCCESSES = "Latency Distribution (2xx)"
-_ROUNDED = 1.001
 _MICRO_MS = 1e-3
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "others")
 
@@ -79,15 +86,26 @@ def _text_row(run: str, name: str) -> Figures:
     all_answers, _successes, _own = run.partition(_SUCCESSES)
     at = {float(each["percent"]) / 100: measured_ms(each["value"]) for each in _PERCENTILE.finditer(all_answers)}
     kinds = [line.strip() for line in errors["lines"].splitlines() if line.strip()] if errors else []
+    counts = [float(count) for count in codes.groups()]
+    max_ms, asked = measured_ms(latency["max"]) if latency else None, _COUNTED.search(run)
+    least_s, most_s = _lasted(run, max_ms)
     return _row(
         name,
-        [float(count) for count in codes.groups()],
+        counts,
         "; ".join(kinds),
-        connections=float(connections[1]) if connections and not _PACED.search(run) else None,
-        rps=float(rate["rate"]),
-        most_rps=float(rate["most"]) if rate["most"] else None,
-        mean_ms=measured_ms(latency["mean"]) if latency else None,
-        max_ms=measured_ms(latency["max"]) if latency else None,
+        paced=_PACED.search(run) is not None,
+        told=Told(
+            requests=sum(counts),
+            rps=float(rate["rate"]),
+            spread_rps=float(rate["spread"]),
+            most_rps=float(rate["most"]) if rate["most"] else None,
+            connections=float(connections[1]) if connections else None,
+            mean_ms=measured_ms(latency["mean"]) if latency else None,
+            least_s=least_s,
+            most_s=most_s,
+            asked=float(asked[1]) if asked else None,
+        ),
+        max_ms=max_ms,
         spread_ms=time_ms(latency["spread"]) if latency else None,
         at={q: value for q, value in at.items() if value is not None},
     )
@@ -101,6 +119,7 @@ def _json_row(found: Mapping[str, Any], name: str) -> Figures:
     ]
     percentiles = part(latency, "percentiles")
     at = {q / 100: scaled(number(percentiles.get(str(q)), f"percentiles.{q}"), _MICRO_MS) for q in (50, 75, 90, 95, 99)}
+    taken_s = number(result.get("timeTakenSeconds"), "result.timeTakenSeconds")
     errors = result.get("errors")
     described = (
         [str(part({"": each}, "").get("description"))[:100] for each in errors] if isinstance(errors, list) else []
@@ -109,27 +128,35 @@ def _json_row(found: Mapping[str, Any], name: str) -> Figures:
         name,
         counts,
         "; ".join(described[:5]),
-        connections=None if spec.get("rate") else number(spec.get("numberOfConnections"), "spec.numberOfConnections"),
-        rps=number(rate.get("mean"), "result.rps.mean"),
-        most_rps=number(rate.get("max"), "result.rps.max"),
-        mean_ms=scaled(number(latency.get("mean"), "result.latency.mean"), _MICRO_MS) or None,
+        paced=bool(spec.get("rate")),
+        told=Told(
+            requests=sum(counts),
+            rps=number(rate.get("mean"), "result.rps.mean"),
+            spread_rps=number(rate.get("stddev"), "result.rps.stddev"),
+            most_rps=number(rate.get("max"), "result.rps.max"),
+            connections=number(spec.get("numberOfConnections"), "spec.numberOfConnections"),
+            mean_ms=scaled(number(latency.get("mean"), "result.latency.mean"), _MICRO_MS) or None,
+            least_s=taken_s,
+            most_s=taken_s,
+            asked=number(spec.get("numberOfRequests"), "spec.numberOfRequests"),
+        ),
         max_ms=scaled(number(latency.get("max"), "result.latency.max"), _MICRO_MS) or None,
         spread_ms=scaled(number(latency.get("stddev"), "result.latency.stddev"), _MICRO_MS),
         at={q: value for q, value in at.items() if value},
     )
 
 
-def _told_twice(counts: Sequence[float], rps: float | None, most_rps: float | None) -> Iterator[Twice]:
-    """Compare the mean of its samples with the largest, and that there is a rate with that something was asked."""
-    if rps is None:
-        return
-    if most_rps is not None:
-        yield Twice(
-            told=f"{significant(rps)}/s on average",
-            parts=f"{significant(most_rps)}/s in the quickest sample",
-            agree=rps <= most_rps * _ROUNDED + 1,
-        )
-    yield Twice(told=f"{significant(rps)}/s", parts="no request by its codes", agree=rps <= 0 or sum(counts) > 0)
+def _lasted(run: str, max_ms: float | None) -> tuple[float | None, float | None]:
+    """Give the least and the most that a run took: its bar has whole seconds; one by time waits for the last answers.
+
+    One that is interrupted may take less than it was to.
+    """
+    bar, timed = _BAR.search(run), _TIMED.search(run)
+    taken_ms = time_ms(bar["time"]) if bar else None
+    if taken_ms is not None:
+        return max(taken_ms / 1e3 - 1, 0.0), taken_ms / 1e3 + 1
+    most_ms = time_ms(timed["time"]) if timed else None
+    return None, None if most_ms is None else (most_ms + (max_ms or 0.0)) / 1e3 + 1
 
 
 def _row(
@@ -137,20 +164,19 @@ def _row(
     counts: list[float],
     errors: str,
     *,
-    connections: float | None,
-    rps: float | None,
-    most_rps: float | None,
-    mean_ms: float | None,
+    paced: bool,
+    told: Told,
     max_ms: float | None,
     spread_ms: float | None,
     at: Mapping[float, float],
 ) -> Figures:
     failed = {f"{what} answers": count for what, count in zip(_CLASSES[3:5], counts[3:5], strict=True)}
     failed["errors"] = counts[5]
+    rps, mean_ms = told.rps, told.mean_ms
     moments = Moments(mean_ms=mean_ms, spread_ms=spread_ms, max_ms=max_ms, count=sum(counts))
     return Figures(
         id=name,
-        connections=connections,
+        connections=None if paced else told.connections,
         mean_raised=True,
         # What it calls a deviation counts each different time once: it is less than the deviation of all.
         edge_ms=max_ms,
@@ -167,5 +193,5 @@ def _row(
         p99_ms=at.get(0.99),
         max_ms=max_ms,
         quantiles_ms=tuple(sorted(at.items())),
-        twice=(*moments.told_twice(), *_told_twice(counts, rps, most_rps)),
+        twice=(*moments.told_twice(), *told_twice(told)),
     )

@@ -20,16 +20,18 @@ _TIMES_MS = {
     **dict.fromkeys(("m", "min"), 6e4),
     **dict.fromkeys(("h",), 3.6e6),
 }
-_ONE = r"\d{1,20}(?:\.\d{0,20})?[ ]?(?:" + "|".join(sorted(_TIMES_MS, key=len, reverse=True)) + r")(?![A-Za-z])?"
+_ONE = r"[0-9]{1,20}(?:\.[0-9]{0,20})?[ ]?(?:" + "|".join(sorted(_TIMES_MS, key=len, reverse=True)) + r")(?![A-Za-z])?"
 TIME = rf"(?:{_ONE}){{1,4}}"
 """A pattern for one time as tools write it: 12.34ms, 1.0 secs, 1m23.5s. To be read by `time_ms`."""
-NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}|\d{1,20})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,20})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?"
 """A pattern for one count or rate, also with commas between thousands or an exponent. To be read by `plain_number`."""
-_PART = re.compile(rf"(\d+(?:\.\d*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
+_PART = re.compile(rf"([0-9]+(?:\.[0-9]*)?) ?({'|'.join(sorted(_TIMES_MS, key=len, reverse=True))})")
 _WHOLE = re.compile(TIME)
 _NONE = re.compile(r"-?nan", re.IGNORECASE)
-_CLIENT_PORT = re.compile(r":\d{1,5}(?=->)")
-_COMMA = re.compile(r"(?<=\d),(?=\d)")
+_CLIENT_PORT = re.compile(r":[0-9]{1,5}(?=->)")
+_PLAIN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+"""Most figures of most files; all others are looked at closely."""
+_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
 MOST_ROWS = 100_000
 """Rows of one file that are audited."""
 MOST_KINDS = 5
@@ -62,6 +64,8 @@ def known_times(name: str, what: str, cells: Iterable[str]) -> None:
 
 def number(value: object, what: str) -> float | None:
     """Read a JSON number or a CSV field; empty is None, anything else is a ValueError that names the field."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return float(value)
     if value is None or (isinstance(value, str) and value.strip() in ("", "N/A")):
         return None
     try:
@@ -89,7 +93,9 @@ def separator_of(header: str) -> str:
 
 def with_points(cell: str, separator: str) -> str:
     """Give a cell of figures with decimal points; one that would be a number in no language stays as it is."""
-    found = _COMMA.sub(".", cell) if separator != "," else cell
+    if separator == ",":
+        return cell
+    found = _COMMA.sub(".", cell)
     return found if found.count(".") <= 1 else cell
 
 

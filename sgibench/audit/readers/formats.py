@@ -134,7 +134,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="wrk text",
-        banner=re.compile(r"Running \S{1,20} test @ \S{1,500}[ \t]*\n[ \t]*\d{1,6} threads? and \d{1,9} connections"),
+        banner=re.compile(
+            r"Running \S{1,20} test @ \S{1,500}[ \t]*\n[ \t]*[0-9]{1,6} threads? and [0-9]{1,9} connections"
+        ),
         start=wrk.START,
         hint="unable to connect to",
         signs=(_text("Running … test @ URL", wrk.START), _text("Requests/sec:", "Requests/sec:")),
@@ -150,7 +152,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="hey text",
-        banner=re.compile(r"\bSummary:[ \t]*\n[ \t]*Total:[ \t]*\d+\.\d+ secs"),
+        banner=re.compile(r"\bSummary:[ \t]*\n[ \t]*Total:[ \t]*[0-9]+\.[0-9]+ secs"),
         start=summary_text.START,
         hint=("hey -", "response-time,DNS+dialup,DNS"),
         signs=(*_HEY, _NO_SUCCESS_RATE, _ENDS),
@@ -176,19 +178,19 @@ FORMATS: tuple[Format, ...] = (
         hint="VUs",
         signs=(
             _text("http_req_duration...: avg=…", k6_text.DURATION),
-            _text("http_reqs...: N R/s", re.compile(r"http_reqs\.*:\s+\d+\s+\d")),
+            _text("http_reqs...: N R/s", re.compile(r"http_reqs\.*:\s+[0-9]+\s+[0-9]")),
         ),
         read=k6.read_text,
     ),
     Format(name="HttpArena site/data JSON", signs=(_ARENA_ROWS,), read=httparena.read),
     Format(
         name="Locust console table",
-        banner=re.compile(r"\bStarting Locust \d"),
+        banner=re.compile(r"\bStarting Locust [0-9]"),
         start=locust_table.HEADER,
         hint="locust.main",
         signs=(
             _text("Name  # reqs  # fails  …  req/s", locust_table.HEADER),
-            _text("Aggregated", re.compile(r"\b(?:Aggregated|Total)\s+\d")),
+            _text("Aggregated", re.compile(r"\b(?:Aggregated|Total)\s+[0-9]")),
         ),
         read=locust_table.read,
     ),
@@ -225,7 +227,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="bombardier text",
-        banner=re.compile(r"Bombarding \S{1,500} (?:for|with) [^\n]{1,80} using \d+ connection"),
+        banner=re.compile(r"Bombarding \S{1,500} (?:for|with) [^\n]{1,80} using [0-9]+ connection"),
         start=bombardier.START,
         hint="Bombarding",
         signs=(_text("Reqs/sec  avg stdev max", bombardier.RATE), _text("HTTP codes: … others - N", bombardier.CODES)),
@@ -240,7 +242,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="h2load text",
-        banner=re.compile(r"starting benchmark\.\.\.[ \t]*\n.{0,60}?spawning thread #\d"),
+        banner=re.compile(r"starting benchmark\.\.\.[ \t]*\n.{0,60}?spawning thread #[0-9]"),
         start=h2load.START,
         hint="starting benchmark",
         signs=(
@@ -264,7 +266,9 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="autocannon JSON",
         members=("latency", "requests", "non2xx"),
-        banner=re.compile(r'"connections":\s{0,9}\d+,\s{0,200}(?:"sampleInt":\s{0,9}\d+,\s{0,200})?"pipelining":'),
+        banner=re.compile(
+            r'"connections":\s{0,9}[0-9]+,\s{0,200}(?:"sampleInt":\s{0,9}[0-9]+,\s{0,200})?"pipelining":'
+        ),
         signs=_members("latency", "requests", "non2xx"),
         read=autocannon.read,
     ),

@@ -4,12 +4,14 @@ Its rate counts every answer that arrived, of whatever status; `failed` are answ
 answered (`errored`, which holds the time-outs). A client may have several requests under way (`-m`, not printed), so
 more than one for each client refutes nothing. Fewer refute only where clients were kept busy: in a run by time whose
 clients differ in speed at all (`--rps` paces each alike and is not printed either), and where clients died with their
-share of the requests. In a run by number a quick client ends early, and is idle for a reason. In a run by time the rate
-is over the main duration, while `finished in` holds the warm-up before it and the last answers after it, too.
+share of the requests (`errored`): those ask no more, and the clients' own rates, each over its own life, tell for how
+long they did. In a run by number a quick client ends early, and is idle for a reason. In a run by time the rate is over
+the main duration, while `finished in` holds the warm-up before it and the last answers after it, too.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,15 +19,16 @@ from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.fields import TIME, counted, known_times, labels, measured_ms, sections, time_ms
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.moments import Moments
+from sgibench.units import seconds, significant
 
-FINISHED = re.compile(rf"finished in (?P<time>{TIME}), (?P<rate>\d+(?:\.\d+)?) req/s")
+FINISHED = re.compile(rf"finished in (?P<time>{TIME}), (?P<rate>[0-9]+(?:\.[0-9]+)?) req/s")
 REQUESTS = re.compile(
-    r"requests: (?P<total>\d+) total, (?P<started>\d+) started, (?P<done>\d+) done, (?P<right>\d+) succeeded, "
-    r"(?P<failed>\d+) failed, (?P<errored>\d+) errored, (?P<late>\d+) timeout"
+    r"requests: (?P<total>[0-9]+) total, (?P<started>[0-9]+) started, (?P<done>[0-9]+) done, "
+    r"(?P<right>[0-9]+) succeeded, (?P<failed>[0-9]+) failed, (?P<errored>[0-9]+) errored, (?P<late>[0-9]+) timeout"
 )
 START = re.compile(r"^.{0,40}?starting benchmark\.\.\.", re.MULTILINE)
-_STATUSES = re.compile(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
-_CLIENTS = re.compile(r"spawning thread #\d+: (\d+) total client")
+_STATUSES = re.compile(r"status codes: ([0-9]+) 2xx, ([0-9]+) 3xx, ([0-9]+) 4xx, ([0-9]+) 5xx")
+_CLIENTS = re.compile(r"spawning thread #[0-9]+: ([0-9]+) total client")
 _LATENCY = re.compile(
     rf"time for request:\s+(?P<min>{TIME})\s+(?P<max>{TIME})\s+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
 )
@@ -34,24 +37,28 @@ _LATENCY_NOW = re.compile(
     rf"(?P<p99>{TIME})[ \t]+(?P<mean>{TIME})\s+(?P<spread>{TIME})\s"
 )
 """What versions after 1.68 print: median and percentiles as well."""
-_N = r"\d+(?:\.\d+)?"
+_N = r"[0-9]+(?:\.[0-9]+)?"
 _CLIENT_RATES = re.compile(
     rf"req/s[ \t]*:[ \t]+(?P<min>{_N})[ \t]+(?P<max>{_N})(?:(?:[ \t]+{_N}){{3}})?[ \t]+(?P<mean>{_N})"
     rf"[ \t]+{_N}[ \t]+{_N}%"
 )
 """A line that is whole; what versions after 1.68 print has three percentiles before the mean."""
-_CELLS = re.compile(r"^(?:time for )?request[ \t]*:[ \t]+(?P<cells>\S[^\n]*?)[ \t]+\d+(?:\.\d+)?%", re.MULTILINE)
+_CELLS = re.compile(r"^(?:time for )?request[ \t]*:[ \t]+(?P<cells>\S[^\n]*?)[ \t]+[0-9]+(?:\.[0-9]+)?%", re.MULTILINE)
 _BY_TIME = "Timing-based test"
-_MAIN = re.compile(r"Timing-based test with \d+s of warm-up time and (?P<main>\d+)s of main duration")
+_MAIN = re.compile(
+    r"Timing-based test with [0-9.]+s of warm-up time and (?P<main>[0-9]+(?:\.[0-9]+)?)s of main duration"
+)
 _WHOLE = 0.002
 """A run by time whose heading was cut off: its rate is over whole seconds, as near as its figures are printed."""
+_HALF_CENT = 0.0051
+"""Half of the last digit that it prints."""
 _RESOLUTION_MS = 0.001
 """It cuts latencies to whole microseconds."""
 _STREAMS = 100.0
 """Requests that one client has under way at once, at most, where more were begun than ended (`-m`)."""
 _STALLED = 2.0
 """So many times as many as on average may be under way when a run begins or ends."""
-_BY_NUMBER = re.compile(r"total client\(s\)\..{0,80}? \d+ total requests")
+_BY_NUMBER = re.compile(r"total client\(s\)\..{0,80}? [0-9]+ total requests")
 _LIVED = 1.02
 """The rates of all clients, each over its own life, over the rate of the run; of clients that lived they are one."""
 _RAMPED = 0.4
@@ -97,9 +104,12 @@ def _row(run: str, name: str) -> Figures:
         step_ms=_RESOLUTION_MS,
     )
     rate, clients = float(finished["rate"]), _clients(run)
-    lived = _lived(run, rate, clients)
+    died = _BY_TIME in run or (count["errored"] > 0 and not count["late"])
+    lived = _lived(run, rate, clients) if died else None
     # A client whose connection is closed asks no more, and what it had begun is counted nowhere.
-    lost = max(count["started"] - count["done"], 0.0) if lived is not None and lived < _RAMPED else 0.0
+    lost = (
+        max(count["started"] - count["done"], 0.0) if _BY_TIME in run and lived is not None and lived < _RAMPED else 0.0
+    )
     edge = _edge(run, count, rate * (named.get("mean") or 0.0) / 1e3)
     at = {q: named.get(key) for q, key in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))}
     return Figures(
@@ -127,7 +137,12 @@ def _row(run: str, name: str) -> Figures:
         max_ms=moments.max_ms,
         quantiles_ms=tuple((q, value) for q, value in at.items() if value is not None),
         resolution_ms=_RESOLUTION_MS,
-        twice=(*moments.told_twice(), *_told_twice(count, [float(each) for each in told], edge)),
+        twice=(
+            *moments.told_twice(),
+            *_rate_twice(run, finished, count),
+            *_clients_twice(run),
+            *_told_twice(count, [float(each) for each in told], edge),
+        ),
     )
 
 
@@ -144,10 +159,51 @@ def _edge(run: str, count: Mapping[str, float], busy: float) -> float:
 
 
 def _lived(run: str, rate: float, clients: float | None) -> float | None:
-    """Give the share of a run by time that its clients lived: the rate of each is over its own life."""
+    """Give the share of a run that its clients lived: the rate of each is over its own life."""
     rates = _CLIENT_RATES.search(run)
     of_all = float(rates["mean"]) * clients if rates and clients else 0.0
-    return rate / of_all if _BY_TIME in run and of_all > rate * _LIVED else None
+    return rate / of_all if of_all > rate * _LIVED else None
+
+
+def _rate_twice(run: str, finished: re.Match[str], count: Mapping[str, float]) -> Iterator[Twice]:
+    """Divide again what it divides: whole answers by its main duration, or by what `finished in` prints."""
+    rate, over_s, main = float(finished["rate"]), time_ms(finished["time"]), _MAIN.search(run)
+    if main is None and not _BY_NUMBER.search(run):
+        over_s, of_time = None, _WHOLE  # a heading that was cut off
+    else:
+        of_time = 0.0 if main else _half_a_digit(finished["time"])
+    lasted_s = float(main["main"]) if main else (over_s or 0.0) / 1e3
+    if not lasted_s:
+        lasted_s = _duration_s(run, time_ms(finished["time"]), count["done"], rate) or 0.0
+    if not lasted_s or not rate:
+        return
+    # Streams that the server reset are done and errored, and in no rate.
+    least, most = max(count["done"] - count["errored"], 0.0) / lasted_s, count["done"] / lasted_s
+    room = _HALF_CENT + of_time * rate
+    yield Twice(
+        told=f"{significant(rate, 6)}/s",
+        parts=f"{count['done']:,.0f} answers in {seconds(lasted_s)} are {significant(most, 6)}/s",
+        agree=least - room <= rate <= most + room,
+    )
+
+
+def _clients_twice(run: str) -> Iterator[Twice]:
+    rates = _CLIENT_RATES.search(run)
+    if rates:
+        least, most, mean = map(float, rates.group("min", "max", "mean"))
+        yield Twice(
+            told=f"{significant(mean)}/s of a client on average",
+            parts=f"{significant(least)} to {significant(most)}/s of all",
+            agree=least - 2 * _HALF_CENT <= mean <= most + 2 * _HALF_CENT,
+        )
+
+
+def _half_a_digit(printed: str) -> float:
+    """Give the share by which a time of two digits behind the point, or of whole microseconds, may be off."""
+    figure = re.match(r"[0-9.]+", printed)
+    value = float(figure[0]) if figure else 0.0
+    half = _HALF_CENT if figure and "." in figure[0] else 0.5
+    return half / value if value else math.inf
 
 
 def _told_twice(count: Mapping[str, float], statuses: Sequence[float], edge: float) -> Iterator[Twice]:

@@ -17,13 +17,15 @@ METRIC = re.compile(
     re.MULTILINE,
 )
 DURATION = re.compile(r"http_req_duration\.*:\s+avg=")
-_TREND = re.compile(rf"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>{TIME}|\d+(?:\.\d+)?)(?=\s|$)")
-_CELL = re.compile(r"(?P<key>avg|min|med|max|p\(\d+(?:\.\d+)?\))=(?P<value>\S+)")
-_PLAIN = re.compile(r"\d+(?:\.\d+)?")
-_COUNTER = re.compile(r"(?P<count>\d+)[ \t]+(?P<rate>\d+(?:\.\d+)?)/s")
-_OLD_RATE = re.compile(r"(?P<share>\d+(?:\.\d+)?)%[ \t]+[✓✔][ \t]+(?P<passes>\d+)[ \t]+[✗✘][ \t]+(?P<fails>\d+)")
-_NEW_RATE = re.compile(r"(?P<share>\d+(?:\.\d+)?)%[ \t]+(?P<passes>\d+) out of (?P<all>\d+)")
-_GAUGE = re.compile(r"(?P<value>\d+)[ \t]+min=(?P<min>\d+)[ \t]+max=(?P<max>\d+)")
+_TREND = re.compile(rf"(?P<key>avg|min|med|max|p\([0-9]+(?:\.[0-9]+)?\))=(?P<value>{TIME}|[0-9]+(?:\.[0-9]+)?)(?=\s|$)")
+_CELL = re.compile(r"(?P<key>avg|min|med|max|p\([0-9]+(?:\.[0-9]+)?\))=(?P<value>\S+)")
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_COUNTER = re.compile(r"(?P<count>[0-9]+)[ \t]+(?P<rate>[0-9]+(?:\.[0-9]+)?)/s")
+_OLD_RATE = re.compile(
+    r"(?P<share>[0-9]+(?:\.[0-9]+)?)%[ \t]+[✓✔][ \t]+(?P<passes>[0-9]+)[ \t]+[✗✘][ \t]+(?P<fails>[0-9]+)"
+)
+_NEW_RATE = re.compile(r"(?P<share>[0-9]+(?:\.[0-9]+)?)%[ \t]+(?P<passes>[0-9]+) out of (?P<all>[0-9]+)")
+_GAUGE = re.compile(r"(?P<value>[0-9]+)[ \t]+min=(?P<min>[0-9]+)[ \t]+max=(?P<max>[0-9]+)")
 _EXPECTED = "http_req_duration{expected_response:true}"
 _RATES = ("http_req_failed",)
 _GAUGES = ("vus", "vus_max")

@@ -16,6 +16,7 @@ from statistics import median
 from sgibench.audit.figures import Figures, Twice
 from sgibench.audit.readers.csv_tables import Table, first_line, heads_locust, lines_of, tables_of
 from sgibench.audit.readers.fields import labels, number, with_points
+from sgibench.audit.readers.locust_sum import METHODS, median_twice, with_the_sum
 from sgibench.audit.readers.material import Material
 from sgibench.units import seconds, significant
 
@@ -24,7 +25,6 @@ RESOLUTION = 0.05
 _SAME_TIME = 0.1
 _RATE_STEP = 0.011
 """Older versions and the console print rates with two digits behind the point."""
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 _WORDS = ("type", "name")
 _TOTALS = frozenset({"aggregated", "total"})
 _NAMES = {
@@ -63,7 +63,11 @@ def _rows_of(table: Table, name: str) -> list[Figures]:
     if is_history:
         records = _last_of_each(records)
     kinds = {each["type"].strip() for each in records if not _is_total(each)}
-    rows = [_row(each, name, kinds) for each in records if any(each.values())]
+    records = [each for each in records if any(each.values())]
+    rows = [_row(each, name, kinds) for each in records]
+    if is_history and len({each.get("timestamp") for each in records}) > 1:
+        return rows
+    rows = with_the_sum(rows, [_is_total(each) for each in records], kinds, rates=not is_history)
     return rows if is_history else of_one_run(rows)
 
 
@@ -117,6 +121,7 @@ def _row(record: Mapping[str, str], name: str, kinds: set[str]) -> Figures:
         failed=get("failure count"),
         rate=get("requests/s"),
         failure_rate=get("failures/s"),
+        median_ms=None if "timestamp" in record else get("median response time"),
         mean_ms=get("average response time"),
         min_ms=get("min response time"),
         max_ms=get("max response time"),
@@ -129,7 +134,7 @@ def _row(record: Mapping[str, str], name: str, kinds: set[str]) -> Figures:
 def unlike_kinds(kinds: Iterable[str]) -> str:
     """Name the request types of an aggregate when not all are HTTP methods; empty when it adds like things."""
     found = {kind for kind in kinds if kind}
-    others = sorted(found - _METHODS)
+    others = sorted(found - METHODS)
     return ", ".join(others[:5]) if others and len(found) > 1 else ""
 
 
@@ -141,6 +146,7 @@ def row_of(
     failed: float | None,
     rate: float | None,
     failure_rate: float | None = None,
+    median_ms: float | None = None,
     mean_ms: float | None,
     min_ms: float | None,
     max_ms: float | None,
@@ -150,6 +156,7 @@ def row_of(
 ) -> Figures:
     """Make a row of Locust's figures; of percentiles that are too coarse only the order counts.
 
+    `kinds` are the types of all rows beside it.
     A name that was never asked for has no rate; a total without a single request has one of 0.
     """
     fine = {q: value for q, value in at.items() if not 0 <= value < COARSE_MS}
@@ -173,7 +180,10 @@ def row_of(
         printed_mean_ms=mean_ms if count else None,
         resolution=RESOLUTION,
         resolution_ms=1.0,
-        twice=tuple(_failures_twice(count, failed, rate, failure_rate)),
+        twice=(
+            *_failures_twice(count, failed, rate, failure_rate),
+            *(median_twice(count, median_ms, at.get(0.5)) if set(kinds) <= METHODS else ()),
+        ),
     )
 
 

@@ -15,14 +15,15 @@ from itertools import pairwise
 from sgibench.audit.figures import Figures
 from sgibench.audit.readers.fields import labels
 from sgibench.audit.readers.locust_csv import of_one_run, row_of
+from sgibench.audit.readers.locust_sum import with_the_sum
 from sgibench.audit.readers.material import Material
 
 HEADER = re.compile(r"\bName\s+# reqs\s+# fails\b.*req(?:s|uests)?/s", re.MULTILINE)
 _PERCENTILES = re.compile(r"\bName\s+(?:# reqs\s+)?50%\s")
-_COLUMN = re.compile(r"# reqs|# fails|\d+(?:\.\d+)?%|\S+")
+_COLUMN = re.compile(r"# reqs|# fails|[0-9]+(?:\.[0-9]+)?%|\S+")
 _RULE = re.compile(r"^[\s|+-]+$")
-_FAILED = re.compile(r"(?P<count>\d+)\(\d+(?:\.\d+)?%\)")
-_NUMBER = re.compile(r"\d{1,30}(?:\.\d{1,30})?")
+_FAILED = re.compile(r"(?P<count>[0-9]+)\([0-9]+(?:\.[0-9]+)?%\)")
+_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _TOTALS = ("Aggregated", "Total")
 _RESTART = re.compile(r"\bStarting Locust\b")
 _RESET = re.compile(r"\bResetting stats\b")
@@ -77,7 +78,9 @@ def _rows(lines: list[str], name: str) -> list[Figures]:
     kinds = {line.kind for line in whole[-1] if line.name not in _TOTALS}
     rows = [_row(line, below.get(line.label, {}), name, kinds, at_the_end=bool(below)) for line in whole[-1]]
     # Versions that print no failures/s end with rates of the last seconds.
-    return of_one_run(rows) if any("failures/s" in line.figures for line in whole[-1]) else rows
+    of_all = any("failures/s" in line.figures for line in whole[-1])
+    rows = with_the_sum(rows, [line.name in _TOTALS for line in whole[-1]], kinds, rates=of_all and bool(below))
+    return of_one_run(rows) if of_all else rows
 
 
 def _table(lines: list[str], header: int) -> list[Line]:
@@ -133,6 +136,7 @@ def _row(line: Line, percentiles: Mapping[str, float], name: str, kinds: set[str
         failed=line.figures.get("# fails"),
         rate=rates[0] if rates and at_the_end else None,
         failure_rate=line.figures.get("failures/s") if at_the_end else None,
+        median_ms=median,
         mean_ms=shown("Avg"),
         min_ms=shown("Min"),
         max_ms=shown("Max"),

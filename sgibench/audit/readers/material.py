@@ -44,7 +44,10 @@ _CITED = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 """Of Markdown alone: no line of JSON begins so."""
 _NAME = re.compile(r"(?:\[[\w./ :-]{1,80}\]|[\w./-]{1,80} *\|)")
 """`loadgen-1  | ` of docker compose, `[pod/load/wrk] ` of kubectl."""
-_MOMENT = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?:[ \t]|$)")
+_MOMENT = re.compile(
+    r"\[?[0-9]{4}(?:-[0-9]{2}){2}[T ][0-9]{2}(?::[0-9]{2}){2}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?\]?"
+    r"(?:[ \t]|$)"
+)
 PREFIXED = 0.8
 """So many of all lines begin alike when something else than the tool wrote their beginnings ..."""
 FEWEST_LINES = 5

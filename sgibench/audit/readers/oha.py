@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from sgibench.audit.figures import Figures
+from sgibench.audit.readers import hey
 from sgibench.audit.readers.fields import counted, labels, number, objects, part, scaled, sections
 from sgibench.audit.readers.material import Material
 from sgibench.audit.readers.summary_text import FIRST_FAILURE, RESOLUTION, START, STEP_MS, read_summary
@@ -28,9 +29,10 @@ def read_json(material: Material) -> list[Figures]:
 
 
 def read_text(material: Material) -> list[Figures]:
-    """Read every run of the text."""
+    """Read every run of the text; hey's begin alike and tell no success rate."""
     runs = sections(material.plain, START)
-    return [_text_row(run, name) for run, name in zip(runs, labels(material.name, runs), strict=True)]
+    named = zip(runs, labels(material.name, runs), strict=True)
+    return [_text_row(run, name) if "Success rate:" in run else hey.row(run, name) for run, name in named]
 
 
 def _json_row(found: Mapping[str, Any], name: str) -> Figures:

@@ -16,9 +16,9 @@ from sgibench.audit.readers.csv_tables import FIGURE_COLUMNS, first_line, heads_
 from sgibench.audit.readers.fields import number, with_points
 from sgibench.audit.readers.material import Material
 
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
 """What may be a thousand and more in one language, and one and more in another."""
-_DECIMALS = {mark: re.compile(rf"[+-]?\d+{re.escape(mark)}\d+(?:[eE][+-]?\d+)?") for mark in ",."}
+_DECIMALS = {mark: re.compile(rf"[+-]?[0-9]+{re.escape(mark)}[0-9]+(?:[eE][+-]?[0-9]+)?") for mark in ",."}
 MOST_CPU_SHARE = 1.25
 """CPU and window are read at other moments, and published shares are up to 1.09."""
 

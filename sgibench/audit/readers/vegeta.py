@@ -30,13 +30,13 @@ from sgibench.audit.readers.material import Material
 from sgibench.units import count, seconds
 
 REQUESTS = re.compile(
-    r"Requests\s+\[total, rate(?:, throughput)?\]\s+(?P<total>\d+), (?P<rate>\d+(?:\.\d+)?)"
-    r"(?:, (?P<throughput>\d+(?:\.\d+)?))?"
+    r"Requests\s+\[total, rate(?:, throughput)?\]\s+(?P<total>[0-9]+), (?P<rate>[0-9]+(?:\.[0-9]+)?)"
+    r"(?:, (?P<throughput>[0-9]+(?:\.[0-9]+)?))?"
 )
 _DURATION = re.compile(rf"Duration\s+\[total, attack, wait\]\s+(?P<total>{TIME}), (?P<attack>{TIME}), (?P<wait>{TIME})")
 _LATENCIES = re.compile(rf"Latencies\s+\[(?P<names>[a-z0-9., ]{{3,80}})\]\s+(?P<values>{TIME}(?:, {TIME}){{0,12}})")
-_SUCCESS = re.compile(r"Success\s+\[ratio\]\s+(?P<percent>\d+(?:\.\d+)?)%")
-_CODES = re.compile(r"Status Codes\s+\[code:count\]\s{0,40}(?P<codes>(?:\d{1,3}:\d+\s{1,40})*)")
+_SUCCESS = re.compile(r"Success\s+\[ratio\]\s+(?P<percent>[0-9]+(?:\.[0-9]+)?)%")
+_CODES = re.compile(r"Status Codes\s+\[code:count\]\s{0,40}(?P<codes>(?:[0-9]{1,3}:[0-9]+\s{1,40})*)")
 """The last code needs a blank or a line end behind it: else it may break off."""
 _ERRORS = re.compile(r"Error Set:[ \t]*\n(?P<lines>(?:[ \t]*[^\s#`][^\n]*\n?){0,200})")
 _FIRST_RIGHT = 200

@@ -102,8 +102,12 @@ def uneven_because(row: Figures, off: float, busy: float, taken_s: float) -> str
         outlasting = row.pieces * (row.max_ms or 0.0) / 1e3 / (row.duration_s or math.inf)
         if off <= LITTLE_TOLERANCE + outlasting:
             return "the load itself counted so many"
-    if row.lived is not None and 0 < -off <= 1 - row.lived + LITTLE_TOLERANCE:
+    if row.lived is not None and 0 < -off <= 1 - row.lived + LITTLE_TOLERANCE + lost_at_edges(row, taken_s):
         return f"the connections lived for {percent(row.lived)} of the run, on average, and were not opened again"
+    if row.untold_open_ms and row.rps and off < 0:
+        each_ms = -off * row.connections / row.rps * 1e3
+        if each_ms <= row.untold_open_ms:
+            return f"{ms(each_ms)} to open a connection for each of them, which is told nowhere, would explain that"
     taken = max(row.pressure or 0.0, row.foreign_cpu or 0.0) if any(pressed(row)) else row.steal or 0.0
     if 0 < -off <= taken:
         return f"others held the machine for {percent(taken)} of the time"
