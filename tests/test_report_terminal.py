@@ -41,10 +41,10 @@ def test_no_line_of_the_tables_is_wider_than_80_columns(run: Run) -> None:
 
 
 def test_every_server_stands_in_the_table_with_interval_and_place() -> None:
-    lines = printed(make_run(Making(scenarios=("json",)))).splitlines()
+    lines = printed(make_run(Making(scenarios=("json",), window_s=0.4))).splitlines()
     for one in QUICK:
         rows = [line for line in lines if f" {one.id} " in line and "±" in line]
-        assert [row.count("±") for row in rows] == [2, 3], "cost and throughput, then p99, p50 and p99.9"
+        assert [row.count("±") for row in rows] == [2, 2], "cost and throughput, then p99 and p50"
         assert all(row.split()[0].rstrip("=").isdigit() for row in rows)
 
 
