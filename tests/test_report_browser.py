@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +26,13 @@ ARGUMENTS = (
     "--no-first-run",
 )  # fmt: skip
 BROKEN = Contestant(id="broken-one", interface="wsgi", concurrency="greenlets", cpu_us=9, fails="exited")
+LONG = (replace(QUICK[0], id="w" * 180), replace(QUICK[3], id=f"uvicorn-{'x' * 172}"), replace(BROKEN, id="n" * 180))
+"""Names as long as the path of an app may be."""
 RUNS = {
     "ordinary": make_run(Making(servers=(*QUICK, BROKEN), rates=(200.0, 400.0), samples=12_000)),
     "scaling": make_run(Making(run="20261122-170000-5ca1", scenarios=("json",), settings=((1, 8), (2, 8)), blocks=7)),
     "hostile": hostile_run(),
+    "long": make_run(Making(servers=LONG, rates=(200.0,), scenarios=("json", "s" * 180), apps=("plain", "y" * 180))),
 }
 OPEN_ALL = "document.querySelectorAll('details').forEach((detail) => { detail.open = true; })"
 
@@ -55,6 +59,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     old, new = (make_run(Making(run=name, seed=len(name), blocks=6)) for name in ("old", "newer"))
     compared = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "p99_us")]
     found["comparison"] = report.write_comparison(old, new, compared, base / "reports")
+    old, new = (make_run(Making(run=name, seed=len(name), servers=(*LONG, QUICK[5]))) for name in ("n" * 80, "o" * 90))
+    compared = [compare_runs(old, new, metric="cpu_us_per_request")]
+    found["long comparison"] = report.write_comparison(old, new, compared, base / "reports")
     return {**found, "index": report.write_index(base / "reports", [*runs.values(), runs["ordinary"]])}
 
 
@@ -233,12 +240,29 @@ def test_a_server_keeps_its_colour_from_legend_to_chart(opened: Open) -> None:
         assert legend == bar
 
 
-@pytest.mark.parametrize("name", ["real", "ordinary", "scaling", "hostile", "index", "comparison"])
+@pytest.mark.parametrize(
+    "name", ["real", "ordinary", "scaling", "hostile", "long", "index", "comparison", "long comparison"]
+)
 @pytest.mark.parametrize("width", [360, 768, 1161, 1280])
 def test_nothing_sticks_out_sideways(opened: Open, name: str, width: int) -> None:
     with opened(name, width=width) as page:
         page.evaluate(OPEN_ALL)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["comparison", "long comparison"])
+@pytest.mark.parametrize("width", [360, 420, 1280])
+def test_ratio_and_verdict_of_a_comparison_are_seen_without_scrolling_sideways(
+    opened: Open, name: str, width: int
+) -> None:
+    """On a phone both were behind a scroll bar."""
+    with opened(name, width=width) as page:
+        ends: list[float] = page.eval_on_selector_all(
+            ".versus td.wide, .versus td.end",
+            "all => all.map((one) => one.getBoundingClientRect().right)",
+        )
+        assert len(ends) >= 8
+        assert max(ends) <= width
 
 
 @pytest.mark.parametrize("name", ["real", "ordinary", "hostile", "index"])
