@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import io
 import itertools
@@ -765,6 +766,18 @@ def test_the_table_can_be_taken_away_as_csv() -> None:
         == 2
     )
     assert frame["status"].tolist() == ["ok", "ok", "failed"]
+
+
+def test_places_in_the_csv_are_whole_numbers_and_ties_are_told() -> None:
+    """They came as 1.0 as soon as one server had none."""
+    equal = tuple(replace(CLEAR[0], id=name) for name in ("one", "two"))
+    run = make_run(Making(servers=(*equal, CLEAR[1], BROKEN), scenarios=("json",), blocks=6))
+    link = next(link for link in page_of(run).attributes("href") if link.startswith("data:text/csv"))
+    rows = list(csv.DictReader(io.StringIO(unquote(link.partition(",")[2]))))
+    assert [(row["place"], row["place_shared"]) for row in rows] == [
+        *[("1", "True")] * 2, ("3", "False"), ("", ""),
+    ]  # fmt: skip
+    assert {row["rps_place"] for row in rows} == {"1", "3", ""}
 
 
 def test_the_summary_can_be_taken_away_as_json() -> None:

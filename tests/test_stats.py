@@ -207,8 +207,8 @@ def test_a_chain_in_which_only_the_ends_differ_keeps_the_ends_apart() -> None:
         "last": around(100, steady),
     }
     found = stats.rank(cells, higher_is_better=True, control=None)
-    places = {row.cell: (row.place, row.worst_place) for row in found.rows}
-    assert places == {"first": (1, 2), "middle": (1, 3), "last": (2, 3)}
+    places = {row.cell: (row.place, row.best_place, row.worst_place) for row in found.rows}
+    assert places == {"first": (1, 1, 2), "middle": (1, 1, 3), "last": (3, 2, 3)}
 
 
 def test_a_place_never_claims_more_than_the_verdicts() -> None:
@@ -219,6 +219,8 @@ def test_a_place_never_claims_more_than_the_verdicts() -> None:
     place = {row.cell: row.place for row in found.rows}
     assert [row.place for row in found.rows] == sorted(row.place for row in found.rows)
     assert all(place[a] < place[b] for (a, b), pair in pairs.items() if pair.verdict == "faster")
+    assert all(row.place == 1 + sum(place[other] < row.place for other in place) for row in found.rows), "1, 1, 3"
+    assert all((row.best_place or 0) <= row.place <= (row.worst_place or 0) for row in found.rows)
     assert len(found.groups) > 1
 
 

@@ -36,9 +36,12 @@ class Ranked:
 
     cell: str
     place: int
+    """1 + the rows that stand before those that share it: 1, 1, 3."""
     estimate: Estimate
+    best_place: int | None = None
+    """The highest place that it may really have ..."""
     worst_place: int | None = None
-    """The lowest place that it may really have: `place` to `worst_place` is the interval of its rank."""
+    """... and the lowest: the interval of its rank."""
 
 
 @dataclass(frozen=True, kw_only=True)

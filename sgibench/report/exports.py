@@ -31,7 +31,8 @@ CSV_TRAPS = ("=", "+", "-", "@", "\t", "\r")
 
 def frame_of(view: View) -> pd.DataFrame:
     """Put all panels into one table: a line a row of the page; units in the names, NaN where nothing was measured."""
-    return pd.DataFrame([_record(panel, row) for panel in view.panels for row in panel.rows])
+    frame = pd.DataFrame([_record(panel, row) for panel in view.panels for row in panel.rows])
+    return frame.astype({name: "Int64" for name in frame.columns if name == "place" or name.endswith("_place")})
 
 
 def _record(panel: Panel, row: Row) -> dict[str, str | float | int | None]:
@@ -49,6 +50,7 @@ def _record(panel: Panel, row: Row) -> dict[str, str | float | int | None]:
         "status": entry.status,
         "failure": _cell(f"{entry.failure.reason}: {entry.failure.detail}") if entry.failure else None,
         "place": row.cost.place if row.cost else None,
+        "place_shared": row.cost.shared if row.cost else None,
         "latency_load": panel.latency_standing.key.load.id,
         **{name: value for metric in METRICS for name, value in _judged(panel, row, metric).items()},
         "pss_bytes": entry.pss_bytes.value if entry.pss_bytes else None,
@@ -73,6 +75,7 @@ def _judged(panel: Panel, row: Row, metric: Metric) -> dict[str, float | int | N
         f"{metric}_low": found.low if found else None,
         f"{metric}_high": found.high if found else None,
         f"{metric}_place": stands.place if stands else None,
+        f"{metric}_place_shared": stands.shared if stands else None,
     }
 
 

@@ -2,12 +2,13 @@
 
 All pairs of a table are compared inside blocks and corrected together (Holm), so with 95 % confidence every "surely
 ahead" of the table is true at once. Whoever quotes two of its cells takes their comparison from here: cells looked up
-because they stand first and last differ by chance more often than two cells named beforehand. Rule: a cell's place is
-1 + the number of cells surely ahead of it; in order of the levels, a new place starts only where a cell is told apart
-from one that stands before it, and two cells that are told apart never share a place. Levels are those over all blocks
-(`levels`), so that a cell is not better for the blocks that it lacks, and a cell that is surely ahead of another stands
-before it whatever the levels say. `worst_place` counts the cells that are surely behind; the two are the confidence
-interval of the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Review of Economic Studies, 2024).
+because they stand first and last differ by chance more often than two cells named beforehand. Rule: in order of the
+levels, a new place starts only where a cell is told apart from one that stands before it, and two cells that are told
+apart never share a place; a place is 1 + the number of cells before those that share it (1, 1, 3). Levels are those
+over all blocks (`levels`), so that a cell is not better for the blocks that it lacks, and a cell that is surely ahead
+of another stands before it whatever the levels say. `best_place` counts the cells that are surely ahead (of two that
+share the first place perhaps one), `worst_place` those that are surely behind; the two are the confidence interval of
+the rank (Mogstad, Romano, Shaikh, Wilhelm, Inference for Ranks, Review of Economic Studies, 2024).
 """
 
 from __future__ import annotations
@@ -163,18 +164,20 @@ def _in_order(cells: Sequence[str], ahead: Mapping[str, frozenset[str]]) -> list
 def _places(
     order: Sequence[str], known: Mapping[str, Estimate], ahead: Mapping[str, frozenset[str]]
 ) -> tuple[Ranked, ...]:
+    steps: dict[str, int] = {}
     places: dict[str, int] = {}
-    reached = 1
-    for cell in order:
-        apart = [other for other in places if other in ahead[cell] or cell in ahead[other]]
-        reached = max(reached, 1 + len(ahead[cell]), *(places[other] + 1 for other in apart))
-        places[cell] = reached
+    for before, cell in enumerate(order):
+        last = order[before - 1] if before else cell
+        apart = [other for other in steps if other in ahead[cell] or cell in ahead[other]]
+        steps[cell] = max(steps.get(last, 1), 1 + len(ahead[cell]), *(steps[other] + 1 for other in apart))
+        places[cell] = places[last] if before and steps[cell] == steps[last] else 1 + before
     surely_behind = Counter(cell for others in ahead.values() for cell in others)
     return tuple(
         Ranked(
             cell=cell,
             place=places[cell],
             estimate=known[cell],
+            best_place=1 + len(ahead[cell]),
             worst_place=max(places[cell], len(order) - surely_behind[cell]),
         )
         for cell in order
