@@ -768,6 +768,15 @@ def test_the_table_can_be_taken_away_as_csv() -> None:
     assert frame["status"].tolist() == ["ok", "ok", "failed"]
 
 
+def test_what_failed_is_said_openly_beside_the_answer_that_rests_on_the_rest() -> None:
+    """A server half of whose blocks failed led the answer, and that was folded away."""
+    half = replace(CLEAR[0], fails="crashed", fails_in=frozenset({0, 1}))
+    for first, opened in ((half, 1), (CLEAR[0], 0)):
+        making = Making(servers=(first, *CLEAR[1:]), scenarios=("json",), blocks=4)
+        html = report.render(make_run(making))
+        assert html.count('<details class="but" open><summary>') == opened
+
+
 def test_places_in_the_csv_are_whole_numbers_and_ties_are_told() -> None:
     """They came as 1.0 as soon as one server had none."""
     equal = tuple(replace(CLEAR[0], id=name) for name in ("one", "two"))

@@ -32,7 +32,9 @@ RUNS = {
     "ordinary": make_run(Making(servers=(*QUICK, BROKEN), rates=(200.0, 400.0), samples=12_000)),
     "scaling": make_run(Making(run="20261122-170000-5ca1", scenarios=("json",), settings=((1, 8), (2, 8)), blocks=7)),
     "hostile": hostile_run(),
-    "long": make_run(Making(servers=LONG, rates=(200.0,), scenarios=("json", "s" * 180), apps=("plain", "y" * 180))),
+    "long": make_run(
+        Making(run="20261122-180000-1046", servers=LONG, scenarios=("json", "s" * 180), apps=("plain", "y" * 180))
+    ),
 }
 OPEN_ALL = "document.querySelectorAll('details').forEach((detail) => { detail.open = true; })"
 
