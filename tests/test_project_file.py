@@ -138,6 +138,36 @@ def test_init_asks_what_an_app_says_of_itself_and_nothing_that_run_would_refuse(
     assert done.returncode == 0, done.stderr
     assert "app: shop/main.py:app, Talking (WSGI)" in done.stdout
     assert "requests: GET /items\n" in done.stdout
+    assert "left out: GET /broken: the app raised ValueError" in done.stdout
+    assert "left out: 1 that may write\n" in done.stdout
+    assert "left out: 1 whose path has a parameter that is not described\n" in done.stdout
+
+
+def test_init_asks_all_that_an_app_describes_with_its_front_page_first_and_says_what_is_too_many(
+    tmp_path: Path,
+) -> None:
+    app = """
+        import json
+        PATHS = ["/", "/health", *(f"/p{number}" for number in range(MANY))]
+        def app(environ, start_response):
+            path, answered = environ["PATH_INFO"], {"responses": {"200": {}}}
+            document = {"openapi": "3.1.0", "paths": {each: {"get": answered} for each in PATHS}}
+            there = path in PATHS or path == "/openapi.json"
+            start_response("200 OK" if there else "404 Not Found", [("Content-Type", "application/json")])
+            return [json.dumps(document if path == "/openapi.json" else path).encode()]
+    """
+    for pages, first, more in (
+        (4, ["/p0", "/p1", "/p2", "/p3"], ""),
+        (9, [f"/p{number}" for number in range(8)], "left out: 1 request more than 10: GET /p8\n"),
+    ):
+        text = textwrap.dedent(app).replace("MANY", str(pages))
+        (tmp_path / "main.py").write_text(text, encoding="utf-8")
+        done = inside(tmp_path, "init", "--force")
+        assert done.returncode == 0, done.stderr
+        asked = [f"GET {path}" for path in ("/", "/health", *first)]
+        assert f"requests: {', '.join(asked)}\n{more}wrote" in done.stdout
+        held = tomllib.loads((tmp_path / "sgibench.toml").read_text(encoding="utf-8"))
+        assert held["request"] == [f"1 {line}" for line in asked]
 
 
 @pytest.mark.parametrize(
@@ -229,10 +259,15 @@ def test_where_nothing_is_answered_init_names_the_routes_and_where_everything_is
         "requests: none was answered: name some with --request; the app has /items, /in/side "
         "(GET /: the app answers 404: ask for what it has"
     ) in done.stdout
+    assert "request" not in tomllib.loads((tmp_path / "sgibench.toml").read_text(encoding="utf-8"))
     text = (tmp_path / "main.py").read_text(encoding="utf-8")
     (tmp_path / "main.py").write_text(text.replace("404 Not Found", "200 OK"), encoding="utf-8")
     done = inside(tmp_path, "init", "--force")
     assert "requests: GET /\n" in done.stdout
+    routed = text.replace("self.found", "'200 OK' if environ['PATH_INFO'] == '/' else self.found")
+    (tmp_path / "main.py").write_text(routed, encoding="utf-8")
+    done = inside(tmp_path, "init", "--force")
+    assert "requests: GET /\nnot asked: the app has /items, /in/side, too; add them with --request\n" in done.stdout
 
 
 def test_init_names_an_app_once_and_points_to_the_projects_within(tmp_path: Path) -> None:

@@ -7,40 +7,27 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from sgibench import bench
-from sgibench.bench.asking import HOME
-from sgibench.bench.sources.openapi import operations_of
+from sgibench.bench.answering import Answering, answering, named
 from sgibench.cli import config
 from sgibench.cli.own import Own, own_request
 from sgibench.cli.subjects import Apps, one, takes
-from sgibench.errors import ServerError, UsageError
+from sgibench.errors import UsageError
 from sgibench.model import App, Asked
 from sgibench.paths import is_file
 from sgibench.secrets import hidden
 from sgibench.serve.own.base import shown
 from sgibench.serve.own.copying import changes, state_of
-from sgibench.serve.own.driving import Seen, drive
 from sgibench.serve.own.searching import candidates
 from sgibench.serve.scratch import scratch_folder
 
 MOST_TRIED = 8
-LIKELY = ("/", "/health", "/healthz", "/api", "/api/", "/admin/login/", "/admin/", "/login", "/index.html")
-"""Asked of an app whose requests nobody named."""
-NOWHERE = "/there-is-no-such-page"
-"""An app that answers this answers everything, so that only its front page counts."""
-DOCUMENTS = ("/openapi.json", "/schema/openapi.json", "/api/openapi.json", "/swagger.json")
-"""Where frameworks put what they say of themselves: what is described there is asked."""
 DECLARES = ("pyproject.toml", "requirements.txt", "uv.lock", ".venv/pyvenv.cfg")
 """What says that a folder is a project with an environment of its own."""
-LAST = ("/docs",)
-"""Asked where nothing else is answered, as nobody's users ask for it."""
-MOST_ASKED, MOST_TOLD = 3, 10
-OK, REDIRECT = 200, 300
 SECRET = ("--env", "--header", "--body")
 """Options whose values are not written down."""
 
@@ -64,17 +51,20 @@ def init(apps: tuple[str, ...], own: Own, *, force: bool) -> None:
         raise UsageError(f"{held[0]} says it already: change it there, or pass --force")
     before = state_of(project)
     app, told = _found(project, apps, request)
-    asked, why = (request.asked, "") if request.asked else _answering(app)
+    answers = Answering(asked=request.asked) if request.asked else answering(app)
     if found := changes(before, state_of(project)):
         told.append(bench.changed(found, copied=app.own is not None and app.own.copied))
     for line in (*told, *_environment(app)):
         click.echo(line)
-    click.echo("requests: " + (", ".join(each.name for each in asked) or _unanswered(app, why)))
-    values = _values(app, own, project, asked or (HOME,))
+    for line in _requests(answers):
+        click.echo(line)
+    values = _values(app, own, project, answers.asked)
     file = write_table(project, values)
     for line in _unwritten(own):
         click.echo(line)
-    click.echo(f"wrote {shown(file, project)}; next: sgibench run" + ("" if asked else " (after naming requests)"))
+    click.echo(
+        f"wrote {shown(file, project)}; next: sgibench run" + ("" if answers.asked else " (after naming requests)")
+    )
 
 
 def _found(project: Path, apps: tuple[str, ...], request: bench.OwnRequest) -> tuple[App, list[str]]:
@@ -122,50 +112,19 @@ def _environment(app: App) -> list[str]:
     return [f"environment: {base.said} (Python {base.version}, {len(base.packages)} packages)", *lifespan]
 
 
-def _unanswered(app: App, why: str) -> str:
-    """Say that nothing was found to ask for, why the front page is none, and what the app itself says that there is."""
-    routes = () if app.own is None else app.own.routes
-    there = f"; the app has {', '.join(routes[:MOST_TOLD])}{' …' if len(routes) > MOST_TOLD else ''}" if routes else ""
-    return f"none was answered: name some with --request{there}" + (f" (GET /: {why})" if why else "")
-
-
-def _answering(app: App) -> tuple[tuple[Asked, ...], str]:
-    """Ask for what many apps have, and for what this one says that it has; keep what a run would not refuse.
-
-    Also says why the front page is refused, if it is. Pages come before redirects, and what describes the app is taken
-    where there is nothing else.
-    """
-    answered, refused = _asked_for(app, [replace(HOME, path=path) for path in (*LIKELY, *DOCUMENTS, *LAST, NOWHERE)])
-    why = refused.get(HOME, "")
-    if any(each.path == NOWHERE and seen.status < REDIRECT for each, seen in answered.items()):
-        return (HOME,) if HOME in answered else (), why
-    described = [one for each, seen in answered.items() if each.path in DOCUMENTS for one in _described(each, seen)]
-    operations = _asked_for(app, described[: 4 * MOST_ASKED])[0] if described else {}
-    found = {**operations, **{each: seen for each, seen in answered.items() if each.path in LIKELY}}
-    pages = [each for each, seen in found.items() if OK <= seen.status < REDIRECT]
-    once = {each.line: each for each in reversed(pages or [*found] or [*answered])}  # lines are what is written
-    return tuple(reversed(once.values()))[:MOST_ASKED], why
-
-
-def _asked_for(app: App, asked: Sequence[Asked]) -> tuple[dict[Asked, Seen], dict[Asked, str]]:
-    """Ask an app for each, and give the answers to those that can be measured, and why the others can't."""
-    with scratch_folder() as scratch:
-        try:
-            driven = drive(app, asked, scratch, seconds=0.02)
-        except ServerError as error:
-            click.echo(f"requests: {hidden(error.detail)}")
-            return {}, {}
-    refused = {each: why for each, came in zip(asked, driven, strict=True) if (why := bench.refusal(each, came))}
-    return {each: came.answers[-1] for each, came in zip(asked, driven, strict=True) if each not in refused}, refused
-
-
-def _described(asked: Asked, seen: Seen) -> tuple[Asked, ...]:
-    """Read the operations that only read, and that need no invented data, from a document of the app's."""
-    try:
-        found = operations_of(seen.body, asked.path).asked
-    except UsageError:
-        return ()
-    return tuple(one for one in found if not one.writes and one.path not in DOCUMENTS)
+def _requests(found: Answering) -> list[str]:
+    """Say what will be asked, and what not and why: also what the app itself says that there is."""
+    there = named(found.routes)
+    if found.failure:
+        return [f"requests: {found.failure}", *([f"the app has {there}"] if there else [])]
+    if not found.asked:
+        routes = f"; the app has {there}" if there else ""
+        front = f" (GET /: {found.front})" if found.front else ""
+        first = f"none was answered: name some with --request{routes}{front}"
+    else:
+        first = ", ".join(each.name for each in found.asked)
+    untried = [f"not asked: the app has {there}, too; add them with --request"] if there and found.asked else []
+    return [f"requests: {first}", *(f"left out: {one}" for one in found.left_out), *untried]
 
 
 def _values(app: App, own: Own, project: Path, asked: tuple[Asked, ...]) -> dict[str, object]:
@@ -178,7 +137,7 @@ def _values(app: App, own: Own, project: Path, asked: tuple[Asked, ...]) -> dict
         return [str(one.relative_to(project)) if one.is_relative_to(project) else str(one) for one in whole] or None
 
     sources = {"har": placed(own.har), "access-log": placed(own.access_log), "openapi": placed(own.openapi)}
-    named: dict[str, object] = {
+    told: dict[str, object] = {
         "interface": own.interface,
         "venv": None if own.venv is None else (placed([own.venv]) or [""])[0],
         "requirements": placed(own.requirements),
@@ -189,8 +148,10 @@ def _values(app: App, own: Own, project: Path, asked: tuple[Asked, ...]) -> dict
         "memory": own.memory,
         **sources,
     }
-    taken = [*own.requests] or (None if any(sources.values()) else [f"{each.weight} {each.line}" for each in asked])
-    held = {"app": app.own.spec, **named, "request": taken}
+    taken = [*own.requests] or (
+        None if any(sources.values()) else [f"{each.weight} {each.line}" for each in asked] or None
+    )
+    held = {"app": app.own.spec, **told, "request": taken}
     return {key: value for key, value in held.items() if value is not None}
 
 

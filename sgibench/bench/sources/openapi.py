@@ -36,7 +36,12 @@ def read_openapi(path: Path, *, authorised: bool = False) -> Source:
 
 
 def operations_of(data: bytes, named: object, *, authorised: bool = False) -> Source:
-    """Find the operations of a document; raises UsageError."""
+    """Find the operations of a document, of which there must be some; raises UsageError."""
+    return refuse_none(FLAG, named, described_in(data, named, authorised=authorised))
+
+
+def described_in(data: bytes, named: object, *, authorised: bool = False) -> Source:
+    """Find the operations of a document, and count what is left out; raises UsageError for what is none."""
     document = _parsed(data, named)
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise UsageError(f"{FLAG} {named}: expected an OpenAPI document, an object with paths in it")
@@ -52,7 +57,7 @@ def operations_of(data: bytes, named: object, *, authorised: bool = False) -> So
             left_out[str(error)] += 1
         except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
             left_out["that can't be read"] += 1
-    return refuse_none(FLAG, named, Source(asked=tuple(dict.fromkeys(asked)), left_out=left_out))
+    return Source(asked=tuple(dict.fromkeys(asked)), left_out=left_out)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
