@@ -508,6 +508,26 @@ def test_an_app_that_contradicts_itself_about_the_length_of_its_body_is_refused_
         look("wsgi", path, method)
 
 
+def test_only_a_redirect_is_said_to_lead_somewhere(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        textwrap.dedent("""
+            def app(environ, start_response):
+                where = [("Location", "/items")] if environ["PATH_INFO"] == "/302" else []
+                start_response(environ["PATH_INFO"][1:] + " Told", where)
+                return []
+        """),
+        encoding="utf-8",
+    )
+    heard, asked = Heard(), tuple(Asked(method="GET", path=path) for path in ("/302", "/303", "/304"))
+    look_at(("odd:app",), OwnRequest(project=tmp_path, asked=asked), tmp_path / "scratch", heard)
+    told = [line.split("; ")[0] for line in heard.lines if line.startswith("GET ")]
+    assert told == [
+        "GET /302: 302 (to /items), no type, 0 B",
+        "GET /303: 303, no type, 0 B",
+        "GET /304: 304, no type, 0 B",
+    ]
+
+
 def test_an_app_that_moves_what_is_around_it_is_asked_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(
         textwrap.dedent("""

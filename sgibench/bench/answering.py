@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from sgibench.bench.asking import HOME
 from sgibench.bench.sources.openapi import described_in
 from sgibench.bench.sources.source import Source
-from sgibench.bench.unaskable import REDIRECT, refusal
+from sgibench.bench.unaskable import refusal
 from sgibench.errors import ServerError, UsageError
 from sgibench.model import App, Asked
 from sgibench.secrets import hidden
-from sgibench.serve.own.driving import Seen, drive
+from sgibench.serve.own.driving import REDIRECT, Seen, drive
 from sgibench.serve.scratch import scratch_folder
 from sgibench.units import many
 
@@ -76,7 +76,7 @@ def answering(app: App) -> Answering:
     wrong = {one: why for one, why in {**refused, **unfit}.items() if one in claimed and (fitting or one != HOME)}
     left_out = [f"{one.line}: {why}" for one, why in [*wrong.items()][:MOST_TOLD]]
     left_out += [
-        f"{one.line}: it leads elsewhere ({found[one].status})"
+        f"{one.line}: it answers {found[one].status}, which is no page"
         for one in order
         if one not in fitting and (one in claimed or one == HOME)
     ]

@@ -40,7 +40,7 @@ from sgibench.serve.own.spec import is_own
 
 SCENARIO = "requests"
 """Id of the scenario that the user's requests make."""
-OK, REDIRECT, BAD = 200, 300, 400
+OK = 200
 NAMED_FILES = 4
 """So many changed files are named."""
 MOST_SINGLY = 10
@@ -256,7 +256,7 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
             raise UsageError(f"--request '{one.name}': {problem}")
         seen = came.answers[-1]
         alone = units.microseconds(came.cpu_us) if came.cpu_us >= 1 else "less than 1 µs"
-        where = f" (to {seen.header('location')})" if REDIRECT <= seen.status < BAD else ""
+        where = f" (to {seen.leads_to})" if seen.leads_to else ""
         prints = f"; it prints {came.printed_bytes:.0f} bytes each time" if came.printed_bytes >= 1 else ""
         listener.say(
             f"{one.name}: {seen.status}{where}, {media_type(seen.header('content-type')) or 'no type'}, "

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from sgibench.answers.learning import TOO_MANY
 from sgibench.answers.refusals import csrf_hint, hint, https_hint
 from sgibench.model import Asked
-from sgibench.serve.own.driving import Driven, Seen
+from sgibench.serve.own.driving import BAD, REDIRECT, Driven, Seen
 from sgibench.serve.process import OWN_LOG_CAP_BYTES
 from sgibench.units import many
 
-REDIRECT, BAD, BROKEN = 300, 400, 500
+BROKEN = 500
 BODILESS = frozenset({204, 304})
 """An answer with such a status has no body, whatever it says of one."""
 TO_LOGIN = frozenset({301, 302, 303, 307, 308, 401, 403})
@@ -101,9 +101,7 @@ def _contradicted(asked: Asked, came: Driven) -> str | None:
 
 def _login_of(asked: Asked, seen: Seen) -> str | None:
     """Give the page that an answer leads to, when that is a login and not the page that was asked for."""
-    if not REDIRECT <= seen.status < BAD:
-        return None
-    path = urlsplit(seen.header("location") or "").path
+    path = urlsplit(seen.leads_to or "").path
     asked_path = urlsplit(asked.path).path
     return path if _LOGIN.search(path) and path.rstrip("/") != asked_path.rstrip("/") else None
 

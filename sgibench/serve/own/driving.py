@@ -24,6 +24,8 @@ from sgibench.serve.own.preparing import folded, prepare_start
 from sgibench.serve.own.spec import MODULE
 from sgibench.serve.variables import variables_of
 
+REDIRECT, BAD = 300, 400
+"""Statuses from the one on and below the other say that the answer is elsewhere, where they say where."""
 DRIVE = Path(__file__).with_name("drive.py")
 START_S = 90.0
 EACH_S = 60.0
@@ -51,6 +53,11 @@ class Seen:
     def header(self, name: str) -> str | None:
         """Give the first value of a header; `name` in lower case."""
         return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def leads_to(self) -> str | None:
+        """Where a redirect goes; None for what is none: not every 3xx is one (304), nor has every one a Location."""
+        return self.header("location") if REDIRECT <= self.status < BAD else None
 
 
 @dataclass(frozen=True, kw_only=True)
