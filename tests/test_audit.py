@@ -17,12 +17,14 @@ from sgibench.audit import Figures, Late, Look
 from sgibench.errors import UsageError
 from sgibench.histogram import Histogram
 from sgibench.model import (
+    AppCost,
     Calibration,
     Generator,
     HistogramData,
     Latency,
     Load,
     Machine,
+    OwnInfo,
     Plan,
     Run,
     RunInfo,
@@ -665,6 +667,14 @@ def test_a_mode_of_the_histogram_at_forty_milliseconds_is_a_plateau_only_with_an
     stuck = {"histogram_us": histogram.to_data(), "rps": 1000.0, "latency_us": latency}
     idle = [trial(block=block, cpu_s=0.3, **stuck) for block in range(3)]  # type: ignore[arg-type]
     assert {"Plateau", "ServerIdle"} == kinds_of(audit.audit_run(run_of(idle)))
+    waiting = AppCost(
+        app=idle[0].app, request="GET /", weight=1, block=-1, cpu_us=90, wall_us=41e3, wait_us=4e4, calls=9
+    )
+    own = OwnInfo(apps={}, kinds={}, environment="", python="3", requests=(), costs=(waiting,))
+    run = run_of(idle)
+    assert not kinds_of(audit.audit_run(replace(run, info=replace(run.info, own=own)))), "the app waits so long itself"
+    soon = replace(own, costs=(replace(waiting, wall_us=8e3, wait_us=7e3),))
+    assert "Plateau" in kinds_of(audit.audit_run(replace(run, info=replace(run.info, own=soon))))
     busy = [trial(block=block, **stuck) for block in range(3)]  # type: ignore[arg-type]
     assert kinds_of(audit.audit_run(run_of(busy))) == set()
 

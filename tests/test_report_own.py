@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +233,19 @@ def test_an_app_called_elsewhere_is_not_known_as_exactly() -> None:
     assert share.servers[0].share.low < 0.0
     assert "in a process of its own" in share.text
     assert "in a process of its own" not in only_share(run_of({"waitress": blocks[0]}, blocks[1])).text
+
+
+def test_how_exact_a_share_is_said_to_be_is_its_farther_bound() -> None:
+    """An interval that reaches farther down than up was told by half of its width."""
+    share = only_share(run_of({"waitress": [2200.0, 2210.0, 2190.0]}, [1200.0, 1205.0, 1195.0], inside=False))
+    one = share.servers[0].share
+    assert one.low is not None
+    assert one.high is not None
+    farther = max(one.value - one.low, one.high - one.value)
+    assert farther > (one.high - one.low) / 2 + 0.005, "else the test shows nothing"
+    said = re.search(r"known to within ([\d.]+) % of the whole", share.text)
+    assert said
+    assert float(said[1]) == pytest.approx(100 * farther, abs=0.51)
 
 
 def test_a_front_is_named_beside_the_server_with_its_own_share() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from sgibench.model import Expectation
 
 SHOWN_BYTES = 80
+MOST_TIMES = 4.0
+MORE_BYTES = 1024
+"""What a body may have more than sizes that were seen suggest."""
 
 
 def misfit(expected: Expectation, status: int, content_type: str | None, body: bytes) -> str | None:
@@ -25,6 +28,17 @@ def misfit(expected: Expectation, status: int, content_type: str | None, body: b
 def media_type(content_type: str | None) -> str | None:
     """Give the media type of a Content-Type without its parameters."""
     return None if content_type is None else content_type.partition(";")[0].strip().lower()
+
+
+def sizes_like(sizes: Sequence[int]) -> tuple[int, int]:
+    """How few and how many bytes a body may have, by the sizes of some: all that can be held against one that varies.
+
+    Beyond the smallest and the largest twice as far as they are apart, as ratios, and at least a factor of two; upwards
+    four at most. What a few samples did not show is no fault of the app's; no body where each had one is.
+    """
+    least, most = min(sizes), max(sizes)
+    room = max(2.0, (most / max(least, 1)) ** 2)
+    return (max(1, int(least / room)) if least else 0), int(most * min(room, MOST_TIMES)) + MORE_BYTES
 
 
 def _strange(pieces: Sequence[bytes], body: bytes) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from sgibench.answers.expecting import SHOWN_BYTES, media_type
+from sgibench.answers.expecting import SHOWN_BYTES, media_type, sizes_like
 from sgibench.answers.refusals import csrf_hint
 from sgibench.answers.template import Common, Sample, common_of
 from sgibench.model import Asked, Expectation
@@ -228,12 +228,13 @@ def _expected(
     common = whole if whole is not None and _is_enough(whole) else None
     exact = common is not None and len(common.pieces) == 1
     slack = 0 if exact else max(64, (max(sizes) - min(sizes)) * 2)
+    least, most = (max(0, min(sizes) - slack), max(sizes) + slack) if common else sizes_like(sizes)
     expectation = Expectation(
         status=status,
         content_type=types.pop() if len(types) == 1 else None,
         pieces=None if common is None else common.pieces,
-        least_bytes=max(0, min(sizes) - slack) if common else min(sizes) // 2,
-        most_bytes=None if asked.method == "HEAD" else max(sizes) + slack if common else 2 * max(sizes) + 1024,
+        least_bytes=least,
+        most_bytes=None if asked.method == "HEAD" else most,
     )
     told = replace(asked, expectation=expectation, example=every[-1].body)
     said = "its length" if asked.method == "HEAD" else _said(common)

@@ -139,6 +139,8 @@ class Figures:
     """So many could be asked of it at once, and none was given up while the server was still at work on it."""
     floor_ms: float | None = None
     """No right answer can take less."""
+    waits_ms: tuple[float, ...] = ()
+    """What requests of a user's app took without a server, of those that mostly wait: no bound, but a reason."""
     duration_s: float | None = None
     run_s: float | None = None
     """From the first request to the last answer, where the tool tells: nothing in the run took longer."""

@@ -21,9 +21,10 @@ from sgibench.audit.tables import group_doubts
 from sgibench.audit.twice import told_twice
 from sgibench.audit.whole import absent, failed, missing, noise_doubts, thinned, told_unlike
 from sgibench.histogram import Histogram
-from sgibench.model import Doubt, HistogramData, Run, Trial
+from sgibench.model import AppCost, Doubt, HistogramData, Run, Trial
 from sgibench.model.failed import is_lost
 from sgibench.model.kinds import told
+from sgibench.model.own import LEAST_WAIT_US
 from sgibench.stats import at_one_pace, percentile_allowed
 from sgibench.stats.rates import offered_by, rate_kept
 
@@ -47,6 +48,8 @@ class Surroundings:
     """Scenario -> why it has no such ceiling, although it should."""
     floors_s: Mapping[str, float] | None = None
     """Scenario -> declared floor; for runs whose trials do not carry it."""
+    waits_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """App of the user's -> what its requests take without a server, of those that wait for most of it."""
 
 
 def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Surroundings:
@@ -56,7 +59,17 @@ def surroundings_of(run: Run, floors_s: Mapping[str, float] | None = None) -> Su
         ceiling_rps=run.info.ceilings_rps,
         uncalibrated=run.info.uncalibrated,
         floors_s=floors_s,
+        waits_ms={} if run.info.own is None else _waits(run.info.own.costs),
     )
+
+
+def _waits(costs: Iterable[AppCost]) -> dict[str, tuple[float, ...]]:
+    """App -> how long each of its requests took that does little but wait, in milliseconds."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for cost in costs:
+        if cost.wait_us > max(LEAST_WAIT_US, cost.cpu_us):
+            found[cost.app].append(cost.wall_us / 1e3)
+    return {app: tuple(waits) for app, waits in found.items()}
 
 
 def trial_id(trial: Trial) -> str:
@@ -105,6 +118,7 @@ def figures_of(trial: Trial, around: Surroundings) -> Figures:
         # A request that was given up, or is held beside the load, may be inside although nobody counts it.
         in_flight_most=None if trial.errors or trial.held or trial.behaviour else float(load.places),
         floor_ms=None if floor_s is None else floor_s * 1e3,
+        waits_ms=around.waits_ms.get(trial.app, ()),
         duration_s=trial.window_s,
         due=offered.due,
         waiting_start=offered.waiting_start,

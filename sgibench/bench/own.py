@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgibench import units
-from sgibench.answers.expecting import media_type
+from sgibench.answers.expecting import media_type, sizes_like
 from sgibench.bench.asking import HOME
 from sgibench.bench.unaskable import refusal
 from sgibench.engine.progress import Silent
@@ -268,12 +268,12 @@ def _driven(app: App, asked: Sequence[Asked], scratch: Path, listener: Listener)
 def expecting(asked: Asked, came: Driven) -> Asked:
     """Give a request the expectation that its answers without a server suggest: status and shape."""
     seen = came.answers[-1]
-    sizes = [one.size for one in came.answers]
+    least, most = sizes_like([one.size for one in came.answers])
     expectation = Expectation(
         status=seen.status,
         content_type=media_type(seen.header("content-type")),
-        least_bytes=0 if asked.method == "HEAD" else min(sizes) // 2,
-        most_bytes=None if asked.method == "HEAD" else 2 * max(sizes) + 1024,
+        least_bytes=0 if asked.method == "HEAD" else least,
+        most_bytes=None if asked.method == "HEAD" else most,
     )
     return replace(asked, expectation=expectation, example=b"" if asked.method == "HEAD" else seen.body)
 

@@ -17,6 +17,9 @@ query, or without one an app that does nothing; and the query that only asks whe
 WITHIN_DONE, WITHIN_LOST = b"done", b"lost"
 """The answers, of the same size: it was called, and it raised."""
 
+LEAST_WAIT_US = 1000.0
+"""A request that waits for less, or for less than it computes, is not said to wait."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaseEnvironment:

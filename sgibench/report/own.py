@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sgibench import units
 from sgibench.model import OwnInfo
+from sgibench.model.own import LEAST_WAIT_US
 from sgibench.report import words
 from sgibench.report.deployments import deployment_of
 from sgibench.report.panels import Panel, Row, View
@@ -20,8 +21,6 @@ from sgibench.report.shares import RequestCost, ServerShare, Shares, requests_ap
 
 SMALL_SHARE = 0.1
 """A server that is less of the request is not worth changing for its CPU."""
-LEAST_WAIT_US = 1000.0
-"""A request that waits for less, or for less than it computes, is not said to wait."""
 NOISY_SHARE = 0.03
 """Shares that are known less exactly are said to."""
 CROWDED = 1.02
@@ -238,14 +237,14 @@ def _opening(servers: Sequence[ServerShare], win: float | None, fronts: Mapping[
 def _exact(found: Shares) -> str:
     """Say how exact the shares are, where that is not at once clear."""
     shares = [one.share for one in found.servers]
-    halves = [
-        (one.high - max(one.low, 0)) / 2
+    beyond = [
+        max(one.high - one.value, one.value - max(one.low, 0.0))
         for one in shares
         if one.low is not None and one.high is not None and not one.is_bound
     ]
     text = ""
-    if max(halves, default=0.0) > NOISY_SHARE:
-        text += f" These shares are known to within {percent(max(halves))} of the whole."
+    if max(beyond, default=0.0) > NOISY_SHARE:
+        text += f" These shares are known to within {percent(max(beyond))} of the whole."
     if not any(one.is_known for one in shares):
         text += (
             " How exact these shares are is not known: that takes two or more blocks in which both were measured in "

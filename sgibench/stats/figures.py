@@ -63,6 +63,8 @@ def lacking(trials: Iterable[Trial], metric: Metric) -> str:
             continue
         if metric in LATENCIES and not rate_kept(trial):
             return "the rate was not kept, so there is no latency"
+        if metric == "cpu_us_per_request" and trial.rps is not None and not rate_kept(trial):
+            return "the rate was not kept, so a request has no cost at it"
         if metric in LATENCIES and not percentile_allowed(LATENCIES[metric], answers_of(trial)):
             return f"too few answers: {answers_of(trial)}"
         return "not measured, or no number that can be one"

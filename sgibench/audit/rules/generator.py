@@ -135,7 +135,7 @@ def server_idle(row: Figures) -> Iterator[Doubt]:
     says nothing: what was left to it is known of the whole stage alone, and others may have had all of this window.
     """
     measured = row.generator_utilisation is not None and row.server_cpu_share is not None
-    waits = row.floor_ms or row.thinks
+    waits = row.floor_ms or row.waits_ms or row.thinks
     if row.load != "closed" or not measured or waits or any(True for _ in generator_bound(row)):
         return
     if kept_from_its_cpus(row):

@@ -155,14 +155,14 @@ def timer_plateau(row: Figures) -> Iterator[Doubt]:
     """Find latencies at a timer of the network while the server is idle.
 
     In a histogram, a bump; in a row of figures, a distribution that sits inside a timer's band: the centre (p50, else
-    mean) with p99 within a tenth above it. A declared floor near the band is the better explanation, and so are the
-    turns of a queue before a server that serves fewer at once than there are connections.
+    mean) with p99 within a tenth above it. A declared floor near the band is the better explanation, or how long an app
+    waits by itself, and so are the turns of a queue before a server that serves fewer at once than it has connections.
     """
     if row.server_cpu_share is None or row.used_of_left is None or row.used_of_left >= IDLE_SHARE:
         return
     idle = f"with the server at {percent(row.server_cpu_share)} of its CPUs"
     for low, high in TIMER_BANDS_MS:
-        if (row.floor_ms and low * 0.5 <= row.floor_ms <= high) or queues_into(row, low, high):
+        if waits_into(row, low, high):
             continue
         for mode in row.modes:
             if low <= mode.centre_ms <= high:
@@ -173,10 +173,16 @@ def timer_plateau(row: Figures) -> Iterator[Doubt]:
             yield doubt("Plateau", f"answers at {ms(centre)}, p99 {ms(row.p99_ms or 0.0)}, {idle}")
 
 
-def queues_into(row: Figures, low_ms: float, high_ms: float) -> bool:
-    """Whether some turn of the queue ends in that band: the k-th waits k floors, up to connections / at once."""
-    if not row.floor_ms or not row.at_once or not row.connections or row.connections <= row.at_once:
+def waits_into(row: Figures, low_ms: float, high_ms: float) -> bool:
+    """Whether a declared floor, or what an app waits by itself, explains answers in that band, alone or by turns."""
+    known = [wait_ms for wait_ms in (row.floor_ms, *row.waits_ms) if wait_ms]
+    return any(low_ms * 0.5 <= each <= high_ms or _queues_into(row, each, low_ms, high_ms) for each in known)
+
+
+def _queues_into(row: Figures, wait_ms: float, low_ms: float, high_ms: float) -> bool:
+    """Whether some turn of the queue ends in that band: the k-th waits k times, up to connections / at once."""
+    if not row.at_once or not row.connections or row.connections <= row.at_once:
         return False
     turns = math.ceil(row.connections / row.at_once)
-    first = max(1, math.ceil(low_ms / (1 + QUEUE_TOLERANCE) / row.floor_ms))
-    return first <= turns and first * row.floor_ms <= high_ms
+    first = max(1, math.ceil(low_ms / (1 + QUEUE_TOLERANCE) / wait_ms))
+    return first <= turns and first * wait_ms <= high_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sgibench.audit.figures import Figures, doubt, ms
-from sgibench.audit.rules.laws import IDLE_SHARE, TIMER_BANDS_MS, queues_into
+from sgibench.audit.rules.laws import IDLE_SHARE, TIMER_BANDS_MS, waits_into
 from sgibench.model import Doubt
 from sgibench.units import percent
 
@@ -42,7 +42,7 @@ def percentiles_at_a_timer(row: Figures) -> Iterator[Doubt]:
         return
     where = f"with the server at {percent(row.server_cpu_share)} of its CPUs" if known else "a timer of the network"
     for low, high in TIMER_BANDS_MS:
-        if (row.floor_ms and low * 0.5 <= row.floor_ms <= high) or queues_into(row, low, high):
+        if waits_into(row, low, high):
             continue
         inside = [(q, value) for q, value in row.quantiles_ms if low <= value <= high]
         tight = [(q, value) for q, value in inside if value <= inside[0][1] * (TIGHT if known else TIGHTER)]
@@ -63,7 +63,7 @@ def timer_lattice(row: Figures) -> Iterator[Doubt]:
     """
     shown = [(q, value) for q, value in row.quantiles_ms if 0.5 <= q <= 0.95]  # noqa: PLR2004 - the body, not the tail
     fine = any(abs(value - round(value)) > 1e-6 for _q, value in shown)  # noqa: PLR2004 - more than a float's error
-    if row.floor_ms or len(shown) < 3 or not fine:  # noqa: PLR2004 - fewer may lie there by chance
+    if row.floor_ms or row.waits_ms or len(shown) < 3 or not fine:  # noqa: PLR2004 - fewer may lie there by chance
         return
     steps = {_step(value) for _q, value in shown}
     if None not in steps and len(steps) > 1:
