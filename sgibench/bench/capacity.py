@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sgibench import ending, units
-from sgibench.bench.going_on import going_on
+from sgibench.bench.going_on import going_on, noting_nothing
 from sgibench.bench.pilot import pilot_windows
 from sgibench.bench.request import Request
 from sgibench.bench.resuming import reopened
@@ -155,7 +155,10 @@ def resume_capacity(
         slo = broken_off.info.slo
         if slo is None:
             raise UsageError(f"{folder.name} is no search for capacity: sgibench run --resume {folder.name}")
-        with reopened(writer, broken_off, catalogues, listener, request) as workshop:
+        with (
+            noting_nothing(lambda: writer.appended),
+            reopened(writer, broken_off, catalogues, listener, request) as workshop,
+        ):
             return _search(workshop, writer, slo, broken_off.steps)
 
 

@@ -1,12 +1,30 @@
-"""The command that goes on with a run which was broken off, as the one who stopped it has to type it."""
+"""What is said of a run that was broken off: the command that goes on with it, as who stopped it has to type it.
+
+Where nothing was measured, there is nothing to go on with, and that is said.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from sgibench.model import RunInfo
 from sgibench.serve.services import House
+
+NOTHING = "nothing was measured"
+
+
+@contextlib.contextmanager
+def noting_nothing(measured: Callable[[], bool]) -> Iterator[None]:
+    """Note on an interrupt that nothing was measured, if so: who prints it says that, too."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if not measured():
+            interrupt.add_note(NOTHING)
+        raise
 
 
 def going_on(command: Literal["run", "capacity"], info: RunInfo, house: House | None) -> str:

@@ -15,6 +15,7 @@ from sgibench import catalogue, machine
 from sgibench.bench.believable import refuse_unbelievable
 from sgibench.bench.budget import needs_of, refuse_too_much
 from sgibench.bench.choosing import choose_servers
+from sgibench.bench.going_on import noting_nothing
 from sgibench.bench.learned import learn_answers
 from sgibench.bench.own import Looked
 from sgibench.bench.request import Request, is_scenario_file, select_scenarios
@@ -39,7 +40,10 @@ def resume(folder: Path, catalogues: Sequence[Path], listener: Listener, request
     with store.RunWriter.reopen(folder) as (writer, broken_off):
         if broken_off.info.slo is not None:
             raise UsageError(f"{folder.name} is a search for capacity: sgibench capacity --resume {folder.name}")
-        with reopened(writer, broken_off, catalogues, listener, request) as workshop:
+        with (
+            noting_nothing(lambda: writer.appended),
+            reopened(writer, broken_off, catalogues, listener, request) as workshop,
+        ):
             return measure(workshop, writer, (*broken_off.repeated, *broken_off.trials))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from sgibench import __version__, catalogue, ending, machine, units
 from sgibench.bench.alone import AloneCosts
 from sgibench.bench.asked_for import AskedFor, asked_for, refuse_what_fits_nowhere
-from sgibench.bench.going_on import going_on
+from sgibench.bench.going_on import NOTHING, going_on, noting_nothing
 from sgibench.bench.learned import learn_answers, learned_info
 from sgibench.bench.memory import free_bytes, need_of, split, told
 from sgibench.bench.own import Looked, look_at, own_info
@@ -123,6 +123,17 @@ def _why_rateless(scenario: Scenario) -> str | None:
 @contextlib.contextmanager
 def opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     """Refuse what can be refused, then open the workshop and the results; `run.json` is left to the caller."""
+    roads: list[Road] = []
+    with (
+        noting_nothing(lambda: any(road.writer.appended for road in roads)),
+        _opened(request, listener, profile=profile) as opened_road,
+    ):
+        roads.append(opened_road)
+        yield opened_road
+
+
+@contextlib.contextmanager
+def _opened(request: Request, listener: Listener, *, profile: str | None = None) -> Iterator[Road]:
     laps = Laps(LOOKING)
     if mine_of(request):
         refuse_early(request)
@@ -303,7 +314,8 @@ def measure(workshop: Workshop, writer: store.RunWriter, before: Sequence[Trial]
         run_plan(info.plan, workshop, ledger, done, enough)
     except KeyboardInterrupt as interrupt:
         ended_by = ending.signal_of(interrupt)
-        listener.say(f"stopped{ending.by(ended_by)}; what was measured is kept: {again()}")
+        kept = "what was measured is kept" if ledger.trials else f"{NOTHING} yet"
+        listener.say(f"stopped{ending.by(ended_by)}; {kept}: {again()}")
     except LoadError as error:
         raise LoadError(f"{error}. What was measured is kept: {again()}") from None
     finished, trials = ended_by is None, ledger.trials

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import gc
 import io
-import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -97,9 +96,9 @@ def main() -> None:
         click.echo(plain(one_line(f"{where}: {error.format_message()} (more: {where} --help)")), err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Abort as abort:
-        exit_by(ending.signal_of(abort.__context__))  # click has made it of an interrupt
+        exit_by(abort.__context__)  # click has made it of an interrupt
     except KeyboardInterrupt as interrupt:
-        exit_by(ending.signal_of(interrupt))
+        exit_by(interrupt)
     except UsageError as error:
         click.echo(plain(one_line(f"sgibench: {hidden(str(error))}")), err=True)
         sys.exit(error.exit_code)
@@ -116,10 +115,11 @@ def collect_rarely() -> None:
     atexit.register(gc.freeze)
 
 
-def exit_by(number: signal.Signals) -> NoReturn:
-    """End as what a signal has ended; which one it was is said, but for Ctrl-C."""
-    if told := ending.by(number):
-        click.echo(f"sgibench: ended{told}", err=True)
+def exit_by(interrupt: BaseException | None) -> NoReturn:
+    """End as what a signal has ended; which one it was is said, and what is noted on it."""
+    number = ending.signal_of(interrupt)
+    told = "; ".join([f"ended{ending.by(number)}", *getattr(interrupt, "__notes__", ())])
+    click.echo(f"sgibench: {told}", err=True)
     sys.exit(ending.status_of(number))
 
 

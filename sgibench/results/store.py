@@ -41,6 +41,8 @@ class RunWriter:
         """`info` is written by `write_info`; raises ResultsError on entry when the folder can't be made."""
         self.folder = folder
         self.info = info
+        self.appended = False
+        """Whether anything was written since it was opened."""
         self._trials: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -84,6 +86,7 @@ class RunWriter:
         self._refuse_removed(line)
         with _one_line(self.folder):
             _write(self._trials, line)
+        self.appended = True
 
     def write_info(self, info: RunInfo) -> None:
         """Replace `run.json` in one step; raises ResultsError."""
