@@ -176,6 +176,43 @@ def test_machines_test_reports_and_pull_requests_get_their_formats(two_runs: Pat
     assert Path(two_runs / out("html").strip().rpartition(" ")[2]).is_file()
 
 
+def test_a_figure_that_neither_run_has_is_said_to_be_and_has_no_empty_table(tmp_path: Path) -> None:
+    for day in (1, 2):
+        run = make_run(Making(seed=day, run=f"2026010{day}-000000-aaaa"))
+        write_run(replace(run, trials=tuple(map(_with_few_answers, run.trials))), tmp_path / "results")
+    said = "p99: nothing to compare, as neither run has it ("
+
+    def out(form: str) -> str:
+        return inside(tmp_path, "compare", "20260101", "20260102", "--format", form).stdout
+
+    (p99,) = [part for part in out("markdown").split("### ") if part.startswith("P99")]
+    assert said in p99
+    assert "| cell |" not in p99
+    suites = ET.fromstring(out("junit"))  # noqa: S314 - written by ourselves a moment ago
+    (suite,) = [suite for suite in suites if suite.get("name") == "p99"]
+    assert suite.get("tests") == suite.get("skipped") != "0"
+    assert all("neither run has it: too few answers: 30" in (one.get("message") or "") for one in suite.iter("skipped"))
+    assert said in out("table")
+    assert set(json.loads(out("json"))[3]["absent"].values()) == {"too few answers: 30"}
+    assert said in (tmp_path / out("html").strip().rpartition(" ")[2]).read_text(encoding="utf-8")
+    alone = inside(tmp_path, "compare", "20260101", "20260102", "--metric", "p99_us")
+    assert (alone.returncode, said in alone.stderr) == (2, True)
+
+
+def _with_few_answers(trial: Trial) -> Trial:
+    """p50 has enough of them, p99 has not."""
+
+    def few(data: HistogramData | None) -> HistogramData | None:
+        return None if data is None else HistogramData(gaps=data.gaps[:1], counts=(30,))
+
+    return replace(
+        trial,
+        histogram_us=few(trial.histogram_us),
+        intended_histogram_us=few(trial.intended_histogram_us),
+        latency_us=None,
+    )
+
+
 def test_runs_of_different_machines_are_refused_without_being_told_to(two_runs: Path, tmp_path: Path) -> None:
     elsewhere = make_run(Making(run="20260103-000000-cccc"))
     moved = replace(elsewhere.info, machine=replace(elsewhere.info.machine, hostname_hash="x", cpu_model="Other"))

@@ -99,7 +99,8 @@ def compare(  # noqa: PLR0917 - click calls it by name
     found = [compare_runs(old, new, metric=metric, delta=limit) for metric in dict.fromkeys(metrics)]
     _refuse_other_machines(old, new, found[0], across_machines=across_machines)
     if not any(one.changes or any(not gap.allowable for gap in one.gaps) for one in found):
-        raise UsageError(f"{old.info.run} and {new.info.run} have no cell with a result in common")
+        absent = "; ".join(comparison.absent_words(one) for one in found if one.absent)
+        raise UsageError(absent or f"{old.info.run} and {new.info.run} have no cell with a result in common")
     refuted = refuted_of(old, new, (change.cell for one in found for change in one.changes))
     faults = comparison.faults_of(
         found, refuted, tolerated=fail_on or 0.0, allow_missing=allow_missing, judged=fail_on is not None

@@ -33,7 +33,19 @@ def heading(found: Sequence[RunComparison], refuted: Sequence[Refuted]) -> list[
     """Say first what differs between the runs, what the audit refutes, and what can't be compared; each once."""
     shown = {change.cell for one in found for change in one.changes}
     lines = list(found[0].differences) + few([one for one in refuted if one.cell in shown])
-    return list(dict.fromkeys(lines + [gap_words(gap) for one in found for gap in one.gaps]))
+    lines += [gap_words(gap) for one in found for gap in one.gaps]
+    return list(dict.fromkeys(lines + [told for one in found if (told := absent_words(one))]))
+
+
+def absent_words(found: RunComparison) -> str:
+    """Say which cells have the figure in neither run; nothing where all have it in one, or where a gap says more."""
+    name = words.FIGURES[found.metric]
+    if not found.absent:
+        return "" if found.changes or found.gaps else f"{name}: nothing to compare, no cell has it in both runs"
+    whole = {*(change.cell for change in found.changes), *(gap.cell for gap in found.gaps), *found.absent}
+    of = f" in {len(found.absent)} of {units.many(len(whole), 'cell')}" if len(found.absent) < len(whole) else ""
+    cell, why = next(iter(found.absent.items()))
+    return f"{name}: nothing to compare{of}, as neither run has it ({cell}: {why})"
 
 
 def verdict_of(change: Change, refuted: Sequence[Refuted]) -> str:
@@ -101,6 +113,8 @@ def markdown(found: RunComparison, refuted: Sequence[Refuted]) -> str:
     name = words.FIGURES[found.metric]
     lines = [f"### {name[0].upper()}{name[1:]}: second run / first run", ""]
     lines += [f"- {_escape(line)}" for line in heading([found], refuted)]
+    if not found.changes:
+        return "\n".join(lines)
     lines += ["", "| cell | first | second | ratio | verdict |", "| --- | --- | --- | --- | --- |"]
     rows = [_row(found.metric, change, refuted) for change in found.changes]
     lines += [f"| {' | '.join(map(_escape, row))} |" for row in rows]
@@ -228,7 +242,7 @@ def faults_of(
 
 
 def junit(found: Sequence[RunComparison], refuted: Sequence[Refuted], faults: Sequence[Fault]) -> str:
-    """Write one test case a cell and figure; those with a fault are failures, gaps that may be are skipped."""
+    """Write one test case a cell and figure; those with a fault are failures, gaps and what no run has are skipped."""
     said: dict[tuple[Metric, str], list[str]] = {}
     for fault in faults:
         said.setdefault((fault.metric, fault.cell), []).append(fault.text)
@@ -237,8 +251,10 @@ def junit(found: Sequence[RunComparison], refuted: Sequence[Refuted], faults: Se
         gaps = {gap.cell: gap for gap in one.gaps}
         changes = {change.cell: change for change in one.changes}
         failed = {cell: "; ".join(texts) for (metric, cell), texts in said.items() if metric == one.metric}
-        skipped = [cell for cell in gaps if cell not in changes and cell not in failed]
-        cells = dict.fromkeys((*changes, *gaps))
+        lacking = {cell: gap_words(gap) for cell, gap in gaps.items()}
+        lacking |= {cell: f"neither run has it: {why}" for cell, why in one.absent.items()}
+        skipped = [cell for cell in lacking if cell not in changes and cell not in failed]
+        cells = dict.fromkeys((*changes, *lacking))
         suite = ET.SubElement(
             suites,
             "testsuite",
@@ -247,19 +263,19 @@ def junit(found: Sequence[RunComparison], refuted: Sequence[Refuted], faults: Se
             failures=str(len(failed)),
             skipped=str(len(skipped)),
         )
-        if moved := moved_words(one):
-            ET.SubElement(suite, "system-out").text = _xml(moved)
+        if told := "; ".join(filter(None, (absent_words(one), moved_words(one)))):
+            ET.SubElement(suite, "system-out").text = _xml(told)
         for cell in cells:
             case = ET.SubElement(suite, "testcase", classname=one.metric, name=_xml(cell))
             if cell in failed:
                 ET.SubElement(case, "failure", message=_xml(failed[cell]))
             elif cell in skipped:
-                ET.SubElement(case, "skipped", message=_xml(gap_words(gaps[cell])))
+                ET.SubElement(case, "skipped", message=_xml(lacking[cell]))
             if cell in changes:
                 change = changes[cell]
-                told = [f"{verdict_of(change, refuted)}, ratio {words.ratio(change.comparison)}"]
-                told += [gap_words(gaps[cell])] if cell in gaps else []
-                ET.SubElement(case, "system-out").text = _xml("; ".join(told))
+                out = [f"{verdict_of(change, refuted)}, ratio {words.ratio(change.comparison)}"]
+                out += [lacking[cell]] if cell in lacking else []
+                ET.SubElement(case, "system-out").text = _xml("; ".join(out))
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True)
 

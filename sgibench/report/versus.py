@@ -141,8 +141,10 @@ def _said(found: RunComparison, refuted: Sequence[Refuted]) -> str:
     counts = Counter(BETTER[comparison.verdict_of(change, refuted)] for change in found.changes)
     broken = [gap for gap in found.gaps if not gap.allowable]
     lost = f" {units.many(len(broken), 'cell')} broke in the second run, in some blocks or in all." if broken else ""
+    absent = printable(comparison.absent_words(found))
     if not found.changes:
-        return f"No cell has this figure in both runs.{lost}"
+        return f"{absent or 'No cell has this figure in both runs'}.{lost}"
+    lost += f" {absent}." if absent else ""
     told = [f"{counts[verdict]} {verdict}" for verdict in ("better", "worse") if counts[verdict]]
     same = [f"{counts['tie']} tied"] if counts["tie"] else []
     open_ones = [f"{counts['unknown']} that can’t be told"] if counts["unknown"] else []

@@ -56,6 +56,17 @@ def gaps_of(old: Run, new: Run, metric: Metric, where: Collection[str]) -> tuple
     return tuple(gap for gap in found if gap is not None)
 
 
+def absent_of(old: Run, new: Run, metric: Metric, where: Collection[str]) -> dict[str, str]:
+    """Find the cells with results in both runs but this figure in neither, and why: no gap, as nothing was lost."""
+    before, after = _cells(old, where), _cells(new, where)
+    return {
+        cell: lacking(trials, metric)
+        for cell, trials in after.items()
+        if not block_values(trials, metric) and not block_values(before.get(cell, ()), metric)
+        if all(any(trial.status == "ok" for trial in run.get(cell, ())) for run in (before, after))
+    }
+
+
 def _cells(run: Run, where: Collection[str]) -> dict[str, list[Trial]]:
     cells: dict[str, list[Trial]] = defaultdict(list)
     for trial in run.trials:

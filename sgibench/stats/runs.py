@@ -19,7 +19,7 @@ from statistics import fmean, median
 from sgibench.model import Comparison, Estimate, Metric, Run
 from sgibench.stats.conditions import differences, machine_key, unchanged
 from sgibench.stats.figures import HIGHER_IS_BETTER, judged_cells, values_of
-from sgibench.stats.gaps import Gap, gaps_of
+from sgibench.stats.gaps import Gap, absent_of, gaps_of
 from sgibench.stats.intervals import (
     CONFIDENCE,
     DELTA,
@@ -85,6 +85,8 @@ class RunComparison:
     """Matched cells, in the order of the new run."""
     gaps: tuple[Gap, ...]
     """What is not compared, or rests on fewer blocks than were planned, each with its reason."""
+    absent: Mapping[str, str]
+    """Cells with results in both runs that have this figure in neither, and why."""
     delta: float
 
 
@@ -130,6 +132,7 @@ def compare_runs(
         differences=differences(old.info, new.info),
         changes=tuple(changes),
         gaps=gaps_of(old, new, metric, where),
+        absent=absent_of(old, new, metric, where),
         delta=delta,
     )
 
