@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -94,9 +95,11 @@ def test_a_search_for_capacity_that_is_ended_says_so_with_the_command_that_goes_
     with command(tmp_path, "capacity", *QUICK, "--slo", "p99<50ms") as running:
         until(lambda: measured(tmp_path))
         running.terminate()
-        _, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=60)
     assert running.returncode == 143, err
     assert "stopped by SIGTERM; what was found is kept: sgibench capacity --resume" in err
+    told = out[out.index("No search for capacity has finished.\nNot finished, so no capacities, p99<50ms:\n") :]
+    assert re.search(r"\n  faulty-none \(\w+\), json, block 1: (\S+/s held|\S+/s failed|no rate is decided)", told)
 
 
 def test_a_run_whose_terminal_is_closed_closes_its_books_and_writes_a_report(tmp_path: Path) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from scipy.special import bdtr
 
-from sgibench.stats.capacity import Ask, Capacity, RateTrial, Rule, least_answers, next_step, rule_for, step_verdict
+from sgibench.stats.capacity import (
+    Ask,
+    Capacity,
+    RateTrial,
+    Rule,
+    decided,
+    least_answers,
+    next_step,
+    rule_for,
+    step_verdict,
+)
 
 Server = Callable[[float], RateTrial]
 RULE = Rule(answers=1049, over=5)
@@ -152,6 +162,22 @@ def test_the_search_brackets_a_sharp_capacity_within_its_resolution(capacity: fl
 def test_a_server_that_holds_all_that_can_be_offered_has_no_upper_bound() -> None:
     found = search(sharp(1e9), highest=8000)
     assert (found.rate_per_s, found.failed_at_per_s) == (8000, None)
+
+
+@pytest.mark.parametrize(
+    ("rates", "known"),
+    [
+        ((), (None, None)),
+        ((50, 50), (50, None)),
+        ((200, 200, 50), (None, 200)),
+        ((50, 50, 200, 400, 200), (50, 200)),
+        ((50, 50, 70, 70, 200, 200, 100), (70, 200)),
+    ],
+)
+def test_a_search_that_was_broken_off_knows_the_rates_that_two_steps_agreed_on(
+    rates: Sequence[float], known: tuple[float | None, float | None]
+) -> None:
+    assert decided([sharp(100)(rate) for rate in rates], RULE) == known
 
 
 def test_a_server_that_holds_nothing_has_no_capacity() -> None:

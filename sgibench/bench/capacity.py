@@ -33,7 +33,17 @@ from sgibench.histogram import Histogram
 from sgibench.model import Block, CapacityFound, CapacityRule, Cell, Group, Plan, Slo, Stage, Trial, Windows
 from sgibench.model.failed import LOAD_LOST, is_lost
 from sgibench.results import store
-from sgibench.stats.capacity import RESOLUTION, Ask, Capacity, RateTrial, Rule, next_step, rule_for, step_verdict
+from sgibench.stats.capacity import (
+    RESOLUTION,
+    Ask,
+    Capacity,
+    RateTrial,
+    Rule,
+    decided,
+    next_step,
+    rule_for,
+    step_verdict,
+)
 from sgibench.stats.queues import growth
 from sgibench.stats.rates import rate_kept
 
@@ -76,6 +86,7 @@ class Search:
     resolution: float
     highest_per_s: float
     """What the generator can offer; infinite where nobody knows."""
+    block: int = 0
     first_per_s: float = 0.0
     rule: Rule = field(default_factory=lambda: rule_for(0.0, 0.0))
     """How steps are judged, the same in the searches of all servers."""
@@ -88,7 +99,7 @@ class Search:
         """Say what to measure next; None when the search is over."""
         if self.found is not None or self.contestant.failure is not None:
             return None
-        decided = next_step(
+        following = next_step(
             self.heard,
             first_rate_per_s=self.first_per_s,
             lowest_rate_per_s=floor_of(self.rule),
@@ -96,10 +107,10 @@ class Search:
             rule=self.rule,
             resolution=self.resolution,
         )
-        if isinstance(decided, Capacity):
-            self.found = decided
+        if isinstance(following, Capacity):
+            self.found = following
             return None
-        return decided
+        return following
 
     def hear(self, trial: Trial, *, disturbed: bool, excuses: int) -> bool:
         """Take note of a step; whether it counts.
@@ -165,10 +176,11 @@ def resume_capacity(
 def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Sequence[Trial]) -> Outcome:
     again = partial(going_on, "capacity", writer.info, workshop.services)
     ended_by = None
+    under_way: list[Search] = []
     try:
         for block in writer.info.plan.blocks:
             for number, stage in enumerate(block.stages):
-                _search_stage(workshop, writer, (block, number, stage), slo, before)
+                _search_stage(workshop, writer, (block, number, stage), slo, before, under_way)
     except KeyboardInterrupt as interrupt:
         ended_by = ending.signal_of(interrupt)
         workshop.listener.say(f"stopped{ending.by(ended_by)}; what was found is kept: {again()}")
@@ -180,13 +192,21 @@ def _search(workshop: Workshop, writer: store.RunWriter, slo: Slo, before: Seque
     writer.write_info(
         replace(writer.info, finished_at=ended, machine=host, services={**writer.info.services, **services})
     )
-    return Outcome(folder=writer.folder, ended_by=ended_by)
+    return Outcome(folder=writer.folder, ended_by=ended_by, unfinished=tuple(map(so_far, under_way)))
 
 
-def _search_stage(
-    workshop: Workshop, writer: store.RunWriter, place: tuple[Block, int, Stage], slo: Slo, before: Sequence[Trial]
+def _search_stage(  # noqa: PLR0917 - one call site
+    workshop: Workshop,
+    writer: store.RunWriter,
+    place: tuple[Block, int, Stage],
+    slo: Slo,
+    before: Sequence[Trial],
+    under_way: list[Search],
 ) -> None:
-    """Serve a stage's servers, let them take turns until each search is over, and store what was found."""
+    """Serve a stage's servers, let them take turns until each search is over, and store what was found.
+
+    `under_way` holds the searches until then.
+    """
     block, number, stage = place
     cells = [cell for group in stage.groups for cell in group.cells]
     known = {_subject(one) for one in writer.info.capacity if one.block == block.index}
@@ -202,9 +222,11 @@ def _search_stage(
                 slo=slo,
                 resolution=writer.info.resolution or RESOLUTION,
                 highest_per_s={**unknown, **ceilings}[cell.scenario] * CEILING_SHARE,
+                block=block.index,
             )
             for cell in cells
         ]
+        under_way += searches
         _find_first_rates(workshop, stage, block.seed, contestants, searches)
         _agree_on_rule(writer, searches, slo)
         step = _recall(workshop, searches, [trial for trial in before if trial.block == block.index])
@@ -219,9 +241,19 @@ def _search_stage(
                 _tell(workshop.listener, search, ask, trial, counts=counts)
     found = tuple(_outcome(search, block.index, slo) for search in searches)
     writer.write_info(replace(writer.info, capacity=(*writer.info.capacity, *found)))
+    under_way.clear()
     for one in found:
         rate = units.rate(one.rate_per_s) if one.rate_per_s else "nothing"
         workshop.listener.say(f"block {block.index + 1}: {one.server} ({one.app}) holds {slo.id} up to {rate}")
+
+
+def so_far(search: Search) -> str:
+    """Say what is known of a search that was broken off: rates that two steps agreed on."""
+    held, failed = decided(search.heard, search.rule)
+    known = [f"{units.rate(rate)} {what}" for rate, what in ((held, "held"), (failed, "failed")) if rate is not None]
+    cell = search.cell
+    told = ", ".join(known) or f"no rate is decided after {units.many(len(search.heard), 'step')}"
+    return f"{cell.server} ({cell.app}), {cell.scenario}, block {search.block + 1}: {told}"
 
 
 Subject = tuple[str, str, str, int, int, int]

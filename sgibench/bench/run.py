@@ -56,6 +56,8 @@ class Outcome:
     folder: Path
     ended_by: signal.Signals | None = None
     """The signal that broke it off; None where it came to its end."""
+    unfinished: tuple[str, ...] = ()
+    """What is known of searches that were broken off, in words: their rates are no results."""
 
 
 def run(request: Request, listener: Listener) -> Outcome:

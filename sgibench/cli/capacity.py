@@ -106,9 +106,10 @@ def capacity(search: Search, what: Stored, own: Own, size: Size, output: Output)
     if output.as_json:
         rows = [encode(one) for one in found.info.capacity]
         click.echo(json.dumps({"run": str(outcome.folder), "report": str(page), "capacity": rows}, allow_nan=False))
+        terminal.unfinished(outcome.unfinished, found, Console(stderr=True))
     else:
         console = Console()
-        terminal.capacity(found, console)
+        terminal.capacity(found, console, outcome.unfinished)
         console.print(Text(plain(f"Results: {found.path}\nReport:  {page}")), soft_wrap=True)
     if outcome.ended_by is not None:
         sys.exit(ending.status_of(outcome.ended_by))

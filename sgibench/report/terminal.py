@@ -71,15 +71,25 @@ def ranking(run: Run, console: Console, rank_by: Metric = "cpu_us_per_request") 
     sheet.left_out(view)
 
 
-def capacity(run: Run, console: Console) -> None:
-    """Print what searches for capacity found, a table for each limit."""
+def capacity(run: Run, console: Console, broken_off: Sequence[str] = ()) -> None:
+    """Print what searches for capacity found, a table for each limit, and what is known of those `broken_off`."""
     sheet = _Sheet(console, run)
     tables = capacities_of(run)
     if not tables:
-        sheet.line("No search for capacity has finished: there is nothing to show.")
+        sheet.line("No search for capacity has finished" + (": there is nothing to show." if not broken_off else "."))
     for found in tables:
         sheet.capacity(found)
+    unfinished(broken_off, run, console)
     sheet.beside_figures(run.info)
+
+
+def unfinished(known: Sequence[str], run: Run, console: Console) -> None:
+    """Print what is known of searches that were broken off."""
+    if known:
+        limit = "" if run.info.slo is None else f", {run.info.slo.id}"
+        _Sheet(console, run).line(f"Not finished, so no capacities{limit}:", "yellow")
+    for one in known:
+        _Sheet(console, run).line(f"  {one}")
 
 
 def written(text: str, *, ascii_only: bool) -> str:

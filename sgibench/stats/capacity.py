@@ -168,6 +168,14 @@ def next_step(
     return Ask(rate_per_s=between)
 
 
+def decided(trials: Sequence[RateTrial], rule: Rule) -> tuple[float | None, float | None]:
+    """Give the highest rate that held below all that failed, and the lowest that failed, of those that are decided."""
+    outcomes = {rate: _outcome(votes) for rate, votes in _votes(trials, rule).items()}
+    failed = min((rate for rate, held in outcomes.items() if held is False), default=None)
+    below = (rate for rate, held in outcomes.items() if held and (failed is None or rate < failed))
+    return max(below, default=None), failed
+
+
 def _votes(trials: Sequence[RateTrial], rule: Rule) -> dict[float, list[bool]]:
     """Rate -> whether each of its trials held; one with too few answers is no vote, but its rate was asked."""
     heard: dict[float, list[bool]] = {}
