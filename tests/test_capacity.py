@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sgibench import audit
-from sgibench.bench.capacity import USUAL_STEP_S, Search, floor_of, rate_trial, step_windows
+from sgibench.bench.capacity import Search
+from sgibench.bench.steps import USUAL_STEP_S, floor_of, rate_trial, step_windows
 from sgibench.engine.contestant import Contestant
 from sgibench.histogram import Histogram
 from sgibench.model import Failure, Jobs, Run, Slo, Trial, Window, Windows
