@@ -30,7 +30,7 @@ from sgibench.histogram import Histogram
 from sgibench.model import Failure, Overflow, Run, Slo, Trial, Window, Windows
 from sgibench.model.behaviour import Behaviour, Happened, Sample
 from sgibench.model.terms import Visits
-from sgibench.report import behaviours
+from sgibench.report import behaviours, words
 from sgibench.report.capacities import capacities_of
 from sgibench.report.charts.curves import Curve, Point, counted_axis, draw_curves, linear_axis, percentile_axis
 from sgibench.report.charts.sheet import NAME_ROOM, WIDTH, fitting, middled, width_of
@@ -404,6 +404,14 @@ def test_each_row_says_its_ratio_to_the_best_which_is_sharper_than_the_levels_ar
     row = next(row for row in report.summary(make_run(Making(servers=CLEAR, blocks=8)))["groups"][0]["rows"])
     level = row["cpu_us_per_request"]
     assert (high - low) / ratio < (level["high"] - level["low"]) / level["value"]
+
+
+def test_a_ratio_to_a_best_that_a_server_is_not_told_apart_from_says_so() -> None:
+    twins = tuple(replace(CLEAR[0], id=name) for name in ("one", "other"))
+    for servers, told in ((twins, True), (CLEAR, False)):
+        view = view_of(make_run(Making(servers=servers, scenarios=("json",), blocks=8)))
+        (against,) = view.panels[0].ranking("cpu_us_per_request").versus_best.values()
+        assert words.against_best(against).startswith("≈ ") is told
 
 
 def test_equal_servers_are_called_tied_only_when_there_are_blocks_enough() -> None:

@@ -120,8 +120,12 @@ def ratio(found: Comparison) -> str:
 
 
 def against_best(found: Comparison) -> str:
-    """Write a ratio to the best with its interval: `1.37× best (1.33–1.41)`."""
-    shown = f"{units.significant(found.ratio)}× best"
+    """Write a ratio to the best with its interval: `1.37× best (1.33–1.41)`; ≈ before it where they are not told apart.
+
+    A table's pairs are judged together, so the interval, which is that of this pair alone, may exclude 1 all the same.
+    """
+    apart = found.verdict in {"faster", "slower"}
+    shown = f"{'' if apart else '≈ '}{units.significant(found.ratio)}× best"
     if found.low is None or found.high is None:
         return shown
     return f"{shown} ({units.significant(found.low)}–{units.significant(found.high)})"
