@@ -198,10 +198,10 @@ SHORTER = Windows(**{**vars(make_run().info.plan.windows), "own_s": {"wait": 0.5
         ({"json": "sliced longer than", "wait": "sliced"}, None, "3 s in slices of at least 100 ms"),
         ({"json": "sliced", "wait": "unbroken"}, None, "3 s, 1 of 2 groups in slices of 100 ms"),
         ({"json": "unbroken", "wait": "unbroken"}, None, "3 s, unbroken"),
-        ({"json": "unbroken", "wait": "sliced"}, WATCHED, "3 s in slices of 100 ms; json 7 s, unbroken"),
-        ({"json": "unbroken"}, WATCHED, "window json 7 s, unbroken"),
-        ({"json": "sliced", "wait": "unbroken"}, SHORTER, "3 s, 1 of 2 groups in slices of 100 ms; wait 500 ms"),
-        ({"wait": "unbroken"}, SHORTER, "window wait 500 ms"),
+        ({"json": "unbroken", "wait": "sliced"}, WATCHED, "3 s in slices of 100 ms; json: 7 s, unbroken"),
+        ({"json": "unbroken"}, WATCHED, "window json: 7 s, unbroken"),
+        ({"json": "sliced", "wait": "unbroken"}, SHORTER, "3 s, 1 of 2 groups in slices of 100 ms; wait: 500 ms"),
+        ({"wait": "unbroken"}, SHORTER, "window wait: 500 ms"),
     ],
 )
 def test_the_page_says_how_windows_were_made_and_not_how_they_might_have_been(
