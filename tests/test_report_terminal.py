@@ -86,6 +86,12 @@ def test_what_failed_at_a_rate_alone_has_its_reason_at_the_end() -> None:
     assert out.count("Failed: ") == 1
 
 
+def test_a_very_narrow_interval_is_not_said_to_be_nothing() -> None:
+    said = printed(make_run(Making(servers=QUICK, scenarios=("json",), scatter=0.0005)))
+    assert "±<1%" in said
+    assert "±0%" not in said
+
+
 def test_without_unicode_the_output_is_plain_ascii() -> None:
     out = printed(make_run(Making(servers=(*QUICK, BROKEN), apps=("plain", "flask"))), encoding="ascii")
     assert out.isascii()

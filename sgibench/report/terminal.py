@@ -36,6 +36,8 @@ ASCII = str.maketrans(
 SHOWN_DOUBTS = 3
 WIDE = 0.5
 """Intervals wider than this share are written with their ends: a minus of 80 % and a plus of 80 % are not alike."""
+LEAST_SHARE = 0.005
+"""Of narrower ones only that is said: no interval is nothing."""
 SHORT = (
     ("the rate was not kept", "rate not kept"),
     ("too few answers", "too few answers"),
@@ -336,7 +338,7 @@ def _estimate(estimate: Estimate | None, metric: Metric) -> str:
     if share is None:
         return shown
     if share < WIDE:
-        return f"{shown} ±{share * 100:.0f}%"
+        return f"{shown} ±{share * 100:.0f}%" if share >= LEAST_SHARE else f"{shown} ±<1%"
     if words.says_nothing(estimate):
         return f"{shown} ±?"
     low, high = estimate.low or 0.0, estimate.high or 0.0
