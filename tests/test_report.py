@@ -38,6 +38,7 @@ from sgibench.report.evidence import evidence_of
 from sgibench.report.exports import hgrm_of
 from sgibench.report.panels import looks_of, view_of
 from sgibench.report.plots import charts_of
+from sgibench.report.refuted import refuted_of
 from sgibench.report.sentences import answer_of
 from sgibench.stats.runs import compare_runs
 from tests.results_maker import CATALOGUE, QUICK, Contestant, Making, hostile_run, make_run, on_one_cpu, with_capacity
@@ -860,7 +861,7 @@ def test_two_runs_are_compared_on_a_page_that_says_first_what_differs(tmp_path: 
     new = make_run(Making(run="new", seed=2, blocks=6, servers=slower))
     new = replace(new, info=replace(new.info, machine=replace(new.info.machine, kernel="6.2.0")))
     found = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "rps")]
-    written = report.write_comparison(old, new, found, tmp_path)
+    written = report.write_comparison(old, new, found, (), tmp_path)
     assert written.name == "compare-old-new.html"
     page = Page(written.read_text(encoding="utf-8"))
     assert page.text.index("6.2.0") < page.text.index("json/closed-64/w1t8")
@@ -870,7 +871,8 @@ def test_two_runs_are_compared_on_a_page_that_says_first_what_differs(tmp_path: 
 def test_a_comparison_of_hostile_runs_stays_text(tmp_path: Path) -> None:
     old = hostile_run()
     found = [compare_runs(old, old, metric="cpu_us_per_request")]
-    page = Page(report.write_comparison(old, old, found, tmp_path).read_text(encoding="utf-8"))
+    refuted = refuted_of(old, old, (change.cell for change in found[0].changes))
+    page = Page(report.write_comparison(old, old, found, refuted, tmp_path).read_text(encoding="utf-8"))
     assert page.count("script") == 1
     assert page.count("img") == 0
 

@@ -60,10 +60,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {name: report.write(run, base / "reports") for name, run in runs.items()}
     old, new = (make_run(Making(run=name, seed=len(name), blocks=6)) for name in ("old", "newer"))
     compared = [compare_runs(old, new, metric=metric) for metric in ("cpu_us_per_request", "p99_us")]
-    found["comparison"] = report.write_comparison(old, new, compared, base / "reports")
+    found["comparison"] = report.write_comparison(old, new, compared, (), base / "reports")
     old, new = (make_run(Making(run=name, seed=len(name), servers=(*LONG, QUICK[5]))) for name in ("n" * 80, "o" * 90))
     compared = [compare_runs(old, new, metric="cpu_us_per_request")]
-    found["long comparison"] = report.write_comparison(old, new, compared, base / "reports")
+    found["long comparison"] = report.write_comparison(old, new, compared, (), base / "reports")
     return {**found, "index": report.write_index(base / "reports", [*runs.values(), runs["ordinary"]])}
 
 

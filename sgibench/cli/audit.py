@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -88,22 +88,19 @@ def _show(audited: Sequence[Audited], console: Console) -> None:
     clean = sum(not row.doubts and row.asked for row in audited)
     unasked = sum(not row.doubts and not row.asked for row in audited)
     refuted, failed = sum(row.refuted for row in audited), sum(row.failed for row in audited)
-    if console.color_system is None:  # a pipe: the same words without styles, of however many rows
-        said = [
-            line
-            for row in audited
-            if row.doubts
-            for line in (in_line(row.id), *(_line(one).plain for one in row.doubts))
-        ]
-        click.echo("".join(f"{line}\n" for line in said), nl=False)
-    for row in audited if console.color_system is not None else ():
-        if row.doubts:
-            console.print(Text(in_line(row.id), style="bold"), soft_wrap=True)
-            for doubt in row.doubts:
-                console.print(_line(doubt), soft_wrap=True)
+    for line in (line for row in audited if row.doubts for line in _lines(row)):
+        if console.color_system is None:  # a pipe; rich takes much longer to write the same
+            click.echo(line.plain)
+        else:
+            console.print(line, soft_wrap=True)
     broken = f", {failed} failed, missing or thinned" if failed else ""
     blank = f", {unasked} of which nothing could be asked" if unasked else ""
     console.print(f"{len(audited)} rows: {clean} without a doubt, {refuted} refuted{broken}{blank}", highlight=False)
+
+
+def _lines(row: Audited) -> Iterator[Text]:
+    yield Text(in_line(row.id), style="bold")
+    yield from map(_line, row.doubts)
 
 
 def _line(doubt: Doubt) -> Text:

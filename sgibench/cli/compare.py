@@ -106,7 +106,7 @@ def compare(  # noqa: PLR0917 - click calls it by name
         found, refuted, tolerated=fail_on or 0.0, allow_missing=allow_missing, judged=fail_on is not None
     )
     if form == "html":
-        click.echo(f"Comparison: {report.write_comparison(old, new, found, reports)}")
+        click.echo(f"Comparison: {report.write_comparison(old, new, found, refuted, reports)}")
     elif form == "json":
         click.echo(json.dumps(comparison.for_machines(found, refuted), allow_nan=False))
     elif form == "junit":

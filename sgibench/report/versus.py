@@ -13,7 +13,7 @@ from sgibench.model import Comparison, Metric, Run
 from sgibench.report import comparison, words
 from sgibench.report.naming import comparison_name, page_name
 from sgibench.report.panels import Look, looks_of
-from sgibench.report.refuted import Refuted, refuted_of
+from sgibench.report.refuted import Refuted
 from sgibench.report.rendering import fill, save
 from sgibench.report.standings import printable
 from sgibench.stats.runs import Change, RunComparison
@@ -63,9 +63,10 @@ class Section:
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
 
 
-def write_comparison(old: Run, new: Run, found: Sequence[RunComparison], folder: Path) -> Path:
+def write_comparison(
+    old: Run, new: Run, found: Sequence[RunComparison], refuted: Sequence[Refuted], folder: Path
+) -> Path:
     """Write `compare-<old>-<new>.html` into `folder`; raises ResultsError when that can't be done."""
-    refuted = refuted_of(old, new, (change.cell for one in found for change in one.changes))
     html = fill(
         "comparison.html",
         title=f"{printable(old.info.run)} against {printable(new.info.run)}",
