@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sgibench import bench, catalogue, inside
-from sgibench.bench.border import behind, cost_of, stages_of
+from sgibench.bench.border import NEGATIVE, behind, cost_of, stages_of
 from sgibench.engine.orders import Measured
 from sgibench.engine.trials import Draft
 from sgibench.model import App, Cell, Crossings, Failure, Load, Settings
@@ -307,7 +307,7 @@ def test_a_run_of_a_framework_beside_the_plain_app_is_taken_apart_at_its_borders
         apps=("wsgi_plain", "wsgi_bottle", "asgi_plain", "asgi_starlette"),
         scenarios=("json",),
         blocks=1,
-        window_s=0.3,
+        window_s=1.0,
         connections=(8,),
         rate_per_s=0.0,
         control=False,
@@ -320,7 +320,7 @@ def test_a_run_of_a_framework_beside_the_plain_app_is_taken_apart_at_its_borders
         assert cost.failure is None
         assert cost.cpu_us is not None
         assert cost.within_us is not None
-        assert 0 < cost.within_us < cost.cpu_us
+        assert 0 < cost.within_us < cost.cpu_us * (1 + NEGATIVE)  # few are taken: what passed may be a slow moment's
         assert cost.own_us is not None
         assert 0 < cost.own_us < cost.within_us
     assert all(json.dumps(trial.argv).find("bordered") < 0 for trial in run.trials)

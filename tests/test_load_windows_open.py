@@ -186,7 +186,10 @@ def test_a_stop_has_its_whole_weight_whoever_causes_it(
     """
     result = measured(process, stopping(), turn_s=turn_s, window_s=6.0, **at_rate(200.0, 128))
     window = result["window"]
-    assert window["visits"] == ("unbroken" if turn_s is None else "turns")
+    # A busy machine makes the stops longer: turns may be given up, and what takes their place weighs the same.
+    if turn_s is None or window["visits"] != "turns":
+        assert window["visits"] == "unbroken"
+        assert turn_s is None or window["why"].startswith("turns were given up")
     assert window["due"] == window["sent"] == result["requests"]
     latencies = histogram(result["intended_histogram"])
     assert 0.1 < latencies.above(100_000) / latencies.count < 0.33

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -131,14 +132,12 @@ def test_the_generator_was_calibrated_before_anything_was_counted(side_by_side: 
 
 
 def test_a_closed_load_obeys_littles_law(side_by_side: Run) -> None:
-    # Connections = rate x mean latency: what is counted and what is timed are the same requests.
-    trial = next(
-        trial for trial in side_by_side.trials if trial.server == "uvicorn-httptools" and trial.load.kind == "closed"
-    )
-    assert trial.rps
-    assert trial.latency_us
-    assert trial.latency_us.mean
-    assert trial.rps * trial.latency_us.mean / 1e6 == pytest.approx(8, rel=0.15)
+    # Connections = rate x mean latency: what is counted and what is timed are the same requests. The median of several
+    # servers, as a stop at the edge of a short window is counted in one of the two only.
+    kept = [one for one in side_by_side.trials if one.load.kind == "closed" and one.load.connection == "keep-alive"]
+    found = [one.rps * one.latency_us.mean / 1e6 for one in kept if one.rps and one.latency_us and one.latency_us.mean]
+    assert len(found) == len(kept) > 4
+    assert statistics.median(found) == pytest.approx(8, rel=0.15)
 
 
 def test_waiting_is_limited_by_threads_and_not_by_an_event_loop(tmp_path: Path) -> None:
