@@ -32,8 +32,8 @@ from sgibench.results import store
 
 SERVER = "uvicorn-httptools"
 COPIES = 6
-ROUNDS = 1000
-"""Of busy work, to find out what one round costs: so many that the cost stands far above the noise."""
+ROUNDS = 4000
+"""Of busy work, to find out what one round adds to a figure: so many that it stands far above the noise."""
 WINDOW_S = 3.0
 RATE = 600.0
 """Requests per second of the open loop: 1,800 answers in a window, enough for a p99."""
@@ -126,19 +126,25 @@ def level(rankings: Mapping[Metric, stats.Ranking], metric: Metric, app: str) ->
 def calibrated(folder: Path) -> dict[str, Planted]:
     """Find what makes a request cost 5 % more, p50 10 % higher and p99 30 % higher."""
     found = tables(measure(folder, {"calm": Planted(), "busy": Planted(rounds=ROUNDS)}, blocks=4))
-    calm_us, busy_us = (level(found, "cpu_us_per_request", app) for app in ("calm", "busy"))
-    round_us = (busy_us - calm_us) / ROUNDS
-    p50_us = level(found, "p50_us", "calm")
-    if round_us <= 0:
-        raise SystemExit(
-            f"calibration failed: {ROUNDS} rounds of work cost nothing ({calm_us:.1f} and {busy_us:.1f} µs)"
-        )
     return {
-        "burns": Planted(rounds=max(1, round(0.05 * calm_us / round_us))),
-        "late": Planted(rounds=max(1, round(0.10 * p50_us / round_us))),
+        "burns": Planted(rounds=rounds_for(0.05, found, "cpu_us_per_request")),
+        "late": Planted(rounds=rounds_for(0.10, found, "p50_us")),
         "naps": Planted(sleep_s=NAP_S),
-        "sleeps": Planted(sleep_s=1.3 * NAP_S + 0.3 * p50_us / 1e6),
+        "sleeps": Planted(sleep_s=1.3 * NAP_S + 0.3 * level(found, "p50_us", "calm") / 1e6),
     }
+
+
+def rounds_for(share: float, found: Mapping[Metric, stats.Ranking], metric: Metric) -> int:
+    """How many rounds of work add that share to a figure, by what they added to that very figure.
+
+    What a round adds to p50 at the fixed rate need not be what it adds to CPU per request at saturation.
+    """
+    calm, busy = (level(found, metric, app) for app in ("calm", "busy"))
+    if busy <= calm:
+        raise SystemExit(
+            f"calibration failed: {ROUNDS} rounds of work added nothing to {metric} ({calm:.1f}, {busy:.1f})"
+        )
+    return max(1, round(share * calm * ROUNDS / (busy - calm)))
 
 
 def planted(folder: Path) -> list[dict[str, Any]]:
